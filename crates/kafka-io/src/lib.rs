@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The only crate that speaks to Kafka.
+//!
+//! A [`member`] belongs to the group and hears about assignments, a [`reader`] fetches
+//! exactly the partitions it is told to, a [`writer`] produces and commits, [`admin`] looks
+//! at topics and makes them.
+
+pub mod client_config;
+pub mod native;
+pub mod publisher;
+pub mod events;
+pub mod member;
+pub mod reader;
+pub mod writer;
+pub mod admin;
+pub mod ends;
+
+pub use rdkafka::ClientConfig;
+pub use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! What an order is, when it is valid, and what it is worth: the rules that every
+//! transport shares.
+//!
+//! ```text
+//! Order ── validate ──► Amount (exact, 1/10000) ── sum ──► average (nearest double)
+//! ```
+//!
+//! This crate is pure: no I/O, clock, randomness, async runtime or wire format.
+//!
+//! ```
+//! use orders::{Order, average, validate};
+//!
+//! let order = Order::new("o-1", "burger", 12.35);
+//! let amount = validate(&order)?;
+//! assert_eq!(amount.to_string(), "12.3500");
+//! assert_eq!(average(amount + amount, 2), Some(12.35));
+//! # Ok::<(), orders::InvalidOrder>(())
+//! ```
+
+mod average;
+mod money;
+mod order;
+pub mod simulate;
+
+pub use average::average;
+pub use money::Amount;
+pub use order::{InvalidOrder, Order, PRICE_MAX, validate};

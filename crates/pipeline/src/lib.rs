@@ -1,3 +1,24 @@
 //! The data path of a record, pure: no Kafka client, no HTTP, no clock, no randomness.
+//!
+//! ```text
+//!  fetched          attempt            failed               one transaction
+//! ┌────────┐      ┌─────────┐      ┌───────────────┐      ┌─────────────────────────────┐
+//! │ window │  ──► │ decode, │  ──► │ failure,route │  ──► │ headers (retry, dead letter)│
+//! │        │      │ process │      │ retry         │      │ averages                    │
+//! └────────┘      └─────────┘      └───────────────┘      │ completion (offsets)        │
+//!      ▲               └── counted ───────────────────►   └──────────────┬──────────────┘
+//!      └───────────────────────────── settled ───────────────────────────┘
+//! ```
+//!
+//! Everything here is decided from values that are handed in; the programs fetch, wait,
+//! write and commit. Modules stand in reading order, and each may use only those above it.
 
+pub mod record;
 pub mod failure;
+pub mod retry;
+pub mod route;
+pub mod headers;
+pub mod completion;
+pub mod window;
+pub mod waiting;
+pub mod averages;

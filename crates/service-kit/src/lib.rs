@@ -1,1 +1,26 @@
-//! Placeholder.
+//! What every program of the workspace needs besides its own work: settings, exit codes,
+//! logs, metrics, health, an admin HTTP server, and an orderly stop.
+//!
+//! ```text
+//! flags > environment > config/<program>.toml      settings
+//! error → "program: error: …", "hint: …", code      exit
+//! logs on stderr                                    telemetry
+//! counters and histograms                           metrics_recorder ─┐
+//! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
+//!                                                   admin_http ◄──────┘
+//! SIGTERM, ctrl-C                                   shutdown
+//! ```
+//!
+//! The crate knows nothing of orders, Kafka or HTTP APIs, and depends on none of the other crates
+//! of the workspace.
+
+pub mod settings;
+pub mod args;
+pub mod units;
+pub mod exit;
+pub mod terminal;
+pub mod telemetry;
+pub mod metrics_recorder;
+pub mod health;
+pub mod admin_http;
+pub mod shutdown;

@@ -1,0 +1,34 @@
+# One name per everyday task. `make` alone lists them.
+
+SHELL := /bin/bash
+STACK_DIR ?= .stack
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint up down clean-stack
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what is missing (as root; otherwise print the command)
+	@scripts/setup.sh all
+
+demo: ## the story in 20 seconds; needs nothing but the build
+	@scripts/setup.sh build
+	@cargo run --quiet --bin demo
+
+test: ## set up, build, lint and test everything against real servers
+	@scripts/test.sh
+
+lint: ## formatting and clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+up: ## start the real servers on this machine, in $(STACK_DIR)
+	@scripts/setup.sh all
+	@cargo run --quiet --bin stack -- up --dir $(STACK_DIR)
+
+down: ## stop exactly what `make up` started
+	@cargo run --quiet --bin stack -- down --dir $(STACK_DIR)
+
+clean-stack: down ## stop the servers and forget their data
+	rm -rf $(STACK_DIR)

@@ -1,0 +1,78 @@
+//! Limits of a lane, each with its reason.
+
+use std::time::Duration;
+
+/// A transaction in a backlog takes in records for this long: the broker's cost is per
+/// transaction, so few large ones are cheap, and readers of the outcome wait no longer.
+pub(crate) const TURN_MAX: Duration = Duration::from_millis(100);
+
+/// When nearly idle, a turn waits this long for company before it is written.
+pub(crate) const TURN_LINGER: Duration = Duration::from_millis(3);
+
+/// Records of one transaction at most.
+pub(crate) const TURN_RECORDS_MAX: usize = 50_000;
+
+/// Bytes of values in one transaction at most.
+pub(crate) const TURN_BYTES_MAX: usize = 32 << 20;
+
+/// Longest wait for a record before the group, due times and the stop signal are looked at.
+pub(crate) const IDLE_WAIT_MAX: Duration = Duration::from_millis(50);
+
+/// A position that moved over markers only is committed after this much idleness.
+pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
+
+/// Offsets are committed again after this long at the latest: brokers forget offsets of
+/// topics that a group does not subscribe to, and the retry topic is one.
+pub(crate) const OFFSET_REFRESH: Duration = Duration::from_secs(1800);
+
+/// Records in the retry window of a lane above which main is not read.
+pub(crate) const WAITING_RECORDS_MAX: usize = 200_000;
+
+/// Bytes in the retry window of a lane above which main is not read.
+pub(crate) const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// Main is read again below this share of the limits, in percent: each pause costs what
+/// librdkafka has fetched ahead.
+pub(crate) const WAITING_RESUME_PERCENT: usize = 80;
+
+/// Records of one partition whose schema is not known yet, at most. Each may cost a run.
+pub(crate) const UNRESOLVED_MAX: usize = 256;
+
+/// Wait before a retry whose schema is not known is looked at again, in milliseconds.
+pub(crate) const UNRESOLVED_PAUSE_MS: i64 = 100;
+
+/// Records that one turn moves to the tail of a retry partition, unless more must go.
+pub(crate) const REPARK_RECORDS_MAX: usize = 10_000;
+
+/// Retries start to be moved when their completion takes this share of the limit, in percent.
+pub(crate) const REPARK_ABOVE_PERCENT: usize = 75;
+
+/// Retries are moved until their completion takes this share of the limit, in percent.
+pub(crate) const REPARK_DOWN_TO_PERCENT: usize = 25;
+
+/// Longest wait for the committed offsets while other partitions could go on.
+pub(crate) const COMMITTED_ASK: Duration = Duration::from_millis(150);
+
+/// Pause before committed offsets are asked for again.
+pub(crate) const COMMITTED_PAUSE: Duration = Duration::from_millis(200);
+
+/// Longest wait for the ends of a partition.
+pub(crate) const BOUNDS_ASK: Duration = Duration::from_secs(5);
+
+/// Longest wait for a new writer in one go, between looks at the stop signal.
+pub(crate) const WRITER_OPEN: Duration = Duration::from_secs(2);
+
+/// Pause after an attempt at a new writer failed; doubled up to [`AWAY_PAUSE_MAX`].
+pub(crate) const AWAY_PAUSE: Duration = Duration::from_millis(100);
+
+/// Longest pause while the brokers are away.
+pub(crate) const AWAY_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A turn is redone at most this often; every refusal makes it smaller.
+pub(crate) const REDO_MAX: usize = 24;
+
+/// A stale member may come right by itself within this time.
+pub(crate) const STALE_MEMBER_MAX: Duration = Duration::from_secs(5);
+
+/// A second fence within this time means another instance uses the id.
+pub(crate) const FENCE_AGAIN: Duration = Duration::from_secs(60);

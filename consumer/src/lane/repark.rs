@@ -1,0 +1,68 @@
+//! Moves waiting heads to the tail of their retry partition when the window needs too many runs.
+
+use pipeline::completion::Completion;
+use pipeline::record::Offset;
+
+use crate::lane::Lane;
+use crate::lane::limits::{REPARK_ABOVE_PERCENT, REPARK_DOWN_TO_PERCENT, REPARK_RECORDS_MAX};
+use crate::lane::turn::{Destination, Forward, Shrink};
+
+/// The completion is measured once per this many moved records.
+const RECORDS_PER_MEASURE: usize = 64;
+
+impl Lane {
+    /// Re-parks where the completion is nearly full: the lowest waiting records go to the
+    /// tail in one transaction, sorted by due time, attempt and due time unchanged. There
+    /// they are one run; those that are due run at once instead.
+    pub(crate) fn repark(&mut self) {
+        let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
+        for partition in self.desk.partitions() {
+            let owned = self.desk.owned_mut(partition).expect("just listed");
+            let share = |percent| limit_bytes * percent / 100;
+            if owned.is_active()
+                && owned.retry.completion().encoded_len() > share(REPARK_ABOVE_PERCENT)
+            {
+                self.repark_partition(partition, share(REPARK_DOWN_TO_PERCENT), limit_bytes);
+            }
+        }
+    }
+
+    fn repark_partition(&mut self, partition: i32, down_to_bytes: usize, limit_bytes: usize) {
+        let now_ms = self.desk.now_ms;
+        let owned = self.desk.owned_mut(partition).expect("it is active");
+        let heads: Vec<Offset> = owned.retry.unsettled_offsets().collect();
+        let mut moved: Vec<(i64, Forward)> = Vec::new();
+        for (count, offset) in heads.into_iter().enumerate() {
+            let owned = self.desk.owned_mut(partition).expect("it is active");
+            if count % RECORDS_PER_MEASURE == 0 {
+                let used = owned.retry.completion().encoded_len();
+                // More than a turn's worth moves only if the commit would be refused otherwise.
+                let enough = count >= REPARK_RECORDS_MAX && used <= limit_bytes;
+                if used <= down_to_bytes || enough {
+                    break;
+                }
+            }
+            let Some((due_at_ms, _)) = owned.waiting.get(offset) else { continue };
+            if due_at_ms <= now_ms {
+                self.desk.run_waiting(partition, offset);
+                continue;
+            }
+            let (_, waiter) = owned.waiting.remove(offset).expect("looked up above");
+            moved.push((due_at_ms, Forward {
+                record: waiter.record,
+                destination: Destination::Repark,
+                hop: None,
+                shrink: Shrink::Whole,
+                suspect: false,
+                is_durable: false,
+            }));
+            self.desk.settle_retry(partition, offset);
+        }
+        moved.sort_by_key(|(due_at_ms, forward)| (*due_at_ms, forward.record.offset));
+        tracing::info!(partition, moved = moved.len(), "waiting retries moved to the tail");
+        let turn = &mut self.desk.turn;
+        turn.reparked += moved.len() as u64;
+        turn.records += moved.len();
+        turn.forwards.extend(moved.into_iter().map(|(_, forward)| forward));
+    }
+}

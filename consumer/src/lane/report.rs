@@ -1,0 +1,177 @@
+//! Tells the rest of the process how a lane is doing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use orders::Amount;
+
+use crate::lane::Lane;
+use crate::lane::owned::{Owned, Phase};
+use crate::lane::turn::{AgeBuckets, Destination};
+use crate::metrics::{self, PRODUCTS_MAX};
+use crate::shared::Counters;
+
+/// Time between two reports of a lane.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Wait for a broker that was away to answer a question, when a report is made.
+const PROBE: Duration = Duration::from_millis(500);
+
+impl Lane {
+    /// Tells that the lane turns.
+    pub(crate) fn beat(&self) {
+        self.view.lock().beat_at = Some(Instant::now());
+    }
+
+    /// Counts a committed turn and empties it.
+    pub(crate) fn count_committed(&mut self, started: Instant) {
+        let turn = &self.desk.turn;
+        let (metrics, counters) = (&self.metrics, &self.shared.counters);
+        metrics.transaction("committed");
+        metrics.transaction_seconds.record(started.elapsed().as_secs_f64());
+        if turn.records > 0 {
+            let each = started.duration_since(turn.started_at).as_secs_f64() / turn.records as f64;
+            metrics.processing_seconds.record_many(each, turn.records);
+        }
+        let (mut retried, mut dead_lettered) = (0, 0);
+        for forward in &turn.forwards {
+            let Some(parts) = &forward.hop else { continue };
+            match forward.destination {
+                Destination::Retry { .. } => {
+                    retried += 1;
+                    metrics.retry(parts.attempt);
+                }
+                Destination::DeadLetter => {
+                    dead_lettered += 1;
+                    metrics.dead_letter(parts.failure.class());
+                }
+                Destination::Repark => {}
+            }
+        }
+        let mut ages = AgeBuckets::default();
+        let now_ms = crate::clock::now_ms();
+        for timestamp_ms in &turn.ended {
+            ages.note(now_ms - timestamp_ms);
+        }
+        for (seconds, count) in ages.iter() {
+            metrics.end_to_end_seconds.record_many(seconds, count);
+        }
+        for (counter, total, count) in [
+            (Some(&metrics.consumed_main), Some(&counters.consumed), turn.consumed_main),
+            (Some(&metrics.consumed_retry), None, turn.consumed_retry),
+            (Some(&metrics.succeeded), Some(&counters.succeeded), turn.succeeded),
+            (Some(&metrics.retried), Some(&counters.retried), retried),
+            (Some(&metrics.dead_lettered), Some(&counters.dead_lettered), dead_lettered),
+            (Some(&metrics.foreign), None, turn.foreign),
+            (Some(&metrics.reparked), None, turn.reparked),
+        ] {
+            if let Some(counter) = counter {
+                counter.increment(count);
+            }
+            if let Some(total) = total {
+                total.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        self.desk.turn.restart();
+    }
+
+    /// Reports if the time has come.
+    pub(crate) fn report(&mut self) {
+        if self.reported_at.elapsed() >= REPORT_EVERY {
+            self.report_now();
+        }
+    }
+
+    pub(crate) fn report_now(&mut self) {
+        self.reported_at = Instant::now();
+        self.probe_if_away();
+        let now_ms = crate::clock::now_ms();
+        let owned: Vec<&Owned> = self.desk.iter().collect();
+        let next_due = owned.iter().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
+        let stopped = owned.iter().filter_map(|owned| match &owned.phase {
+            Phase::Stopped { reason, detail } => {
+                Some((owned.partition, reason.as_str(), detail.clone()))
+            }
+            _ => None,
+        });
+        let restoring = owned.iter().filter(|owned| {
+            !matches!(owned.phase, Phase::Active | Phase::Stopped { .. })
+        });
+        let away = self.away.as_ref().or(self.reader_away.as_ref()).map(|(_, text)| text.clone());
+        let committed = owned.iter().filter_map(|owned| {
+            Some((owned.partition, owned.committed_retry.as_ref()?.position.0))
+        });
+        let drained = self.has_assignment
+            && owned.iter().all(|owned| owned.is_drained())
+            && self.desk.turn.records == 0;
+        let mut view = self.view.lock();
+        view.joined = self.member.membership().is_joined() && self.has_assignment;
+        view.owned = owned.iter().map(|owned| owned.partition).collect();
+        view.restoring = restoring.map(|owned| owned.partition).collect();
+        view.stopped = stopped.collect();
+        view.crowded = self.is_crowded;
+        view.unresolved = owned.iter().map(|owned| owned.unresolved.len()).sum();
+        view.waiting = owned.iter().map(|owned| owned.waiting.len()).sum();
+        view.oldest_overdue_ms = next_due.map_or(0, |due| (now_ms - due).max(0));
+        view.away = away;
+        view.is_drained = drained;
+        view.retry_positions = committed.collect();
+        view.products = products(&owned);
+        drop(view);
+        self.report_lag(&owned);
+    }
+
+    fn report_lag(&self, owned: &[&Owned]) {
+        let topics = &self.settings.topics;
+        for owned in owned {
+            for (topic, last) in
+                [(&topics.main, &owned.committed_main), (&topics.retry, &owned.committed_retry)]
+            {
+                if let (Some(last), Some(bounds)) =
+                    (last, self.reader.cached_bounds(topic, owned.partition))
+                {
+                    let group = &self.settings.group;
+                    metrics::lag(group, topic, owned.partition, last.position.0, bounds);
+                }
+            }
+        }
+    }
+
+    /// An idle reader is not told that its broker is back: ask.
+    fn probe_if_away(&mut self) {
+        let Some((since, _)) = &self.reader_away else { return };
+        if since.elapsed() < REPORT_EVERY {
+            return;
+        }
+        let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
+        match self.member.bounds(&self.settings.topics.main, partition, PROBE) {
+            Ok(_) => self.reader_away = None,
+            Err(error) => self.reader_away = Some((Instant::now(), error.to_string())),
+        }
+    }
+}
+
+/// Partials of a lane by product, the first ones by name and the rest as `other`.
+fn products(owned: &[&Owned]) -> BTreeMap<Arc<str>, (u64, Amount)> {
+    let mut products: BTreeMap<Arc<str>, (u64, Amount)> = BTreeMap::new();
+    for partial in owned.iter().flat_map(|owned| owned.averages.partials()) {
+        let is_known = products.contains_key(&*partial.product);
+        let name = if is_known || products.len() < PRODUCTS_MAX { &*partial.product } else { "other" };
+        let entry = match products.get_mut(name) {
+            Some(entry) => entry,
+            None => products.entry(Arc::from(name)).or_default(),
+        };
+        entry.0 += partial.count;
+        entry.1 += partial.sum;
+    }
+    products
+}
+
+impl Counters {
+    /// Retries sent, for the statistics.
+    pub(crate) fn snapshot(&self) -> [u64; 4] {
+        [&self.consumed, &self.succeeded, &self.retried, &self.dead_lettered].map(Self::read)
+    }
+}

@@ -1,0 +1,390 @@
+//! From assigned to active: offsets, averages, waiting retries, in this order.
+
+use std::time::Instant;
+
+use codec::decode::{DecodeError, Decoder};
+use codec::wire::ProductAverage;
+use kafka_io::member::{AskError, Change, Committed};
+use kafka_io::reader::{Fetched, HeldRecord};
+use pipeline::completion::{Completion, CompletionError};
+use pipeline::record::CommitPosition;
+use pipeline::window::Window;
+
+use crate::lane::desk::Desk;
+use crate::lane::limits::{BOUNDS_ASK, COMMITTED_ASK, COMMITTED_PAUSE};
+use crate::lane::owned::{LastCommit, Owned, Phase, StopReason};
+use crate::lane::{Lane, LaneError};
+
+/// Header of an averages record: the group that it belongs to.
+pub(crate) const AVERAGES_GROUP: &str = "x-group";
+/// Header of an averages record: the main position committed with it.
+pub(crate) const AVERAGES_MAIN_OFFSET: &str = "x-main-offset";
+
+impl Lane {
+    /// Takes in what the group gave and took since the last turn.
+    pub(crate) fn follow_membership(&mut self) -> Result<(), LaneError> {
+        for change in self.member.serve() {
+            self.apply(change);
+        }
+        if let Some((code, text)) = self.member.fatal() {
+            return Err(LaneError::member(code, &text));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn apply(&mut self, change: Change) {
+        self.metrics.rebalances.increment(1);
+        match change {
+            Change::Assigned(partitions) => {
+                tracing::info!(lane = self.index, ?partitions, "partitions assigned");
+                self.has_assignment = true;
+                for partition in partitions {
+                    self.drop_partition(partition);
+                    self.add_partition(partition);
+                }
+            }
+            Change::Revoked(partitions) => {
+                tracing::info!(lane = self.index, ?partitions, "partitions revoked");
+                for partition in partitions {
+                    self.drop_partition(partition);
+                }
+            }
+        }
+    }
+
+    fn add_partition(&mut self, partition: i32) {
+        let Ok(index) = usize::try_from(partition) else { return };
+        if self.desk.owned.len() <= index {
+            self.desk.owned.resize_with(index + 1, || None);
+        }
+        let mut owned = Owned::new(partition, Instant::now());
+        if partition >= self.settings.partitions {
+            let detail = format!(
+                "{} has no partition {partition}; add it to the retry, dead-letter and averages \
+                 topics and restart",
+                self.settings.topics.retry
+            );
+            tracing::error!(partition, "{detail}");
+            owned.phase = Phase::Stopped { reason: StopReason::MissingPartition, detail };
+        }
+        self.desk.owned[index] = Some(Box::new(owned));
+    }
+
+    /// Forgets a partition and stops reading its topics.
+    pub(crate) fn drop_partition(&mut self, partition: i32) {
+        let Some(index) = usize::try_from(partition).ok() else { return };
+        let Some(owned) = self.desk.owned.get_mut(index).and_then(Option::take) else { return };
+        let topics = &self.settings.topics;
+        let reads_retry = matches!(owned.phase, Phase::LoadRetries { .. } | Phase::Active);
+        let reads_averages = matches!(owned.phase, Phase::LoadAverages { .. });
+        for (reads, topic) in [
+            (owned.reads_main, &topics.main),
+            (reads_retry, &topics.retry),
+            (reads_averages, &topics.averages),
+        ] {
+            if reads && let Err(error) = self.reader.stop(topic, partition) {
+                tracing::warn!(%error, topic, partition, "reading did not stop");
+            }
+        }
+    }
+
+    /// Drops all state and reads it back from the brokers: after an outcome that is unknown,
+    /// what they hold is the only truth.
+    pub(crate) fn read_again(&mut self) {
+        for partition in self.desk.partitions() {
+            self.drop_partition(partition);
+            self.add_partition(partition);
+        }
+        self.desk.turn.restart();
+    }
+
+    /// Moves every partition that is being restored one step on.
+    pub(crate) fn restore_step(&mut self) -> Result<(), LaneError> {
+        self.ask_offsets()?;
+        if self.desk.iter().all(|owned| owned.is_active()) {
+            return Ok(());
+        }
+        let positions = self.reader.positions().unwrap_or_default();
+        for partition in self.desk.partitions() {
+            let topics = &self.settings.topics;
+            let owned = self.desk.owned_mut(partition).expect("just listed");
+            let position = |topic: &str| {
+                positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(i64::MIN)
+            };
+            match owned.phase {
+                Phase::LoadAverages { until } => {
+                    let is_read = position(&topics.averages) >= until;
+                    self.read_averages_back(partition, is_read)?;
+                }
+                Phase::LoadRetries { until } if position(&topics.retry) >= until => {
+                    owned.retry.pass(position(&topics.retry));
+                    self.activate(partition);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_offsets(&mut self) -> Result<(), LaneError> {
+        let now = Instant::now();
+        let waits = |owned: &&Owned| {
+            matches!(owned.phase, Phase::AskOffsets { again_at } if again_at <= now)
+        };
+        let asking: Vec<i32> = self.desk.iter().filter(waits).map(|o| o.partition).collect();
+        if asking.is_empty() {
+            return Ok(());
+        }
+        // All at once, then one by one: an undecided transaction over one partition must not
+        // hold up the others.
+        match self.committed(&asking) {
+            Ok(committed) => {
+                for (partition, committed) in asking.into_iter().zip(committed) {
+                    self.start_restore(partition, committed)?;
+                }
+                return Ok(());
+            }
+            Err(AskError::Refused(text)) => return Err(LaneError::Denied(text)),
+            Err(AskError::Away(text)) => self.note_away(&text),
+            Err(AskError::Undecided) if asking.len() > 1 => {
+                for &partition in &asking {
+                    if let Ok(committed) = self.committed(&[partition]) {
+                        let [committed] = <[_; 1]>::try_from(committed).expect("one was asked");
+                        self.start_restore(partition, committed)?;
+                    }
+                }
+            }
+            Err(AskError::Undecided) => {}
+        }
+        let again_at = Instant::now() + COMMITTED_PAUSE;
+        for owned in self.desk.iter_mut() {
+            if let Phase::AskOffsets { again_at: at } = &mut owned.phase {
+                *at = again_at;
+            }
+        }
+        Ok(())
+    }
+
+    /// Committed offsets of main and retry for each partition.
+    fn committed(&self, partitions: &[i32]) -> Result<Vec<(Committed, Committed)>, AskError> {
+        let topics = &self.settings.topics;
+        let pairs: Vec<(&str, i32)> = partitions
+            .iter()
+            .flat_map(|p| [(topics.main.as_str(), *p), (topics.retry.as_str(), *p)])
+            .collect();
+        let answer = self.member.committed(&pairs, COMMITTED_ASK)?;
+        let mut answer = answer.into_iter();
+        let mut pairs = Vec::with_capacity(partitions.len());
+        while let (Some(main), Some(retry)) = (answer.next(), answer.next()) {
+            pairs.push((main, retry));
+        }
+        Ok(pairs)
+    }
+
+    /// Has the committed offsets: checks them against the topics and starts to read back.
+    fn start_restore(
+        &mut self,
+        partition: i32,
+        (main, retry): (Committed, Committed),
+    ) -> Result<(), LaneError> {
+        // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
+        // the marker of a transaction that moved those offsets may still be missing elsewhere.
+        let topics = self.settings.topics.clone();
+        let bounds = |topic: &str| self.member.bounds(topic, partition, BOUNDS_ASK);
+        let (main_bounds, retry_bounds, averages_bounds) =
+            match (bounds(&topics.main), bounds(&topics.retry), bounds(&topics.averages)) {
+                (Ok(main), Ok(retry), Ok(averages)) => (main, retry, averages),
+                (main, retry, averages) => {
+                    for error in [main.err(), retry.err(), averages.err()].into_iter().flatten() {
+                        self.note_away(&error.to_string());
+                    }
+                    return Ok(()); // asked again after the pause
+                }
+            };
+        let accepts_gap = self.settings.accepts_gap;
+        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let is_new = main.position.is_none() && retry.position.is_none();
+        if !is_new {
+            let missing = match (main.position, retry.position) {
+                (None, _) => Some(&topics.main),
+                (_, None) => Some(&topics.retry),
+                _ => None,
+            };
+            if let Some(topic) = missing {
+                return Err(LaneError::offsets_missing(&self.settings, topic, partition));
+            }
+        }
+        let (main_start, completion) = start(&main, main_bounds.0)?;
+        owned.main = Window::restore(main_start, &completion);
+        owned.has_averages = completion.has_averages();
+        let (retry_start, completion) = start(&retry, retry_bounds.0)?;
+        owned.retry = Window::restore(retry_start, &completion);
+        owned.committed_main = last_commit(&main);
+        owned.committed_retry = last_commit(&retry);
+        for (topic, start, low) in
+            [(&topics.main, main_start, main_bounds.0), (&topics.retry, retry_start, retry_bounds.0)]
+        {
+            if start.0 >= low {
+                continue;
+            }
+            let range = format!("{topic}/{partition} offsets {start} to {}", low - 1);
+            if accepts_gap {
+                tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
+                let window = if topic == &topics.main { &mut owned.main } else { &mut owned.retry };
+                *window = Window::new(CommitPosition(low));
+            } else {
+                let detail = format!(
+                    "{range} were deleted before they were read; restart with --accept-gap to go on without them"
+                );
+                tracing::error!(partition, "{detail}");
+                owned.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
+                return Ok(());
+            }
+        }
+        let (low, until) = averages_bounds;
+        owned.retry_load_until = retry_bounds.1;
+        if low >= until {
+            self.check_averages(partition)?;
+            return self.load_retries(partition);
+        }
+        owned.phase = Phase::LoadAverages { until };
+        self.reader
+            .start(&topics.averages, partition, CommitPosition(low))
+            .map_err(|error| LaneError::Failed(error.to_string()))
+    }
+
+    /// Decodes what was fetched of the averages; once all of it is read, goes on to the retries.
+    fn read_averages_back(&mut self, partition: i32, is_read: bool) -> Result<(), LaneError> {
+        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let unread = std::mem::take(&mut owned.averages_unread);
+        let mut left = Vec::new();
+        for record in unread {
+            match restore_one(&mut self.averages_decoder, owned, &record, &self.settings.group) {
+                Ok(true) => {}
+                Ok(false) => left.push(record),
+                Err(detail) => return Err(LaneError::foreign_averages(&self.settings, &detail)),
+            }
+        }
+        owned.averages_unread = left;
+        if !is_read || !owned.averages_unread.is_empty() {
+            return Ok(());
+        }
+        self.check_averages(partition)?;
+        self.reader
+            .stop(&self.settings.topics.averages, partition)
+            .map_err(|error| LaneError::Failed(error.to_string()))?;
+        self.load_retries(partition)
+    }
+
+    fn load_retries(&mut self, partition: i32) -> Result<(), LaneError> {
+        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let until = owned.retry_load_until;
+        self.reader
+            .start(&self.settings.topics.retry, partition, CommitPosition(owned.retry.top()))
+            .map_err(|error| LaneError::Failed(error.to_string()))?;
+        owned.phase = Phase::LoadRetries { until };
+        if owned.retry.top() >= until {
+            self.activate(partition);
+        }
+        Ok(())
+    }
+
+    /// Offsets and averages exist together or not at all, and agree.
+    fn check_averages(&mut self, partition: i32) -> Result<(), LaneError> {
+        let exactly_once = self.settings.is_exactly_once();
+        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let is_empty = owned.averages.partials().is_empty();
+        let committed = owned.committed_main.as_ref().map(|last| last.position.0);
+        match (committed, owned.averages_position) {
+            (None, Some(noted)) => {
+                Err(LaneError::offsets_lost(&self.settings, partition, noted))
+            }
+            (Some(_), _) if owned.has_averages && is_empty => {
+                Err(LaneError::averages_lost(&self.settings, partition))
+            }
+            (Some(committed), Some(noted)) if committed < noted && exactly_once => {
+                Err(LaneError::offsets_reset(&self.settings, partition, committed, noted))
+            }
+            _ => {
+                owned.has_averages |= !is_empty;
+                Ok(())
+            }
+        }
+    }
+
+    fn activate(&mut self, partition: i32) {
+        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        owned.phase = Phase::Active;
+        tracing::info!(
+            partition,
+            main = owned.main.top(),
+            waiting = owned.waiting.len(),
+            products = owned.averages.partials().len(),
+            "partition restored"
+        );
+    }
+}
+
+impl Desk {
+    /// Keeps a fetched averages record until the restore step decodes it.
+    pub(crate) fn take_averages(&mut self, record: &Fetched<'_>) {
+        if let Some(owned) = self.owned_mut(record.partition())
+            && matches!(owned.phase, Phase::LoadAverages { .. })
+        {
+            owned.averages_unread.push(record.hold());
+        }
+    }
+}
+
+/// Takes one averages record in; `false` when its schema is not known yet.
+fn restore_one(
+    decoder: &mut Decoder<ProductAverage>,
+    owned: &mut Owned,
+    record: &HeldRecord,
+    group: &str,
+) -> Result<bool, String> {
+    let at = format!("partition {} offset {}", record.partition, record.offset);
+    let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    let writer = text(AVERAGES_GROUP).ok_or_else(|| format!("{at} names no group"))?;
+    if writer != group {
+        return Err(format!("{at} belongs to group {writer:?}"));
+    }
+    if record.value.is_none() {
+        return Ok(true); // a tombstone that an operator wrote: the product starts anew
+    }
+    let average = match decoder.decode(record.value.as_deref()) {
+        Ok(average) => average,
+        Err(DecodeError::Unresolved { .. }) => return Ok(false),
+        Err(DecodeError::Failed(failure)) => return Err(format!("{at}: {}", failure.detail)),
+    };
+    let count = u64::try_from(average.count).map_err(|_| format!("{at} has a negative count"))?;
+    owned.averages.restore(&average.product, count, average.sum);
+    let position = text(AVERAGES_MAIN_OFFSET).and_then(|value| value.parse().ok());
+    owned.averages_position = owned.averages_position.max(position);
+    Ok(true)
+}
+
+/// Where a window starts, and what is settled above. Nothing committed starts at the first
+/// record there is.
+fn start(committed: &Committed, low: i64) -> Result<(CommitPosition, Completion), LaneError> {
+    let Some(position) = committed.position else {
+        return Ok((CommitPosition(low), Completion::at(CommitPosition(low))));
+    };
+    match Completion::decode(&committed.metadata, position) {
+        Ok(completion) => Ok((position, completion)),
+        // To ignore it would run settled records again.
+        Err(error @ CompletionError::Version(_)) => Err(LaneError::Failed(format!(
+            "the offset committed at {position} was written by a newer consumer ({error}); \
+             run that version, or a newer one"
+        ))),
+        Err(CompletionError::Malformed(_)) => {
+            tracing::info!(%position, "the offset was committed by another tool");
+            Ok((position, Completion::at(position)))
+        }
+    }
+}
+
+fn last_commit(committed: &Committed) -> Option<LastCommit> {
+    let position = committed.position?;
+    Some(LastCommit { position, metadata: committed.metadata.clone() })
+}

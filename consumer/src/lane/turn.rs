@@ -1,0 +1,218 @@
+//! What one turn of a lane has to write: values, until the writer makes them durable.
+
+use std::time::Instant;
+
+use kafka_io::native::RecordHeaders;
+use kafka_io::reader::HeldRecord;
+use pipeline::failure::{Failure, FailureReason};
+use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
+use pipeline::record::Offset;
+
+/// Where a forwarded record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    Retry { due_at_ms: i64 },
+    DeadLetter,
+    /// To the tail of the retry partition, unchanged, so that the window needs fewer runs.
+    Repark,
+}
+
+/// How much of a dead letter is left out because the broker refuses it for its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shrink {
+    Whole,
+    WithoutDetail,
+    WithoutValue,
+    /// Only our own headers are left, and a long key goes as well.
+    Bare,
+}
+
+/// A record on its way to the retry or dead-letter topic.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) record: HeldRecord,
+    pub(crate) destination: Destination,
+    pub(crate) hop: Option<HopParts>,
+    pub(crate) shrink: Shrink,
+    /// Refused once: sent in a batch of its own, since one oversized record fails its batch.
+    pub(crate) suspect: bool,
+    /// Acknowledged in an earlier round of a turn without a transaction.
+    pub(crate) is_durable: bool,
+}
+
+/// What the headers of the next hop are made from.
+#[derive(Debug)]
+pub(crate) struct HopParts {
+    pub(crate) origin: Origin,
+    pub(crate) carries_lineage: bool,
+    pub(crate) carries_first_failed: bool,
+    pub(crate) attempt: u32,
+    pub(crate) failure: Failure,
+    pub(crate) now_ms: i64,
+}
+
+/// What is to be written for a forwarded record.
+pub(crate) struct Wire<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<std::borrow::Cow<'a, [u8]>>,
+    pub(crate) headers: Option<RecordHeaders>,
+}
+
+/// Longest key that a bare dead letter keeps.
+const BARE_KEY_BYTES_MAX: usize = 1024;
+
+impl Forward {
+    /// The record as it is to be written, by its destination and how far it was shrunk.
+    pub(crate) fn wire(&self, dialects: Dialects) -> Wire<'_> {
+        let Some(parts) = &self.hop else {
+            let value = self.record.value.as_deref().map(Into::into);
+            return Wire { key: self.record.key.as_deref(), value, headers: self.record.headers.clone() };
+        };
+        let hop = Hop {
+            origin: &parts.origin,
+            carries_lineage: parts.carries_lineage && self.shrink < Shrink::Bare,
+            carries_first_failed: parts.carries_first_failed,
+            attempt: parts.attempt,
+            failure: &parts.failure,
+            now_ms: parts.now_ms,
+        };
+        let mut edit = match self.destination {
+            Destination::Retry { due_at_ms } => hop.to_retry(due_at_ms),
+            Destination::DeadLetter | Destination::Repark => {
+                hop.to_dead_letter(dialects, self.shrink == Shrink::Whole)
+            }
+        };
+        let value = self.value(parts, &mut edit);
+        let mut headers = match &self.record.headers {
+            Some(headers) if self.shrink < Shrink::Bare => headers.clone(),
+            _ => RecordHeaders::new(),
+        };
+        headers.apply(&edit);
+        let key = self.record.key.as_deref();
+        let key = key.filter(|key| self.shrink < Shrink::Bare || key.len() <= BARE_KEY_BYTES_MAX);
+        Wire { key, value, headers: Some(headers) }
+    }
+
+    /// The value, or what stands for it: coordinates, length and SHA-256.
+    fn value(&self, parts: &HopParts, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
+        let value = self.record.value.as_deref()?;
+        if self.shrink < Shrink::WithoutValue {
+            return Some(value.into());
+        }
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(value);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let Origin { topic, partition, offset, .. } = &parts.origin;
+        let text = format!("{topic}/{partition}/{offset} length={} sha256={hex}", value.len());
+        edit.add.push((pipeline::headers::TRUNCATED, text.clone().into_bytes()));
+        Some(text.into_bytes().into())
+    }
+
+    /// Takes the next way around a refusal for size; `false` when there is none left.
+    pub(crate) fn shrink_further(&mut self) -> bool {
+        match (self.destination, self.shrink) {
+            (Destination::Retry { .. } | Destination::Repark, _) => {
+                self.destination = Destination::DeadLetter;
+                if let Some(parts) = &mut self.hop {
+                    parts.failure.reason = FailureReason::TooLargeToRetry;
+                    parts.failure.detail = "the retry topic refuses a record of this size".into();
+                }
+                self.hop.is_some()
+            }
+            (Destination::DeadLetter, Shrink::Whole) => self.set(Shrink::WithoutDetail),
+            (Destination::DeadLetter, Shrink::WithoutDetail) => self.set(Shrink::WithoutValue),
+            (Destination::DeadLetter, Shrink::WithoutValue) => self.set(Shrink::Bare),
+            (Destination::DeadLetter, Shrink::Bare) => false,
+        }
+    }
+
+    const fn set(&mut self, shrink: Shrink) -> bool {
+        self.shrink = shrink;
+        true
+    }
+}
+
+/// An entry of the outcome log.
+#[derive(Debug)]
+pub(crate) struct OutcomeEntry {
+    pub(crate) partition: i32,
+    pub(crate) origin_partition: i32,
+    pub(crate) origin_offset: Offset,
+    pub(crate) key: Option<Box<[u8]>>,
+    pub(crate) order_id: String,
+    pub(crate) product: String,
+    pub(crate) attempt: u32,
+    /// Index of the record's forward; `None` when it was counted.
+    pub(crate) forward: Option<usize>,
+}
+
+/// Everything that one turn does.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) started_at: Instant,
+    /// Records fetched or taken from waiting in this turn, and their bytes.
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+    pub(crate) consumed_main: u64,
+    pub(crate) consumed_retry: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) foreign: u64,
+    pub(crate) reparked: u64,
+    pub(crate) forwards: Vec<Forward>,
+    pub(crate) outcomes: Vec<OutcomeEntry>,
+    /// Timestamps of the records that ended in this turn, in epoch milliseconds.
+    pub(crate) ended: Vec<i64>,
+}
+
+impl Turn {
+    pub(crate) fn new() -> Self {
+        Self {
+            started_at: Instant::now(),
+            records: 0,
+            bytes: 0,
+            consumed_main: 0,
+            consumed_retry: 0,
+            succeeded: 0,
+            foreign: 0,
+            reparked: 0,
+            forwards: Vec::new(),
+            outcomes: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Empties the turn; buffers keep their room.
+    pub(crate) fn restart(&mut self) {
+        let (mut forwards, mut outcomes) =
+            (std::mem::take(&mut self.forwards), std::mem::take(&mut self.outcomes));
+        let mut ended = std::mem::take(&mut self.ended);
+        forwards.clear();
+        outcomes.clear();
+        ended.clear();
+        *self = Self { forwards, outcomes, ended, ..Self::new() };
+    }
+}
+
+/// Ages of records in powers of two of milliseconds: a fixed cost per record.
+#[derive(Debug)]
+pub(crate) struct AgeBuckets([u32; 40]);
+
+impl Default for AgeBuckets {
+    fn default() -> Self {
+        Self([0; 40])
+    }
+}
+
+impl AgeBuckets {
+    pub(crate) fn note(&mut self, age_ms: i64) {
+        let age = age_ms.max(0).unsigned_abs();
+        let bucket = (64 - age.leading_zeros() as usize).min(self.0.len() - 1);
+        self.0[bucket] += 1;
+    }
+
+    /// Upper bound of each bucket in seconds, with how many records are in it.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (f64, usize)> + '_ {
+        let filled = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(|(bucket, count)| ((1_u64 << bucket) as f64 / 1000.0, *count as usize))
+    }
+}

@@ -1,0 +1,140 @@
+//! Bytes to values.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use pipeline::failure::{Failure, FailureReason};
+
+use crate::defaults::ReaderSchema;
+use crate::frame::{self, Frame};
+use crate::plan::{Plan, ReadError};
+use crate::resolver::{Lookup, SchemaResolver};
+use crate::scalar::AvroRecord;
+use crate::writer_schema::WriterSchema;
+
+/// Most plans that a decoder keeps. Beyond it all are dropped and compiled again as they are
+/// needed: a plan costs some microseconds, and no healthy topic has this many schemas.
+const PLANS_MAX: usize = 1_000;
+
+/// Why a record could not be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The record is at fault, or its schema is: no later attempt will read it.
+    #[error("the record is at fault: {}: {}", .0.reason.as_str(), .0.detail)]
+    Failed(Failure),
+    /// The schema is not known yet: nothing is said about the record. Ask again when
+    /// [`SchemaResolver::generation`] has changed, or after a while.
+    #[error("schema {schema_id} is not known yet: {}", .away.as_deref().unwrap_or("being asked for"))]
+    Unresolved {
+        /// The id that the registry was asked for.
+        schema_id: u32,
+        /// Why the registry could not answer; `None` while it is being asked.
+        away: Option<String>,
+    },
+}
+
+/// Reads framed values as `T`; one per lane.
+///
+/// A value of a known schema takes no lock and allocates only what `T` owns.
+#[derive(Debug)]
+pub struct Decoder<T> {
+    resolver: SchemaResolver,
+    reader: ReaderSchema,
+    plans: HashMap<u32, Arc<Planned>, foldhash::fast::FixedState>,
+    /// The plan of the last value: most topics carry one schema at a time.
+    last: Option<(u32, Arc<Planned>)>,
+    record: std::marker::PhantomData<fn() -> T>,
+}
+
+#[derive(Debug)]
+struct Planned {
+    writer: Arc<WriterSchema>,
+    /// The error says why the writer schema does not resolve.
+    plan: Result<Plan, String>,
+}
+
+impl<T: AvroRecord> Decoder<T> {
+    /// A decoder that asks this resolver for the schemas it meets.
+    ///
+    /// # Panics
+    ///
+    /// If the schema of `T` is not a record of scalars: a mistake in the program.
+    pub fn new(resolver: SchemaResolver) -> Self {
+        let reader = ReaderSchema::of::<T>().expect("a record's own schema is one of scalars");
+        Self {
+            resolver,
+            reader,
+            plans: HashMap::default(),
+            last: None,
+            record: std::marker::PhantomData,
+        }
+    }
+
+    /// Reads one value; `None` is a tombstone. Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeError::Failed`] blames the record, [`DecodeError::Unresolved`] nobody yet. The
+    /// table in the crate's documentation has all cases.
+    pub fn decode(&mut self, value: Option<&[u8]>) -> Result<T, DecodeError> {
+        let Frame { schema_id, body } = frame::split(value).map_err(DecodeError::Failed)?;
+        let planned = match &self.last {
+            Some((id, planned)) if *id == schema_id => planned,
+            _ => {
+                let planned = self.planned(schema_id)?;
+                &self.last.insert((schema_id, planned)).1
+            }
+        };
+        let failed = |reason, detail| {
+            DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail })
+        };
+        match &planned.plan {
+            Ok(plan) => plan.read(&planned.writer, body).map_err(|error| {
+                let (reason, detail) = blame(&error);
+                failed(reason, detail)
+            }),
+            Err(detail) => Err(failed(FailureReason::CannotResolve, detail.clone())),
+        }
+    }
+
+    fn planned(&mut self, schema_id: u32) -> Result<Arc<Planned>, DecodeError> {
+        if let Some(planned) = self.plans.get(&schema_id) {
+            return Ok(Arc::clone(planned));
+        }
+        let failed = |reason, detail| {
+            Err(DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail }))
+        };
+        let unresolved = |away| Err(DecodeError::Unresolved { schema_id, away });
+        let writer = match self.resolver.get(schema_id) {
+            Lookup::Ready(writer) => writer,
+            Lookup::Pending => return unresolved(None),
+            Lookup::Away(detail) => return unresolved(Some(detail)),
+            Lookup::NotFound => {
+                let detail = format!("the registry has no schema with id {schema_id}");
+                return failed(FailureReason::SchemaNotFound, detail);
+            }
+            Lookup::Unusable(detail) => return failed(FailureReason::NotAvro, detail),
+        };
+        let plan = Plan::compile(&writer, &self.reader);
+        let planned = Arc::new(Planned { writer, plan });
+        if self.plans.len() >= PLANS_MAX {
+            self.plans.clear();
+        }
+        self.plans.insert(schema_id, Arc::clone(&planned));
+        Ok(planned)
+    }
+}
+
+/// Whose fault a datum is that could not be read.
+fn blame(error: &ReadError) -> (FailureReason, String) {
+    match error {
+        ReadError::Malformed(malformed) => (
+            FailureReason::AvroDecode,
+            format!("{} at byte {} of the datum", malformed.what, malformed.at_byte),
+        ),
+        ReadError::Unresolvable(what) => (FailureReason::CannotResolve, (*what).to_owned()),
+        ReadError::Trailing(bytes) => {
+            (FailureReason::TrailingBytes, format!("{bytes} bytes are left after the datum"))
+        }
+    }
+}

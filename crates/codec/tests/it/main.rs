@@ -1,0 +1,10 @@
+//! Tests of the codec from outside: one program, so that it is linked once.
+
+mod decoding;
+mod evolution;
+mod fault_injection;
+mod hostile_bytes;
+mod misbehaving_registry;
+mod real_registry;
+mod resolution;
+mod resolving;

@@ -1,0 +1,154 @@
+//! Looks at topics, makes them, and trims what the group has settled.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::events::Events;
+use crate::member::AskError;
+
+/// Longest wait for an administrative answer.
+const ADMIN_MAX: Duration = Duration::from_secs(10);
+
+/// Replicas of a topic that is made here: the broker's own default.
+const REPLICAS_OF_BROKER: i32 = -1;
+
+/// A topic as the brokers describe it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TopicInfo {
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Settings by name; empty where brokers do not tell them.
+    pub settings: HashMap<String, String>,
+}
+
+/// A topic to make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Name.
+    pub name: String,
+    /// Number of partitions.
+    pub partitions: i32,
+    /// Settings that differ from the broker's defaults.
+    pub settings: Vec<(String, String)>,
+}
+
+/// Administrative client.
+pub struct Admin {
+    client: AdminClient<Events>,
+}
+
+impl Admin {
+    /// Makes a client; it connects when it is used.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn new(config: &ClientConfig) -> Result<Self, AskError> {
+        let client = config.create_with_context(Events::default()).map_err(|e| AskError::of(&e))?;
+        Ok(Self { client })
+    }
+
+    /// Describes topics; one that does not exist is absent from the answer. Blocks for at
+    /// most `limit` before the settings are asked for.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub async fn describe(
+        &self,
+        names: &[&str],
+        limit: Duration,
+    ) -> Result<HashMap<String, TopicInfo>, AskError> {
+        // All topics: asking for one by name would make it where auto-creation is on.
+        let metadata =
+            self.client.inner().fetch_metadata(None, limit).map_err(|e| AskError::of(&e))?;
+        let mut topics: HashMap<String, TopicInfo> = metadata
+            .topics()
+            .iter()
+            .filter(|topic| names.contains(&topic.name()) && topic.error().is_none())
+            .map(|topic| {
+                let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+                (topic.name().to_owned(), TopicInfo { partitions, ..TopicInfo::default() })
+            })
+            .collect();
+        let existing: Vec<String> = topics.keys().cloned().collect();
+        if existing.is_empty() {
+            return Ok(topics);
+        }
+        let resources: Vec<_> = existing.iter().map(|n| ResourceSpecifier::Topic(n)).collect();
+        let described = self.client.describe_configs(&resources, &question()).await;
+        match described {
+            Ok(answers) => {
+                for (name, answer) in existing.iter().zip(answers) {
+                    let resource = answer.map_err(|code| AskError::Away(code.to_string()))?;
+                    let settings = resource.entries.into_iter();
+                    let known = settings.filter_map(|entry| Some((entry.name, entry.value?)));
+                    topics.get_mut(name).expect("taken from it").settings = known.collect();
+                }
+            }
+            // The in-process mock knows no settings.
+            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => {}
+            Err(error) => return Err(AskError::of(&error)),
+        }
+        Ok(topics)
+    }
+
+    /// Makes topics; one that exists already is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the first topic that could not be made.
+    pub async fn create(&self, specs: &[TopicSpec]) -> Result<(), AskError> {
+        let topics: Vec<NewTopic<'_>> = specs
+            .iter()
+            .map(|spec| {
+                let replicas = TopicReplication::Fixed(REPLICAS_OF_BROKER);
+                let topic = NewTopic::new(&spec.name, spec.partitions, replicas);
+                spec.settings.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+            })
+            .collect();
+        let answers =
+            self.client.create_topics(&topics, &options()).await.map_err(|e| AskError::of(&e))?;
+        for answer in answers {
+            match answer {
+                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((name, code)) => {
+                    return Err(AskError::Refused(format!("topic {name} was not made: {code}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes the records of `topic` below the given offsets.
+    ///
+    /// # Errors
+    ///
+    /// Fails as the broker says, such as for a missing permission.
+    pub async fn trim(&self, topic: &str, below: &[(i32, i64)]) -> Result<(), AskError> {
+        let mut list = TopicPartitionList::with_capacity(below.len());
+        for (partition, offset) in below {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
+                .map_err(|error| AskError::of(&error))?;
+        }
+        let answer =
+            self.client.delete_records(&list, &options()).await.map_err(|e| AskError::of(&e))?;
+        for element in answer.elements() {
+            element.error().map_err(|error| AskError::of(&error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Options of a question: it has no operation to wait for.
+fn question() -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(ADMIN_MAX))
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(ADMIN_MAX)).request_timeout(Some(ADMIN_MAX))
+}

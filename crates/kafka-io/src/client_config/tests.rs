@@ -1,0 +1,151 @@
+//! Tests of the allow-list, the credentials and the start probe.
+
+use std::time::Duration;
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use super::*;
+
+fn with(key: &str, value: &str) -> Result<KafkaSettings, ConfigError> {
+    KafkaSettings::new("test", "localhost:9092", vec![(key.to_owned(), value.to_owned())])
+}
+
+#[test]
+fn what_the_contract_names_is_allowed() {
+    for (key, value) in [
+        ("session.timeout.ms", "6000"),
+        ("heartbeat.interval.ms", "500"),
+        ("max.poll.interval.ms", "60000"),
+        ("fetch.min.bytes", "1"),
+        ("fetch.wait.max.ms", "100"),
+        ("queued.min.messages", "1000"),
+        ("queue.buffering.max.messages", "1000"),
+        ("socket.timeout.ms", "5000"),
+        ("socket.keepalive.enable", "true"),
+        ("linger.ms", "1"),
+        ("batch.size", "100000"),
+        ("compression.type", "zstd"),
+        ("ssl.ca.location", "/etc/ssl/ca.pem"),
+        ("sasl.mechanism", "SCRAM-SHA-512"),
+        ("sasl.username", "me"),
+        ("security.protocol", "sasl_ssl"),
+        ("client.id", "me"),
+        ("client.rack", "a"),
+        ("broker.address.family", "v4"),
+    ] {
+        if let Err(error) = with(key, value) {
+            panic!("{key}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_would_end_a_guarantee_is_refused_with_its_reason() {
+    for (key, reason) in [
+        ("acks", "delivery depends on it"),
+        ("enable.idempotence", "delivery depends on it"),
+        ("isolation.level", "delivery depends on it"),
+        ("enable.auto.commit", "delivery depends on it"),
+        ("transactional.id", "delivery depends on it"),
+        ("auto.offset.reset", "delivery depends on it"),
+        ("group.id", "delivery depends on it"),
+        ("partitioner", "delivery depends on it"),
+        ("plugin.library.paths", "loads or runs code"),
+        ("ssl.engine.location", "loads or runs code"),
+        ("sasl.kerberos.kinit.cmd", "loads or runs code"),
+        ("sasl.oauthbearer.config", "read files or fetch tokens"),
+        ("sasl.password", "KAFKA_SASL_PASSWORD_FILE"),
+        ("bootstrap.servers", "--bootstrap-server"),
+        ("no.such.key", "not on the list"),
+    ] {
+        let text = with(key, "1").expect_err(key).to_string();
+        assert!(text.contains(key) && text.contains(reason), "{text}");
+        assert!(text.contains("session.timeout.ms, "), "the allowed keys are named: {text}");
+    }
+}
+
+#[test]
+fn a_refused_secret_is_not_repeated() {
+    let text = with("sasl.password", "hunter2").unwrap_err().to_string();
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn librdkafka_checks_the_values() {
+    for (key, value) in [("linger.ms", "soon"), ("fetch.no.such", "1")] {
+        let error = with(key, value).expect_err(key);
+        assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
+    }
+}
+
+#[test]
+fn each_role_gets_only_what_concerns_it() {
+    let extra = [("linger.ms", "7"), ("session.timeout.ms", "9000"), ("client.id", "me")];
+    let extra = extra.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let settings = KafkaSettings::new("test", " a:1, ,b:2 ", extra).unwrap();
+    let keys = |role| {
+        let config = settings.base(role);
+        ["linger.ms", "session.timeout.ms", "client.id"].map(|key| config.get(key).is_some())
+    };
+    assert_eq!(keys(Role::Producer), [true, false, true]);
+    assert_eq!(keys(Role::Consumer), [false, true, true]);
+    assert_eq!(keys(Role::Admin), [false, false, true]);
+    let config = settings.base(Role::Admin);
+    assert_eq!(config.get("bootstrap.servers"), Some("a:1,b:2"));
+    assert_eq!(config.get("client.id"), Some("me"));
+}
+
+#[test]
+fn an_empty_list_of_brokers_is_an_error() {
+    assert!(matches!(KafkaSettings::new("test", " , ", vec![]), Err(ConfigError::NoBroker)));
+}
+
+#[test]
+fn credentials_come_from_the_environment_and_stay_out_of_logs() {
+    let settings = KafkaSettings::new("test", "a:1", vec![]).unwrap();
+    let settings = settings
+        .read_credentials(|name| match name {
+            "KAFKA_SASL_USERNAME" => Some("me".to_owned()),
+            "KAFKA_SASL_PASSWORD" => Some("hunter2".to_owned()),
+            _ => None,
+        })
+        .unwrap();
+    let config = settings.base(Role::Consumer);
+    assert_eq!(config.get("sasl.username"), Some("me"));
+    assert_eq!(config.get("sasl.password"), Some("hunter2"));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_password_comes_from_a_variable_or_a_file_but_not_from_both() {
+    let path = std::env::temp_dir().join(format!("kafka-password-{}", std::process::id()));
+    std::fs::write(&path, "from file\n").unwrap();
+    let file = path.display().to_string();
+    let plain = KafkaSettings::new("test", "a:1", vec![]).unwrap();
+    let variable = |name: &str| (name == PASSWORD_FILE_VARIABLE).then(|| file.clone());
+    let read = plain.clone().read_credentials(variable).unwrap();
+    assert_eq!(read.base(Role::Admin).get("sasl.password"), Some("from file"));
+    let both = plain.clone().read_credentials(|name| variable(name).or(Some("x".to_owned())));
+    assert!(matches!(both, Err(ConfigError::TwoPasswords)));
+    std::fs::remove_file(&path).unwrap();
+    let missing = plain.read_credentials(variable).unwrap_err();
+    assert!(missing.to_string().contains(&file), "{missing}");
+}
+
+#[test]
+fn a_broker_that_refuses_is_named_with_its_reason() {
+    // Port 1 is reserved and closed.
+    let settings = KafkaSettings::new("test", "127.0.0.1:1", vec![]).unwrap();
+    let limit = Duration::from_millis(700);
+    let error = probe_brokers(&settings.base(Role::Admin), limit).unwrap_err();
+    assert_eq!(error.addresses, "127.0.0.1:1");
+    assert!(error.detail.contains("refused"), "{error}");
+}
+
+#[test]
+fn a_broker_that_answers_passes_the_probe() {
+    let cluster = MockCluster::<DefaultProducerContext>::new(1).unwrap();
+    let settings = KafkaSettings::new("test", &cluster.bootstrap_servers(), vec![]).unwrap();
+    probe_brokers(&settings.base(Role::Producer), Duration::from_secs(10)).unwrap();
+}

@@ -1,0 +1,311 @@
+//! Membership of the consumer group: which partitions are owned, and the committed offsets.
+//!
+//! The member subscribes to the main topic and never fetches: its partitions are paused the
+//! moment they are assigned. What is fetched, from which position, is the [`Reader`]'s, which
+//! is told so once a partition is restored. So a partition cannot run early, and no paused
+//! state has to survive a rebalance.
+//!
+//! [`Reader`]: crate::reader::Reader
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use pipeline::completion::Completion;
+use pipeline::record::CommitPosition;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
+
+use crate::events::Events;
+use crate::native::{self, Membership};
+
+/// A change of what this member owns, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// These partitions of the main topic are owned from now on.
+    Assigned(Vec<i32>),
+    /// These are not owned any more.
+    Revoked(Vec<i32>),
+}
+
+/// What a group has committed for one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Position, `None` where nothing was ever committed or it has expired.
+    pub position: Option<CommitPosition>,
+    /// Metadata of the offset, as text; foreign bytes are replaced.
+    pub metadata: String,
+}
+
+/// One offset to commit with what is settled above it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OffsetCommit {
+    /// Topic of the partition.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// Lowest unsettled offset.
+    pub position: CommitPosition,
+    /// Metadata text of [`Completion::encode`].
+    pub metadata: String,
+}
+
+impl OffsetCommit {
+    /// An offset with the completion above it.
+    pub fn new(topic: &str, partition: i32, completion: &Completion, position: CommitPosition) -> Self {
+        Self { topic: topic.to_owned(), partition, position, metadata: completion.encode() }
+    }
+}
+
+/// Why a question to the brokers has no answer yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The previous owner's transaction is undecided: ask again.
+    #[error("a transaction of the previous owner is still open")]
+    Undecided,
+    /// The broker did not answer in time or refused for now.
+    #[error("the broker does not answer: {0}")]
+    Away(String),
+    /// The broker refuses for good.
+    #[error("the broker refuses: {0}")]
+    Refused(String),
+}
+
+impl AskError {
+    /// Sorts an error of a broker request by what to do about it.
+    pub(crate) fn of(error: &KafkaError) -> Self {
+        use RDKafkaErrorCode as E;
+        match error.rdkafka_error_code() {
+            Some(E::UnstableOffsetCommit) => Self::Undecided,
+            Some(
+                E::GroupAuthorizationFailed
+                | E::TopicAuthorizationFailed
+                | E::ClusterAuthorizationFailed
+                | E::TransactionalIdAuthorizationFailed
+                | E::OffsetMetadataTooLarge
+                | E::FencedInstanceId,
+            ) => Self::Refused(error.to_string()),
+            _ => Self::Away(error.to_string()),
+        }
+    }
+}
+
+/// Member of the group; every call must come from the lane's own thread.
+pub struct Member {
+    consumer: BaseConsumer<MemberContext>,
+}
+
+impl Member {
+    /// Joins `group` for `topic`. The first change arrives through [`Self::serve`].
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn join(
+        config: &ClientConfig,
+        group: &str,
+        instance_id: Option<&str>,
+        topic: &str,
+    ) -> KafkaResult<Self> {
+        let mut config = config.clone();
+        config
+            .set("group.id", group)
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_uncommitted") // asks for ends only, fetches nothing
+            .set("queued.min.messages", "1")
+            .set("queued.max.messages.kbytes", "1")
+            .set_log_level(RDKafkaLogLevel::Info);
+        if let Some(id) = instance_id {
+            config.set("group.instance.id", id);
+        }
+        // A rebalance reaches a member with its next heartbeat: the default of 3 s is long.
+        for (key, value) in [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")] {
+            if config.get(key).is_none() {
+                config.set(key, value);
+            }
+        }
+        let consumer: BaseConsumer<MemberContext> =
+            config.create_with_context(MemberContext::default())?;
+        consumer.subscribe(&[topic])?;
+        Ok(Self { consumer })
+    }
+
+    /// Serves the group protocol without waiting and returns what changed. A rebalance
+    /// happens only in here, so never inside a transaction.
+    pub fn serve(&self) -> Vec<Change> {
+        // Bounded: each round serves one event, and a rebalance makes few.
+        for _ in 0..64 {
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(_)) => tracing::debug!("a paused partition delivered a record; dropped"),
+                Some(Err(error)) => self.consumer.context().events.error_seen(&error),
+                None => break,
+            }
+        }
+        std::mem::take(&mut *self.changes())
+    }
+
+    fn changes(&self) -> std::sync::MutexGuard<'_, Vec<Change>> {
+        self.consumer.context().changes.lock().expect("no panic while held")
+    }
+
+    /// Generation and member id of this moment.
+    pub fn membership(&self) -> Membership {
+        native::membership(&self.consumer)
+    }
+
+    /// Error after which the member can do nothing more, such as a fenced instance id.
+    pub fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
+        self.consumer.context().events.fatal()
+    }
+
+    pub(crate) const fn consumer(&self) -> &BaseConsumer<MemberContext> {
+        &self.consumer
+    }
+
+    /// What the group has committed for `(topic, partition)` pairs, in their order.
+    /// Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails while a transaction over these offsets is undecided, or without an answer.
+    pub fn committed(
+        &self,
+        partitions: &[(&str, i32)],
+        limit: Duration,
+    ) -> Result<Vec<Committed>, AskError> {
+        committed(&self.consumer, partitions, limit)
+    }
+
+    /// Start and end (exclusive) of a partition as a reader of uncommitted records sees them:
+    /// everything that was ever acknowledged is below the end.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer within `limit`.
+    pub fn bounds(&self, topic: &str, partition: i32, limit: Duration) -> Result<(i64, i64), AskError> {
+        self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
+    }
+
+    /// Commits offsets in the member's name, outside of any transaction.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the member is not joined, or as the broker says.
+    pub fn commit(&self, offsets: &[OffsetCommit]) -> Result<(), AskError> {
+        if !self.membership().is_joined() {
+            return Err(AskError::Away("the member is not in its group".to_owned()));
+        }
+        let list = offset_list(offsets).map_err(|error| AskError::of(&error))?;
+        self.consumer.commit(&list, CommitMode::Sync).map_err(|error| AskError::of(&error))
+    }
+
+    /// Leaves the group; a static member stays registered by design.
+    pub fn leave(self) {
+        self.consumer.unsubscribe();
+        drop(self.consumer);
+    }
+}
+
+/// What a consumer's group has committed for `(topic, partition)` pairs, in their order.
+pub(crate) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &[(&str, i32)],
+    limit: Duration,
+) -> Result<Vec<Committed>, AskError> {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for (topic, partition) in partitions {
+        list.add_partition(topic, *partition);
+    }
+    let started = Instant::now();
+    let answer = consumer.committed_offsets(list, limit).map_err(|error| {
+        // While offsets are unstable librdkafka asks again until the time is up.
+        let timed_out = error.rdkafka_error_code()
+            == Some(RDKafkaErrorCode::OperationTimedOut)
+            && started.elapsed() >= limit;
+        if timed_out { AskError::Undecided } else { AskError::of(&error) }
+    })?;
+    let mut committed = Vec::with_capacity(partitions.len());
+    for (index, element) in answer.elements().iter().enumerate() {
+        element.error().map_err(|error| AskError::of(&error))?;
+        let position = match element.offset() {
+            Offset::Offset(offset) => Some(CommitPosition(offset)),
+            _ => None,
+        };
+        let metadata = native::metadata_bytes(&answer, index);
+        let metadata = String::from_utf8_lossy(&metadata).into_owned();
+        committed.push(Committed { position, metadata });
+    }
+    Ok(committed)
+}
+
+pub(crate) fn offset_list(offsets: &[OffsetCommit]) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for commit in offsets {
+        let mut element = list.add_partition(&commit.topic, commit.partition);
+        element.set_offset(Offset::Offset(commit.position.0))?;
+        element.set_metadata(&commit.metadata);
+    }
+    Ok(list)
+}
+
+#[derive(Default)]
+pub(crate) struct MemberContext {
+    events: Events,
+    changes: Mutex<Vec<Change>>,
+}
+
+impl MemberContext {
+    fn note(&self, change: Change) {
+        self.changes.lock().expect("no panic while held").push(change);
+    }
+}
+
+impl ClientContext for MemberContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.events.log(level, facility, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.events.stats_raw(statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.events.error(error, reason);
+    }
+}
+
+impl ConsumerContext for MemberContext {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let partitions: Vec<i32> = list.elements().iter().map(|e| e.partition()).collect();
+        let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let is_assign = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let result = match (is_assign, cooperative) {
+            (true, true) => hold_still(list)
+                .and_then(|()| consumer.incremental_assign(list))
+                .and_then(|()| consumer.pause(list)),
+            (true, false) => hold_still(list)
+                .and_then(|()| consumer.assign(list))
+                .and_then(|()| consumer.pause(list)),
+            (false, true) => consumer.incremental_unassign(list),
+            (false, false) => consumer.unassign(),
+        };
+        if let Err(error) = result {
+            tracing::warn!(%error, ?partitions, "librdkafka did not take the assignment");
+        }
+        self.note(if is_assign { Change::Assigned(partitions) } else { Change::Revoked(partitions) });
+    }
+}
+
+/// Gives every partition a fixed offset, so that no committed offset is looked up for it.
+fn hold_still(list: &mut TopicPartitionList) -> KafkaResult<()> {
+    list.set_all_offsets(Offset::Offset(0))
+}

@@ -1,0 +1,344 @@
+//! A producer without transactions: idempotent, acknowledged by all in-sync replicas, bounded.
+
+mod context;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::client::Client;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
+
+use self::context::Context;
+use crate::client_config::{KafkaSettings, Role};
+
+/// How long librdkafka tries to deliver a record before it gives up, unless said otherwise.
+pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
+
+/// Records that may wait in the queue; beyond it publishing waits. A user may change both limits.
+const QUEUE_RECORDS_MAX: &str = "50000";
+/// Kibibytes that may wait in the queue.
+const QUEUE_KBYTES_MAX: &str = "65536";
+/// How long records are gathered into one request.
+const LINGER_MS: &str = "5";
+/// Waiting for room in the queue happens in slices of this length.
+const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
+/// Records in flight and no acknowledgement for so long: the brokers hang.
+pub const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// `poll` of the client library never returns early, so flushing looks this often.
+const FLUSH_SLICE: Duration = Duration::from_millis(5);
+
+/// Where a record was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Partition of the topic.
+    pub partition: i32,
+    /// Offset in the partition.
+    pub offset: i64,
+}
+
+/// What became of one record.
+#[derive(Debug)]
+pub struct Delivery<'a> {
+    /// The number that the record was published with.
+    pub sequence: usize,
+    /// The record's key.
+    pub key: Option<&'a [u8]>,
+    /// Where it was written, or why it was not.
+    pub outcome: Result<Placed, String>,
+}
+
+/// Hears about every delivery, inside [`Publisher::publish`], [`Publisher::poll`] and
+/// [`Publisher::flush`], on the thread that calls them.
+pub trait DeliveryObserver: Send + Sync {
+    /// Called exactly once for each record that was published.
+    fn delivered(&self, delivery: &Delivery<'_>);
+}
+
+/// Why a record was not taken, or a publisher could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The queue is full: the brokers are slower than the caller, or away.
+    #[error("the queue of records to send is full")]
+    QueueFull,
+    /// The record is larger than a broker would take.
+    #[error("a record of {bytes} bytes is too large")]
+    TooLarge {
+        /// Length of key and value.
+        bytes: usize,
+    },
+    /// librdkafka cannot keep its promise any more; the publisher is of no further use.
+    #[error("the producer has failed for good: {0}")]
+    Fatal(String),
+    /// Anything else.
+    #[error("the record cannot be sent: {0}")]
+    Other(String),
+}
+
+/// Why the partitions of a topic are not known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TopicError {
+    /// The brokers answered and know no such topic.
+    #[error("topic '{0}' does not exist")]
+    Missing(String),
+    /// The brokers did not answer.
+    #[error("the brokers do not answer about topic '{topic}': {detail}")]
+    Away {
+        /// The topic.
+        topic: String,
+        /// What librdkafka says.
+        detail: String,
+    },
+}
+
+impl TopicError {
+    fn away(topic: &str, error: &KafkaError) -> Self {
+        Self::Away { topic: topic.to_owned(), detail: error.to_string() }
+    }
+}
+
+/// Exact numbers of records: `sent = acknowledged + failed +` those still in flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Taken into the queue.
+    pub sent: u64,
+    /// Acknowledged by all in-sync replicas.
+    pub acknowledged: u64,
+    /// Given up, refused by the broker, or abandoned.
+    pub failed: u64,
+}
+
+impl Counts {
+    /// Returns how many are neither acknowledged nor failed.
+    #[must_use]
+    pub const fn in_flight(self) -> u64 {
+        self.sent.saturating_sub(self.acknowledged).saturating_sub(self.failed)
+    }
+}
+
+/// Asks the brokers for the number of partitions of `topic`.
+///
+/// It looks through the list of all topics: asking for the one would make a broker that creates
+/// topics on demand create it.
+///
+/// # Errors
+///
+/// Fails if the topic does not exist, or if no broker answers within `limit`.
+pub fn partition_count(
+    settings: &KafkaSettings,
+    topic: &str,
+    limit: Duration,
+) -> Result<usize, TopicError> {
+    let handle: BaseProducer =
+        settings.base(Role::Admin).create().map_err(|error| TopicError::away(topic, &error))?;
+    partition_count_seen_by(handle.client(), topic, limit)
+}
+
+fn partition_count_seen_by<C: ClientContext>(
+    client: &Client<C>,
+    topic: &str,
+    limit: Duration,
+) -> Result<usize, TopicError> {
+    let metadata =
+        client.fetch_metadata(None, limit).map_err(|error| TopicError::away(topic, &error))?;
+    let found = metadata.topics().iter().find(|known| known.name() == topic);
+    match found.map(|known| known.partitions().len()) {
+        Some(count) if count > 0 => Ok(count),
+        _ => Err(TopicError::Missing(topic.to_owned())),
+    }
+}
+
+/// An idempotent producer with a bounded queue. One thread drives it.
+///
+/// Keys are placed as Java's default partitioner places them (murmur2).
+pub struct Publisher<O: DeliveryObserver> {
+    producer: BaseProducer<Context<O>>,
+    sent: AtomicU64,
+}
+
+impl<O: DeliveryObserver> std::fmt::Debug for Publisher<O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl<O: DeliveryObserver> Publisher<O> {
+    /// Makes the producer; it connects in the background. Ask
+    /// [`probe_brokers`](crate::client_config::probe_brokers) first whether anyone is there.
+    ///
+    /// # Errors
+    ///
+    /// Fails if librdkafka refuses the settings.
+    pub fn new(
+        settings: &KafkaSettings,
+        delivery_timeout: Duration,
+        observer: O,
+    ) -> Result<Self, PublishError> {
+        let mut config = settings.base(Role::Producer);
+        for (key, value) in [
+            ("queue.buffering.max.messages", QUEUE_RECORDS_MAX),
+            ("queue.buffering.max.kbytes", QUEUE_KBYTES_MAX),
+            ("linger.ms", LINGER_MS),
+        ] {
+            if config.get(key).is_none() {
+                config.set(key, value);
+            }
+        }
+        // Delivery depends on these, so they are set even where they are the default.
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("message.timeout.ms", delivery_timeout.as_millis().to_string());
+        let context = Context::new(observer);
+        let producer = config
+            .create_with_context(context)
+            .map_err(|error| PublishError::Other(error.to_string()))?;
+        Ok(Self { producer, sent: AtomicU64::new(0) })
+    }
+
+    /// Returns the number of partitions of `topic`; see [`partition_count`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn partition_count(&self, topic: &str, limit: Duration) -> Result<usize, TopicError> {
+        partition_count_seen_by(self.producer.client(), topic, limit)
+    }
+
+    /// Takes one record into the queue if there is room, and handles deliveries that are ready.
+    /// `partition: None` places the record by its key. `sequence` comes back with the delivery.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the record was not taken; it then counts nowhere. After [`PublishError::QueueFull`]
+    /// the caller may poll and try again; after [`PublishError::Fatal`] it must stop.
+    pub fn try_publish(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        sequence: usize,
+    ) -> Result<(), PublishError> {
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(topic, sequence);
+        record.partition = partition;
+        record.key = key;
+        record.payload = value;
+        if self.counts().in_flight() == 0 {
+            self.producer.context().start_listening();
+        }
+        let result = self.producer.send(record).map_err(|(error, _record)| error);
+        self.producer.poll(Duration::ZERO);
+        match result {
+            Ok(()) => {
+                self.sent.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            }
+            Err(error) => Err(self.refusal(&error, key, value)),
+        }
+    }
+
+    /// Like [`try_publish`](Self::try_publish), but waits for room in the queue as long as
+    /// `keep_waiting` says so.
+    ///
+    /// # Errors
+    ///
+    /// As there; [`PublishError::QueueFull`] means that `keep_waiting` gave up.
+    pub fn publish(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        sequence: usize,
+        keep_waiting: impl Fn() -> bool,
+    ) -> Result<(), PublishError> {
+        loop {
+            match self.try_publish(topic, partition, key, value, sequence) {
+                Err(PublishError::QueueFull) if keep_waiting() => {
+                    self.producer.poll(QUEUE_FULL_SLICE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn refusal(
+        &self,
+        error: &KafkaError,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> PublishError {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::QueueFull) => PublishError::QueueFull,
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => PublishError::TooLarge {
+                bytes: key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len),
+            },
+            Some(RDKafkaErrorCode::Fatal) => PublishError::Fatal(self.fatal_detail()),
+            _ => PublishError::Other(error.to_string()),
+        }
+    }
+
+    fn fatal_detail(&self) -> String {
+        let known = self.producer.client().fatal_error();
+        known.map_or_else(|| "no detail".to_owned(), |(code, detail)| format!("{code}: {detail}"))
+    }
+
+    /// Handles deliveries for exactly `duration`.
+    pub fn poll(&self, duration: Duration) {
+        self.producer.poll(duration);
+    }
+
+    /// Waits until nothing is in flight any more, at most for `limit`; returns whether that is so.
+    pub fn flush(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while self.counts().in_flight() > 0 {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            self.producer.poll(FLUSH_SLICE);
+        }
+        true
+    }
+
+    /// Gives up what is in flight: it counts as failed, although a broker may have written it.
+    pub fn abandon(&self, limit: Duration) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+        self.flush(limit);
+    }
+
+    /// Returns the numbers so far.
+    pub fn counts(&self) -> Counts {
+        let context = self.producer.context();
+        Counts {
+            sent: self.sent.load(Ordering::Relaxed),
+            acknowledged: context.acknowledged(),
+            failed: context.failed(),
+        }
+    }
+
+    /// Returns the observer.
+    pub fn observer(&self) -> &O {
+        self.producer.context().observer()
+    }
+
+    /// Returns why the brokers cannot be trusted to take records now: none is reachable, or records
+    /// are in flight and nothing was heard for [`SILENCE_MAX`]. `None` while all is well, as far as
+    /// is known.
+    pub fn away(&self) -> Option<String> {
+        let context = self.producer.context();
+        context.all_down().or_else(|| {
+            let silence = context.silence();
+            let is_silent = self.counts().in_flight() > 0 && silence > SILENCE_MAX;
+            is_silent.then(|| format!("no acknowledgement for {} s", silence.as_secs()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! What librdkafka tells the publisher: deliveries and connection trouble.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::ProducerContext;
+
+use super::{Delivery, DeliveryObserver, Placed};
+
+pub(super) struct Context<O> {
+    observer: O,
+    acknowledged: AtomicU64,
+    failed: AtomicU64,
+    /// Why all brokers are down, until one acknowledges again.
+    all_down: Mutex<Option<String>>,
+    start: Instant,
+    /// Milliseconds after `start` of the last delivery, or of the first record after a pause.
+    heard_at_ms: AtomicU64,
+}
+
+impl<O> Context<O> {
+    pub(super) fn new(observer: O) -> Self {
+        Self {
+            observer,
+            acknowledged: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            all_down: Mutex::new(None),
+            start: Instant::now(),
+            heard_at_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn observer(&self) -> &O {
+        &self.observer
+    }
+
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn all_down(&self) -> Option<String> {
+        self.lock_all_down().clone()
+    }
+
+    /// From now on an acknowledgement is expected.
+    pub(super) fn start_listening(&self) {
+        self.heard_at_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    /// Returns for how long no acknowledgement came.
+    pub(super) fn silence(&self) -> Duration {
+        let heard_at_ms = self.heard_at_ms.load(Ordering::Relaxed);
+        Duration::from_millis(self.now_ms().saturating_sub(heard_at_ms))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lock_all_down(&self) -> MutexGuard<'_, Option<String>> {
+        self.all_down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<O: DeliveryObserver> ClientContext for Context<O> {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            *self.lock_all_down() = Some(reason.to_owned());
+        }
+        tracing::warn!(target: "librdkafka", %error, reason, "connection trouble");
+    }
+}
+
+impl<O: DeliveryObserver> ProducerContext for Context<O> {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, sequence: usize) {
+        let delivery = match result {
+            Ok(message) => {
+                self.acknowledged.fetch_add(1, Ordering::Relaxed);
+                self.start_listening();
+                self.lock_all_down().take();
+                let placed = Placed { partition: message.partition(), offset: message.offset() };
+                Delivery { sequence, key: message.key(), outcome: Ok(placed) }
+            }
+            Err((error, message)) => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                Delivery { sequence, key: message.key(), outcome: Err(error.to_string()) }
+            }
+        };
+        self.observer.delivered(&delivery);
+    }
+}

@@ -1,0 +1,410 @@
+//! Produces the records of one turn and commits them together with the source offsets.
+
+use std::ffi::{CStr, CString};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+
+use crate::events::Events;
+use crate::member::{AskError, Member, OffsetCommit, offset_list};
+use crate::native::{self, NativeError, Outgoing, RecordHeaders, SendOffsetsError};
+
+/// Largest record that the producer itself lets through, in bytes: above any broker's limit,
+/// so that the broker decides.
+const MESSAGE_BYTES_MAX: &str = "104857600";
+
+/// A request with offsets carries about 1 MB of metadata at most; split well below it.
+const OFFSETS_REQUEST_BYTES_MAX: usize = 512 * 1024;
+
+/// Time that the coordinator gives a transaction. Short: a dead writer's open transaction
+/// holds up every reader for this long.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Longest wait for the acknowledgements of one turn.
+const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(8);
+
+/// Longest wait for an answer of the transaction coordinator.
+const COORDINATOR_MAX: Duration = Duration::from_secs(8);
+
+/// Pause between looks at the delivery reports.
+const ACKNOWLEDGE_PAUSE: Duration = Duration::from_micros(200);
+
+/// How records and offsets become durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guarantee {
+    /// Records and offsets in one transaction.
+    ExactlyOnce,
+    /// Records first, then offsets: a crash between the two repeats work.
+    AtLeastOnce,
+}
+
+/// A record that the broker refused, by its tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Tag given to [`Writer::produce`].
+    pub tag: usize,
+    /// Why.
+    pub code: RDKafkaErrorCode,
+}
+
+/// Why a turn was not committed, sorted by what to do next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// The broker refused records; nothing of the turn is visible. Redo it without them.
+    #[error("the broker refused {} records, first: {}", .0.len(), .0[0].code)]
+    Refused(Vec<Refused>),
+    /// The offsets' metadata is too long for the broker; nothing of the turn is visible.
+    #[error("the broker refuses offset metadata of this length")]
+    MetadataTooLarge,
+    /// The group has moved on; nothing of the turn is visible. Read ownership again.
+    #[error("the group has moved on: {0}")]
+    StaleMember(String),
+    /// The transaction failed and nothing of it is visible. Redo the turn.
+    #[error("the transaction failed: {0}")]
+    Failed(String),
+    /// Whether the turn is visible is unknown. Make a new writer, read offsets and state again.
+    #[error("the outcome is unknown: {0}")]
+    Unknown(String),
+    /// Another producer has taken this transactional id.
+    #[error("the transactional id was taken by another producer: {0}")]
+    Fenced(String),
+    /// The broker refuses for good, such as for a missing permission.
+    #[error("the broker refuses: {0}")]
+    Denied(String),
+}
+
+/// Producer of one lane.
+pub struct Writer {
+    producer: BaseProducer<WriterContext>,
+    guarantee: Guarantee,
+    in_transaction: bool,
+}
+
+impl Writer {
+    /// Makes a writer. With [`Guarantee::ExactlyOnce`] it takes over `transactional_id`:
+    /// an open transaction of the id is aborted, and its other holders are fenced.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`WriteError::Unknown`] while the brokers do not answer (`limit`), else for
+    /// settings or permissions.
+    pub fn open(
+        config: &ClientConfig,
+        guarantee: Guarantee,
+        transactional_id: &str,
+        limit: Duration,
+    ) -> Result<Self, WriteError> {
+        let producer = Self::create(config, guarantee, transactional_id)
+            .map_err(|error| WriteError::Denied(error.to_string()))?;
+        if guarantee == Guarantee::ExactlyOnce {
+            producer.init_transactions(limit).map_err(|error| sort(&error))?;
+        }
+        Ok(Self { producer, guarantee, in_transaction: false })
+    }
+
+    fn create(
+        config: &ClientConfig,
+        guarantee: Guarantee,
+        transactional_id: &str,
+    ) -> KafkaResult<BaseProducer<WriterContext>> {
+        let mut config = config.clone();
+        let timeout_ms = TRANSACTION_TIMEOUT.as_millis().to_string();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("message.max.bytes", MESSAGE_BYTES_MAX)
+            .set("message.timeout.ms", &timeout_ms)
+            .set("queue.buffering.max.messages", "1000000")
+            .set("retry.backoff.ms", "2") // else each back-to-back transaction waits 100 ms
+            .set("retry.backoff.max.ms", "100")
+            .set_log_level(RDKafkaLogLevel::Info); // the lost coordinator is told at Info
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", "0");
+        }
+        if guarantee == Guarantee::ExactlyOnce {
+            config
+                .set("transactional.id", transactional_id)
+                .set("transaction.timeout.ms", &timeout_ms);
+        }
+        config.create_with_context(WriterContext::default())
+    }
+
+    /// Whether the writer must be replaced before its next turn: a request to the coordinator
+    /// may have been lost, and its late arrival could commit another transaction half-way.
+    pub fn must_be_replaced(&self) -> bool {
+        self.guarantee == Guarantee::ExactlyOnce
+            && self.producer.context().events.coordinator_lost()
+    }
+
+    /// Opens the turn's transaction.
+    ///
+    /// # Errors
+    ///
+    /// Fails as librdkafka says.
+    pub fn begin(&mut self) -> Result<(), WriteError> {
+        self.producer.context().refused.lock().expect("no panic while held").clear();
+        if self.guarantee == Guarantee::ExactlyOnce {
+            self.producer.begin_transaction().map_err(|error| sort(&error))?;
+        }
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    /// Produces one record. Waits for room when the queue is full, at most
+    /// the time that acknowledgements may take.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the transaction has failed meanwhile.
+    pub fn produce(
+        &self,
+        topic: &CStr,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: Option<&RecordHeaders>,
+        tag: usize,
+    ) -> Result<(), WriteError> {
+        let give_up_at = Instant::now() + ACKNOWLEDGE_MAX;
+        loop {
+            let headers = headers.cloned();
+            let record = Outgoing { topic, partition, key, value, headers };
+            match native::produce(&self.producer, record, tag) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.code == RDKafkaErrorCode::QueueFull && Instant::now() < give_up_at => {
+                    self.producer.poll(ACKNOWLEDGE_PAUSE);
+                }
+                Err(error) if is_size(error.code) => {
+                    let mut refused = self.producer.context().refused.lock().expect("not poisoned");
+                    refused.push(Refused { tag, code: error.code });
+                    return Ok(());
+                }
+                Err(error) => return Err(sort_native(&error)),
+            }
+        }
+    }
+
+    /// Waits until every produced record is acknowledged or refused.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the refused records, or when the acknowledgements do not come in time.
+    pub fn acknowledged(&self) -> Result<(), WriteError> {
+        let give_up_at = Instant::now() + ACKNOWLEDGE_MAX;
+        loop {
+            self.producer.poll(Duration::ZERO);
+            if self.producer.in_flight_count() == 0 {
+                break;
+            }
+            if Instant::now() >= give_up_at {
+                return Err(WriteError::Unknown("acknowledgements did not come in time".into()));
+            }
+            std::thread::sleep(ACKNOWLEDGE_PAUSE);
+        }
+        let refused = std::mem::take(
+            &mut *self.producer.context().refused.lock().expect("no panic while held"),
+        );
+        match refused.iter().find(|refused| !is_size(refused.code)) {
+            None if refused.is_empty() => Ok(()),
+            None => Err(WriteError::Refused(refused)),
+            Some(other) => Err(sort_code(other.code, &other.code.to_string(), false)),
+        }
+    }
+
+    /// Makes the turn durable: offsets, then commit.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`WriteError`] says; after anything but [`WriteError::Unknown`] and
+    /// [`WriteError::Fenced`] call [`Self::abort`].
+    pub fn commit(&mut self, member: &Member, offsets: &[OffsetCommit]) -> Result<(), WriteError> {
+        match self.guarantee {
+            Guarantee::ExactlyOnce => {
+                for chunk in chunks(offsets) {
+                    self.send_offsets(member, chunk)?;
+                }
+                self.producer.commit_transaction(COORDINATOR_MAX).map_err(|error| {
+                    match sort(&error) {
+                        // An answer that did not come, or came as "try again", leaves it open.
+                        WriteError::Failed(text) if !requires_abort(&error) => WriteError::Unknown(text),
+                        sorted => sorted,
+                    }
+                })?;
+            }
+            Guarantee::AtLeastOnce => {
+                for chunk in chunks(offsets) {
+                    member.commit(chunk).map_err(|error| match error {
+                        AskError::Refused(text) if text.contains("metadata") => {
+                            WriteError::MetadataTooLarge
+                        }
+                        AskError::Refused(text) => WriteError::Denied(text),
+                        AskError::Undecided => WriteError::Unknown(error.to_string()),
+                        AskError::Away(text) => WriteError::StaleMember(text),
+                    })?;
+                }
+            }
+        }
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn send_offsets(&self, member: &Member, offsets: &[OffsetCommit]) -> Result<(), WriteError> {
+        let list = offset_list(offsets).map_err(|error| sort(&error))?;
+        match native::send_offsets(&self.producer, member.consumer(), &list, COORDINATOR_MAX) {
+            Ok(()) => Ok(()),
+            Err(SendOffsetsError::NotJoined(generation)) => Err(WriteError::StaleMember(format!(
+                "the member is not in its group (generation {generation})"
+            ))),
+            Err(SendOffsetsError::Native(error)) => Err(sort_native(&error)),
+        }
+    }
+
+    /// Gives up the turn's transaction, if one is open.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the outcome is unknown; the writer must then be replaced.
+    pub fn abort(&mut self) -> Result<(), WriteError> {
+        if !std::mem::take(&mut self.in_transaction) || self.guarantee == Guarantee::AtLeastOnce {
+            return Ok(());
+        }
+        self.producer.abort_transaction(COORDINATOR_MAX).map_err(|error| match sort(&error) {
+            WriteError::Fenced(text) => WriteError::Fenced(text),
+            other => WriteError::Unknown(other.to_string()),
+        })
+    }
+}
+
+/// Splits offsets into requests that stay below the size that brokers take.
+fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
+    let mut rest = offsets;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|commit| {
+            bytes += commit.metadata.len() + commit.topic.len() + 24;
+            bytes <= OFFSETS_REQUEST_BYTES_MAX
+        });
+        let count = fits.count().max(1).min(rest.len());
+        let (chunk, left) = rest.split_at(count);
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+/// Name of a topic in the form that producing takes, made once.
+///
+/// # Panics
+///
+/// Panics for a name with a NUL byte, which settings refuse.
+pub fn topic_name(topic: &str) -> CString {
+    CString::new(topic).expect("topic names hold no NUL")
+}
+
+const fn is_size(code: RDKafkaErrorCode) -> bool {
+    matches!(code, RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
+        || matches!(code, RDKafkaErrorCode::MessageBatchTooLarge)
+}
+
+fn requires_abort(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
+}
+
+fn sort(error: &KafkaError) -> WriteError {
+    match error {
+        KafkaError::Transaction(native) => {
+            let text = native.string();
+            sort_code(native.code(), &text, native.is_fatal())
+        }
+        other => sort_code(
+            other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
+            &other.to_string(),
+            false,
+        ),
+    }
+}
+
+fn sort_native(error: &NativeError) -> WriteError {
+    sort_code(error.code, &error.text, error.is_fatal)
+}
+
+fn sort_code(code: RDKafkaErrorCode, text: &str, is_fatal: bool) -> WriteError {
+    use RDKafkaErrorCode as E;
+    let text = text.to_owned();
+    match code {
+        E::OffsetMetadataTooLarge => WriteError::MetadataTooLarge,
+        E::IllegalGeneration
+        | E::UnknownMemberId
+        | E::RebalanceInProgress
+        | E::FencedInstanceId => WriteError::StaleMember(text),
+        E::ProducerFenced | E::InvalidProducerEpoch | E::Fenced => WriteError::Fenced(text),
+        E::TopicAuthorizationFailed
+        | E::GroupAuthorizationFailed
+        | E::ClusterAuthorizationFailed
+        | E::TransactionalIdAuthorizationFailed => WriteError::Denied(text),
+        E::OperationTimedOut | E::MessageTimedOut | E::BrokerTransportFailure | E::AllBrokersDown => {
+            WriteError::Unknown(text)
+        }
+        _ if is_fatal => WriteError::Unknown(text),
+        _ => WriteError::Failed(text),
+    }
+}
+
+#[derive(Default)]
+struct WriterContext {
+    events: Events,
+    refused: Mutex<Vec<Refused>>,
+}
+
+impl ClientContext for WriterContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.events.log(level, facility, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.events.stats_raw(statistics);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.events.error(error, reason);
+    }
+}
+
+impl ProducerContext for WriterContext {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
+        if let Err((error, _)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            self.refused.lock().expect("no panic while held").push(Refused { tag, code });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline::record::CommitPosition;
+
+    #[test]
+    fn offsets_are_split_by_the_size_of_their_metadata() {
+        let offset = |n: i32, len: usize| OffsetCommit {
+            topic: "orders".into(),
+            partition: n,
+            position: CommitPosition(1),
+            metadata: "m".repeat(len),
+        };
+        let offsets: Vec<_> = (0..300).map(|n| offset(n, 4096)).collect();
+        let sizes: Vec<_> = chunks(&offsets).map(<[_]>::len).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 300);
+        assert!(sizes.iter().all(|size| size * 4096 <= OFFSETS_REQUEST_BYTES_MAX), "{sizes:?}");
+        assert!(sizes.len() <= 4, "{sizes:?}");
+        let huge = [offset(0, OFFSETS_REQUEST_BYTES_MAX + 1), offset(1, 1)];
+        assert_eq!(chunks(&huge).map(<[_]>::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(chunks(&[]).count(), 0);
+    }
+}

@@ -1,0 +1,125 @@
+//! Count and exact sum per product for one source partition.
+
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use orders::Amount;
+
+/// What was counted of one product in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partial {
+    /// Product name, as in the orders.
+    pub product: Box<str>,
+    /// Orders counted.
+    pub count: u64,
+    /// Exact sum of their prices.
+    pub sum: Amount,
+}
+
+/// Partials of one partition. A known product is counted without an allocation.
+#[derive(Debug, Default)]
+pub struct Averages {
+    partials: Vec<Partial>,
+    by_product: HashTable<usize>,
+    hasher: RandomState,
+    /// Indexes of the products counted since the last [`Self::clear_touched`], each once.
+    touched: Vec<usize>,
+    is_touched: Vec<bool>,
+}
+
+impl Averages {
+    /// Counts one order.
+    pub fn count(&mut self, product: &str, price: Amount) {
+        let index = self.index_of(product);
+        let partial = &mut self.partials[index];
+        partial.count += 1;
+        partial.sum += price;
+        if !self.is_touched[index] {
+            self.is_touched[index] = true;
+            self.touched.push(index);
+        }
+    }
+
+    /// Takes in a partial read back from the averages topic; the last one read counts.
+    pub fn restore(&mut self, product: &str, count: u64, sum: Amount) {
+        let index = self.index_of(product);
+        let partial = &mut self.partials[index];
+        (partial.count, partial.sum) = (count, sum);
+    }
+
+    /// Partials that changed since [`Self::clear_touched`].
+    pub fn touched(&self) -> impl Iterator<Item = &Partial> {
+        self.touched.iter().map(|index| &self.partials[*index])
+    }
+
+    /// Forgets which partials changed: their values are durable.
+    pub fn clear_touched(&mut self) {
+        for index in self.touched.drain(..) {
+            self.is_touched[index] = false;
+        }
+    }
+
+    /// All partials, in the order in which the products were first seen.
+    pub fn partials(&self) -> &[Partial] {
+        &self.partials
+    }
+
+    fn index_of(&mut self, product: &str) -> usize {
+        let partials = &self.partials;
+        let hash = self.hasher.hash_one(product);
+        let entry = self.by_product.entry(
+            hash,
+            |index| &*partials[*index].product == product,
+            |index| self.hasher.hash_one(&*partials[*index].product),
+        );
+        match entry {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let index = self.partials.len();
+                entry.insert(index);
+                let (count, sum) = (0, Amount::default());
+                self.partials.push(Partial { product: product.into(), count, sum });
+                self.is_touched.push(false);
+                index
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn amount(ten_thousandths: i128) -> Amount {
+        Amount::from_ten_thousandths(ten_thousandths)
+    }
+
+    fn touched(averages: &Averages) -> Vec<(&str, u64, i128)> {
+        averages.touched().map(|p| (&*p.product, p.count, p.sum.ten_thousandths())).collect()
+    }
+
+    #[test]
+    fn a_product_is_touched_once_however_often_it_is_counted() {
+        let mut averages = Averages::default();
+        for (product, price) in [("tea", 15_000), ("cake", 1), ("tea", 5_000)] {
+            averages.count(product, amount(price));
+        }
+        assert_eq!(touched(&averages), [("tea", 2, 20_000), ("cake", 1, 1)]);
+        averages.clear_touched();
+        assert_eq!(touched(&averages), []);
+        averages.count("cake", amount(2));
+        assert_eq!(touched(&averages), [("cake", 2, 3)]);
+    }
+
+    #[test]
+    fn a_restored_partial_goes_on_where_it_was() {
+        let mut averages = Averages::default();
+        averages.restore("tea", 4, amount(100));
+        averages.restore("tea", 5, amount(150)); // a later record of the same product
+        assert_eq!(touched(&averages), [], "what was read back is durable already");
+        averages.count("tea", amount(50));
+        assert_eq!(touched(&averages), [("tea", 6, 200)]);
+    }
+}

@@ -1,0 +1,191 @@
+//! Flags that several programs share, to be flattened into a program's settings struct with
+//! `#[command(flatten)]` and `#[serde(flatten)]`.
+
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::settings::{KeyValue, pairs};
+
+/// Where the brokers are when nothing else is said.
+pub const BOOTSTRAP_SERVERS_DEFAULT: &str = "localhost:9092";
+
+/// Where the schema registry is when nothing else is said.
+pub const SCHEMA_REGISTRY_URL_DEFAULT: &str = "http://localhost:8081";
+
+/// How to reach Kafka.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub struct KafkaArgs {
+    /// Kafka brokers to start from, separated by commas [default: localhost:9092]
+    #[arg(
+        long,
+        short = 'b',
+        visible_alias = "brokers",
+        alias = "bootstrap-servers",
+        env = "KAFKA_BOOTSTRAP_SERVERS",
+        value_name = "HOST:PORT",
+        help_heading = "Connection"
+    )]
+    pub bootstrap_server: Option<String>,
+
+    /// librdkafka setting; may be repeated (in the environment: separated by ';'). User name and
+    /// password come from KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE
+    #[arg(
+        short = 'X',
+        long = "property",
+        env = "KAFKA_PROPERTIES",
+        value_delimiter = ';',
+        value_name = "KEY=VALUE",
+        hide_env_values = true,
+        help_heading = "Connection"
+    )]
+    #[serde(with = "pairs", default)]
+    pub librdkafka: Option<Vec<KeyValue>>,
+}
+
+impl KafkaArgs {
+    /// Returns the brokers to start from.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> &str {
+        self.bootstrap_server.as_deref().unwrap_or(BOOTSTRAP_SERVERS_DEFAULT)
+    }
+
+    /// Returns the librdkafka settings as pairs of key and value, in the order given.
+    #[must_use]
+    pub fn properties(&self) -> Vec<(String, String)> {
+        let pairs = self.librdkafka.iter().flatten();
+        pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect()
+    }
+}
+
+/// How to reach the schema registry.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub struct RegistryArgs {
+    /// Confluent-compatible schema registry [default: http://localhost:8081]
+    // The address may carry a password, which --help must not show.
+    #[arg(
+        long,
+        env = "SCHEMA_REGISTRY_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = "Connection"
+    )]
+    pub schema_registry_url: Option<String>,
+}
+
+impl RegistryArgs {
+    /// Returns the address of the registry.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        self.schema_registry_url.as_deref().unwrap_or(SCHEMA_REGISTRY_URL_DEFAULT)
+    }
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub struct LogArgs {
+    /// Form of the logs on stderr; RUST_LOG sets what is logged [default: text]
+    #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", help_heading = "Observability")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl LogArgs {
+    /// Returns the form of the logs.
+    #[must_use]
+    pub fn format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
+    }
+}
+
+/// Form of the logs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One line of text per event, for people.
+    #[default]
+    Text,
+    /// One JSON object per event, for machines.
+    Json,
+}
+
+/// Form of the results on stdout (`-o`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON value at the end.
+    Json,
+    /// One JSON object per line, as things happen.
+    Jsonl,
+}
+
+/// Where metrics and health are served: `HOST:PORT` (port 0 lets the system choose), or `off`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsAddr {
+    /// Nothing is served.
+    Off,
+    /// Served here.
+    At(SocketAddr),
+}
+
+impl FromStr for MetricsAddr {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        if let Ok(address) = text.parse() {
+            return Ok(Self::At(address));
+        }
+        let explain = |detail: String| format!("'{text}' is not HOST:PORT nor 'off': {detail}");
+        let mut addresses = text.to_socket_addrs().map_err(|error| explain(error.to_string()))?;
+        let first = addresses.next().ok_or_else(|| explain("no such host".to_owned()))?;
+        Ok(Self::At(first))
+    }
+}
+
+impl fmt::Display for MetricsAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::At(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+impl Serialize for MetricsAddr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MetricsAddr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metrics_address_is_an_address_a_host_name_or_off() {
+        let parse = |text: &str| text.parse::<MetricsAddr>();
+        assert_eq!(parse("off"), Ok(MetricsAddr::Off));
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!(parse("127.0.0.1:0"), Ok(MetricsAddr::At(address)));
+        let Ok(MetricsAddr::At(local)) = parse("localhost:9464") else {
+            panic!("localhost must resolve");
+        };
+        assert!(local.ip().is_loopback());
+        assert!(parse("9464").unwrap_err().contains("HOST:PORT"));
+    }
+}

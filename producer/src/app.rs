@@ -1,0 +1,224 @@
+//! The program: load, connect, send, report.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codec::encode::Encoder;
+use codec::registry::{Registry, RegistryError, value_subject};
+use kafka_io::client_config::{Role, probe_brokers};
+use kafka_io::publisher::{TopicError, partition_count};
+use orders::Order;
+use service_kit::admin_http;
+use service_kit::exit::{AppError, ExitStatus};
+use service_kit::health::Conditions;
+use service_kit::shutdown::Shutdown;
+use service_kit::{metrics_recorder, telemetry};
+use tokio::runtime::Runtime;
+
+use crate::console::{Console, ConsoleSettings, say};
+use crate::generate::Generator;
+use crate::import::{Importer, RejectsFile};
+use crate::send::{SendError, Sender, Summary};
+use crate::settings::{Flags, Origin, Settings};
+use crate::source::Source;
+
+/// Brokers, topic and registry must all have answered so long after the start.
+const START_LIMIT: Duration = Duration::from_secs(4);
+/// What is left for a question at least, however long the earlier ones took.
+const QUESTION_LIMIT_MIN: Duration = Duration::from_millis(250);
+/// One thread serves metrics, the main one sends.
+const RUNTIME_THREADS: usize = 1;
+
+/// Runs the program.
+///
+/// # Errors
+///
+/// Fails with the exit code, the message and the hint for the user.
+pub fn run(flags: Flags) -> Result<ExitStatus, AppError> {
+    let deadline = Instant::now() + START_LIMIT;
+    let settings = Settings::load(flags)?;
+    telemetry::init(settings.log_format);
+    let failed = |error: &dyn std::fmt::Display| AppError::failed(error.to_string());
+    let stop = Shutdown::on_signals().map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| failed(&error))?;
+
+    let Some(mut origin) = Opened::open(&settings.origin, &stop)? else {
+        return Ok(ExitStatus::Done); // Stopped while a pipe had no writer.
+    };
+    let encoder = connect(&settings, &runtime, deadline)?;
+    let health = Conditions::new();
+    serve_metrics(&settings, &runtime, &health)?;
+
+    let console = Arc::new(Console::new(
+        ConsoleSettings {
+            output: settings.output,
+            is_quiet: settings.is_quiet,
+            orders_total: settings.send.count_max,
+            bytes_total: origin.bytes_total,
+        },
+        origin.rejects.take(),
+        origin.bytes_read.take(),
+        health,
+    ));
+    let seed = origin.seed;
+    if let Some(seed) = seed {
+        say(&format!("seed {seed}: --seed {seed} makes the same orders again"));
+    }
+    let listener = Arc::clone(&console);
+    let sender = Sender::new(&settings.kafka, encoder, settings.send.clone(), listener)
+        .map_err(|error| failed(&error))?;
+    let (summary, result) = sender.send_all(origin.source.as_mut(), &stop);
+    console
+        .finish(&summary, seed)
+        .map_err(|error| AppError::failed(format!("rejected rows cannot be kept: {error}")))?;
+    result.map_err(|error| send_failed(&error))?;
+    Ok(status(&summary))
+}
+
+fn status(summary: &Summary) -> ExitStatus {
+    if summary.totals.counts.failed > 0 {
+        ExitStatus::Failed
+    } else if summary.totals.rejected > 0 {
+        ExitStatus::Partial
+    } else {
+        ExitStatus::Done
+    }
+}
+
+fn send_failed(error: &SendError) -> AppError {
+    match error {
+        SendError::Input(input) if input.is_usage() => AppError::usage(input.to_string()),
+        other => AppError::failed(other.to_string()),
+    }
+}
+
+/// The source of orders, with what belongs to it.
+struct Opened {
+    source: Box<dyn Source>,
+    rejects: Option<RejectsFile>,
+    bytes_read: Option<Arc<std::sync::atomic::AtomicU64>>,
+    bytes_total: Option<u64>,
+    seed: Option<u64>,
+}
+
+impl Opened {
+    /// Opens the input before anything connects: a wrong column is an error of the settings.
+    fn open(origin: &Origin, stop: &Shutdown) -> Result<Option<Self>, AppError> {
+        let (settings, rejects) = match origin {
+            Origin::Generated(settings) => {
+                return Ok(Some(Self {
+                    source: Box::new(Generator::new(*settings)),
+                    rejects: None,
+                    bytes_read: None,
+                    bytes_total: None,
+                    seed: Some(settings.seed),
+                }));
+            }
+            Origin::Imported { settings, rejects } => (settings, rejects),
+        };
+        let importer = Importer::start(settings.clone())
+            .map_err(|error| AppError::failed(format!("cannot read: {error}")))?;
+        tracing::debug!(input = %settings.input, "waiting for the input");
+        let opened = importer.wait_until_open(|| !stop.is_requested());
+        if !opened.map_err(|error| AppError::usage(error.to_string()))? {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            rejects: rejects.as_deref().map(create_rejects).transpose()?,
+            bytes_read: Some(importer.bytes_read()),
+            bytes_total: importer.bytes_total(),
+            source: Box::new(importer),
+            seed: None,
+        }))
+    }
+}
+
+fn create_rejects(path: &Path) -> Result<RejectsFile, AppError> {
+    RejectsFile::create(path).map_err(|error| {
+        AppError::usage(format!("--rejects {} cannot be written: {error}", path.display()))
+    })
+}
+
+/// Asks brokers, topic and registry whether they are there, all before `deadline`.
+fn connect(
+    settings: &Settings,
+    runtime: &Runtime,
+    deadline: Instant,
+) -> Result<Encoder<Order>, AppError> {
+    let left = || deadline.saturating_duration_since(Instant::now()).max(QUESTION_LIMIT_MIN);
+    probe_brokers(&settings.kafka.base(Role::Admin), left()).map_err(|error| {
+        AppError::failed(error.to_string()).hint(
+            "start brokers with 'cargo run --bin stack -- up', or name others with \
+             --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)",
+        )
+    })?;
+    let topic = &settings.send.topic;
+    check_topic(settings, left())?;
+    let registry = Registry::new(settings.registry.clone())
+        .map_err(|error| AppError::usage(error.to_string()))?;
+    let subject = value_subject(topic);
+    let schema = settings.schema_version.schema();
+    let connecting = Encoder::connect_as(&registry, &subject, schema, settings.registration);
+    let result = block_on(runtime, left(), connecting);
+    let away = |detail: &str| {
+        let address = registry.address();
+        AppError::failed(format!("the schema registry at {address} does not answer: {detail}"))
+            .hint(
+                "start one with 'cargo run --bin stack -- up', or name another with \
+             --schema-registry-url URL (SCHEMA_REGISTRY_URL)",
+            )
+    };
+    match result {
+        None => Err(away("no answer in time")),
+        Some(Ok(encoder)) => Ok(encoder),
+        Some(Err(RegistryError::Away { detail })) => Err(away(&detail)),
+        Some(Err(RegistryError::NotFound { .. })) => Err(AppError::failed(format!(
+            "the Order schema is not registered under subject '{subject}'"
+        ))
+        .hint("leave --no-register out once, or have it registered")),
+        Some(Err(error)) => Err(AppError::failed(format!(
+            "the schema registry refuses the Order schema for subject '{subject}': {error}"
+        ))),
+    }
+}
+
+fn block_on<F: Future>(runtime: &Runtime, limit: Duration, future: F) -> Option<F::Output> {
+    runtime.block_on(async { tokio::time::timeout(limit, future).await.ok() })
+}
+
+fn check_topic(settings: &Settings, limit: Duration) -> Result<(), AppError> {
+    let topic = &settings.send.topic;
+    let brokers = settings.kafka.bootstrap_servers();
+    let asked = partition_count(&settings.kafka, topic, limit);
+    match asked {
+        Ok(_) => Ok(()),
+        Err(error @ TopicError::Missing(_)) => {
+            Err(AppError::failed(format!("{error} on {brokers}")).hint(format!(
+                "create it with 'cargo run --bin consumer -- --create-topics', or with \
+                 kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 3"
+            )))
+        }
+        Err(error) => Err(AppError::failed(error.to_string())),
+    }
+}
+
+fn serve_metrics(
+    settings: &Settings,
+    runtime: &Runtime,
+    health: &Conditions,
+) -> Result<(), AppError> {
+    let Some(listen) = settings.metrics else { return Ok(()) };
+    let metrics =
+        metrics_recorder::install().map_err(|error| AppError::failed(error.to_string()))?;
+    metrics::gauge!("orders_build_info", "program" => "producer", "version" => env!("CARGO_PKG_VERSION"))
+        .set(1.0);
+    let source = Arc::new(health.clone());
+    runtime.block_on(admin_http::serve(listen, metrics, source))?;
+    Ok(())
+}

@@ -1,0 +1,400 @@
+//! What the user can set, and what is made of it.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use codec::registry::{Registration, RegistrySettings};
+use codec::schemas::OrderVersion;
+use kafka_io::client_config::KafkaSettings;
+use kafka_io::publisher::DELIVERY_TIMEOUT_DEFAULT;
+use serde::{Deserialize, Serialize};
+use service_kit::admin_http::Listen;
+use service_kit::args::{KafkaArgs, LogArgs, LogFormat, MetricsAddr, OutputFormat, RegistryArgs};
+use service_kit::exit::AppError;
+use service_kit::settings::{self, KeyValue, pairs};
+use service_kit::units::{DurationArg, RateArg};
+
+use crate::generate::GeneratorSettings;
+use crate::import::{FieldMap, ImportSettings, Input, InputFormat};
+use crate::pace::Speed;
+use crate::send::{Key, SendSettings};
+
+const PROGRAM: &str = "producer";
+const COUNT_DEFAULT: u64 = 20;
+const INTERVAL_DEFAULT: &str = "2s";
+const PRODUCTS_DEFAULT: u32 = 10;
+const METRICS_ADDR_DEFAULT: &str = "127.0.0.1:9465";
+
+const EXAMPLES: &str = "\
+Examples:
+  producer                                        20 orders, one every 2 s
+  producer --count 10000 --interval 0ms --seed 7  10,000 orders at full speed, the same each time
+  producer --count 0 --rate 100/s --quiet         100 orders a second until ctrl-C
+  producer --input sales.csv --map orderId=Invoice,product=Description,price=Price \\
+           --rejects rejects.csv                  import a file
+
+Exit codes: 0 all acknowledged, 1 failed, 2 wrong settings, 3 some rows were rejected.
+Settings are taken from flags, then the environment, then config/producer.toml.";
+
+/// Sends orders to Kafka: made-up ones, or those of a CSV or JSON Lines file.
+#[derive(Debug, Default, Parser, Serialize, Deserialize)]
+#[command(name = PROGRAM, version, after_help = EXAMPLES)]
+pub struct Flags {
+    /// Settings file instead of config/producer.toml
+    #[arg(long, env = "PRODUCER_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// How to reach Kafka.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub kafka: KafkaArgs,
+
+    /// How to reach the schema registry.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub registry: RegistryArgs,
+
+    /// Topic to send to [default: orders]
+    #[arg(long, env = "PRODUCER_TOPIC")]
+    pub topic: Option<String>,
+
+    /// Number of orders; 0 goes on until stopped [default: 20, or the whole input]
+    #[arg(long, env = "PRODUCER_COUNT", value_name = "N")]
+    pub count: Option<u64>,
+
+    /// Time between two orders; 0ms is full speed [default: 2s, or full speed for an input]
+    #[arg(long, env = "PRODUCER_INTERVAL", value_name = "DURATION")]
+    pub interval: Option<DurationArg>,
+
+    /// Orders per second (100/s), minute (6000/m) or hour, instead of an interval
+    #[arg(long, env = "PRODUCER_RATE", value_name = "N/s")]
+    pub rate: Option<RateArg>,
+
+    /// Which field is the record's key [default: product]
+    #[arg(long, env = "PRODUCER_KEY", value_name = "FIELD")]
+    pub key: Option<Key>,
+
+    /// The same seed makes the same orders [default: random, and printed]
+    #[arg(long, env = "PRODUCER_SEED", value_name = "N", help_heading = "Made-up orders")]
+    pub seed: Option<u64>,
+
+    /// Number of different products [default: 10]
+    #[arg(long, env = "PRODUCER_PRODUCTS", value_name = "N", help_heading = "Made-up orders")]
+    pub products: Option<NonZeroU32>,
+
+    /// Share of orders with a negative price, 0.0 to 1.0 [default: 0.0]
+    #[arg(
+        long,
+        env = "PRODUCER_NEGATIVE_RATE",
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        help_heading = "Made-up orders"
+    )]
+    pub negative_rate: Option<f64>,
+
+    /// Share of records that are no order at all, 0.0 to 1.0 [default: 0.0]
+    #[arg(
+        long,
+        env = "PRODUCER_MALFORMED_RATE",
+        allow_negative_numbers = true,
+        value_name = "SHARE",
+        help_heading = "Made-up orders"
+    )]
+    pub malformed_rate: Option<f64>,
+
+    /// Import orders from this file, or from standard input (-)
+    #[arg(long, env = "PRODUCER_INPUT", value_name = "FILE", help_heading = "Import")]
+    pub input: Option<PathBuf>,
+
+    /// Form of the input [default: by the file's name]
+    #[arg(long, env = "PRODUCER_INPUT_FORMAT", value_name = "FORMAT", help_heading = "Import")]
+    pub input_format: Option<InputFormat>,
+
+    /// Columns or keys of the order's fields: orderId=Invoice,product=Description,price=Price
+    #[arg(
+        long,
+        env = "PRODUCER_MAP",
+        value_name = "FIELD=COLUMN",
+        value_delimiter = ',',
+        help_heading = "Import"
+    )]
+    #[serde(with = "pairs", default)]
+    pub map: Option<Vec<KeyValue>>,
+
+    /// What separates the fields of a CSV row; \t is a tab [default: ,]
+    #[arg(long, env = "PRODUCER_DELIMITER", value_name = "CHAR", help_heading = "Import")]
+    pub delimiter: Option<String>,
+
+    /// Keep rows that cannot become an order in this CSV file (line, reason, row)
+    #[arg(long, env = "PRODUCER_REJECTS", value_name = "FILE", help_heading = "Import")]
+    pub rejects: Option<PathBuf>,
+
+    /// Version of the Order schema to write: 1 or 2 [default: 1]
+    #[arg(long, env = "PRODUCER_SCHEMA_VERSION", value_name = "VERSION",
+          value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub schema_version: Option<u8>,
+
+    /// Only look the schema up; do not register it
+    #[arg(long, env = "PRODUCER_NO_REGISTER", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL")]
+    pub no_register: Option<bool>,
+
+    /// How long an order is tried before it counts as failed [default: 5m]
+    #[arg(long, env = "PRODUCER_DELIVERY_TIMEOUT", value_name = "DURATION")]
+    pub delivery_timeout: Option<DurationArg>,
+
+    /// Do not print each delivery
+    #[arg(long, short, env = "PRODUCER_QUIET", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL")]
+    pub quiet: Option<bool>,
+
+    /// Form of the results on stdout; jsonl prints one object per delivery [default: table]
+    #[arg(long, short, env = "PRODUCER_OUTPUT", value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+
+    /// Where to serve /metrics, /livez and /readyz: HOST:PORT or off [default: 127.0.0.1:9465]
+    #[arg(
+        long,
+        env = "PRODUCER_METRICS_ADDR",
+        value_name = "ADDR",
+        help_heading = "Observability"
+    )]
+    pub metrics_addr: Option<MetricsAddr>,
+
+    /// How logs are written.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub log: LogArgs,
+}
+
+/// Where orders come from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// They are made up.
+    Generated(GeneratorSettings),
+    /// They are imported.
+    Imported {
+        /// What and how.
+        settings: ImportSettings,
+        /// File for rejected rows.
+        rejects: Option<PathBuf>,
+    },
+}
+
+/// Checked settings of a run.
+#[derive(Debug)]
+pub struct Settings {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// How to reach the registry.
+    pub registry: RegistrySettings,
+    /// Register the schema, or only look it up.
+    pub registration: Registration,
+    /// Version of `Order` to write.
+    pub schema_version: OrderVersion,
+    /// What is sent where.
+    pub send: SendSettings,
+    /// Where orders come from.
+    pub origin: Origin,
+    /// Print deliveries or not.
+    pub is_quiet: bool,
+    /// Form of the results.
+    pub output: OutputFormat,
+    /// Where metrics are served, if they are.
+    pub metrics: Option<Listen>,
+    /// Form of the logs.
+    pub log_format: LogFormat,
+}
+
+impl Settings {
+    /// Reads the settings file under `flags` and checks everything.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 2 and a message that names the flag or key.
+    pub fn load(flags: Flags) -> Result<Self, AppError> {
+        refuse_contradictions(&flags)?;
+        let (interval, rate) = (flags.interval, flags.rate);
+        let config = flags.config.clone();
+        let mut flags: Flags = settings::load(PROGRAM, config.as_deref(), flags)?;
+        // A flag for the one outranks the file's other.
+        if interval.is_some() || rate.is_some() {
+            (flags.interval, flags.rate) = (interval, rate);
+        }
+        let usage = |error: &dyn std::fmt::Display| AppError::usage(error.to_string());
+        let kafka =
+            KafkaSettings::new(PROGRAM, flags.kafka.bootstrap_servers(), flags.kafka.properties())
+                .and_then(KafkaSettings::with_credentials_from_env)
+                .map_err(|error| usage(&error))?;
+        let registry =
+            RegistrySettings::new(flags.registry.url()).map_err(|error| usage(&error))?;
+        let origin = origin(&flags)?;
+        Ok(Self {
+            kafka,
+            registry,
+            registration: match flags.no_register {
+                Some(true) => Registration::LookUpOnly,
+                _ => Registration::Register,
+            },
+            schema_version: match flags.schema_version {
+                None | Some(1) => OrderVersion::V1,
+                Some(2) => OrderVersion::V2,
+                Some(other) => {
+                    return Err(usage(&format!("there is no Order schema of version {other}")));
+                }
+            },
+            send: send_settings(&flags, &origin)?,
+            origin,
+            is_quiet: flags.quiet.unwrap_or(false),
+            output: flags.output.unwrap_or_default(),
+            metrics: listen(flags.metrics_addr),
+            log_format: flags.log.format(),
+        })
+    }
+}
+
+/// Flags that say opposite things, or that have no effect together, are slips of the user.
+fn refuse_contradictions(flags: &Flags) -> Result<(), AppError> {
+    if flags.interval.is_some() && flags.rate.is_some() {
+        return Err(AppError::usage("--interval and --rate are both set; unset one of them"));
+    }
+    let generator_flags = [
+        ("--seed", flags.seed.is_some()),
+        ("--products", flags.products.is_some()),
+        ("--negative-rate", flags.negative_rate.is_some()),
+        ("--malformed-rate", flags.malformed_rate.is_some()),
+    ];
+    let generator_flag = generator_flags.iter().find(|(_, is_set)| *is_set);
+    if let (Some(_), Some((flag, _))) = (&flags.input, generator_flag) {
+        return Err(AppError::usage(format!("{flag} is for made-up orders, not for --input")));
+    }
+    Ok(())
+}
+
+fn send_settings(flags: &Flags, origin: &Origin) -> Result<SendSettings, AppError> {
+    let topic = flags.topic.clone().unwrap_or_else(|| "orders".to_owned());
+    if topic.is_empty() || !topic.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    {
+        return Err(AppError::usage(format!("'{topic}' is no name of a topic (--topic)")));
+    }
+    let is_import = matches!(origin, Origin::Imported { .. });
+    let speed = match (flags.rate, flags.interval) {
+        (Some(_), Some(_)) => {
+            return Err(AppError::usage("interval and rate are both set in the settings file"));
+        }
+        (Some(rate), None) => Speed::Paced(rate),
+        (None, Some(interval)) => Speed::from(interval),
+        (None, None) if is_import => Speed::Unlimited,
+        (None, None) => {
+            Speed::from(INTERVAL_DEFAULT.parse::<DurationArg>().expect("the default is a duration"))
+        }
+    };
+    let count_max = match flags.count {
+        Some(0) => None,
+        Some(count) => Some(count),
+        None if is_import => None,
+        None => Some(COUNT_DEFAULT),
+    };
+    let delivery_timeout =
+        flags.delivery_timeout.map_or(DELIVERY_TIMEOUT_DEFAULT, DurationArg::get);
+    // librdkafka takes zero for "never".
+    if delivery_timeout.is_zero() {
+        return Err(AppError::usage("--delivery-timeout must be more than zero"));
+    }
+    let key = flags.key.unwrap_or_default();
+    Ok(SendSettings { topic, key, speed, count_max, delivery_timeout })
+}
+
+fn origin(flags: &Flags) -> Result<Origin, AppError> {
+    let Some(input) = &flags.input else {
+        for (flag, is_set) in [
+            ("--map", flags.map.is_some()),
+            ("--input-format", flags.input_format.is_some()),
+            ("--delimiter", flags.delimiter.is_some()),
+            ("--rejects", flags.rejects.is_some()),
+        ] {
+            if is_set {
+                return Err(AppError::usage(format!("{flag} needs --input")));
+            }
+        }
+        return Ok(Origin::Generated(GeneratorSettings {
+            seed: flags.seed.unwrap_or_else(random_seed),
+            products: flags
+                .products
+                .unwrap_or(NonZeroU32::new(PRODUCTS_DEFAULT).expect("the default is not zero")),
+            negative_rate: share("--negative-rate", flags.negative_rate)?,
+            malformed_rate: share("--malformed-rate", flags.malformed_rate)?,
+        }));
+    };
+    let pairs = flags.map.iter().flatten().map(|pair| (pair.key.as_str(), pair.value.as_str()));
+    let map = FieldMap::new(pairs).map_err(|error| AppError::usage(error.to_string()))?;
+    let settings = ImportSettings {
+        input: if input.as_os_str() == "-" { Input::Stdin } else { Input::File(input.clone()) },
+        format: format(input, flags.input_format)?,
+        map,
+        delimiter: delimiter(flags.delimiter.as_deref())?,
+    };
+    if let Some(rejects) = &flags.rejects {
+        let same = input.canonicalize().ok().zip(rejects.canonicalize().ok());
+        if same.is_some_and(|(input, rejects)| input == rejects) {
+            return Err(AppError::usage("--rejects names the input itself; it would be lost"));
+        }
+    }
+    Ok(Origin::Imported { settings, rejects: flags.rejects.clone() })
+}
+
+fn format(input: &Path, given: Option<InputFormat>) -> Result<InputFormat, AppError> {
+    let extension = input.extension().and_then(|extension| extension.to_str());
+    let by_name = match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("csv" | "tsv" | "txt") => Some(InputFormat::Csv),
+        Some("jsonl" | "ndjson") => Some(InputFormat::Jsonl),
+        _ => None,
+    };
+    given.or(by_name).ok_or_else(|| {
+        let message = format!("the form of '{}' is not known by its name", input.display());
+        AppError::usage(message).hint("add --input-format csv or --input-format jsonl")
+    })
+}
+
+fn delimiter(given: Option<&str>) -> Result<u8, AppError> {
+    match given {
+        None => Ok(b','),
+        Some("\\t" | "tab") => Ok(b'\t'),
+        Some(text) => match text.as_bytes() {
+            [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => Ok(*byte),
+            _ => Err(AppError::usage(format!(
+                "--delimiter '{text}' is not a single character such as ',', ';' or '\\t'"
+            ))),
+        },
+    }
+}
+
+fn share(flag: &str, given: Option<f64>) -> Result<f64, AppError> {
+    match given {
+        None => Ok(0.0),
+        Some(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        Some(share) => Err(AppError::usage(format!("{flag} {share} is not between 0.0 and 1.0"))),
+    }
+}
+
+/// Short enough to be typed again, long enough that ids of different runs do not collide.
+fn random_seed() -> u64 {
+    const SEED_BOUND: u64 = 1_000_000_000_000;
+    rand::random::<u64>() % SEED_BOUND
+}
+
+fn listen(given: Option<MetricsAddr>) -> Option<Listen> {
+    let default = || METRICS_ADDR_DEFAULT.parse().expect("the default is an address");
+    match given {
+        Some(MetricsAddr::Off) => None,
+        // An address in the settings file was asked for, too.
+        Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
+        None => Some(Listen::Default(default())),
+    }
+}
+
+#[cfg(test)]
+#[path = "settings_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing; without root it prints the command and stops.
+# Usage: scripts/setup.sh build|all     build: enough to compile; all: the real servers, too
+set -euo pipefail
+exec </dev/null
+
+build=(build-essential pkg-config libssl-dev zlib1g-dev)
+servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat jq)
+
+case "${1:-all}" in
+  build) packages=("${build[@]}") ;;
+  all) packages=("${build[@]}" "${servers[@]}") ;;
+  *)
+    echo "usage: scripts/setup.sh build|all" >&2
+    exit 2
+    ;;
+esac
+
+# A fresh installation of Rust is only on the PATH of later shells; the recipes that follow need it there, too.
+if ! command -v cargo >/dev/null; then
+  if [[ -x "$HOME/.cargo/bin/cargo" ]]; then
+    echo "setup: cargo is in ~/.cargo/bin, which is not on the PATH; run: . ~/.cargo/env" >&2
+  else
+    echo "setup: cargo is missing; install Rust as https://www.rust-lang.org/tools/install says" >&2
+  fi
+  exit 1
+fi
+
+if ! command -v dpkg-query >/dev/null; then
+  echo "setup: not a Debian; make sure that the like of these is installed: ${packages[*]}" >&2
+  exit 0
+fi
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ "$status" == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+install=(apt-get install -y --no-install-recommends "${missing[@]}")
+if ((EUID != 0)); then
+  echo "setup: packages are missing; run: sudo apt-get update && sudo ${install[*]}" >&2
+  exit 1
+fi
+
+echo "setup: installing ${missing[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+
+# The servers are started by hand, in directories of their own: their packages must not start them system-wide.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e "$policy" ]]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+fi
+apt-get -qq update >&2
+apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2

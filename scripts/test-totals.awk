@@ -1,0 +1,44 @@
+#!/usr/bin/awk -f
+# Sums what `cargo test` printed. Prints `N passed, N failed` as the last line; fails when a suite began and gave no
+# result, when a test was ignored or filtered out, when one failed, and when none ran.
+
+function complain(text) {
+    print "test: " text > "/dev/stderr"
+    bad = 1
+}
+
+function end_of_suite() {
+    if (suite != "" && !has_result) {
+        complain("no result from " suite)
+    }
+}
+
+/^ +(Running|Doc-tests) / {
+    end_of_suite()
+    suite = $0
+    sub(/^ +/, "", suite)
+    has_result = 0
+    suites++
+}
+
+/^test result: / {
+    has_result = 1
+    for (field = 1; field < NF; field++) {
+        if ($(field + 1) ~ /^passed;/) passed += $field
+        if ($(field + 1) ~ /^failed;/) failed += $field
+        if ($(field + 1) ~ /^ignored;/) ignored += $field
+        if ($(field + 1) ~ /^filtered$/) filtered += $field
+    }
+}
+
+END {
+    end_of_suite()
+    if (suites == 0) complain("no suite ran")
+    if (ignored > 0) complain(ignored " ignored")
+    if (filtered > 0) complain(filtered " filtered out")
+    if (passed + failed == 0) complain("no test ran")
+    if (failed > 0) bad = 1
+    fflush("/dev/stderr")
+    printf "%d passed, %d failed\n", passed, failed
+    exit bad
+}

@@ -1,0 +1,143 @@
+//! The command line of `stack`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::commands;
+
+const EXAMPLES: &str = "\
+Examples:
+  stack up                                   all servers on free ports, in .stack
+  . .stack/env                               lead this shell's clients to them
+  stack up --only kafka,registry             only these two; a second `up` adds what is missing
+  stack up --dir /tmp/three --kafka-brokers 3 --only kafka
+  stack status                               what runs, and whether it really answers
+  stack logs kafka -f                        follow a log
+  stack down                                 stop exactly what `up` started; Kafka and RabbitMQ keep their data
+  rm -rf .stack                              forget the data too
+
+Exit codes: 0 done, 1 failed or a server does not answer, 2 wrong usage.";
+
+/// Starts and stops the real servers of the pipeline on this machine: Kafka, a schema registry, RabbitMQ, Redis (twice:
+/// the second is Valkey, or stands in for it) and Prometheus.
+#[derive(Debug, Parser)]
+#[command(name = "stack", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start servers, wait until each really answers, write DIR/env and DIR/pids, and leave them running
+    Up(UpArgs),
+    /// Stop exactly what `up` started
+    Down(DirArgs),
+    /// Ask every server whether it answers
+    Status(StatusArgs),
+    /// Print the variables that lead clients to the servers, for `eval "$(stack env)"`
+    Env(DirArgs),
+    /// Print the log of a server
+    Logs(LogsArgs),
+}
+
+/// Where the stack lives.
+#[derive(Debug, Args)]
+pub(crate) struct DirArgs {
+    /// Directory of data, logs, env and pids; stacks in different directories stand side by side
+    #[arg(long, env = "STACK_DIR", default_value = ".stack", value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+}
+
+/// What is started.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) place: DirArgs,
+    /// Servers to start, separated by commas; `redis` also starts Valkey
+    #[arg(long, env = "STACK_ONLY", value_delimiter = ',', value_name = "SERVERS", default_values_t = ServerName::ALL)]
+    pub(crate) only: Vec<ServerName>,
+    /// Brokers of the Kafka cluster: 1 or 3
+    #[arg(long, env = "STACK_KAFKA_BROKERS", default_value = "1", value_parser = parse_brokers)]
+    pub(crate) kafka_brokers: u16,
+    /// Use the ports that everyone knows: 9092, 8081, 5672 and 15672, 6379, 6380, 9090
+    #[arg(long, env = "STACK_DEFAULT_PORTS")]
+    pub(crate) default_ports: bool,
+}
+
+/// How the answer is printed.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) place: DirArgs,
+    /// Form of the output
+    #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
+    pub(crate) output: OutputForm,
+}
+
+/// Which log.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// A server, or one of its processes: kafka, kafka-2, registry, rabbitmq, epmd, redis, valkey, prometheus
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) place: DirArgs,
+    /// Print what is added, until stopped
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+/// Form of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputForm {
+    /// Aligned columns
+    Table,
+    /// One JSON array
+    Json,
+    /// One JSON object per line
+    Jsonl,
+}
+
+/// A server that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ServerName {
+    Kafka,
+    Registry,
+    Rabbitmq,
+    Redis,
+    Prometheus,
+}
+
+impl ServerName {
+    const ALL: [Self; 5] =
+        [Self::Kafka, Self::Registry, Self::Rabbitmq, Self::Redis, Self::Prometheus];
+}
+
+impl std::fmt::Display for ServerName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_possible_value().expect("no variant is skipped").get_name().fmt(formatter)
+    }
+}
+
+fn parse_brokers(text: &str) -> Result<u16, &'static str> {
+    match text {
+        "1" => Ok(1),
+        "3" => Ok(3),
+        _ => Err("give 1 or 3"),
+    }
+}
+
+impl Cli {
+    /// Runs the command and returns its exit code.
+    pub(crate) fn run(&self) -> anyhow::Result<ExitCode> {
+        match &self.command {
+            Command::Up(args) => commands::up::run(args),
+            Command::Down(args) => commands::down::run(&args.dir),
+            Command::Status(args) => commands::status::run(&args.place.dir, args.output),
+            Command::Env(args) => commands::env::run(&args.dir),
+            Command::Logs(args) => commands::logs::run(&args.place.dir, &args.name, args.follow),
+        }
+    }
+}

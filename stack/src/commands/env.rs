@@ -1,0 +1,11 @@
+//! `stack env`: the variables of the servers that are up.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::existing;
+
+pub(crate) fn run(dir: &Path) -> anyhow::Result<ExitCode> {
+    print!("{}", existing(dir)?.env_lines());
+    Ok(ExitCode::SUCCESS)
+}

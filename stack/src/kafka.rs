@@ -1,0 +1,328 @@
+//! Apache Kafka in KRaft mode: one broker, or three that elect and replicate.
+
+mod storage;
+
+use std::path::{Path, PathBuf};
+
+use crate::node::{create_dir, write};
+use crate::process::Launch;
+use crate::{
+    Jars, JavaTools, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports,
+};
+
+/// Log to standard output, where the node's log file takes it.
+const LOG4J: &str = "status = error
+rootLogger.level = info
+rootLogger.appenderRef.out.ref = out
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n%ex
+";
+
+/// A listener beside the plain one, such as SASL_SSL or one that is advertised at a proxy.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// Its name, in capitals.
+    pub name: String,
+    /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`; what that needs is given as `properties`.
+    pub protocol: String,
+    /// The `host:port` that clients are told, if not 127.0.0.1 and its own port.
+    pub advertised: Option<String>,
+}
+
+/// How Kafka is started.
+#[derive(Debug, Clone)]
+pub struct KafkaConfig {
+    /// Where its data, configuration and logs lie. Data that lies there is used again.
+    pub dir: PathBuf,
+    /// 1 or 3.
+    pub brokers: u16,
+    /// The well-known port is 9092; of three brokers also 9093 and 9094.
+    pub ports: Ports,
+    /// Lines of `server.properties`, `key=value`; they replace the defaults.
+    pub properties: Vec<String>,
+    /// Listeners beside the plain one, each on a free port per broker.
+    pub listeners: Vec<Listener>,
+    /// Its life.
+    pub lifetime: Lifetime,
+}
+
+impl KafkaConfig {
+    /// Returns one owned broker on a free port with its data in `dir`.
+    #[must_use]
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        let (properties, listeners) = (Vec::new(), Vec::new());
+        Self {
+            dir: dir.into(),
+            brokers: 1,
+            ports: Ports::Free,
+            properties,
+            listeners,
+            lifetime: Lifetime::Owned,
+        }
+    }
+}
+
+/// The ports of one broker.
+#[derive(Debug)]
+struct BrokerPorts {
+    plain: u16,
+    controller: u16,
+    extra: Vec<u16>,
+}
+
+/// A running Kafka; each broker is a node.
+#[derive(Debug)]
+pub struct KafkaServer {
+    brokers: Vec<Node>,
+    ports: Vec<BrokerPorts>,
+    listeners: Vec<Listener>,
+    tools: JavaTools,
+}
+
+impl KafkaServer {
+    /// Starts Kafka and waits until every broker answers and knows all the others.
+    ///
+    /// # Errors
+    /// When a program is missing, the jars cannot be fetched, or a broker does not come up.
+    pub fn start(config: KafkaConfig) -> Result<Self, StackError> {
+        if !matches!(config.brokers, 1 | 3) {
+            let value = config.brokers.to_string();
+            return Err(StackError::Setting { setting: "brokers", value, rule: "give 1 or 3" });
+        }
+        let programs = Programs::from_env();
+        let jars = Jars::ensure(&programs, |_| ())?;
+        let config = KafkaConfig { dir: create_dir(&config.dir)?, ..config };
+        let tools = JavaTools::new(&programs, &jars, &config.dir)?;
+        let cluster_id = storage::cluster_id(&config)?;
+        config.ports.retry(|| {
+            let mut server = Self::prepare(&config, &programs, &tools, &cluster_id)?;
+            server.start_again()?;
+            Ok(server)
+        })
+    }
+
+    fn prepare(
+        config: &KafkaConfig,
+        programs: &Programs,
+        tools: &JavaTools,
+        cluster_id: &str,
+    ) -> Result<Self, StackError> {
+        let ports = (0..config.brokers)
+            .map(|broker| {
+                let extra =
+                    config.listeners.iter().map(|_| ports::free()).collect::<Result<_, _>>()?;
+                let plain = config.ports.choose("kafka", 9092 + broker)?;
+                Ok(BrokerPorts { plain, controller: ports::free()?, extra })
+            })
+            .collect::<Result<Vec<_>, StackError>>()?;
+        let mut brokers = Vec::new();
+        for id in 1..=config.brokers {
+            let dir = create_dir(&config.dir.join(format!("broker-{id}")))?;
+            write(&dir.join("server.properties"), &server_properties(config, &ports, id, &dir))?;
+            write(&dir.join("log4j2.properties"), LOG4J)?;
+            let heap = if config.brokers == 1 { "-Xmx512m" } else { "-Xmx384m" };
+            let logging = "-Dlog4j2.configurationFile=log4j2.properties";
+            let args =
+                [heap, logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
+            let launch = Launch::new(programs.find(Program::Java)?, args, dir);
+            let probe = Probe::Kafka { port: ports[usize::from(id) - 1].plain, brokers: 1 };
+            brokers.push(Node::new(
+                "kafka",
+                &format!("kafka-{id}"),
+                launch,
+                probe,
+                config.lifetime.clone(),
+            ));
+        }
+        storage::format(&config.dir, config.brokers, tools, cluster_id)?;
+        Ok(Self { brokers, ports, listeners: config.listeners.clone(), tools: tools.clone() })
+    }
+
+    /// Returns the plain listeners of all brokers, separated by commas.
+    #[must_use]
+    pub fn bootstrap_servers(&self) -> String {
+        self.ports.iter().map(|broker| ports::address(broker.plain)).collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns the addresses of the extra listener `name`, separated by commas, or `None` if there is no such listener.
+    #[must_use]
+    pub fn listener_address(&self, name: &str) -> Option<String> {
+        let index = self.listeners.iter().position(|listener| listener.name == name)?;
+        Some(
+            self.ports
+                .iter()
+                .map(|broker| ports::address(broker.extra[index]))
+                .collect::<Vec<_>>()
+                .join(","),
+        )
+    }
+
+    /// Returns the brokers; the first has id 1.
+    #[must_use]
+    pub fn brokers(&self) -> &[Node] {
+        &self.brokers
+    }
+
+    /// Returns the broker with `id`, counted from 1, to kill or restart it alone.
+    ///
+    /// # Panics
+    /// When there is no such broker.
+    pub fn broker_mut(&mut self, id: usize) -> &mut Node {
+        &mut self.brokers[id - 1]
+    }
+
+    /// Returns Kafka's Java tools.
+    #[must_use]
+    pub fn tools(&self) -> &JavaTools {
+        &self.tools
+    }
+}
+
+impl Server for KafkaServer {
+    fn name(&self) -> &'static str {
+        "kafka"
+    }
+
+    fn address(&self) -> String {
+        self.bootstrap_servers()
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let classpath = self.tools.classpath().to_owned();
+        vec![("KAFKA_BOOTSTRAP_SERVERS", self.bootstrap_servers()), ("KAFKA_CLASSPATH", classpath)]
+    }
+
+    fn nodes(&self) -> &[Node] {
+        &self.brokers
+    }
+
+    fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.brokers
+    }
+
+    /// Waits until every broker knows all of them: topics with three replicas can be made at once.
+    fn after_start(&mut self) -> Result<(), StackError> {
+        let brokers = self.brokers.len();
+        self.brokers.iter_mut().try_for_each(|broker| {
+            let probe = Probe::Kafka { port: broker.port(), brokers };
+            broker.await_answer(&probe)
+        })
+    }
+}
+
+/// Returns the configuration of broker `id`, one setting per line, the caller's last and in place of ours.
+fn server_properties(config: &KafkaConfig, ports: &[BrokerPorts], id: u16, dir: &Path) -> String {
+    let own = &ports[usize::from(id) - 1];
+    let voters: Vec<String> = ports
+        .iter()
+        .zip(1..)
+        .map(|(broker, id)| format!("{id}@{}", ports::address(broker.controller)))
+        .collect();
+    let plain = format!("PLAINTEXT://{}", ports::address(own.plain));
+    let mut listeners =
+        vec![plain.clone(), format!("CONTROLLER://{}", ports::address(own.controller))];
+    let mut advertised = vec![plain];
+    let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned(), "PLAINTEXT:PLAINTEXT".to_owned()];
+    for (listener, port) in config.listeners.iter().zip(&own.extra) {
+        let address = ports::address(*port);
+        let told = listener.advertised.as_ref().unwrap_or(&address);
+        listeners.push(format!("{}://{address}", listener.name));
+        advertised.push(format!("{}://{told}", listener.name));
+        protocols.push(format!("{}:{}", listener.name, listener.protocol));
+    }
+    let replicas = config.brokers;
+    let replicas_in_sync_min = if replicas == 1 { 1 } else { 2 };
+    let defaults = format!(
+        "process.roles=broker,controller
+node.id={id}
+controller.quorum.voters={voters}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listeners={listeners}
+advertised.listeners={advertised}
+listener.security.protocol.map={protocols}
+log.dirs={data}
+auto.create.topics.enable=false
+num.partitions=3
+default.replication.factor={replicas}
+min.insync.replicas={replicas_in_sync_min}
+offsets.topic.replication.factor={replicas}
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={replicas_in_sync_min}
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={replicas_in_sync_min}
+share.coordinator.state.topic.num.partitions=4
+group.initial.rebalance.delay.ms=0",
+        voters = voters.join(","),
+        listeners = listeners.join(","),
+        advertised = advertised.join(","),
+        protocols = protocols.join(","),
+        data = dir.join("data").display(),
+    );
+    let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let replaced: Vec<String> = config.properties.iter().map(|line| key_of(line)).collect();
+    let kept = defaults.lines().filter(|line| !replaced.contains(&key_of(line)));
+    kept.chain(config.properties.iter().map(String::as_str))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties_of(config: &KafkaConfig) -> String {
+        let broker = |plain| BrokerPorts { plain, controller: plain + 1, extra: vec![plain + 2] };
+        let ports: Vec<_> = (0..config.brokers).map(|index| broker(100 + 10 * index)).collect();
+        server_properties(config, &ports, 1, Path::new("/data"))
+    }
+
+    #[test]
+    fn a_property_of_the_caller_replaces_the_default() {
+        let properties =
+            vec!["num.partitions=7".to_owned(), "offset.metadata.max.bytes=512".to_owned()];
+        let text = properties_of(&KafkaConfig { properties, ..KafkaConfig::in_dir("/data") });
+        assert!(!text.contains("num.partitions=3\n"));
+        assert!(
+            text.contains("\nnum.partitions=7\n")
+                && text.contains("\noffset.metadata.max.bytes=512\n")
+        );
+        assert!(text.contains("\noffsets.topic.num.partitions=4\n"));
+    }
+
+    #[test]
+    fn three_brokers_replicate_to_all_and_need_two() {
+        let text = properties_of(&KafkaConfig { brokers: 3, ..KafkaConfig::in_dir("/data") });
+        assert!(text.contains(
+            "controller.quorum.voters=1@127.0.0.1:101,2@127.0.0.1:111,3@127.0.0.1:121\n"
+        ));
+        assert!(
+            text.contains("\noffsets.topic.replication.factor=3\n")
+                && text.contains("\nmin.insync.replicas=2\n")
+        );
+    }
+
+    #[test]
+    fn an_extra_listener_is_bound_to_its_port_and_advertised_where_it_is_told() {
+        let advertised = Some("127.0.0.1:7000".to_owned());
+        let listeners =
+            vec![Listener { name: "PROXIED".into(), protocol: "PLAINTEXT".into(), advertised }];
+        let text = properties_of(&KafkaConfig { listeners, ..KafkaConfig::in_dir("/data") });
+        assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:100,CONTROLLER://127.0.0.1:101,PROXIED://127.0.0.1:102\n"));
+        assert!(text.contains(
+            "\nadvertised.listeners=PLAINTEXT://127.0.0.1:100,PROXIED://127.0.0.1:7000\n"
+        ));
+        assert!(text.contains(",PROXIED:PLAINTEXT\n"));
+    }
+
+    #[test]
+    fn two_brokers_are_refused() {
+        let error =
+            KafkaServer::start(KafkaConfig { brokers: 2, ..KafkaConfig::in_dir("/nowhere") })
+                .unwrap_err();
+        assert_eq!(error.to_string(), "brokers=2 is not possible: give 1 or 3");
+    }
+}

@@ -1,0 +1,105 @@
+//! The book of what a command starts to stay, kept while it starts it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::StackError;
+use crate::state::{NodeRecord, StackDir, StackState, Variable, stop_records};
+
+/// Writes down each process in the moment it starts, so that none is ever lost: neither to a signal nor to a failure.
+#[derive(Debug)]
+pub struct Ledger {
+    dir: StackDir,
+    page: Mutex<Page>,
+}
+
+#[derive(Debug)]
+struct Page {
+    state: StackState,
+    /// What this run has started: only that is stopped when it fails.
+    started: Vec<NodeRecord>,
+    is_closed: bool,
+}
+
+impl Ledger {
+    /// Returns a ledger that goes on from `state`.
+    #[must_use]
+    pub fn new(dir: StackDir, state: StackState) -> Self {
+        Self { dir, page: Mutex::new(Page { state, started: Vec::new(), is_closed: false }) }
+    }
+
+    fn page(&self) -> MutexGuard<'_, Page> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts a process through `start` and writes it down, unless the ledger is closed.
+    pub(crate) fn record<T>(
+        &self,
+        start: impl FnOnce() -> Result<(NodeRecord, T), StackError>,
+    ) -> Result<T, StackError> {
+        let mut page = self.page();
+        if page.is_closed {
+            return Err(StackError::Interrupted);
+        }
+        let (node, started) = start()?;
+        // A restart on other ports takes the place of the attempt before it.
+        page.state.nodes.retain(|known| known.name != node.name);
+        page.started.retain(|known| known.name != node.name);
+        page.state.nodes.push(node.clone());
+        page.started.push(node);
+        page.state.sort();
+        self.dir.write(&page.state)?;
+        Ok(started)
+    }
+
+    /// Writes down the variables of a server that came up.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn publish(
+        &self,
+        server: &str,
+        variables: Vec<(&'static str, String)>,
+    ) -> Result<(), StackError> {
+        let mut page = self.page();
+        page.state.variables.retain(|variable| variable.server != server);
+        let (server, name_of) = (server.to_owned(), str::to_owned);
+        page.state.variables.extend(variables.into_iter().map(|(name, value)| Variable {
+            server: server.clone(),
+            name: name_of(name),
+            value,
+        }));
+        page.state.sort();
+        self.dir.write(&page.state)
+    }
+
+    /// Forgets a server whose processes are gone.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn forget(&self, server: &str) -> Result<(), StackError> {
+        let mut page = self.page();
+        page.state.forget(server);
+        self.dir.write(&page.state)
+    }
+
+    /// Returns whether nothing may be started any more.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.page().is_closed
+    }
+
+    /// Lets nothing start any more and stops what this run has started; what ran before stays.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn roll_back(&self) -> Result<(), StackError> {
+        let mut page = self.page();
+        page.is_closed = true;
+        let started = std::mem::take(&mut page.started);
+        stop_records(&started);
+        for node in &started {
+            page.state.forget(&node.server);
+        }
+        self.dir.write(&page.state)
+    }
+}

@@ -1,0 +1,107 @@
+//! A schema registry with Confluent's interface: Apicurio, in memory.
+
+use std::path::PathBuf;
+
+use crate::node::create_dir;
+use crate::probe::http;
+use crate::process::Launch;
+use crate::{Jars, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
+
+/// Where Apicurio speaks Confluent's protocol.
+const API: &str = "/apis/ccompat/v7";
+
+/// How the registry is started.
+#[derive(Debug, Clone)]
+pub struct RegistryConfig {
+    /// Where its log lies; the schemas live in memory.
+    pub dir: PathBuf,
+    /// The well-known port is 8081.
+    pub ports: Ports,
+    /// Its life.
+    pub lifetime: Lifetime,
+}
+
+impl RegistryConfig {
+    /// Returns an owned registry on a free port.
+    #[must_use]
+    pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), ports: Ports::Free, lifetime: Lifetime::Owned }
+    }
+}
+
+/// A running registry whose compatibility rule is BACKWARD. **A restart forgets all schemas.**
+#[derive(Debug)]
+pub struct RegistryServer {
+    node: [Node; 1],
+}
+
+impl RegistryServer {
+    /// Starts the registry, waits until it answers, and sets its compatibility rule: it has none by itself.
+    ///
+    /// # Errors
+    /// When a program is missing, the jars cannot be fetched, or it does not come up.
+    pub fn start(config: RegistryConfig) -> Result<Self, StackError> {
+        let programs = Programs::from_env();
+        let jars = Jars::ensure(&programs, |_| ())?;
+        let java = programs.find(Program::Java)?;
+        let dir = create_dir(&config.dir)?;
+        config.ports.retry(|| {
+            let port = config.ports.choose("registry", 8081)?;
+            let args = [
+                "-Xmx256m".to_owned(),
+                "-Dquarkus.http.host=127.0.0.1".to_owned(),
+                format!("-Dquarkus.http.port={port}"),
+                "-jar".to_owned(),
+                jars.registry_runner()?.display().to_string(),
+            ];
+            let probe = Probe::Http { port, path: format!("{API}/subjects"), authorization: None };
+            let launch = Launch::new(&java, args, &dir);
+            let mut server = Self {
+                node: [Node::new("registry", "registry", launch, probe, config.lifetime.clone())],
+            };
+            server.start_again()?;
+            Ok(server)
+        })
+    }
+
+    /// Returns its base URL, for `SCHEMA_REGISTRY_URL`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}{API}", self.address())
+    }
+}
+
+impl Server for RegistryServer {
+    fn name(&self) -> &'static str {
+        "registry"
+    }
+
+    fn address(&self) -> String {
+        ports::address(self.node[0].port())
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![("SCHEMA_REGISTRY_URL", self.url())]
+    }
+
+    fn nodes(&self) -> &[Node] {
+        &self.node
+    }
+
+    fn nodes_mut(&mut self) -> &mut [Node] {
+        &mut self.node
+    }
+
+    fn after_start(&mut self) -> Result<(), StackError> {
+        let path = format!("{API}/config");
+        let answer =
+            http(self.node[0].port(), "PUT", &path, None, r#"{"compatibility":"BACKWARD"}"#);
+        let answer = match answer {
+            Ok((200, _)) => return Ok(()),
+            Ok((_, answer)) => answer.lines().next().unwrap_or_default().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let (server, address) = (self.name().to_owned(), self.address());
+        Err(StackError::Refused { server, address, request: format!("PUT {path}"), answer })
+    }
+}
