@@ -9,7 +9,7 @@ use codec::registry::{Registration, Registry, RegistryError, RegistrySettings, v
 use codec::resolver::SchemaResolver;
 use kafka_io::admin::Admin;
 use kafka_io::client_config::{Role, probe_brokers};
-use kafka_io::ends::Ends;
+use kafka_io::ends::{Ends, GroupOffsets};
 use kafka_io::member::AskError;
 use rand::Rng as _;
 use service_kit::admin_http;
@@ -68,9 +68,12 @@ impl App {
     ///
     /// Fails within 5 s when a server, topic or permission is missing, saying which.
     pub fn start(settings: Settings, stop: Shutdown, runtime: &Handle, metrics: Option<Metrics>) -> Result<Self, AppError> {
+        let consumer = settings.kafka.base(Role::Consumer);
+        let failed = |error: kafka_io::KafkaError| AppError::failed(error.to_string());
         let connections = Connections {
-            consumer: settings.kafka.base(Role::Consumer),
+            ends: Arc::new(Ends::new(&consumer).map_err(failed)?),
             producer: settings.kafka.base(Role::Producer),
+            consumer,
         };
         probe_brokers(&connections.consumer, START_MAX)
             .map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))?;
@@ -91,7 +94,8 @@ impl App {
         let lane_settings = Arc::new(lane_settings(&settings, partitions, main_ends.clone()));
         let finish = match main_ends {
             Some(main_ends) => Some(Finish::new(
-                ends(&settings, &connections)?,
+                Arc::clone(&connections.ends),
+                GroupOffsets::new(&connections.consumer, &settings.group).map_err(failed)?,
                 settings.topics.clone(),
                 main_ends,
                 settings.plan.attempts_max(),
@@ -320,16 +324,11 @@ async fn prepare_topics(settings: &Settings, connections: &Connections) -> Resul
         .map_err(|LayoutFault { message, hint }| AppError::failed(message).hint(hint))
 }
 
-fn ends(settings: &Settings, connections: &Connections) -> Result<Ends, AppError> {
-    Ends::new(&connections.consumer, &settings.group).map_err(|error| AppError::failed(error.to_string()))
-}
-
 fn main_ends(settings: &Settings, connections: &Connections, partitions: i32) -> Result<Option<Vec<i64>>, AppError> {
     if !settings.exits_at_end {
         return Ok(None);
     }
-    let ends = ends(settings, connections)?;
-    let of_topic = ends.of_topic(&settings.topics.main, partitions, START_MAX);
+    let of_topic = connections.ends.of_topic(&settings.topics.main, partitions, START_MAX);
     of_topic.map(Some).map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))
 }
 

@@ -1,8 +1,9 @@
 //! When an `--exit-at-end` run is done.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kafka_io::ends::Ends;
+use kafka_io::ends::{Ends, GroupOffsets};
 use kafka_io::member::AskError;
 
 use crate::lane::Topics;
@@ -21,7 +22,8 @@ const ASK: Duration = Duration::from_secs(2);
 /// instance, which may go on with new records for ever, are followed for as many rounds as a
 /// record has attempts: each round covers what stood in the topic at its start.
 pub(crate) struct Finish {
-    ends: Ends,
+    ends: Arc<Ends>,
+    offsets: GroupOffsets,
     topics: Topics,
     main_ends: Vec<i64>,
     rounds_left: u32,
@@ -30,8 +32,15 @@ pub(crate) struct Finish {
 }
 
 impl Finish {
-    pub(crate) fn new(ends: Ends, topics: Topics, main_ends: Vec<i64>, attempts_max: u32) -> Self {
-        Self { ends, topics, main_ends, rounds_left: attempts_max, goals: Vec::new(), looked_at: None }
+    pub(crate) fn new(
+        ends: Arc<Ends>,
+        offsets: GroupOffsets,
+        topics: Topics,
+        main_ends: Vec<i64>,
+        attempts_max: u32,
+    ) -> Self {
+        let (goals, looked_at) = (Vec::new(), None);
+        Self { ends, offsets, topics, main_ends, rounds_left: attempts_max, goals, looked_at }
     }
 
     /// Looks whether the run is done; cheap while a lane still has work.
@@ -81,7 +90,7 @@ impl Finish {
     /// Committed positions by partition, `None` where there is none.
     fn committed(&self, topic: &str) -> Result<Vec<Option<i64>>, AskError> {
         let pairs: Vec<_> = (0..self.partitions()).map(|p| (topic, p)).collect();
-        let committed = self.ends.committed(&pairs, ASK)?;
+        let committed = self.offsets.committed(&pairs, ASK)?;
         Ok(committed.into_iter().map(|committed| committed.position.map(|p| p.0)).collect())
     }
 }

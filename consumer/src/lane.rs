@@ -31,10 +31,11 @@ use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use codec::wire::{OrderOutcome, ProductAverage};
 use kafka_io::ClientConfig;
+use kafka_io::ends::Ends;
 use kafka_io::member::Member;
 use kafka_io::reader::Reader;
 use kafka_io::writer::{Guarantee, Writer, topic_name};
-use pipeline::completion::METADATA_CHARS_MAX;
+use pipeline::completion::{Completion, METADATA_CHARS_MAX};
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use rand::SeedableRng as _;
@@ -91,11 +92,13 @@ pub(crate) struct Encoders {
     pub(crate) outcomes: Option<Encoder<OrderOutcome>>,
 }
 
-/// Connection settings of a lane's three handles.
+/// Connections of a lane, and the settings of its three handles.
 #[derive(Clone)]
 pub(crate) struct Connections {
     pub(crate) consumer: ClientConfig,
     pub(crate) producer: ClientConfig,
+    /// Shared: it is only asked, and rarely.
+    pub(crate) ends: Arc<Ends>,
 }
 
 struct TopicNames {
@@ -119,6 +122,7 @@ pub(crate) struct Lane {
     view: Arc<LaneView>,
     metrics: LaneMetrics,
     member: Member,
+    ends: Arc<Ends>,
     reader: Reader,
     writer: Option<Writer>,
     writer_config: ClientConfig,
@@ -170,6 +174,7 @@ impl Lane {
             Member::join(&connections.consumer, group, instance.as_deref(), &topics.main)
                 .map_err(failed)?;
         let reader = Reader::new(&connections.consumer, group).map_err(failed)?;
+        reader.look_up(&[&topics.main, &topics.retry, &topics.averages], limits::WRITER_OPEN);
         let name = settings.instance_id.as_deref().unwrap_or(&shared.process_id);
         let transactional_id = format!("{group}-{name}-{index}");
         let now = Instant::now();
@@ -178,6 +183,7 @@ impl Lane {
             view: shared.view(index),
             metrics: LaneMetrics::new(topics),
             member,
+            ends: Arc::clone(&connections.ends),
             reader,
             writer: None,
             writer_config: connections.producer.clone(),
@@ -202,6 +208,7 @@ impl Lane {
                 group: group.clone(),
                 main_ends: settings.main_ends.clone(),
                 keeps_outcomes: topics.outcomes.is_some(),
+                unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(METADATA_CHARS_MAX)),
                 random: SmallRng::from_os_rng(),
                 now_ms: crate::clock::now_ms(),
             },

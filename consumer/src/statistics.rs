@@ -116,7 +116,7 @@ pub(crate) fn read_state(
     limit: Duration,
 ) -> Result<State, String> {
     let give_up_at = Instant::now() + limit;
-    let ends = Ends::new(config, group).map_err(|error| error.to_string())?;
+    let ends = Ends::new(config).map_err(|error| error.to_string())?;
     let reader = Reader::new(config, group).map_err(|error| error.to_string())?;
     let mut targets = Vec::new();
     for partition in 0..partitions {

@@ -16,7 +16,6 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 
 use crate::handler::Handler;
-use crate::lane::limits::UNRESOLVED_MAX;
 use crate::lane::owned::{Owned, Waiter};
 use crate::lane::turn::{Destination, Forward, HopParts, OutcomeEntry, Shrink, Turn};
 
@@ -56,6 +55,8 @@ pub(crate) struct Desk {
     /// Ends of the main partitions at the start of a run with `--exit-at-end`.
     pub(crate) main_ends: Option<Vec<i64>>,
     pub(crate) keeps_outcomes: bool,
+    /// Records of one partition that may wait for their schema; each may cost a run.
+    pub(crate) unresolved_max: usize,
     pub(crate) random: SmallRng,
     pub(crate) now_ms: i64,
 }
@@ -83,6 +84,7 @@ impl Desk {
     pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
         let (partition, offset) = (record.partition(), record.offset());
         let end = self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
+        let unresolved_max = self.unresolved_max;
         let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
         if !owned.is_active() || !owned.reads_main {
             return Next::Continue;
@@ -92,16 +94,15 @@ impl Desk {
             owned.main_done = true;
             return Next::StopMain;
         }
-        if owned.unresolved.len() >= UNRESOLVED_MAX {
+        if owned.unresolved.len() >= unresolved_max {
             return Next::StopMain; // fetched again later: the window does not know it yet
         }
         match owned.main.fetched(offset) {
             window::Fetched::New => {}
             window::Fetched::Settled | window::Fetched::Repeated => return Next::Continue,
         }
-        self.turn.records += 1;
         let subject = Subject { value: record.value(), attempt: 1, redrives: 0 };
-        self.turn.bytes += subject.value.map_or(0, <[u8]>::len);
+        self.turn.take(subject.value.map_or(0, <[u8]>::len));
         let origin = || (partition, offset);
         match self.attempt(partition, &subject, || record.key(), origin) {
             Attempted::Counted => self.end_main(partition, offset, record.timestamp()),
@@ -186,8 +187,7 @@ impl Desk {
         let Some(owned) = self.owned_mut(partition) else { return };
         let Some((due_at_ms, waiter)) = owned.waiting.remove(offset) else { return };
         let attempt = waiter.attempt.saturating_add(1);
-        self.turn.records += 1;
-        self.turn.bytes += waiter.record.bytes();
+        self.turn.take(waiter.record.bytes());
         let value = waiter.record.value.as_deref();
         let subject = Subject { value, attempt, redrives: waiter.redrive_count };
         let origin = (waiter.origin.partition, Offset(waiter.origin.offset));
@@ -242,7 +242,7 @@ impl Desk {
                 self.forward_first(record, origin, failure);
             }
         }
-        self.turn.records += 1;
+        self.turn.take(0);
         self.turn.consumed_main += 1;
         let owned = self.owned_mut(partition).expect("its records are held");
         owned.main.settle(offset);

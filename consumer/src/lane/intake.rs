@@ -8,8 +8,7 @@ use pipeline::record::{CommitPosition, Offset};
 
 use crate::lane::desk::Next;
 use crate::lane::limits::{
-    IDLE_WAIT_MAX, TURN_LINGER, TURN_MAX, UNRESOLVED_MAX, WAITING_BYTES_MAX, WAITING_RECORDS_MAX,
-    WAITING_RESUME_PERCENT,
+    IDLE_WAIT_MAX, TURN_LINGER, TURN_MAX, WAITING_BYTES_MAX, WAITING_RESUME_PERCENT,
 };
 use crate::lane::owned::{Phase, StopReason};
 use crate::lane::{Lane, LaneError};
@@ -87,7 +86,8 @@ impl Lane {
                 if self.desk.turn_is_full(now, records_max) {
                     break;
                 }
-                if now.duration_since(self.desk.turn.started_at) < TURN_LINGER {
+                let age = now.duration_since(self.desk.turn.started_at);
+                if self.desk.turn.records > 0 && age < TURN_LINGER {
                     wait = Duration::from_millis(1);
                 }
             }
@@ -187,7 +187,7 @@ impl Lane {
                 continue;
             }
             let top = owned.main.top();
-            let Ok((low, _)) = self.member.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
+            let Ok((low, _)) = self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
             else {
                 continue;
             };
@@ -231,7 +231,8 @@ impl Lane {
             self.is_crowded = crowded;
             tracing::info!(lane = self.index, records, bytes, crowded, "main is read: {}", !crowded);
         }
-        let unresolved_max = |reads| if reads { UNRESOLVED_MAX } else { UNRESOLVED_MAX / 2 };
+        let most = self.desk.unresolved_max;
+        let unresolved_max = |reads| if reads { most } else { most / 2 };
         for partition in self.desk.partitions() {
             let end = self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
             let owned = self.desk.owned_mut(partition).expect("just listed");
@@ -256,4 +257,3 @@ impl Lane {
 
 // A limit of a turn's length only makes sense if lingering stays below it.
 const _: () = assert!(TURN_LINGER.as_millis() < TURN_MAX.as_millis());
-const _: () = assert!(WAITING_RECORDS_MAX > 0);

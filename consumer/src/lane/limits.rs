@@ -35,8 +35,16 @@ pub(crate) const WAITING_BYTES_MAX: usize = 256 << 20;
 /// librdkafka has fetched ahead.
 pub(crate) const WAITING_RESUME_PERCENT: usize = 80;
 
-/// Records of one partition whose schema is not known yet, at most. Each may cost a run.
-pub(crate) const UNRESOLVED_MAX: usize = 256;
+/// Records of one partition whose schema is not known yet, at most.
+const UNRESOLVED_MAX: usize = 256;
+
+/// Bytes of a completion that one such record may cost: a run, and the one between.
+const UNRESOLVED_BYTES: usize = 8;
+
+/// Records that may wait for their schema when a completion has room for `limit_bytes`.
+pub(crate) fn unresolved_max(limit_bytes: usize) -> usize {
+    (limit_bytes / UNRESOLVED_BYTES).clamp(2, UNRESOLVED_MAX)
+}
 
 /// Wait before a retry whose schema is not known is looked at again, in milliseconds.
 pub(crate) const UNRESOLVED_PAUSE_MS: i64 = 100;

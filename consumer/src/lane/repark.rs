@@ -10,6 +10,9 @@ use crate::lane::turn::{Destination, Forward, Shrink};
 /// The completion is measured once per this many moved records.
 const RECORDS_PER_MEASURE: usize = 64;
 
+/// Room that a completion without a single run may need.
+const EMPTY_COMPLETION_BYTES: usize = 12;
+
 impl Lane {
     /// Re-parks where the completion is nearly full: the lowest waiting records go to the
     /// tail in one transaction, sorted by due time, attempt and due time unchanged. There
@@ -19,10 +22,14 @@ impl Lane {
         for partition in self.desk.partitions() {
             let owned = self.desk.owned_mut(partition).expect("just listed");
             let share = |percent| limit_bytes * percent / 100;
-            if owned.is_active()
-                && owned.retry.completion().encoded_len() > share(REPARK_ABOVE_PERCENT)
-            {
-                self.repark_partition(partition, share(REPARK_DOWN_TO_PERCENT), limit_bytes);
+            if !owned.is_active() || owned.retry.unsettled() < 2 {
+                continue;
+            }
+            let is_full = owned.retry.completion().encoded_len() > share(REPARK_ABOVE_PERCENT)
+                || owned.retry.settle_budget(limit_bytes) == 0;
+            if is_full {
+                let down_to_bytes = share(REPARK_DOWN_TO_PERCENT).max(EMPTY_COMPLETION_BYTES);
+                self.repark_partition(partition, down_to_bytes, limit_bytes);
             }
         }
     }
@@ -62,7 +69,9 @@ impl Lane {
         tracing::info!(partition, moved = moved.len(), "waiting retries moved to the tail");
         let turn = &mut self.desk.turn;
         turn.reparked += moved.len() as u64;
-        turn.records += moved.len();
-        turn.forwards.extend(moved.into_iter().map(|(_, forward)| forward));
+        for (_, forward) in moved {
+            turn.take(forward.record.bytes());
+            turn.forwards.push(forward);
+        }
     }
 }

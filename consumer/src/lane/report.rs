@@ -146,7 +146,7 @@ impl Lane {
             return;
         }
         let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
-        match self.member.bounds(&self.settings.topics.main, partition, PROBE) {
+        match self.ends.bounds(&self.settings.topics.main, partition, PROBE) {
             Ok(_) => self.reader_away = None,
             Err(error) => self.reader_away = Some((Instant::now(), error.to_string())),
         }

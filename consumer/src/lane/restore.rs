@@ -190,7 +190,7 @@ impl Lane {
         // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
         // the marker of a transaction that moved those offsets may still be missing elsewhere.
         let topics = self.settings.topics.clone();
-        let bounds = |topic: &str| self.member.bounds(topic, partition, BOUNDS_ASK);
+        let bounds = |topic: &str| self.ends.bounds(topic, partition, BOUNDS_ASK);
         let (main_bounds, retry_bounds, averages_bounds) =
             match (bounds(&topics.main), bounds(&topics.retry), bounds(&topics.averages)) {
                 (Ok(main), Ok(retry), Ok(averages)) => (main, retry, averages),

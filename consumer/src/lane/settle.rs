@@ -10,7 +10,7 @@ use pipeline::completion::{Completion, METADATA_CHARS_MIN};
 
 use crate::lane::limits::{
     AWAY_PAUSE, AWAY_PAUSE_MAX, FENCE_AGAIN, MARKER_COMMIT_AFTER, OFFSET_REFRESH, REDO_MAX,
-    STALE_MEMBER_MAX, WRITER_OPEN,
+    STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max,
 };
 use crate::lane::owned::{LastCommit, Owned};
 use crate::lane::restore::{AVERAGES_GROUP, AVERAGES_MAIN_OFFSET};
@@ -142,7 +142,15 @@ impl Lane {
                 Ok(Attempt::Redo)
             }
             WriteError::MetadataTooLarge => {
+                if self.metadata_chars <= METADATA_CHARS_MIN {
+                    return Err(LaneError::Failed(format!(
+                        "the broker refuses offset metadata of {METADATA_CHARS_MIN} characters; \
+                         raise its offset.metadata.max.bytes"
+                    )));
+                }
                 self.metadata_chars = (self.metadata_chars / 2).max(METADATA_CHARS_MIN);
+                let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
+                self.desk.unresolved_max = unresolved_max(limit_bytes);
                 tracing::warn!(
                     lane = self.index,
                     characters = self.metadata_chars,
@@ -246,6 +254,11 @@ impl Lane {
         for (tag, forward) in alone {
             send_forward(writer, names, dialects, tag, forward)?;
             writer.acknowledged()?;
+        }
+        if !self.settings.is_exactly_once() {
+            // Without a transaction nothing takes these back: a redo must not send them again.
+            self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
+            self.desk.turn.outcomes.clear();
         }
         let offsets = offsets_of(&self.desk.owned, &self.settings);
         writer.commit(&self.member, &offsets)?;

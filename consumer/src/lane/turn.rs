@@ -181,6 +181,15 @@ impl Turn {
         }
     }
 
+    /// Counts a record in; the first one starts the turn's time.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        if self.records == 0 {
+            self.started_at = Instant::now();
+        }
+        self.records += 1;
+        self.bytes += bytes;
+    }
+
     /// Empties the turn; buffers keep their room.
     pub(crate) fn restart(&mut self) {
         let (mut forwards, mut outcomes) =

@@ -1,4 +1,4 @@
-//! Asks where partitions start and end, without reading or joining anything.
+//! Asks where partitions end and what a group has committed, without reading or joining.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use rdkafka::error::KafkaResult;
 
 use crate::member::{self, AskError, Committed};
 
-/// A handle for questions. It sees uncommitted records, so that everything that was ever
-/// acknowledged lies below the end it tells.
+/// Bounds of partitions as a reader of uncommitted records sees them: everything that was
+/// ever acknowledged lies below the end it tells. May be asked from several threads.
 pub struct Ends {
     consumer: BaseConsumer,
 }
@@ -20,10 +20,9 @@ impl Ends {
     /// # Errors
     ///
     /// Fails for settings that librdkafka does not accept.
-    pub fn new(config: &ClientConfig, group: &str) -> KafkaResult<Self> {
+    pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = config.clone();
-        config.set("group.id", group).set("enable.auto.commit", "false");
-        config.set("isolation.level", "read_uncommitted");
+        config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
         Ok(Self { consumer: config.create()? })
     }
 
@@ -36,15 +35,6 @@ impl Ends {
         self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
     }
 
-    /// What the group has committed for `(topic, partition)` pairs, in their order.
-    ///
-    /// # Errors
-    ///
-    /// Fails while a transaction over these offsets is undecided, or without an answer.
-    pub fn committed(&self, partitions: &[(&str, i32)], limit: Duration) -> Result<Vec<Committed>, AskError> {
-        member::committed(&self.consumer, partitions, limit)
-    }
-
     /// Ends of all partitions of a topic.
     ///
     /// # Errors
@@ -52,5 +42,35 @@ impl Ends {
     /// Fails without an answer in time for any of them.
     pub fn of_topic(&self, topic: &str, partitions: i32, limit: Duration) -> Result<Vec<i64>, AskError> {
         (0..partitions).map(|p| self.bounds(topic, p, limit).map(|(_, end)| end)).collect()
+    }
+}
+
+/// Committed offsets of a group, read from outside of it.
+pub struct GroupOffsets {
+    consumer: BaseConsumer,
+}
+
+impl GroupOffsets {
+    /// Makes a handle; it connects when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn new(config: &ClientConfig, group: &str) -> KafkaResult<Self> {
+        let mut config = config.clone();
+        config
+            .set("group.id", group)
+            .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
+            .set("enable.auto.commit", "false");
+        Ok(Self { consumer: config.create()? })
+    }
+
+    /// What the group has committed for `(topic, partition)` pairs, in their order.
+    ///
+    /// # Errors
+    ///
+    /// Fails while a transaction over these offsets is undecided, or without an answer.
+    pub fn committed(&self, partitions: &[(&str, i32)], limit: Duration) -> Result<Vec<Committed>, AskError> {
+        member::committed(&self.consumer, partitions, limit)
     }
 }

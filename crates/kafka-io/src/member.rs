@@ -115,7 +115,7 @@ impl Member {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("isolation.level", "read_uncommitted") // asks for ends only, fetches nothing
+            .set("isolation.level", "read_committed") // else committed offsets are not stable
             .set("queued.min.messages", "1")
             .set("queued.max.messages.kbytes", "1")
             .set_log_level(RDKafkaLogLevel::Info);
@@ -178,16 +178,6 @@ impl Member {
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
         committed(&self.consumer, partitions, limit)
-    }
-
-    /// Start and end (exclusive) of a partition as a reader of uncommitted records sees them:
-    /// everything that was ever acknowledged is below the end.
-    ///
-    /// # Errors
-    ///
-    /// Fails without an answer within `limit`.
-    pub fn bounds(&self, topic: &str, partition: i32, limit: Duration) -> Result<(i64, i64), AskError> {
-        self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
     }
 
     /// Commits offsets in the member's name, outside of any transaction.

@@ -157,6 +157,16 @@ impl Reader {
         Ok(Self { consumer: config.create_with_context(ReaderContext::default())? })
     }
 
+    /// Learns where the partitions of `topics` are, so that the first [`Self::start`] need not
+    /// wait for librdkafka's look around, once a second. Failing to learn costs that second.
+    pub fn look_up(&self, topics: &[&str], limit: Duration) {
+        for topic in topics {
+            if let Err(error) = self.consumer.fetch_metadata(Some(topic), limit) {
+                tracing::debug!(%error, topic, "partitions not looked up");
+            }
+        }
+    }
+
     /// Starts to read a partition at `position`.
     ///
     /// # Errors

@@ -1,0 +1,150 @@
+//! The steady path of a record (decode, validate, aggregate) allocates the order's strings and
+//! nothing else.
+#![expect(unsafe_code, reason = "a counting allocator must implement the unsafe trait")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use codec::decode::Decoder;
+use codec::encode::Encoder;
+use codec::resolver::SchemaResolver;
+use codec::schemas::{ORDER_V1, ORDER_V2};
+use orders::Order;
+use pipeline::averages::Averages;
+use pipeline::record::{CommitPosition, Offset};
+use pipeline::window::{Fetched, Window};
+
+thread_local! {
+    static COUNT: Cell<usize> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        COUNT.with(|count| count.set(count.get() + 1));
+        // SAFETY: the caller keeps `realloc`'s contract.
+        unsafe { System.realloc(ptr, layout, new_size) }
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `dealloc`'s contract.
+        unsafe { System.dealloc(ptr, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Allocations of this thread while `work` runs.
+fn allocations(work: impl FnOnce()) -> usize {
+    let before = COUNT.get();
+    work();
+    COUNT.get() - before
+}
+
+/// Records that are measured.
+const RECORDS: usize = 10_000;
+
+/// Records that come first: every product is known then, and every buffer has its size.
+const WARM_UP: usize = 1_000;
+
+const PRODUCTS: usize = 50;
+
+/// The path of a lane without its connections.
+struct Path {
+    decoder: Decoder<Order>,
+    window: Window,
+    averages: Averages,
+    next: i64,
+}
+
+impl Path {
+    fn new() -> Self {
+        let resolver = SchemaResolver::offline();
+        resolver.insert(1, ORDER_V1).unwrap();
+        resolver.insert(2, ORDER_V2).unwrap();
+        Self {
+            decoder: Decoder::new(resolver),
+            window: Window::new(CommitPosition(0)),
+            averages: Averages::default(),
+            next: 0,
+        }
+    }
+
+    fn run(&mut self, values: &[Vec<u8>]) {
+        for value in values {
+            let offset = Offset(self.next);
+            self.next += 1;
+            assert_eq!(self.window.fetched(offset), Fetched::New);
+            let order = self.decoder.decode(Some(value)).unwrap();
+            let amount = orders::validate(&order).unwrap();
+            self.averages.count(&order.product, amount);
+            self.window.settle_new(offset);
+        }
+    }
+}
+
+/// Encoded orders.
+fn values(schema: &str, schema_id: u32, count: usize) -> Vec<Vec<u8>> {
+    let encoder = Encoder::<Order>::with_schema(schema, schema_id).unwrap();
+    let encode = |n: usize| {
+        let price = 0.01 * f32::from(u16::try_from(n % 10_000).unwrap());
+        let order = Order {
+            user_id: Some(format!("user-{n}")),
+            quantity: 2,
+            created_at_ms: Some(1_700_000_000_000),
+            ..Order::new(format!("order-{n}"), format!("product-{}", n % PRODUCTS), price)
+        };
+        let mut value = Vec::new();
+        encoder.encode_into(&mut value, &order);
+        value
+    };
+    (0..count).map(encode).collect()
+}
+
+#[track_caller]
+fn check(path: &mut Path, records: &[Vec<u8>], strings_per_record: usize) {
+    path.run(&records[..WARM_UP]);
+    let measured = &records[WARM_UP..];
+    let found = allocations(|| path.run(measured));
+    assert_eq!(found, strings_per_record * measured.len());
+}
+
+#[test]
+fn an_order_of_version_1_costs_its_two_strings() {
+    check(&mut Path::new(), &values(ORDER_V1, 1, WARM_UP + RECORDS), 2);
+}
+
+#[test]
+fn an_order_of_version_2_costs_its_three_strings() {
+    check(&mut Path::new(), &values(ORDER_V2, 2, WARM_UP + RECORDS), 3);
+}
+
+#[test]
+fn writers_of_both_versions_in_turn_cost_no_more() {
+    let (v1, v2) = (values(ORDER_V1, 1, WARM_UP + RECORDS), values(ORDER_V2, 2, WARM_UP + RECORDS));
+    let mut path = Path::new();
+    for both in [&v1, &v2] {
+        path.run(&both[..WARM_UP]);
+    }
+    let mixed: Vec<Vec<u8>> = v1.into_iter().zip(v2).flat_map(|(a, b)| [a, b]).collect();
+    let found = allocations(|| path.run(&mixed));
+    assert_eq!(found, mixed.len() / 2 * (2 + 3));
+}
+
+#[test]
+fn records_that_pass_one_that_waits_cost_no_more() {
+    let mut path = Path::new();
+    path.window.hold(Offset(0));
+    path.next = 1;
+    check(&mut path, &values(ORDER_V1, 1, WARM_UP + RECORDS), 2);
+    assert_eq!(path.window.position(), CommitPosition(0));
+}

@@ -1,0 +1,17 @@
+//! The real programs against real servers: Kafka and the schema registry named by
+//! `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`, or servers that a test starts for itself.
+//!
+//! Each test has topics and a group of its own. A test that measures time has the machine to
+//! itself (`testkit::machine::alone`), the others share it (`testkit::machine::shared`).
+
+mod bad_input;
+mod crash;
+mod evolution;
+mod exactness;
+mod import;
+mod rebalance;
+mod shutdown;
+mod startup;
+mod state;
+mod timing;
+mod windows;

@@ -1,0 +1,225 @@
+//! Rules of the workspace that the compiler does not check: who may depend on whom, where
+//! `unsafe` may stand, how long a file may be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+
+use Kind::{Normal, Test};
+
+/// What a dependency is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// It is part of the product.
+    Normal,
+    /// Only tests use it.
+    Test,
+}
+
+/// Who, whom, for what, and why: programs → kafka-io, codec, service-kit → pipeline → orders,
+/// and never sideways between programs.
+const EDGES: &[(&str, &str, Kind, &str)] = &[
+    ("pipeline", "orders", Normal, "the path counts amounts"),
+    ("codec", "orders", Normal, "it reads and writes orders"),
+    ("codec", "pipeline", Normal, "it says why bytes could not be read, in the path's words"),
+    ("codec", "codec", Test, "its tests switch on its registry in memory"),
+    ("kafka-io", "pipeline", Normal, "offsets, headers and completions are the path's"),
+    ("producer", "orders", Normal, "it makes orders"),
+    ("producer", "codec", Normal, "it encodes them"),
+    ("producer", "kafka-io", Normal, "it sends them"),
+    ("producer", "service-kit", Normal, "it is a program"),
+    ("consumer", "orders", Normal, "it counts orders"),
+    ("consumer", "pipeline", Normal, "it walks the path"),
+    ("consumer", "codec", Normal, "it decodes orders and encodes averages"),
+    ("consumer", "kafka-io", Normal, "it reads, writes and commits"),
+    ("consumer", "service-kit", Normal, "it is a program"),
+    ("consumer", "testkit", Test, "its tests drive real servers"),
+    ("demo", "consumer", Normal, "it runs both ends in one process"),
+    ("demo", "producer", Normal, "it runs both ends in one process"),
+    ("demo", "kafka-io", Normal, "it brings its own brokers and looks at the dead letters"),
+    ("demo", "codec", Normal, "it brings its own registry"),
+    ("demo", "orders", Normal, "its story is about orders"),
+    ("demo", "service-kit", Normal, "it is a program"),
+    ("testkit", "orders", Normal, "tests hand in orders"),
+    ("testkit", "codec", Normal, "tests encode inputs and decode results"),
+    ("testkit", "pipeline", Normal, "tests speak of records in the path's words"),
+    ("testkit", "kafka-io", Normal, "tests write and read any bytes"),
+    ("testkit", "stack", Normal, "tests start and kill real servers"),
+];
+
+/// Dependencies that few may have: what is guarded, by whom it is used, for what, and why.
+const GUARDED: &[(&str, &str, Kind, &str)] = &[
+    ("rdkafka", "kafka-io", Normal, "one crate speaks to Kafka"),
+    ("axum", "codec", Normal, "its registry in memory, behind the feature mini-registry"),
+    ("hyper", "service-kit", Normal, "it serves metrics and health"),
+    ("hyper-util", "service-kit", Normal, "it serves metrics and health"),
+    ("reqwest", "codec", Normal, "it asks the schema registry"),
+    ("apache-avro", "codec", Normal, "it knows Avro schemas"),
+    ("signal-hook", "stack", Normal, "it runs without an async runtime"),
+    ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
+    ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
+];
+
+/// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice.
+const PURE: &[(&str, &[&str])] = &[
+    ("orders", &["crc32fast", "ryu", "thiserror"]),
+    ("pipeline", &["base64", "crc32fast", "foldhash", "hashbrown", "thiserror"]),
+];
+
+/// Where `unsafe` stands, and why.
+const UNSAFE_FILES: &[(&str, &str)] = &[
+    ("crates/kafka-io/src/native.rs", "the only calls into librdkafka that rdkafka does not wrap"),
+    ("crates/codec/tests/allocations.rs", "a counting allocator implements an unsafe trait"),
+    ("consumer/tests/allocations.rs", "a counting allocator implements an unsafe trait"),
+];
+
+/// Longest source file, in lines.
+const FILE_LINES_MAX: usize = 450;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace stands")
+}
+
+/// What the manifests say; nothing is resolved, so no network and no lock are needed.
+fn metadata() -> Metadata {
+    let manifest = root().join("Cargo.toml");
+    MetadataCommand::new().manifest_path(manifest).no_deps().exec().expect("cargo metadata works")
+}
+
+/// Every dependency of our crates: from, to, for what.
+fn dependencies(metadata: &Metadata) -> Vec<(String, String, Kind)> {
+    let kind = |kind| if kind == DependencyKind::Development { Test } else { Normal };
+    let of = |package: &cargo_metadata::Package| {
+        let from = package.name.to_string();
+        let edge = |d: &cargo_metadata::Dependency| (from.clone(), d.name.clone(), kind(d.kind));
+        package.dependencies.iter().map(edge).collect::<Vec<_>>()
+    };
+    metadata.packages.iter().flat_map(of).collect()
+}
+
+/// Differences between what is allowed and what is there, in words; both ways.
+fn differences(
+    allowed: &[(&str, &str, Kind, &str)],
+    actual: impl IntoIterator<Item = (String, String, Kind)>,
+) -> Vec<String> {
+    let allowed: BTreeSet<_> =
+        allowed.iter().map(|(a, b, kind, _)| ((*a).to_owned(), (*b).to_owned(), *kind)).collect();
+    let actual: BTreeSet<_> = actual.into_iter().collect();
+    let forbidden = actual.difference(&allowed).map(|(from, to, kind)| {
+        format!("{from} → {to} ({kind:?}) is not allowed; add it to the table with its reason, or do without")
+    });
+    let gone = allowed.difference(&actual).map(|(from, to, kind)| {
+        format!("{from} → {to} ({kind:?}) stands in the table and nowhere else; take it out")
+    });
+    forbidden.chain(gone).collect()
+}
+
+#[test]
+fn our_crates_depend_on_each_other_in_one_direction() {
+    let metadata = metadata();
+    let ours: BTreeSet<String> = metadata.packages.iter().map(|p| p.name.to_string()).collect();
+    let edges = dependencies(&metadata).into_iter().filter(|(_, to, _)| ours.contains(to));
+    let faults = differences(EDGES, edges);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn nobody_ships_the_testkit() {
+    let metadata = metadata();
+    let edges = dependencies(&metadata);
+    let shipped = edges.iter().filter(|(_, to, kind)| to == "testkit" && *kind == Normal);
+    assert_eq!(shipped.count(), 0);
+}
+
+#[test]
+fn guarded_dependencies_stay_with_their_crate() {
+    let guarded: BTreeSet<&str> = GUARDED.iter().map(|(guarded, ..)| *guarded).collect();
+    let turned: Vec<_> = GUARDED.iter().map(|(to, from, kind, why)| (*from, *to, *kind, *why)).collect();
+    let metadata = metadata();
+    let edges = dependencies(&metadata).into_iter().filter(|(_, to, _)| guarded.contains(to.as_str()));
+    let faults = differences(&turned, edges);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn pure_crates_use_nothing_but_what_is_listed() {
+    let metadata = metadata();
+    let mut actual: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let ours: BTreeSet<String> = metadata.packages.iter().map(|p| p.name.to_string()).collect();
+    for (from, to, kind) in dependencies(&metadata) {
+        if kind == Normal && !ours.contains(&to) {
+            actual.entry(from).or_default().insert(to);
+        }
+    }
+    for (name, allowed) in PURE {
+        let allowed: BTreeSet<String> = allowed.iter().map(|name| (*name).to_owned()).collect();
+        assert_eq!(actual[*name], allowed, "dependencies of {name}");
+    }
+}
+
+/// Source files below a directory, targets left out.
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory of the workspace") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Source files with their path from the root of the workspace.
+fn workspace_sources() -> Vec<(String, String)> {
+    let root = root();
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() > 50, "the sources were not found below {}", root.display());
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(&root).expect("found below it").display().to_string();
+        (name, fs::read_to_string(&path).expect("a source file is text"))
+    };
+    found.into_iter().map(read).collect()
+}
+
+/// Whether a line of code, its comment left out, uses the keyword.
+fn uses_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let words = code.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '"'));
+    words.into_iter().any(|word| word == "unsafe")
+}
+
+#[test]
+fn the_keyword_is_told_from_comments_and_other_words() {
+    assert!(uses_unsafe("    unsafe { call() };") && uses_unsafe("pub unsafe fn f() {}"));
+    assert!(!uses_unsafe("// unsafe") && !uses_unsafe("#![expect(unsafe_code)]"));
+    assert!(!uses_unsafe(r#"word == "unsafe""#) && !uses_unsafe("let unsafely = 1;"));
+}
+
+#[test]
+fn unsafe_stands_only_where_it_is_listed() {
+    let is_listed = |name: &str| UNSAFE_FILES.iter().any(|(listed, _)| *listed == name);
+    let mut with_unsafe = BTreeSet::new();
+    for (name, text) in workspace_sources() {
+        // This file speaks of it.
+        if name.ends_with("testkit/tests/workspace.rs") || !text.lines().any(uses_unsafe) {
+            continue;
+        }
+        assert!(is_listed(&name), "{name} uses unsafe code");
+        with_unsafe.insert(name);
+    }
+    for (listed, _) in UNSAFE_FILES {
+        assert!(with_unsafe.contains(*listed), "{listed} has no unsafe code (any more)");
+    }
+}
+
+#[test]
+fn no_source_file_is_too_long_to_be_read_in_one_go() {
+    for (name, text) in workspace_sources() {
+        let lines = text.lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{name} has {lines} lines; split it at {FILE_LINES_MAX}");
+    }
+}
