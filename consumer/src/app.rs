@@ -307,7 +307,14 @@ async fn prepare_topics(settings: &Settings, connections: &Connections) -> Resul
     let failed = |error: AskError| AppError::failed(error.to_string()).hint(BROKER_HINT);
     let admin = Admin::new(&connections.consumer).map_err(failed)?;
     let names: Vec<&str> = layout::roles(&settings.topics).into_iter().map(|(_, n)| n).collect();
-    let mut existing = admin.describe(&names, START_MAX).await.map_err(failed)?;
+    let look = async || {
+        if settings.checks_topic_settings {
+            admin.describe(&names, START_MAX).await
+        } else {
+            admin.partitions(&names, START_MAX)
+        }
+    };
+    let mut existing = look().await.map_err(failed)?;
     if settings.creates_topics {
         let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
         if !missing.is_empty() {
@@ -315,7 +322,7 @@ async fn prepare_topics(settings: &Settings, connections: &Connections) -> Resul
             let give_up_at = Instant::now() + START_MAX;
             while existing.len() < names.len() && Instant::now() < give_up_at {
                 tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one
-                existing = admin.describe(&names, START_MAX).await.map_err(failed)?;
+                existing = look().await.map_err(failed)?;
             }
         }
     }

@@ -147,8 +147,11 @@ pub(crate) struct Lane {
     writer_again_at: Instant,
     writer_pause: Duration,
     fenced_at: Option<Instant>,
-    away: Option<(Instant, String)>,
-    reader_away: Option<(Instant, String)>,
+    /// Why the brokers were found away when something was asked or written.
+    away: Option<String>,
+    /// Why they were found away when records were fetched, or when a quiet lane asked.
+    reader_away: Option<String>,
+    probed_at: Instant,
     reported_at: Instant,
 }
 
@@ -228,6 +231,7 @@ impl Lane {
             fenced_at: None,
             away: None,
             reader_away: None,
+            probed_at: now,
             reported_at: now,
             settings: Arc::clone(settings),
             shared: Arc::clone(shared),
@@ -273,6 +277,6 @@ impl Lane {
 
     fn note_away(&mut self, text: &str) {
         tracing::warn!(lane = self.index, "brokers away: {text}");
-        self.away = Some((Instant::now(), text.to_owned()));
+        self.away = Some(text.to_owned());
     }
 }

@@ -23,5 +23,5 @@ mod settings;
 mod app;
 
 pub use app::App;
-pub use settings::{Flags, Settings};
+pub use settings::{Flags, GuaranteeArg, Settings};
 pub use statistics::{ProductTotals, Statistics, Totals};

@@ -232,6 +232,9 @@ fn server_properties(config: &KafkaConfig, ports: &[BrokerPorts], id: u16, dir: 
         advertised.push(format!("{}://{told}", listener.name));
         protocols.push(format!("{}:{}", listener.name, listener.protocol));
     }
+    // A broker that is frozen for longer than its session fences itself. Alone, it then finds no
+    // leader for the markers of its transactions, leaves them out, and readers wait for ever.
+    let session_ms = if config.brokers == 1 { 3_600_000 } else { 9_000 };
     let replicas = config.brokers;
     let replicas_in_sync_min = if replicas == 1 { 1 } else { 2 };
     let defaults = format!(
@@ -256,7 +259,8 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr={replicas_in_sync_min}
 share.coordinator.state.topic.num.partitions=4
-group.initial.rebalance.delay.ms=0",
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms={session_ms}",
         voters = voters.join(","),
         listeners = listeners.join(","),
         advertised = advertised.join(","),

@@ -66,6 +66,22 @@ impl LaneError {
         )
     }
 
+    pub(crate) fn offsets_beyond(
+        settings: &LaneSettings,
+        topic: &str,
+        partition: i32,
+        position: i64,
+        end: i64,
+    ) -> Self {
+        let group = &settings.group;
+        Self::State {
+            message: format!("group {group} is at offset {position} of {topic}/{partition}, which \
+                              ends at {end}: was the topic deleted and made again?"),
+            hint: format!("start anew with a group and averages of its own: consumer --group-id \
+                           {group}-2 --averages-topic {}-2 --create-topics", settings.topics.averages),
+        }
+    }
+
     pub(crate) fn averages_lost(settings: &LaneSettings, partition: i32) -> Self {
         let (group, averages) = (&settings.group, &settings.topics.averages);
         Self::State {

@@ -77,7 +77,7 @@ impl Lane {
                 Polled::Nothing if wait.is_zero() => break,
                 Polled::Nothing => {}
                 Polled::OutOfRange => self.gap_seen = true,
-                Polled::Away(text) => self.reader_away = Some((Instant::now(), text)),
+                Polled::Away(text) => self.reader_away = Some(text),
                 Polled::Refused(text) => return Err(LaneError::Denied(text)),
             }
             wait = Duration::ZERO;
@@ -187,10 +187,13 @@ impl Lane {
                 continue;
             }
             let top = owned.main.top();
-            let Ok((low, _)) = self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
+            let Ok((low, high)) = self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
             else {
                 continue;
             };
+            if top > high {
+                return Err(LaneError::offsets_beyond(&self.settings, &topics.main, partition, top, high));
+            }
             if top < low {
                 let detail = format!(
                     "{}/{partition} offsets {top} to {} were deleted before they were read; \

@@ -84,3 +84,7 @@ pub(crate) const STALE_MEMBER_MAX: Duration = Duration::from_secs(5);
 
 /// A second fence within this time means another instance uses the id.
 pub(crate) const FENCE_AGAIN: Duration = Duration::from_secs(60);
+
+/// A restore that takes longer than this waits for something an operator should know of:
+/// longer than a transaction of a dead writer stays open.
+pub(crate) const RESTORE_OVERDUE: Duration = Duration::from_secs(30);

@@ -11,6 +11,8 @@ use pipeline::record::{CommitPosition, Offset};
 use pipeline::waiting::Waiting;
 use pipeline::window::Window;
 
+use crate::lane::limits::RESTORE_OVERDUE;
+
 /// How far a partition has come since it was assigned.
 #[derive(Debug)]
 pub(crate) enum Phase {
@@ -70,6 +72,8 @@ pub(crate) struct LastCommit {
 pub(crate) struct Owned {
     pub(crate) partition: i32,
     pub(crate) phase: Phase,
+    /// When its restore is overdue, to say once what it waits for.
+    pub(crate) overdue_at: Option<Instant>,
     pub(crate) main: Window,
     pub(crate) retry: Window,
     pub(crate) waiting: Waiting<Waiter>,
@@ -100,6 +104,7 @@ impl Owned {
         Self {
             partition,
             phase: Phase::AskOffsets { again_at: now },
+            overdue_at: Some(now + RESTORE_OVERDUE),
             main: Window::new(start),
             retry: Window::new(start),
             waiting: Waiting::default(),

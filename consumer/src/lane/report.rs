@@ -16,8 +16,11 @@ use crate::shared::Counters;
 /// Time between two reports of a lane.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// Wait for a broker that was away to answer a question, when a report is made.
+/// Wait for a broker to answer the question whether it is there.
 const PROBE: Duration = Duration::from_millis(500);
+
+/// A lane without commits asks this often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
 
 impl Lane {
     /// Tells that the lane turns.
@@ -86,7 +89,7 @@ impl Lane {
 
     pub(crate) fn report_now(&mut self) {
         self.reported_at = Instant::now();
-        self.probe_if_away();
+        self.probe_if_quiet();
         let now_ms = crate::clock::now_ms();
         let owned: Vec<&Owned> = self.desk.iter().collect();
         let next_due = owned.iter().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
@@ -99,7 +102,7 @@ impl Lane {
         let restoring = owned.iter().filter(|owned| {
             !matches!(owned.phase, Phase::Active | Phase::Stopped { .. })
         });
-        let away = self.away.as_ref().or(self.reader_away.as_ref()).map(|(_, text)| text.clone());
+        let away = self.away.clone().or_else(|| self.reader_away.clone());
         let committed = owned.iter().filter_map(|owned| {
             Some((owned.partition, owned.committed_retry.as_ref()?.position.0))
         });
@@ -139,16 +142,19 @@ impl Lane {
         }
     }
 
-    /// An idle reader is not told that its broker is back: ask.
-    fn probe_if_away(&mut self) {
-        let Some((since, _)) = &self.reader_away else { return };
-        if since.elapsed() < REPORT_EVERY {
+    /// An idle lane is not told that its broker hangs, nor that it is back: ask.
+    fn probe_if_quiet(&mut self) {
+        let is_away = self.reader_away.is_some();
+        let is_quiet = self.last_commit_at.elapsed() >= PROBE_EVERY
+            && self.probed_at.elapsed() >= PROBE_EVERY;
+        if !is_away && !is_quiet {
             return;
         }
+        self.probed_at = Instant::now();
         let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
         match self.ends.bounds(&self.settings.topics.main, partition, PROBE) {
             Ok(_) => self.reader_away = None,
-            Err(error) => self.reader_away = Some((Instant::now(), error.to_string())),
+            Err(error) => self.reader_away = Some(error.to_string()),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From assigned to active: offsets, averages, waiting retries, in this order.
 
+use std::collections::HashMap;
 use std::time::Instant;
 
 use codec::decode::{DecodeError, Decoder};
@@ -122,8 +123,32 @@ impl Lane {
                 }
                 _ => {}
             }
+            self.tell_if_overdue(partition, &positions);
         }
         Ok(())
+    }
+
+    /// Says once what a partition waits for whose restore takes too long.
+    fn tell_if_overdue(&mut self, partition: i32, positions: &HashMap<(String, i32), i64>) {
+        let topics = &self.settings.topics;
+        let owned = self.desk.owned_mut(partition).expect("just listed");
+        if owned.overdue_at.is_none_or(|at| Instant::now() < at) {
+            return;
+        }
+        let (topic, until) = match owned.phase {
+            Phase::LoadAverages { until } => (&topics.averages, until),
+            Phase::LoadRetries { until } => (&topics.retry, until),
+            _ => return,
+        };
+        owned.overdue_at = None;
+        let at = positions.get(&(topic.clone(), partition)).copied().unwrap_or(0);
+        tracing::warn!(
+            partition,
+            "restore waits at offset {at} of {topic}/{partition}, which ends at {until}: a \
+             transaction may have been left open; look with kafka-transactions \
+             --bootstrap-server {} describe-producers --topic {topic} --partition {partition}",
+            self.settings.bootstrap_servers
+        );
     }
 
     fn ask_offsets(&mut self) -> Result<(), LaneError> {
@@ -139,6 +164,7 @@ impl Lane {
         // hold up the others.
         match self.committed(&asking) {
             Ok(committed) => {
+                self.away = None;
                 for (partition, committed) in asking.into_iter().zip(committed) {
                     self.start_restore(partition, committed)?;
                 }
@@ -221,9 +247,12 @@ impl Lane {
         owned.retry = Window::restore(retry_start, &completion);
         owned.committed_main = last_commit(&main);
         owned.committed_retry = last_commit(&retry);
-        for (topic, start, low) in
-            [(&topics.main, main_start, main_bounds.0), (&topics.retry, retry_start, retry_bounds.0)]
+        for (topic, start, (low, high)) in
+            [(&topics.main, main_start, main_bounds), (&topics.retry, retry_start, retry_bounds)]
         {
+            if start.0 > high {
+                return Err(LaneError::offsets_beyond(&self.settings, topic, partition, start.0, high));
+            }
             if start.0 >= low {
                 continue;
             }

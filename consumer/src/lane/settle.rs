@@ -20,8 +20,10 @@ use crate::lane::{Lane, LaneError};
 /// What became of an attempt to commit a turn.
 enum Attempt {
     Committed,
-    /// Nothing of it is visible; the turn stands as it was, perhaps smaller.
+    /// Nothing of it is visible; the turn stands as it was.
     Redo,
+    /// Nothing of it is visible; a record of it was refused and is smaller now.
+    RedoSmaller,
     /// Its state was dropped and is read back from the brokers.
     ReadAgain,
 }
@@ -67,15 +69,17 @@ impl Lane {
             self.desk.turn.restart();
             return Ok(());
         }
-        let mut stale_since = None;
-        for _ in 0..REDO_MAX {
+        let (mut stale_since, mut redos) = (None, 0);
+        while redos < REDO_MAX && !self.shared.must_abandon() {
             let started = Instant::now();
             match self.try_commit(&mut stale_since)? {
                 Attempt::Committed => {
                     self.count_committed(started);
                     return Ok(());
                 }
-                Attempt::Redo => {}
+                Attempt::Redo => redos += 1,
+                // Each record gets smaller a few times at most, so this ends by itself.
+                Attempt::RedoSmaller => self.beat(),
                 Attempt::ReadAgain => return Ok(()),
             }
         }
@@ -139,7 +143,7 @@ impl Lane {
         match error {
             WriteError::Refused(refused) => {
                 self.shrink(&refused)?;
-                Ok(Attempt::Redo)
+                Ok(Attempt::RedoSmaller)
             }
             WriteError::MetadataTooLarge => {
                 if self.metadata_chars <= METADATA_CHARS_MIN {
@@ -206,21 +210,46 @@ impl Lane {
 
     /// Produces everything of the turn and commits it with the offsets.
     fn write_turn(&mut self) -> Result<Vec<OffsetCommit>, WriteError> {
+        let is_exactly_once = self.settings.is_exactly_once();
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.begin()?;
-        let names = &self.topic_names;
-        let dialects = self.settings.dialects;
-        let mut alone = Vec::new();
-        for (tag, forward) in self.desk.turn.forwards.iter().enumerate() {
-            if forward.is_durable {
-                continue;
-            }
-            if forward.suspect {
-                alone.push((tag, forward));
-                continue;
-            }
+        let (names, dialects) = (&self.topic_names, self.settings.dialects);
+        let forwards = &mut self.desk.turn.forwards;
+        let open = || (0..).zip(forwards.iter()).filter(|(_, forward)| !forward.is_durable);
+        for (tag, forward) in open().filter(|(_, forward)| !forward.suspect) {
             send_forward(writer, names, dialects, tag, forward)?;
         }
+        let mut alone: Vec<(usize, usize)> = open()
+            .filter(|(_, forward)| forward.suspect)
+            .map(|(tag, forward)| (forward.wire_bytes(dialects), tag))
+            .collect();
+        if !alone.is_empty() || !is_exactly_once {
+            writer.acknowledged()?;
+        }
+        // The smallest first: when it is refused, what that means for the others is known.
+        alone.sort_unstable();
+        for (_, tag) in alone {
+            send_forward(writer, names, dialects, tag, &forwards[tag])?;
+            writer.acknowledged()?;
+            forwards[tag].is_durable = !is_exactly_once;
+        }
+        self.send_state_and_outcomes()?;
+        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        writer.acknowledged()?;
+        if !is_exactly_once {
+            // Without a transaction nothing takes these back: a redo must not send them again.
+            self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
+            self.desk.turn.outcomes.clear();
+        }
+        let offsets = offsets_of(&self.desk.owned, &self.settings);
+        writer.commit(&self.member, &offsets)?;
+        Ok(offsets)
+    }
+
+    /// Produces what follows from the forwards: averages and outcomes.
+    fn send_state_and_outcomes(&mut self) -> Result<(), WriteError> {
+        let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        let names = &self.topic_names;
         let no_tag = usize::MAX;
         for owned in self.desk.owned.iter().flatten().filter(|owned| owned.dirty) {
             let headers = averages_headers(&self.settings.group, owned);
@@ -250,47 +279,53 @@ impl Lane {
                 writer.produce(topic, entry.partition, key, Some(&self.buffer), None, no_tag)?;
             }
         }
-        writer.acknowledged()?;
-        for (tag, forward) in alone {
-            send_forward(writer, names, dialects, tag, forward)?;
-            writer.acknowledged()?;
-        }
-        if !self.settings.is_exactly_once() {
-            // Without a transaction nothing takes these back: a redo must not send them again.
-            self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
-            self.desk.turn.outcomes.clear();
-        }
-        let offsets = offsets_of(&self.desk.owned, &self.settings);
-        writer.commit(&self.member, &offsets)?;
-        Ok(offsets)
+        Ok(())
     }
 
     /// Marks refused records: sent alone next time, and smaller when they were alone already.
     fn shrink(&mut self, refused: &[Refused]) -> Result<(), LaneError> {
+        let forwards = &mut self.desk.turn.forwards;
         if !self.settings.is_exactly_once() {
             // There is no transaction to take the others back: they must not be sent again.
-            for (tag, forward) in self.desk.turn.forwards.iter_mut().enumerate() {
+            for (tag, forward) in forwards.iter_mut().enumerate() {
                 forward.is_durable |=
                     !forward.suspect && refused.iter().all(|refused| refused.tag != tag);
             }
         }
-        for Refused { tag, code } in refused {
-            let Some(forward) = self.desk.turn.forwards.get_mut(*tag) else {
+        // What was refused for another reason failed in the wake of these.
+        for Refused { tag, code } in refused.iter().filter(|refused| refused.is_size()) {
+            let dialects = self.settings.dialects;
+            let Some(forward) = forwards.get_mut(*tag) else {
                 return Err(LaneError::averages_refused(&self.settings, &code.to_string()));
             };
             if !forward.suspect {
                 forward.suspect = true;
                 continue;
             }
-            if !forward.shrink_further() {
-                return Err(LaneError::Failed(format!(
-                    "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
-                    self.settings.topics.dead_letter
-                )));
+            let (bytes, is_retry) = (forward.wire_bytes(dialects), forward.is_to_retry());
+            let compresses = ["compression.type", "compression.codec"]
+                .iter()
+                .any(|key| self.writer_config.get(key).is_some_and(|value| value != "none"));
+            for (other, forward) in forwards.iter_mut().enumerate() {
+                // Uncompressed, a larger record for the same topic is too large as well.
+                let follows = !compresses
+                    && forward.suspect
+                    && !forward.is_durable
+                    && forward.is_to_retry() == is_retry
+                    && forward.wire_bytes(dialects) >= bytes;
+                if other != *tag && !follows {
+                    continue;
+                }
+                if !forward.shrink_further() {
+                    return Err(LaneError::Failed(format!(
+                        "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
+                        self.settings.topics.dead_letter
+                    )));
+                }
+                self.metrics.shrunk.increment(1);
+                let (partition, offset) = (forward.record.partition, forward.record.offset);
+                tracing::error!(partition, %offset, shrink = ?forward.shrink, "record too large for the broker; parts are left out");
             }
-            let (offset, shrink) = (forward.record.offset, forward.shrink);
-            self.metrics.shrunk.increment(1);
-            tracing::error!(partition = forward.record.partition, %offset, ?shrink, "record too large for the broker; parts are left out");
         }
         Ok(())
     }
@@ -311,6 +346,7 @@ impl Lane {
             owned.averages.clear_touched();
         }
         self.last_commit_at = now;
+        self.away = None;
     }
 }
 

@@ -93,6 +93,20 @@ impl Forward {
         Wire { key, value, headers: Some(headers) }
     }
 
+    /// Whether it goes to the retry topic.
+    pub(crate) const fn is_to_retry(&self) -> bool {
+        !matches!(self.destination, Destination::DeadLetter)
+    }
+
+    /// Bytes that key, value and headers take in a batch; the rest is the same for all records.
+    pub(crate) fn wire_bytes(&self, dialects: Dialects) -> usize {
+        let Wire { key, value, headers } = self.wire(dialects);
+        let sized = |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());
+        let headers = headers.iter().flat_map(|headers| headers.iter());
+        let headers = headers.map(|(name, value)| sized(Some(name)) + sized(value));
+        sized(key) + sized(value.as_deref()) + headers.sum::<usize>()
+    }
+
     /// The value, or what stands for it: coordinates, length and SHA-256.
     fn value(&self, parts: &HopParts, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
         let value = self.record.value.as_deref()?;
@@ -130,6 +144,12 @@ impl Forward {
         self.shrink = shrink;
         true
     }
+}
+
+/// Bytes of a length as Kafka writes it: a zigzag varint.
+const fn zigzag_len(length: usize) -> usize {
+    let bits = usize::BITS - ((2 * length) | 1).leading_zeros();
+    (bits as usize).div_ceil(7)
 }
 
 /// An entry of the outcome log.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::events::Events;
@@ -52,8 +52,8 @@ impl Admin {
         Ok(Self { client })
     }
 
-    /// Describes topics; one that does not exist is absent from the answer. Blocks for at
-    /// most `limit` before the settings are asked for.
+    /// Describes topics with their settings; one that does not exist is absent from the answer.
+    /// Blocks for at most `limit` before the settings are asked for.
     ///
     /// # Errors
     ///
@@ -63,18 +63,7 @@ impl Admin {
         names: &[&str],
         limit: Duration,
     ) -> Result<HashMap<String, TopicInfo>, AskError> {
-        // All topics: asking for one by name would make it where auto-creation is on.
-        let metadata =
-            self.client.inner().fetch_metadata(None, limit).map_err(|e| AskError::of(&e))?;
-        let mut topics: HashMap<String, TopicInfo> = metadata
-            .topics()
-            .iter()
-            .filter(|topic| names.contains(&topic.name()) && topic.error().is_none())
-            .map(|topic| {
-                let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-                (topic.name().to_owned(), TopicInfo { partitions, ..TopicInfo::default() })
-            })
-            .collect();
+        let mut topics = self.partitions(names, limit)?;
         let existing: Vec<String> = topics.keys().cloned().collect();
         if existing.is_empty() {
             return Ok(topics);
@@ -90,11 +79,33 @@ impl Admin {
                     topics.get_mut(name).expect("taken from it").settings = known.collect();
                 }
             }
-            // The in-process mock knows no settings.
-            Err(KafkaError::AdminOp(RDKafkaErrorCode::UnsupportedFeature)) => {}
             Err(error) => return Err(AskError::of(&error)),
         }
         Ok(topics)
+    }
+
+    /// Describes topics without their settings, which a cluster without a controller, such as
+    /// the mock, cannot tell. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn partitions(
+        &self,
+        names: &[&str],
+        limit: Duration,
+    ) -> Result<HashMap<String, TopicInfo>, AskError> {
+        // All topics: asking for one by name would make it where auto-creation is on.
+        let metadata =
+            self.client.inner().fetch_metadata(None, limit).map_err(|e| AskError::of(&e))?;
+        let topics = metadata.topics().iter();
+        let known = topics.filter(|topic| names.contains(&topic.name()) && topic.error().is_none());
+        Ok(known
+            .map(|topic| {
+                let partitions = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
+                (topic.name().to_owned(), TopicInfo { partitions, ..TopicInfo::default() })
+            })
+            .collect())
     }
 
     /// Makes topics; one that exists already is left as it is.

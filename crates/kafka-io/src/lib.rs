@@ -13,6 +13,8 @@ pub mod reader;
 pub mod writer;
 pub mod admin;
 pub mod ends;
+#[cfg(feature = "mock")]
+pub mod mock;
 
 pub use rdkafka::ClientConfig;
 pub use rdkafka::error::{KafkaError, RDKafkaErrorCode};

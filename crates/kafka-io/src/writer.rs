@@ -34,6 +34,9 @@ const COORDINATOR_MAX: Duration = Duration::from_secs(8);
 /// Pause between looks at the delivery reports.
 const ACKNOWLEDGE_PAUSE: Duration = Duration::from_micros(200);
 
+/// Wait for the report about the record that failed a transaction.
+const REPORTS_MAX: Duration = Duration::from_millis(50);
+
 /// How records and offsets become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
@@ -50,6 +53,13 @@ pub struct Refused {
     pub tag: usize,
     /// Why.
     pub code: RDKafkaErrorCode,
+}
+
+impl Refused {
+    /// Whether the record, or the batch that it was in, is too large.
+    pub const fn is_size(&self) -> bool {
+        is_size(self.code)
+    }
 }
 
 /// Why a turn was not committed, sorted by what to do next.
@@ -184,9 +194,20 @@ impl Writer {
                     refused.push(Refused { tag, code: error.code });
                     return Ok(());
                 }
-                Err(error) => return Err(sort_native(&error)),
+                Err(error) => return Err(self.blame(sort_native(&error))),
             }
         }
+    }
+
+    /// A refused record fails its transaction at once, and everything after it: blames the
+    /// record, not what followed.
+    fn blame(&self, error: WriteError) -> WriteError {
+        if self.guarantee == Guarantee::AtLeastOnce || !matches!(error, WriteError::Failed(_)) {
+            return error;
+        }
+        self.producer.poll(REPORTS_MAX);
+        let refused = std::mem::take(&mut *self.producer.context().refused.lock().expect("no panic while held"));
+        if refused.iter().any(Refused::is_size) { WriteError::Refused(refused) } else { error }
     }
 
     /// Waits until every produced record is acknowledged or refused.
@@ -209,9 +230,10 @@ impl Writer {
         let refused = std::mem::take(
             &mut *self.producer.context().refused.lock().expect("no panic while held"),
         );
-        match refused.iter().find(|refused| !is_size(refused.code)) {
-            None if refused.is_empty() => Ok(()),
-            None => Err(WriteError::Refused(refused)),
+        match refused.first() {
+            None => Ok(()),
+            // The others failed in its wake.
+            Some(_) if refused.iter().any(Refused::is_size) => Err(WriteError::Refused(refused)),
             Some(other) => Err(sort_code(other.code, &other.code.to_string(), false)),
         }
     }

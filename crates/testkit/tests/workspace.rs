@@ -79,7 +79,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 const FILE_LINES_MAX: usize = 450;
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace stands")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace stands")
 }
 
 /// What the manifests say; nothing is resolved, so no network and no lock are needed.
@@ -136,9 +139,11 @@ fn nobody_ships_the_testkit() {
 #[test]
 fn guarded_dependencies_stay_with_their_crate() {
     let guarded: BTreeSet<&str> = GUARDED.iter().map(|(guarded, ..)| *guarded).collect();
-    let turned: Vec<_> = GUARDED.iter().map(|(to, from, kind, why)| (*from, *to, *kind, *why)).collect();
+    let turned: Vec<_> =
+        GUARDED.iter().map(|(to, from, kind, why)| (*from, *to, *kind, *why)).collect();
     let metadata = metadata();
-    let edges = dependencies(&metadata).into_iter().filter(|(_, to, _)| guarded.contains(to.as_str()));
+    let edges =
+        dependencies(&metadata).into_iter().filter(|(_, to, _)| guarded.contains(to.as_str()));
     let faults = differences(&turned, edges);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
