@@ -89,6 +89,9 @@ impl App {
         let shared = Arc::new(Shared::new(stop, process_id, lane_count, away));
         if let (Some(metrics), Some(listen)) = (metrics, settings.metrics) {
             crate::metrics::describe();
+            for (_, topic) in layout::roles(&settings.topics) {
+                crate::metrics::topic_partitions(topic, partitions);
+            }
             runtime.block_on(admin_http::serve(listen, metrics, Arc::clone(&shared) as _))?;
         }
         let lane_settings = Arc::new(lane_settings(&settings, partitions, main_ends.clone()));
@@ -335,8 +338,17 @@ fn main_ends(settings: &Settings, connections: &Connections, partitions: i32) ->
     if !settings.exits_at_end {
         return Ok(None);
     }
-    let of_topic = connections.ends.of_topic(&settings.topics.main, partitions, START_MAX);
-    of_topic.map(Some).map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))
+    let give_up_at = Instant::now() + START_MAX;
+    loop {
+        match connections.ends.of_topic(&settings.topics.main, partitions, START_MAX) {
+            Ok(ends) => return Ok(Some(ends)),
+            // A topic that was made a moment ago may have no leader yet.
+            Err(AskError::Away(_)) if Instant::now() < give_up_at => {
+                std::thread::sleep(WATCH_EVERY);
+            }
+            Err(error) => return Err(AppError::failed(error.to_string()).hint(BROKER_HINT)),
+        }
+    }
 }
 
 fn lane_settings(settings: &Settings, partitions: i32, main_ends: Option<Vec<i64>>) -> LaneSettings {

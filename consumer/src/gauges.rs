@@ -26,6 +26,9 @@ pub(crate) fn set(views: &[View], registry_is_away: bool) {
     gauge!("orders_breaker_open").set(f64::from(u8::from(is_away)));
     for (product, (count, sum)) in products(views) {
         if let Some(average) = orders::average(sum, count) {
+            let sum = sum.ten_thousandths() as f64 / 10_000.0;
+            gauge!("orders_product_count", "product" => product.clone()).set(count as f64);
+            gauge!("orders_product_sum", "product" => product.clone()).set(sum);
             gauge!("orders_average", "product" => product).set(average);
         }
     }

@@ -275,6 +275,12 @@ impl Lane {
         Ok(())
     }
 
+    /// Name of this lane's member, as an operator gave it.
+    fn instance(&self) -> String {
+        let id = self.settings.instance_id.as_deref().unwrap_or(&self.shared.process_id);
+        format!("{id}-{}", self.index)
+    }
+
     fn note_away(&mut self, text: &str) {
         tracing::warn!(lane = self.index, "brokers away: {text}");
         self.away = Some(text.to_owned());

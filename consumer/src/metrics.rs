@@ -85,9 +85,13 @@ pub(crate) fn describe() {
     describe_gauge!("orders_parked_keys", "keys that wait behind a retry");
     describe_gauge!("orders_partitions_paused", "partitions that are not read, by reason");
     describe_gauge!("orders_breaker_open", "1 while the surroundings are away");
+    describe_gauge!("orders_unresolved_records", "records whose schema is not known yet");
+    describe_gauge!("orders_product_count", "orders counted by product");
+    describe_gauge!("orders_product_sum", "sum of their prices by product");
     describe_gauge!("orders_average", "running average price by product");
     describe_gauge!("kafka_consumergroup_lag", "records not settled, by partition");
-    gauge!("orders_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    describe_gauge!("kafka_topic_partitions", "partitions of a topic");
+    gauge!("orders_build_info", "program" => "consumer", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     gauge!("orders_parked_keys").set(0.0);
     for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
         counter!("orders_dead_lettered_total", "class" => class).absolute(0);
@@ -95,6 +99,11 @@ pub(crate) fn describe() {
     for result in ["committed", "aborted", "unknown"] {
         counter!("orders_transactions_total", "result" => result).absolute(0);
     }
+}
+
+/// Number of partitions of a topic, under the name that existing dashboards read.
+pub(crate) fn topic_partitions(topic: &str, partitions: i32) {
+    gauge("kafka_topic_partitions", &[("topic", topic.to_owned())]).set(f64::from(partitions));
 }
 
 /// Gauges of one partition of one topic, under the names that existing dashboards read.
@@ -107,6 +116,16 @@ pub(crate) fn lag(group: &str, topic: &str, partition: i32, committed: i64, boun
     gauge("kafka_consumergroup_current_offset", &with_group).set(committed as f64);
     gauge("kafka_topic_partition_current_offset", &labels).set(high as f64);
     gauge("kafka_topic_partition_oldest_offset", &labels).set(low as f64);
+}
+
+/// Takes back the lag of a partition that is not owned any more.
+pub(crate) fn forget_lag(group: &str, topic: &str, partition: i32) {
+    let labels = [
+        ("consumergroup", group.to_owned()),
+        ("topic", topic.to_owned()),
+        ("partition", partition.to_string()),
+    ];
+    gauge("kafka_consumergroup_lag", &labels).set(0.0);
 }
 
 fn gauge(name: &'static str, labels: &[(&'static str, String)]) -> Gauge {

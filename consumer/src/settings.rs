@@ -49,111 +49,111 @@ pub struct Flags {
     pub registry: RegistryArgs,
 
     /// Topic to read orders from [default: orders]
-    #[arg(long, env = "ORDERS_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub topic: Option<String>,
 
     /// Topic in which failed orders wait for their next attempt [default: orders-retry]
-    #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub retry_topic: Option<String>,
 
     /// Topic for orders that are given up [default: orders-dlq]
-    #[arg(long, env = "ORDERS_DLQ_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_DLQ_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub dlq_topic: Option<String>,
 
     /// Compacted topic of the running averages; one per group [default: orders-averages]
-    #[arg(long, env = "ORDERS_AVERAGES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_AVERAGES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub averages_topic: Option<String>,
 
     /// Topic that tells the outcome of every attempt [default: none]
-    #[arg(long, env = "ORDERS_OUTCOMES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_OUTCOMES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub outcomes_topic: Option<String>,
 
     /// Make topics that are missing, with the settings they need
-    #[arg(long, env = "CREATE_TOPICS", num_args = 0..=1, require_equals = true,
+    #[arg(long, env = "CONSUMER_CREATE_TOPICS", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Topics")]
     pub create_topics: Option<bool>,
 
     /// Partitions of topics that are made when the orders topic does not exist [default: 3]
-    #[arg(long, env = "CREATE_PARTITIONS", value_name = "N", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_CREATE_PARTITIONS", value_name = "N", help_heading = "Topics")]
     pub create_partitions: Option<i32>,
 
     /// Only look schemas up in the registry, do not register them
-    #[arg(long, env = "NO_REGISTER", num_args = 0..=1, require_equals = true,
+    #[arg(long, env = "CONSUMER_NO_REGISTER", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Topics")]
     pub no_register: Option<bool>,
 
     /// Delete settled records of the retry topic this often; 0 for never [default: 1h]
-    #[arg(long, env = "TRIM_RETRY", value_name = "DURATION", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_TRIM_RETRY", value_name = "DURATION", help_heading = "Topics")]
     pub trim_retry: Option<DurationArg>,
 
     /// Headers of other tools that dead letters carry as well [default: spring]
-    #[arg(long, env = "DLQ_HEADERS", value_name = "DIALECT", help_heading = "Topics")]
+    #[arg(long, env = "CONSUMER_DLQ_HEADERS", value_name = "DIALECT", help_heading = "Topics")]
     pub dlq_headers: Option<DlqHeaders>,
 
     /// Consumer group [default: order-consumer]
-    #[arg(long, env = "GROUP_ID", value_name = "GROUP", help_heading = "Group")]
+    #[arg(long, env = "CONSUMER_GROUP_ID", value_name = "GROUP", help_heading = "Group")]
     pub group_id: Option<String>,
 
     /// Name of this instance: static membership and a stable transactional id
-    #[arg(long, env = "INSTANCE_ID", value_name = "NAME", help_heading = "Group")]
+    #[arg(long, env = "CONSUMER_INSTANCE_ID", value_name = "NAME", help_heading = "Group")]
     pub instance_id: Option<String>,
 
     /// Threads that each own a share of the partitions [default: cores, at most partitions]
-    #[arg(long, env = "LANES", value_name = "N", help_heading = "Group")]
+    #[arg(long, env = "CONSUMER_LANES", value_name = "N", help_heading = "Group")]
     pub lanes: Option<usize>,
 
     /// What holds across a crash [default: exactly-once]
-    #[arg(long, env = "GUARANTEE", value_name = "GUARANTEE", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_GUARANTEE", value_name = "GUARANTEE", help_heading = "Delivery")]
     pub guarantee: Option<GuaranteeArg>,
 
     /// Order that is kept across retries [default: none]
-    #[arg(long, env = "ORDER", value_name = "ORDER", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_ORDER", value_name = "ORDER", help_heading = "Delivery")]
     pub order: Option<OrderArg>,
 
     /// Further attempts after the first one [default: 3]
-    #[arg(long, env = "MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
     pub max_retries: Option<u32>,
 
     /// Delay before each retry, the last one repeated: 2s or 2s,30s,5m [default: 2s]
-    #[arg(long, env = "RETRY_DELAY", value_name = "DURATION", value_delimiter = ',', help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_RETRY_DELAY", value_name = "DURATION", value_delimiter = ',', help_heading = "Delivery")]
     pub retry_delay: Option<Vec<DurationArg>>,
 
     /// Spread each delay by up to this share of itself, 0.0 to 1.0 [default: 0.0]
-    #[arg(long, env = "RETRY_JITTER", value_name = "SHARE", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_RETRY_JITTER", value_name = "SHARE", help_heading = "Delivery")]
     pub retry_jitter: Option<f64>,
 
     /// Records that may wait in retry, per lane, before new orders are held back [default: 200000]
-    #[arg(long, env = "WAITING_MAX", value_name = "N", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_WAITING_MAX", value_name = "N", help_heading = "Delivery")]
     pub waiting_max: Option<usize>,
 
     /// Go on where records were deleted before they were read
-    #[arg(long, env = "ACCEPT_GAP", num_args = 0..=1, require_equals = true,
+    #[arg(long, env = "CONSUMER_ACCEPT_GAP", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
     pub accept_gap: Option<bool>,
 
     /// Share of attempts that fail on request, 0.0 to 1.0 [default: 0.0]
-    #[arg(long, env = "SIMULATE_FAILURES", value_name = "SHARE", help_heading = "Simulation")]
+    #[arg(long, env = "CONSUMER_SIMULATE_FAILURES", value_name = "SHARE", help_heading = "Simulation")]
     pub simulate_failures: Option<f64>,
 
     /// Seed of the formula that says which attempts fail [default: 42]
-    #[arg(long, env = "FAILURE_SEED", value_name = "N", help_heading = "Simulation")]
+    #[arg(long, env = "CONSUMER_FAILURE_SEED", value_name = "N", help_heading = "Simulation")]
     pub failure_seed: Option<u64>,
 
     /// Time that the handler of each order waits [default: 0ms]
-    #[arg(long, env = "SIMULATE_LATENCY", value_name = "DURATION", help_heading = "Simulation")]
+    #[arg(long, env = "CONSUMER_SIMULATE_LATENCY", value_name = "DURATION", help_heading = "Simulation")]
     pub simulate_latency: Option<DurationArg>,
 
     /// Handlers of a lane that may wait at once [default: 256]
-    #[arg(long, env = "CONCURRENCY", value_name = "N", help_heading = "Simulation")]
+    #[arg(long, env = "CONSUMER_CONCURRENCY", value_name = "N", help_heading = "Simulation")]
     pub concurrency: Option<usize>,
 
     /// Process what is there at the start, wait for its retries, print statistics and exit
-    #[arg(long, env = "EXIT_AT_END", num_args = 0..=1, require_equals = true,
+    #[arg(long, env = "CONSUMER_EXIT_AT_END", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
     pub exit_at_end: Option<bool>,
 
     /// Form of the final statistics on stdout [default: table]
-    #[arg(long, short = 'o', env = "OUTPUT", value_name = "FORMAT", help_heading = "Run")]
+    #[arg(long, short = 'o', env = "CONSUMER_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 
     /// Where /metrics, /livez and /readyz are served, or off [default: 127.0.0.1:9464]

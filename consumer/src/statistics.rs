@@ -94,7 +94,7 @@ impl Statistics {
         let Self { consumed, succeeded, retried, dead_lettered, waiting, .. } = self;
         format!(
             "{head}{text}\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to \
-             retry, {dead_lettered} dead-lettered; {waiting} waiting in retry"
+             retry, {dead_lettered} dead-lettered\nleft in retry: {waiting}"
         )
     }
 }
@@ -120,8 +120,10 @@ pub(crate) fn read_state(
     let reader = Reader::new(config, group).map_err(|error| error.to_string())?;
     let mut targets = Vec::new();
     for partition in 0..partitions {
+        // A broker that is away must not hold up the end of the process.
+        let ask = ASK.min(give_up_at.saturating_duration_since(Instant::now()));
         let (low, high) =
-            ends.bounds(topic, partition, ASK).map_err(|error| error.to_string())?;
+            ends.bounds(topic, partition, ask).map_err(|error| error.to_string())?;
         if low < high {
             let start = CommitPosition(low);
             reader.start(topic, partition, start).map_err(|error| error.to_string())?;

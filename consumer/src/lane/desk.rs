@@ -105,11 +105,14 @@ impl Desk {
         self.turn.take(subject.value.map_or(0, <[u8]>::len));
         let origin = || (partition, offset);
         match self.attempt(partition, &subject, || record.key(), origin) {
-            Attempted::Counted => self.end_main(partition, offset, record.timestamp()),
+            Attempted::Counted => {
+                self.turn.ended.push(record.timestamp().ms);
+                self.end_main(partition, offset);
+            }
             Attempted::Failed(failure) => {
                 let origin = self.origin(record.partition(), offset, record.timestamp(), false);
                 self.forward_first(record.hold(), origin, failure);
-                self.end_main(partition, offset, record.timestamp());
+                self.end_main(partition, offset);
             }
             Attempted::Unresolved => {
                 let owned = self.owned_mut(partition).expect("looked up above");
@@ -120,9 +123,8 @@ impl Desk {
         Next::Continue
     }
 
-    fn end_main(&mut self, partition: i32, offset: Offset, timestamp: Timestamp) {
+    fn end_main(&mut self, partition: i32, offset: Offset) {
         self.turn.consumed_main += 1;
-        self.turn.ended.push(timestamp.ms);
         let owned = self.owned_mut(partition).expect("its record was taken");
         owned.main.settle_new(offset);
         owned.dirty = true;
@@ -140,6 +142,7 @@ impl Desk {
         if lineage.as_ref().is_some_and(|lineage| lineage.origin.group != self.group) {
             let owned = self.owned_mut(partition).expect("looked up above");
             owned.retry.settle_new(offset);
+            owned.is_shared = true;
             owned.dirty = true;
             self.turn.foreign += 1;
             return;
@@ -237,7 +240,6 @@ impl Desk {
             }
             Attempted::Counted => self.turn.ended.push(record.timestamp.ms),
             Attempted::Failed(failure) => {
-                self.turn.ended.push(record.timestamp.ms);
                 let origin = self.origin(partition, offset, record.timestamp, false);
                 self.forward_first(record, origin, failure);
             }

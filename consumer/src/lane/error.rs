@@ -12,8 +12,8 @@ pub(crate) enum LaneError {
     #[error("the brokers refuse: {0}")]
     Denied(String),
     /// Another process holds the same identity.
-    #[error("another instance uses the id {transactional_id:?}: {detail}")]
-    IdTaken { transactional_id: String, detail: String },
+    #[error("another instance uses the id {id:?}: {detail}")]
+    IdTaken { id: String, detail: String },
     /// Offsets and averages do not agree.
     #[error("{message}")]
     State { message: String, hint: String },
@@ -23,9 +23,9 @@ pub(crate) enum LaneError {
 }
 
 impl LaneError {
-    pub(crate) fn member(code: RDKafkaErrorCode, text: &str) -> Self {
+    pub(crate) fn member(code: RDKafkaErrorCode, text: &str, instance: &str) -> Self {
         if code == RDKafkaErrorCode::FencedInstanceId {
-            return Self::IdTaken { transactional_id: "group.instance.id".into(), detail: text.into() };
+            return Self::IdTaken { id: instance.into(), detail: text.into() };
         }
         Self::Failed(format!("{code}: {text}"))
     }
@@ -53,16 +53,16 @@ impl LaneError {
 
     pub(crate) fn offsets_reset(
         settings: &LaneSettings,
+        topic: &str,
         partition: i32,
         committed: i64,
         noted: i64,
     ) -> Self {
-        let topics = &settings.topics;
         Self::state(
             settings,
-            format!("the committed offset of {}/{partition} is {committed}, but the averages hold \
-                     everything up to {noted}: to go on would count orders twice", topics.main),
-            format!("--topic {}:{partition} --reset-offsets --to-offset {noted} --execute", topics.main),
+            format!("the committed offset of {topic}/{partition} is {committed}, but the averages \
+                     hold everything up to {noted}: to go on would count orders twice"),
+            format!("--topic {topic}:{partition} --reset-offsets --to-offset {noted} --execute"),
         )
     }
 
@@ -77,8 +77,7 @@ impl LaneError {
         Self::State {
             message: format!("group {group} is at offset {position} of {topic}/{partition}, which \
                               ends at {end}: was the topic deleted and made again?"),
-            hint: format!("start anew with a group and averages of its own: consumer --group-id \
-                           {group}-2 --averages-topic {}-2 --create-topics", settings.topics.averages),
+            hint: format!("start anew with a group and topics of its own: {}", anew(settings)),
         }
     }
 
@@ -87,8 +86,7 @@ impl LaneError {
         Self::State {
             message: format!("group {group} has counted orders of partition {partition}, but \
                               {averages}/{partition} is empty: its averages are lost"),
-            hint: format!("count anew with a group and topic of its own: consumer --group-id \
-                           {group}-2 --averages-topic {averages}-2 --create-topics"),
+            hint: format!("count anew with a group and topics of its own: {}", anew(settings)),
         }
     }
 
@@ -117,6 +115,16 @@ impl LaneError {
         );
         Self::State { message, hint }
     }
+}
+
+/// The command that starts a group over, apart from everything the old one left.
+fn anew(settings: &LaneSettings) -> String {
+    let (group, topics) = (&settings.group, &settings.topics);
+    format!(
+        "consumer --group-id {group}-2 --averages-topic {}-2 --retry-topic {}-2 --dlq-topic {}-2 \
+         --create-topics",
+        topics.averages, topics.retry, topics.dead_letter
+    )
 }
 
 impl From<LaneError> for AppError {

@@ -194,6 +194,12 @@ impl Lane {
             if top > high {
                 return Err(LaneError::offsets_beyond(&self.settings, &topics.main, partition, top, high));
             }
+            if top < low && self.settings.accepts_gap {
+                tracing::warn!(partition, "skipping {}/{partition} offsets {top} to {}: deleted before they were read (--accept-gap)", topics.main, low - 1);
+                self.stop_main(partition);
+                self.desk.owned_mut(partition).expect("just listed").main.pass(low);
+                continue; // read on from there by the next turn
+            }
             if top < low {
                 let detail = format!(
                     "{}/{partition} offsets {top} to {} were deleted before they were read; \

@@ -60,6 +60,13 @@ pub(crate) struct Waiter {
     pub(crate) carries_first_failed: bool,
 }
 
+/// Positions that the averages say were committed with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Noted {
+    pub(crate) main: Option<i64>,
+    pub(crate) retry: Option<i64>,
+}
+
 /// Offset as it was last committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastCommit {
@@ -83,8 +90,10 @@ pub(crate) struct Owned {
     pub(crate) has_averages: bool,
     /// Averages records that were fetched and are not decoded yet.
     pub(crate) averages_unread: Vec<HeldRecord>,
-    /// Highest main position noted with the averages.
-    pub(crate) averages_position: Option<i64>,
+    /// Highest main and retry positions noted with the averages.
+    pub(crate) noted: Noted,
+    /// Records of other groups were seen in the retry partition.
+    pub(crate) is_shared: bool,
     pub(crate) committed_main: Option<LastCommit>,
     pub(crate) committed_retry: Option<LastCommit>,
     pub(crate) committed_at: Option<Instant>,
@@ -112,7 +121,8 @@ impl Owned {
             averages: Averages::default(),
             has_averages: false,
             averages_unread: Vec::new(),
-            averages_position: None,
+            noted: Noted::default(),
+            is_shared: false,
             committed_main: None,
             committed_retry: None,
             committed_at: None,
@@ -130,6 +140,11 @@ impl Owned {
     /// Completion of the main window, with the note whether averages must exist.
     pub(crate) fn main_completion(&self) -> Completion {
         self.main.completion().with_averages(self.has_averages)
+    }
+
+    /// Completion of the retry window, with the note whether it may ever be trimmed.
+    pub(crate) fn retry_completion(&self) -> Completion {
+        self.retry.completion().with_shared(self.is_shared)
     }
 
     /// Whether the group's offsets lag behind what is settled here.

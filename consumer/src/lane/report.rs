@@ -39,6 +39,8 @@ impl Lane {
             metrics.processing_seconds.record_many(each, turn.records);
         }
         let (mut retried, mut dead_lettered) = (0, 0);
+        let mut ages = AgeBuckets::default();
+        let now_ms = crate::clock::now_ms();
         for forward in &turn.forwards {
             let Some(parts) = &forward.hop else { continue };
             match forward.destination {
@@ -49,12 +51,11 @@ impl Lane {
                 Destination::DeadLetter => {
                     dead_lettered += 1;
                     metrics.dead_letter(parts.failure.class());
+                    ages.note(now_ms - parts.origin.timestamp.ms);
                 }
                 Destination::Repark => {}
             }
         }
-        let mut ages = AgeBuckets::default();
-        let now_ms = crate::clock::now_ms();
         for timestamp_ms in &turn.ended {
             ages.note(now_ms - timestamp_ms);
         }
@@ -103,7 +104,9 @@ impl Lane {
             !matches!(owned.phase, Phase::Active | Phase::Stopped { .. })
         });
         let away = self.away.clone().or_else(|| self.reader_away.clone());
-        let committed = owned.iter().filter_map(|owned| {
+        // Other groups may still wait for records that this one has passed.
+        let own = owned.iter().filter(|owned| !owned.is_shared);
+        let committed = own.filter_map(|owned| {
             Some((owned.partition, owned.committed_retry.as_ref()?.position.0))
         });
         let drained = self.has_assignment
@@ -124,6 +127,14 @@ impl Lane {
         view.products = products(&owned);
         drop(view);
         self.report_lag(&owned);
+    }
+
+    /// The partition's next owner tells its lag: a stale one here would be counted twice.
+    pub(crate) fn forget_lag(&self, partition: i32) {
+        let topics = &self.settings.topics;
+        for topic in [&topics.main, &topics.retry] {
+            metrics::forget_lag(&self.settings.group, topic, partition);
+        }
     }
 
     fn report_lag(&self, owned: &[&Owned]) {

@@ -20,6 +20,8 @@ use crate::lane::{Lane, LaneError};
 pub(crate) const AVERAGES_GROUP: &str = "x-group";
 /// Header of an averages record: the main position committed with it.
 pub(crate) const AVERAGES_MAIN_OFFSET: &str = "x-main-offset";
+/// Header of an averages record: the retry position committed with it.
+pub(crate) const AVERAGES_RETRY_OFFSET: &str = "x-retry-offset";
 
 impl Lane {
     /// Takes in what the group gave and took since the last turn.
@@ -28,7 +30,7 @@ impl Lane {
             self.apply(change);
         }
         if let Some((code, text)) = self.member.fatal() {
-            return Err(LaneError::member(code, &text));
+            return Err(LaneError::member(code, &text, &self.instance()));
         }
         Ok(())
     }
@@ -75,6 +77,7 @@ impl Lane {
     pub(crate) fn drop_partition(&mut self, partition: i32) {
         let Some(index) = usize::try_from(partition).ok() else { return };
         let Some(owned) = self.desk.owned.get_mut(index).and_then(Option::take) else { return };
+        self.forget_lag(partition);
         let topics = &self.settings.topics;
         let reads_retry = matches!(owned.phase, Phase::LoadRetries { .. } | Phase::Active);
         let reads_averages = matches!(owned.phase, Phase::LoadAverages { .. });
@@ -229,22 +232,15 @@ impl Lane {
             };
         let accepts_gap = self.settings.accepts_gap;
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
-        let is_new = main.position.is_none() && retry.position.is_none();
-        if !is_new {
-            let missing = match (main.position, retry.position) {
-                (None, _) => Some(&topics.main),
-                (_, None) => Some(&topics.retry),
-                _ => None,
-            };
-            if let Some(topic) = missing {
-                return Err(LaneError::offsets_missing(&self.settings, topic, partition));
-            }
+        if main.position.is_some() && retry.position.is_none() {
+            return Err(LaneError::offsets_missing(&self.settings, &topics.retry, partition));
         }
         let (main_start, completion) = start(&main, main_bounds.0)?;
         owned.main = Window::restore(main_start, &completion);
         owned.has_averages = completion.has_averages();
         let (retry_start, completion) = start(&retry, retry_bounds.0)?;
         owned.retry = Window::restore(retry_start, &completion);
+        owned.is_shared = completion.is_shared();
         owned.committed_main = last_commit(&main);
         owned.committed_retry = last_commit(&retry);
         for (topic, start, (low, high)) in
@@ -323,16 +319,29 @@ impl Lane {
         let exactly_once = self.settings.is_exactly_once();
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         let is_empty = owned.averages.partials().is_empty();
-        let committed = owned.committed_main.as_ref().map(|last| last.position.0);
-        match (committed, owned.averages_position) {
+        let position = |last: &Option<LastCommit>| last.as_ref().map(|last| last.position.0);
+        let (committed, retry) = (position(&owned.committed_main), position(&owned.committed_retry));
+        if let (Some(retry), Some(noted)) = (retry, owned.noted.retry)
+            && retry < noted
+            && exactly_once
+        {
+            let topic = self.settings.topics.retry.clone();
+            return Err(LaneError::offsets_reset(&self.settings, &topic, partition, retry, noted));
+        }
+        match (committed, owned.noted.main) {
             (None, Some(noted)) => {
                 Err(LaneError::offsets_lost(&self.settings, partition, noted))
+            }
+            (None, None) if owned.committed_retry.is_some() => {
+                let main = &self.settings.topics.main;
+                Err(LaneError::offsets_missing(&self.settings, main, partition))
             }
             (Some(_), _) if owned.has_averages && is_empty => {
                 Err(LaneError::averages_lost(&self.settings, partition))
             }
             (Some(committed), Some(noted)) if committed < noted && exactly_once => {
-                Err(LaneError::offsets_reset(&self.settings, partition, committed, noted))
+                let topic = self.settings.topics.main.clone();
+                Err(LaneError::offsets_reset(&self.settings, &topic, partition, committed, noted))
             }
             _ => {
                 owned.has_averages |= !is_empty;
@@ -388,8 +397,9 @@ fn restore_one(
     };
     let count = u64::try_from(average.count).map_err(|_| format!("{at} has a negative count"))?;
     owned.averages.restore(&average.product, count, average.sum);
-    let position = text(AVERAGES_MAIN_OFFSET).and_then(|value| value.parse().ok());
-    owned.averages_position = owned.averages_position.max(position);
+    let position = |name| text(name).and_then(|value| value.parse::<i64>().ok());
+    owned.noted.main = owned.noted.main.max(position(AVERAGES_MAIN_OFFSET));
+    owned.noted.retry = owned.noted.retry.max(position(AVERAGES_RETRY_OFFSET));
     Ok(true)
 }
 

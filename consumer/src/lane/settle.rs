@@ -13,7 +13,7 @@ use crate::lane::limits::{
     STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max,
 };
 use crate::lane::owned::{LastCommit, Owned};
-use crate::lane::restore::{AVERAGES_GROUP, AVERAGES_MAIN_OFFSET};
+use crate::lane::restore::{AVERAGES_GROUP, AVERAGES_MAIN_OFFSET, AVERAGES_RETRY_OFFSET};
 use crate::lane::turn::{Destination, Forward, OutcomeEntry};
 use crate::lane::{Lane, LaneError};
 
@@ -112,7 +112,9 @@ impl Lane {
             Err(error) => {
                 let was_open = !matches!(error, WriteError::Unknown(_) | WriteError::Fenced(_));
                 let aborted = was_open && !lost && self.abort();
-                self.metrics.transaction("aborted");
+                if aborted {
+                    self.metrics.transaction("aborted");
+                }
                 tracing::debug!(lane = self.index, %error, aborted, "turn not committed");
                 self.after_failure(error, aborted, stale_since)
             }
@@ -200,7 +202,7 @@ impl Lane {
         let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCE_AGAIN);
         if again {
             return Err(LaneError::IdTaken {
-                transactional_id: self.transactional_id.clone(),
+                id: self.transactional_id.clone(),
                 detail: text.to_owned(),
             });
         }
@@ -365,7 +367,7 @@ fn offsets_of(owned: &[Option<Box<Owned>>], settings: &super::LaneSettings) -> V
         }
         let both: [(&str, &Completion, _); 2] = [
             (&settings.topics.main, &owned.main_completion(), owned.main.position()),
-            (&settings.topics.retry, &owned.retry.completion(), owned.retry.position()),
+            (&settings.topics.retry, &owned.retry_completion(), owned.retry.position()),
         ];
         for (topic, completion, position) in both {
             offsets.push(OffsetCommit::new(topic, owned.partition, completion, position));
@@ -377,8 +379,10 @@ fn offsets_of(owned: &[Option<Box<Owned>>], settings: &super::LaneSettings) -> V
 fn averages_headers(group: &str, owned: &Owned) -> RecordHeaders {
     let mut headers = RecordHeaders::new();
     headers.add(AVERAGES_GROUP.as_bytes(), Some(group.as_bytes()));
-    let position = owned.main.position().to_string();
-    headers.add(AVERAGES_MAIN_OFFSET.as_bytes(), Some(position.as_bytes()));
+    for (name, window) in [(AVERAGES_MAIN_OFFSET, &owned.main), (AVERAGES_RETRY_OFFSET, &owned.retry)] {
+        let position = window.position().to_string();
+        headers.add(name.as_bytes(), Some(position.as_bytes()));
+    }
     headers
 }
 

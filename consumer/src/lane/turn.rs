@@ -180,7 +180,7 @@ pub(crate) struct Turn {
     pub(crate) reparked: u64,
     pub(crate) forwards: Vec<Forward>,
     pub(crate) outcomes: Vec<OutcomeEntry>,
-    /// Timestamps of the records that ended in this turn, in epoch milliseconds.
+    /// Origin timestamps of the orders counted in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
 

@@ -122,6 +122,8 @@ impl Member {
         if let Some(id) = instance_id {
             config.set("group.instance.id", id);
         }
+        // Partitions that are added at run time are noticed within this time.
+        config.set("topic.metadata.refresh.interval.ms", "30000");
         // A rebalance reaches a member with its next heartbeat: the default of 3 s is long.
         for (key, value) in [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")] {
             if config.get(key).is_none() {

@@ -17,6 +17,7 @@ pub const METADATA_CHARS_MIN: usize = 32;
 
 const VERSION: u8 = 1;
 const FLAG_HAS_AVERAGES: u8 = 1;
+const FLAG_SHARED: u8 = 2;
 
 /// Which offsets above a commit position are settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub struct Completion {
     base: i64,
     /// The group has counted records of this partition, so its averages must exist.
     has_averages: bool,
+    /// Records of other groups were seen in this partition.
+    is_shared: bool,
     /// End (exclusive) of each run; runs alternate, the first is unsettled.
     ends: Vec<i64>,
 }
@@ -42,7 +45,7 @@ pub enum CompletionError {
 impl Completion {
     /// Nothing settled above `position`.
     pub const fn at(position: CommitPosition) -> Self {
-        Self { base: position.0, has_averages: false, ends: Vec::new() }
+        Self { base: position.0, has_averages: false, is_shared: false, ends: Vec::new() }
     }
 
     /// Notes whether the partition has averages, so that their loss is noticed.
@@ -50,6 +53,18 @@ impl Completion {
     pub const fn with_averages(mut self, has_averages: bool) -> Self {
         self.has_averages = has_averages;
         self
+    }
+
+    /// Notes whether other groups use the partition, so that it is never trimmed.
+    #[must_use]
+    pub const fn with_shared(mut self, is_shared: bool) -> Self {
+        self.is_shared = is_shared;
+        self
+    }
+
+    /// Whether other groups use the partition.
+    pub const fn is_shared(&self) -> bool {
+        self.is_shared
     }
 
     /// Whether averages must exist for this partition.
@@ -119,7 +134,8 @@ impl Completion {
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(self.encoded_len());
         bytes.push(VERSION);
-        bytes.push(if self.has_averages { FLAG_HAS_AVERAGES } else { 0 });
+        let flag = |is_set, flag| if is_set { flag } else { 0 };
+        bytes.push(flag(self.has_averages, FLAG_HAS_AVERAGES) | flag(self.is_shared, FLAG_SHARED));
         push_varint(&mut bytes, self.base.unsigned_abs());
         let mut start = self.base;
         for &end in self.settled_ends() {
@@ -150,6 +166,7 @@ impl Completion {
         let mut end = take_varint(&mut rest)?;
         let mut completion = Self::at(CommitPosition(end));
         completion.has_averages = flags & FLAG_HAS_AVERAGES != 0;
+        completion.is_shared = flags & FLAG_SHARED != 0;
         while !rest.is_empty() {
             let length = take_varint(&mut rest)?;
             if length == 0 {
@@ -198,7 +215,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Completion {
-        let mut completion = Completion::at(CommitPosition(1000)).with_averages(true);
+        let mut completion = Completion::at(CommitPosition(1000)).with_averages(true).with_shared(true);
         completion.unsettled_to(1003);
         completion.settled_to(1300);
         completion.unsettled_to(1301);

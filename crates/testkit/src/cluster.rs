@@ -2,7 +2,7 @@
 
 use kafka_io::ClientConfig;
 use kafka_io::client_config::{KafkaSettings, Role as HandleRole};
-use stack::{KafkaConfig, KafkaServer, RegistryConfig, RegistryServer};
+use stack::{KafkaConfig, KafkaServer, RegistryConfig, RegistryServer, Server as _};
 use tempfile::TempDir;
 
 use crate::pipeline::{Pipeline, Role};
@@ -84,7 +84,7 @@ impl Cluster {
         &self.servers
     }
 
-    /// The test's own Kafka, to stall, kill or restart it.
+    /// The test's own Kafka.
     ///
     /// # Panics
     ///
@@ -93,13 +93,37 @@ impl Cluster {
         self.kafka.as_mut().expect("only a Kafka of the test's own is touched")
     }
 
-    /// The test's own registry, to stall, kill or restart it.
+    /// The test's own registry.
     ///
     /// # Panics
     ///
     /// Panics for the shared one, which other tests use.
     pub fn registry(&mut self) -> &mut RegistryServer {
         self.registry.as_mut().expect("only a registry of the test's own is touched")
+    }
+
+    /// Stalls the test's own Kafka: its connections stay open, and nothing is answered.
+    pub fn pause_kafka(&mut self) {
+        self.kafka().pause();
+    }
+
+    /// Lets a stalled Kafka go on.
+    pub fn resume_kafka(&mut self) {
+        self.kafka().resume();
+    }
+
+    /// Kills the test's own Kafka: connections are refused.
+    pub fn kill_kafka(&mut self) {
+        self.kafka().kill_9();
+    }
+
+    /// Starts the test's own Kafka on the same port and data, and waits until it answers.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it does not start.
+    pub fn restart_kafka(&mut self) {
+        self.kafka().restart().expect("Kafka starts again");
     }
 
     /// Names of a pipeline that nobody else uses; nothing is made.

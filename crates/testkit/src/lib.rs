@@ -25,3 +25,4 @@ pub use input::{Header, Input, OrderEncoder};
 pub use pipeline::{Pipeline, Role};
 pub use process::{Finished, Process};
 pub use reading::LogRecord;
+pub use stack::Server;

@@ -30,6 +30,7 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("producer", "codec", Normal, "it encodes them"),
     ("producer", "kafka-io", Normal, "it sends them"),
     ("producer", "service-kit", Normal, "it is a program"),
+    ("producer", "testkit", Test, "its tests drive real servers"),
     ("consumer", "orders", Normal, "it counts orders"),
     ("consumer", "pipeline", Normal, "it walks the path"),
     ("consumer", "codec", Normal, "it decodes orders and encodes averages"),

@@ -8,13 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::Message as _;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::Value;
+use testkit::{Cluster, Role};
 
 /// Nothing that a test waits for takes longer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -37,16 +32,9 @@ pub(crate) fn topic(partitions: i32) -> String {
 
 /// A topic of its own with some settings.
 pub(crate) fn topic_with(partitions: i32, settings: &[(&str, &str)]) -> String {
-    let name = format!("producer-test-{:016x}", rand::random::<u64>());
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers()).create().unwrap();
-    let mut topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-    topic.config.extend_from_slice(settings);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
-    let results = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
-    results.into_iter().next().unwrap().unwrap();
-    name
+    let pipeline = Cluster::shared().names(partitions);
+    pipeline.create(Role::Orders, partitions, settings);
+    pipeline.orders
 }
 
 /// One record as it lies in a topic.
@@ -60,37 +48,15 @@ pub(crate) struct Record {
 
 /// Returns everything in `topic`, by partition and offset.
 pub(crate) fn records(topic: &str) -> Vec<Record> {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", brokers())
-        .set("group.id", "unused")
-        .set("enable.auto.commit", "false")
-        .create()
-        .unwrap();
-    let metadata = consumer.fetch_metadata(Some(topic), LIMIT).unwrap();
-    let mut assignment = TopicPartitionList::new();
-    let mut expected = 0;
-    for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), LIMIT).unwrap();
-        expected += usize::try_from(high - low).unwrap();
-        assignment.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
-    let deadline = Instant::now() + LIMIT;
-    let mut records = Vec::new();
-    while records.len() < expected {
-        assert!(Instant::now() < deadline, "{} of {expected} records read", records.len());
-        if let Some(message) = consumer.poll(Duration::from_millis(100)) {
-            let message = message.unwrap();
-            records.push(Record {
-                partition: message.partition(),
-                offset: message.offset(),
-                key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),
-                value: message.payload().map(<[u8]>::to_vec),
-            });
-        }
-    }
-    records.sort();
-    records
+    let mut pipeline = Cluster::shared().names(0);
+    pipeline.partitions = pipeline.describe(topic).expect("the topic exists").partitions;
+    let record = |record: testkit::LogRecord| Record {
+        partition: record.partition,
+        offset: record.offset,
+        key: String::from_utf8(record.key.expect("a key")).expect("text"),
+        value: record.value,
+    };
+    pipeline.records(topic).into_iter().map(record).collect()
 }
 
 /// What a run of the program left behind.
