@@ -36,8 +36,12 @@ fn main() {
     let poll_floor = build_poll_floor();
     let pipeline = Cluster::shared().pipeline(PARTITIONS);
     fill(&pipeline, records);
-    println!("{records} records, {PARTITIONS} partitions, 1 lane, exactly-once; CPU is user and system");
-    println!("round   poll µs/record   consumer µs/record   ratio   consumer records/s (start and end included)");
+    println!(
+        "{records} records, {PARTITIONS} partitions, 1 lane, exactly-once; CPU is user and system"
+    );
+    println!(
+        "round   poll µs/record   consumer µs/record   ratio   consumer records/s (start and end included)"
+    );
     let mut ratios = Vec::new();
     for round in 1..=rounds {
         let floor = run(&poll_floor, &[&pipeline.servers.bootstrap_servers, &pipeline.orders]);
@@ -85,7 +89,12 @@ fn fill(pipeline: &Pipeline, records: u64) {
     let input = |n: u64| {
         let partition = i32::try_from(n % PARTITIONS.unsigned_abs() as u64).expect("small");
         let price = (n % 10_000) as f32 / 100.0;
-        encoder.input(partition, &format!("order-{n:08}"), &format!("product-{:02}", n % PRODUCTS), price)
+        encoder.input(
+            partition,
+            &format!("order-{n:08}"),
+            &format!("product-{:02}", n % PRODUCTS),
+            price,
+        )
     };
     for start in (0..records).step_by(usize::try_from(FILL_RECORDS).expect("small")) {
         let batch: Vec<_> = (start..records.min(start + FILL_RECORDS)).map(input).collect();
@@ -100,15 +109,30 @@ fn consume(pipeline: &Pipeline, round: u64, records: u64) -> Cost {
     pipeline.averages = format!("{}-{round}", pipeline.averages);
     let partitions = PARTITIONS.to_string();
     let arguments = [
-        "--bootstrap-server", &pipeline.servers.bootstrap_servers,
-        "--schema-registry-url", &pipeline.servers.registry_url,
-        "--topic", &pipeline.orders,
-        "--retry-topic", &pipeline.retry,
-        "--dlq-topic", &pipeline.dlq,
-        "--averages-topic", &pipeline.averages,
-        "--group-id", &pipeline.group,
-        "--create-topics", "--create-partitions", &partitions,
-        "--lanes", "1", "--metrics-addr", "off", "--exit-at-end", "-o", "json",
+        "--bootstrap-server",
+        &pipeline.servers.bootstrap_servers,
+        "--schema-registry-url",
+        &pipeline.servers.registry_url,
+        "--topic",
+        &pipeline.orders,
+        "--retry-topic",
+        &pipeline.retry,
+        "--dlq-topic",
+        &pipeline.dlq,
+        "--averages-topic",
+        &pipeline.averages,
+        "--group-id",
+        &pipeline.group,
+        "--create-topics",
+        "--create-partitions",
+        &partitions,
+        "--lanes",
+        "1",
+        "--metrics-addr",
+        "off",
+        "--exit-at-end",
+        "-o",
+        "json",
     ];
     let cost = run(Path::new(env!("CARGO_BIN_EXE_consumer")), &arguments);
     let counted = format!("\"succeeded\":{records},");

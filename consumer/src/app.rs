@@ -4,13 +4,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use codec::encode::Encoder;
-use codec::registry::{Registration, Registry, RegistryError, RegistrySettings, value_subject};
 use codec::resolver::SchemaResolver;
 use kafka_io::admin::Admin;
 use kafka_io::client_config::{Role, probe_brokers};
 use kafka_io::ends::{Ends, GroupOffsets};
-use kafka_io::member::AskError;
 use rand::Rng as _;
 use service_kit::admin_http;
 use service_kit::exit::AppError;
@@ -20,13 +17,13 @@ use tokio::runtime::Handle;
 
 use crate::finish::Finish;
 use crate::lane::{Connections, Encoders, Lane, LaneError, LaneSettings};
-use crate::layout::{self, LayoutFault};
+use crate::layout;
+use crate::prepare::{
+    BROKER_HINT, START_MAX, connect_registry, lane_settings, main_ends, prepare_topics,
+};
 use crate::settings::Settings;
 use crate::shared::{Away, Shared, View};
 use crate::statistics::{self, State, Statistics};
-
-/// A server that is not there is told within this time.
-const START_MAX: Duration = Duration::from_secs(4);
 
 /// Time between two looks at the lanes.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
@@ -67,7 +64,12 @@ impl App {
     /// # Errors
     ///
     /// Fails within 5 s when a server, topic or permission is missing, saying which.
-    pub fn start(settings: Settings, stop: Shutdown, runtime: &Handle, metrics: Option<Metrics>) -> Result<Self, AppError> {
+    pub fn start(
+        settings: Settings,
+        stop: Shutdown,
+        runtime: &Handle,
+        metrics: Option<Metrics>,
+    ) -> Result<Self, AppError> {
         let consumer = settings.kafka.base(Role::Consumer);
         let failed = |error: kafka_io::KafkaError| AppError::failed(error.to_string());
         let connections = Connections {
@@ -209,7 +211,10 @@ impl App {
             match lane.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => failure = Some(error.into()),
-                Err(_) => failure = Some(AppError::failed("a lane panicked; nothing unsettled was committed")),
+                Err(_) => {
+                    failure =
+                        Some(AppError::failed("a lane panicked; nothing unsettled was committed"))
+                }
             }
         }
         failure.map_or(Ok(()), Err)
@@ -227,7 +232,10 @@ impl App {
             limit,
         )
         .unwrap_or_else(|error| {
-            tracing::warn!(error, "the averages topic was not read; these are the averages of this process only");
+            tracing::warn!(
+                error,
+                "the averages topic was not read; these are the averages of this process only"
+            );
             own_state(&self.views())
         });
         Ok(Statistics::new(self.shared.counters.snapshot(), waiting, state))
@@ -235,8 +243,10 @@ impl App {
 
     /// Deletes what is settled at the start of the retry topic.
     fn trim_retry(&self) {
-        let below: Vec<_> = self.views().into_iter().flat_map(|view| view.retry_positions).collect();
-        let (config, topic) = (self.connections.consumer.clone(), self.settings.topics.retry.clone());
+        let below: Vec<_> =
+            self.views().into_iter().flat_map(|view| view.retry_positions).collect();
+        let (config, topic) =
+            (self.connections.consumer.clone(), self.settings.topics.retry.clone());
         self.runtime.spawn(async move {
             let result = match Admin::new(&config) {
                 Ok(admin) => admin.trim(&topic, &below).await,
@@ -249,9 +259,6 @@ impl App {
     }
 }
 
-const BROKER_HINT: &str =
-    "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
-
 fn own_state(views: &[View]) -> State {
     let mut state = State::new();
     for (product, (count, sum)) in views.iter().flat_map(|view| &view.products) {
@@ -260,117 +267,4 @@ fn own_state(views: &[View]) -> State {
         entry.1 += *sum;
     }
     state
-}
-
-async fn connect_registry(settings: &Settings, runtime: &Handle) -> Result<(SchemaResolver, Encoders), AppError> {
-    let registry_settings = RegistrySettings::new(&settings.registry_urls)
-        .map_err(|error| AppError::usage(error.to_string()))?;
-    let registry =
-        Registry::new(registry_settings).map_err(|error| AppError::usage(error.to_string()))?;
-    let registration =
-        if settings.registers { Registration::Register } else { Registration::LookUpOnly };
-    let topics = &settings.topics;
-    let connect = async {
-        let subject = value_subject(&topics.averages);
-        let averages = Encoder::connect(&registry, &subject, registration).await?;
-        let outcomes = match &topics.outcomes {
-            Some(topic) => Some(Encoder::connect(&registry, &value_subject(topic), registration).await?),
-            None => None,
-        };
-        Ok::<_, RegistryError>(Encoders { averages, outcomes })
-    };
-    let address = registry.address().to_owned();
-    let encoders = match tokio::time::timeout(START_MAX, connect).await {
-        Ok(Ok(encoders)) => encoders,
-        Ok(Err(error)) => return Err(registry_failure(&address, &error)),
-        Err(_) => {
-            let message = format!("the schema registry at {address} does not answer within {START_MAX:?}");
-            return Err(AppError::failed(message).hint(REGISTRY_HINT));
-        }
-    };
-    Ok((SchemaResolver::new(registry, runtime.clone()), encoders))
-}
-
-const REGISTRY_HINT: &str =
-    "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL";
-
-fn registry_failure(address: &str, error: &RegistryError) -> AppError {
-    let failed = AppError::failed(format!("schema registry at {address}: {error}"));
-    match error {
-        RegistryError::Away { .. } => failed.hint(REGISTRY_HINT),
-        RegistryError::NotFound { .. } => failed.hint("start once without --no-register"),
-        RegistryError::Incompatible { .. } | RegistryError::Rejected { .. } => {
-            failed.hint("the subject holds another schema: use a topic of its own for this group")
-        }
-    }
-}
-
-/// Makes missing topics if asked to, and checks that all fit together.
-async fn prepare_topics(settings: &Settings, connections: &Connections) -> Result<i32, AppError> {
-    let failed = |error: AskError| AppError::failed(error.to_string()).hint(BROKER_HINT);
-    let admin = Admin::new(&connections.consumer).map_err(failed)?;
-    let names: Vec<&str> = layout::roles(&settings.topics).into_iter().map(|(_, n)| n).collect();
-    let look = async || {
-        if settings.checks_topic_settings {
-            admin.describe(&names, START_MAX).await
-        } else {
-            admin.partitions(&names, START_MAX)
-        }
-    };
-    let mut existing = look().await.map_err(failed)?;
-    if settings.creates_topics {
-        let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
-        if !missing.is_empty() {
-            admin.create(&missing).await.map_err(failed)?;
-            let give_up_at = Instant::now() + START_MAX;
-            while existing.len() < names.len() && Instant::now() < give_up_at {
-                tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one
-                existing = look().await.map_err(failed)?;
-            }
-        }
-    }
-    let servers = settings.kafka.bootstrap_servers();
-    layout::check(&settings.topics, &existing, servers, settings.checks_topic_settings)
-        .map_err(|LayoutFault { message, hint }| AppError::failed(message).hint(hint))
-}
-
-fn main_ends(settings: &Settings, connections: &Connections, partitions: i32) -> Result<Option<Vec<i64>>, AppError> {
-    if !settings.exits_at_end {
-        return Ok(None);
-    }
-    let give_up_at = Instant::now() + START_MAX;
-    loop {
-        match connections.ends.of_topic(&settings.topics.main, partitions, START_MAX) {
-            Ok(ends) => return Ok(Some(ends)),
-            // A topic that was made a moment ago may have no leader yet.
-            Err(AskError::Away(_)) if Instant::now() < give_up_at => {
-                std::thread::sleep(WATCH_EVERY);
-            }
-            Err(error) => return Err(AppError::failed(error.to_string()).hint(BROKER_HINT)),
-        }
-    }
-}
-
-fn lane_settings(settings: &Settings, partitions: i32, main_ends: Option<Vec<i64>>) -> LaneSettings {
-    let turn_records_max = if settings.simulate_latency.is_zero() {
-        crate::lane::limits::TURN_RECORDS_MAX
-    } else {
-        settings.concurrency
-    };
-    LaneSettings {
-        topics: settings.topics.clone(),
-        group: settings.group.clone(),
-        partitions,
-        guarantee: settings.guarantee,
-        plan: settings.plan.clone(),
-        handler: settings.handler.clone(),
-        simulate_latency: settings.simulate_latency,
-        turn_records_max,
-        waiting_records_max: settings.waiting_records_max,
-        accepts_gap: settings.accepts_gap,
-        dialects: settings.dialects,
-        instance_id: settings.instance_id.clone(),
-        main_ends,
-        bootstrap_servers: settings.kafka.bootstrap_servers().to_owned(),
-    }
 }

@@ -22,7 +22,12 @@ impl Handler {
     /// # Errors
     ///
     /// Fails as the business rules or the simulated failure say.
-    pub(crate) fn attempt(&self, order: &Order, attempt: u32, redrives: u32) -> Result<Amount, Failure> {
+    pub(crate) fn attempt(
+        &self,
+        order: &Order,
+        attempt: u32,
+        redrives: u32,
+    ) -> Result<Amount, Failure> {
         let amount = orders::validate(order).map_err(|invalid| {
             use orders::InvalidOrder as I;
             let reason = match invalid {

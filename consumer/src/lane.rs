@@ -15,12 +15,14 @@ pub(crate) mod desk;
 pub(crate) mod error;
 pub(crate) mod intake;
 pub(crate) mod limits;
+pub(crate) mod membership;
 pub(crate) mod owned;
 pub(crate) mod repark;
 pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod settle;
 pub(crate) mod turn;
+pub(crate) mod write;
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -173,9 +175,8 @@ impl Lane {
         let topics = &settings.topics;
         let instance = settings.instance_id.as_ref().map(|id| format!("{id}-{index}"));
         let group = &settings.group;
-        let member =
-            Member::join(&connections.consumer, group, instance.as_deref(), &topics.main)
-                .map_err(failed)?;
+        let member = Member::join(&connections.consumer, group, instance.as_deref(), &topics.main)
+            .map_err(failed)?;
         let reader = Reader::new(&connections.consumer, group).map_err(failed)?;
         reader.look_up(&[&topics.main, &topics.retry, &topics.averages], limits::WRITER_OPEN);
         let name = settings.instance_id.as_deref().unwrap_or(&shared.process_id);
@@ -211,7 +212,9 @@ impl Lane {
                 group: group.clone(),
                 main_ends: settings.main_ends.clone(),
                 keeps_outcomes: topics.outcomes.is_some(),
-                unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(METADATA_CHARS_MAX)),
+                unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(
+                    METADATA_CHARS_MAX,
+                )),
                 random: SmallRng::from_os_rng(),
                 now_ms: crate::clock::now_ms(),
             },

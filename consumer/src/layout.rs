@@ -46,7 +46,10 @@ impl TopicRole {
     }
 
     /// A setting that loses records or state, with the value it must have.
-    fn fault(self, settings: &HashMap<String, String>) -> Option<(&'static str, &'static str, String)> {
+    fn fault(
+        self,
+        settings: &HashMap<String, String>,
+    ) -> Option<(&'static str, &'static str, String)> {
         let is = |name: &str| settings.get(name).map(String::as_str);
         let differs = |name: &'static str, wanted: &'static str, why: &str| {
             let actual = is(name)?;
@@ -57,7 +60,9 @@ impl TopicRole {
             Self::Retry => differs("cleanup.policy", "delete", "compaction drops waiting retries")
                 .or_else(|| differs("retention.ms", "-1", "it deletes retries that still wait"))
                 .or_else(|| differs("retention.bytes", "-1", "it deletes retries that still wait")),
-            Self::DeadLetter => differs("cleanup.policy", "delete", "compaction drops dead letters"),
+            Self::DeadLetter => {
+                differs("cleanup.policy", "delete", "compaction drops dead letters")
+            }
             Self::Averages => differs("cleanup.policy", "compact", "it deletes averages"),
         }
     }
@@ -125,8 +130,11 @@ pub(crate) fn check(
                  number in every topic",
                 info.partitions, topics.main
             );
-            let (larger, count) =
-                if info.partitions < partitions { (name, partitions) } else { (topics.main.as_str(), info.partitions) };
+            let (larger, count) = if info.partitions < partitions {
+                (name, partitions)
+            } else {
+                (topics.main.as_str(), info.partitions)
+            };
             let hint = format!(
                 "kafka-topics --bootstrap-server {bootstrap_servers} --alter --topic {larger} --partitions {count}"
             );
@@ -190,7 +198,11 @@ mod tests {
     fn unequal_partition_counts_are_named_with_the_command_that_mends_them() {
         let fault = fault(|existing| existing.get_mut("orders-retry").unwrap().partitions = 2);
         assert!(fault.message.contains("orders-retry has 2 partitions"), "{}", fault.message);
-        assert!(fault.hint.ends_with("--alter --topic orders-retry --partitions 3"), "{}", fault.hint);
+        assert!(
+            fault.hint.ends_with("--alter --topic orders-retry --partitions 3"),
+            "{}",
+            fault.hint
+        );
     }
 
     #[test]
@@ -206,7 +218,11 @@ mod tests {
                 let settings = &mut existing.get_mut(name).unwrap().settings;
                 settings.insert(key.into(), value.into());
             });
-            assert!(fault.message.contains(name) && fault.message.contains(value), "{}", fault.message);
+            assert!(
+                fault.message.contains(name) && fault.message.contains(value),
+                "{}",
+                fault.message
+            );
             assert!(fault.hint.contains(&format!("--topic {name} --add-config {key}=")));
         }
     }

@@ -19,9 +19,12 @@ mod lane;
 mod gauges;
 mod statistics;
 mod finish;
+mod flags;
 mod settings;
+mod prepare;
 mod app;
 
 pub use app::App;
-pub use settings::{Flags, GuaranteeArg, Settings};
+pub use flags::{Flags, GuaranteeArg};
+pub use settings::Settings;
 pub use statistics::{ProductTotals, Statistics, Totals};

@@ -1,6 +1,9 @@
 //! Names of the metrics, and the only code that writes them.
 
-use metrics::{Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    gauge, histogram,
+};
 use pipeline::failure::FailureClass;
 
 use crate::lane::Topics;
@@ -29,7 +32,8 @@ pub(crate) struct LaneMetrics {
 
 impl LaneMetrics {
     pub(crate) fn new(topics: &Topics) -> Self {
-        let processed = |outcome: &'static str| counter!("orders_processed_total", "outcome" => outcome);
+        let processed =
+            |outcome: &'static str| counter!("orders_processed_total", "outcome" => outcome);
         let consumed = |topic: &str| counter!("orders_consumed_total", "topic" => topic.to_owned());
         Self {
             consumed_main: consumed(&topics.main),
@@ -52,11 +56,8 @@ impl LaneMetrics {
     }
 
     pub(crate) fn retry(&self, attempt: u32) {
-        let label = if attempt < ATTEMPTS_MAX {
-            attempt.to_string()
-        } else {
-            format!("{ATTEMPTS_MAX}+")
-        };
+        let label =
+            if attempt < ATTEMPTS_MAX { attempt.to_string() } else { format!("{ATTEMPTS_MAX}+") };
         counter!("orders_retries_total", "attempt" => label).increment(1);
     }
 
@@ -68,20 +69,37 @@ impl LaneMetrics {
 /// Describes the metrics and sets those that do not change.
 pub(crate) fn describe() {
     use metrics::Unit::Seconds;
-    describe_counter!("orders_consumed_total", "records taken, by topic, counted after their commit");
+    describe_counter!(
+        "orders_consumed_total",
+        "records taken, by topic, counted after their commit"
+    );
     describe_counter!("orders_processed_total", "attempts by what became of them");
     describe_counter!("orders_retries_total", "failed attempts sent to retry, by attempt");
     describe_counter!("orders_dead_lettered_total", "dead letters by failure class");
     describe_counter!("orders_foreign_retries_total", "retry records of other groups, skipped");
-    describe_counter!("orders_reparked_total", "waiting retries moved to the tail of their partition");
-    describe_counter!("orders_dead_letters_truncated_total", "parts of dead letters left out for their size");
+    describe_counter!(
+        "orders_reparked_total",
+        "waiting retries moved to the tail of their partition"
+    );
+    describe_counter!(
+        "orders_dead_letters_truncated_total",
+        "parts of dead letters left out for their size"
+    );
     describe_counter!("orders_rebalances_total", "changes of the assignment");
     describe_counter!("orders_transactions_total", "transactions by result");
     describe_histogram!("orders_transaction_seconds", Seconds, "begin to committed");
     describe_histogram!("orders_processing_seconds", Seconds, "one attempt at one record");
-    describe_histogram!("orders_end_to_end_seconds", Seconds, "timestamp of the record at its origin to its commit as counted or dead-lettered");
+    describe_histogram!(
+        "orders_end_to_end_seconds",
+        Seconds,
+        "timestamp of the record at its origin to its commit as counted or dead-lettered"
+    );
     describe_gauge!("orders_retry_waiting", "records that wait in retry");
-    describe_gauge!("orders_retry_oldest_overdue_seconds", Seconds, "how late the longest overdue retry is");
+    describe_gauge!(
+        "orders_retry_oldest_overdue_seconds",
+        Seconds,
+        "how late the longest overdue retry is"
+    );
     describe_gauge!("orders_parked_keys", "keys that wait behind a retry");
     describe_gauge!("orders_partitions_paused", "partitions that are not read, by reason");
     describe_gauge!("orders_breaker_open", "1 while the surroundings are away");
@@ -91,7 +109,8 @@ pub(crate) fn describe() {
     describe_gauge!("orders_average", "running average price by product");
     describe_gauge!("kafka_consumergroup_lag", "records not settled, by partition");
     describe_gauge!("kafka_topic_partitions", "partitions of a topic");
-    gauge!("orders_build_info", "program" => "consumer", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("orders_build_info", "program" => "consumer", "version" => env!("CARGO_PKG_VERSION"))
+        .set(1.0);
     gauge!("orders_parked_keys").set(0.0);
     for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
         counter!("orders_dead_lettered_total", "class" => class).absolute(0);

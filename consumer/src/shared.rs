@@ -83,7 +83,12 @@ pub(crate) trait Away: Send + Sync + std::fmt::Debug {
 }
 
 impl Shared {
-    pub(crate) fn new(stop: Shutdown, process_id: String, lanes: usize, away: Box<dyn Away>) -> Self {
+    pub(crate) fn new(
+        stop: Shutdown,
+        process_id: String,
+        lanes: usize,
+        away: Box<dyn Away>,
+    ) -> Self {
         let views = (0..lanes).map(|_| Arc::default()).collect();
         let (stopped_at, counters) = (OnceLock::new(), Counters::default());
         Self { stop, stopped_at, process_id, counters, views, away }

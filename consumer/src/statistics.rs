@@ -63,15 +63,26 @@ impl Totals {
 }
 
 impl Statistics {
-    pub(crate) fn new([consumed, succeeded, retried, dead_lettered]: [u64; 4], waiting: u64, state: State) -> Self {
-        let overall = state
-            .values()
-            .fold((0, Amount::ZERO), |(count, sum), (c, s)| (count + c, sum + *s));
+    pub(crate) fn new(
+        [consumed, succeeded, retried, dead_lettered]: [u64; 4],
+        waiting: u64,
+        state: State,
+    ) -> Self {
+        let overall =
+            state.values().fold((0, Amount::ZERO), |(count, sum), (c, s)| (count + c, sum + *s));
         let products = state
             .into_iter()
             .map(|(product, totals)| ProductTotals { product, totals: Totals::of(totals) })
             .collect();
-        Self { consumed, succeeded, retried, dead_lettered, waiting, overall: Totals::of(overall), products }
+        Self {
+            consumed,
+            succeeded,
+            retried,
+            dead_lettered,
+            waiting,
+            overall: Totals::of(overall),
+            products,
+        }
     }
 
     /// The statistics as a table for people.
@@ -81,16 +92,22 @@ impl Statistics {
         let width = width.clamp(7, 60);
         let mut text = String::new();
         let mut line = |product: &str, totals: &Totals| {
-            let product: String = service_kit::terminal::one_line(product).chars().take(60).collect();
+            let product: String =
+                service_kit::terminal::one_line(product).chars().take(60).collect();
             let average = totals.average.map_or("-".to_owned(), |average| format!("{average:.4}"));
-            writeln!(text, "{product:width$}  {:>12}  {:>20}  {average:>14}", totals.count, totals.sum)
-                .expect("a string takes everything");
+            writeln!(
+                text,
+                "{product:width$}  {:>12}  {:>20}  {average:>14}",
+                totals.count, totals.sum
+            )
+            .expect("a string takes everything");
         };
         for product in &self.products {
             line(&product.product, &product.totals);
         }
         line("all", &self.overall);
-        let head = format!("{:width$}  {:>12}  {:>20}  {:>14}\n", "PRODUCT", "COUNT", "SUM", "AVERAGE");
+        let head =
+            format!("{:width$}  {:>12}  {:>20}  {:>14}\n", "PRODUCT", "COUNT", "SUM", "AVERAGE");
         let Self { consumed, succeeded, retried, dead_lettered, waiting, .. } = self;
         format!(
             "{head}{text}\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to \
@@ -122,8 +139,7 @@ pub(crate) fn read_state(
     for partition in 0..partitions {
         // A broker that is away must not hold up the end of the process.
         let ask = ASK.min(give_up_at.saturating_duration_since(Instant::now()));
-        let (low, high) =
-            ends.bounds(topic, partition, ask).map_err(|error| error.to_string())?;
+        let (low, high) = ends.bounds(topic, partition, ask).map_err(|error| error.to_string())?;
         if low < high {
             let start = CommitPosition(low);
             reader.start(topic, partition, start).map_err(|error| error.to_string())?;
@@ -149,7 +165,11 @@ pub(crate) fn read_state(
 }
 
 /// Folds averages records: the last partial of each partition and product counts.
-fn fold(records: Vec<HeldRecord>, resolver: &SchemaResolver, give_up_at: Instant) -> Result<State, String> {
+fn fold(
+    records: Vec<HeldRecord>,
+    resolver: &SchemaResolver,
+    give_up_at: Instant,
+) -> Result<State, String> {
     let mut decoder = Decoder::<ProductAverage>::new(resolver.clone());
     let mut partials: BTreeMap<(i32, String), (u64, Amount)> = BTreeMap::new();
     for record in records.iter().filter(|record| record.value.is_some()) {

@@ -340,9 +340,21 @@ impl Desk {
         });
     }
 
-    fn origin(&self, partition: i32, offset: Offset, timestamp: Timestamp, is_retry: bool) -> Origin {
+    fn origin(
+        &self,
+        partition: i32,
+        offset: Offset,
+        timestamp: Timestamp,
+        is_retry: bool,
+    ) -> Origin {
         let topic = if is_retry { &self.retry_topic } else { &self.main_topic };
-        Origin { topic: topic.clone(), partition, offset: offset.0, timestamp, group: self.group.clone() }
+        Origin {
+            topic: topic.clone(),
+            partition,
+            offset: offset.0,
+            timestamp,
+            group: self.group.clone(),
+        }
     }
 
     /// Notes the time, once per turn and every few records: no clock call per record.

@@ -34,8 +34,10 @@ impl LaneError {
         let group = &settings.group;
         Self::state(
             settings,
-            format!("group {group} has no committed offset for {topic}/{partition}, but for its \
-                     counterpart: offsets of the two topics exist together or not at all"),
+            format!(
+                "group {group} has no committed offset for {topic}/{partition}, but for its \
+                     counterpart: offsets of the two topics exist together or not at all"
+            ),
             format!("--topic {topic}:{partition} --reset-offsets --to-offset OFFSET --execute"),
         )
     }
@@ -44,10 +46,15 @@ impl LaneError {
         let (group, topics) = (&settings.group, &settings.topics);
         Self::state(
             settings,
-            format!("group {group} has no committed offset for {}/{partition}, but {} says that \
+            format!(
+                "group {group} has no committed offset for {}/{partition}, but {} says that \
                      it was at {noted}: to start over would count orders twice",
-                    topics.main, topics.averages),
-            format!("--topic {}:{partition} --reset-offsets --to-offset {noted} --execute", topics.main),
+                topics.main, topics.averages
+            ),
+            format!(
+                "--topic {}:{partition} --reset-offsets --to-offset {noted} --execute",
+                topics.main
+            ),
         )
     }
 
@@ -60,8 +67,10 @@ impl LaneError {
     ) -> Self {
         Self::state(
             settings,
-            format!("the committed offset of {topic}/{partition} is {committed}, but the averages \
-                     hold everything up to {noted}: to go on would count orders twice"),
+            format!(
+                "the committed offset of {topic}/{partition} is {committed}, but the averages \
+                     hold everything up to {noted}: to go on would count orders twice"
+            ),
             format!("--topic {topic}:{partition} --reset-offsets --to-offset {noted} --execute"),
         )
     }
@@ -75,8 +84,10 @@ impl LaneError {
     ) -> Self {
         let group = &settings.group;
         Self::State {
-            message: format!("group {group} is at offset {position} of {topic}/{partition}, which \
-                              ends at {end}: was the topic deleted and made again?"),
+            message: format!(
+                "group {group} is at offset {position} of {topic}/{partition}, which \
+                              ends at {end}: was the topic deleted and made again?"
+            ),
             hint: format!("start anew with a group and topics of its own: {}", anew(settings)),
         }
     }
@@ -84,8 +95,10 @@ impl LaneError {
     pub(crate) fn averages_lost(settings: &LaneSettings, partition: i32) -> Self {
         let (group, averages) = (&settings.group, &settings.topics.averages);
         Self::State {
-            message: format!("group {group} has counted orders of partition {partition}, but \
-                              {averages}/{partition} is empty: its averages are lost"),
+            message: format!(
+                "group {group} has counted orders of partition {partition}, but \
+                              {averages}/{partition} is empty: its averages are lost"
+            ),
             hint: format!("count anew with a group and topics of its own: {}", anew(settings)),
         }
     }
@@ -94,17 +107,25 @@ impl LaneError {
         let averages = &settings.topics.averages;
         Self::State {
             message: format!("{averages} does not belong to group {}: {detail}", settings.group),
-            hint: format!("give each group its own: --averages-topic {averages}-{} --create-topics",
-                          settings.group),
+            hint: format!(
+                "give each group its own: --averages-topic {averages}-{} --create-topics",
+                settings.group
+            ),
         }
     }
 
     pub(crate) fn averages_refused(settings: &LaneSettings, detail: &str) -> Self {
         let topics = &settings.topics;
         Self::State {
-            message: format!("{} or the outcomes topic refuses a record: {detail}", topics.averages),
-            hint: format!("kafka-configs --bootstrap-server {} --alter --topic {} --add-config \
-                           max.message.bytes=4194304", settings.bootstrap_servers, topics.averages),
+            message: format!(
+                "{} or the outcomes topic refuses a record: {detail}",
+                topics.averages
+            ),
+            hint: format!(
+                "kafka-configs --bootstrap-server {} --alter --topic {} --add-config \
+                           max.message.bytes=4194304",
+                settings.bootstrap_servers, topics.averages
+            ),
         }
     }
 

@@ -163,7 +163,8 @@ impl Lane {
         let Ok(positions) = self.reader.positions() else { return Ok(()) };
         let topics = self.settings.topics.clone();
         for owned in self.desk.iter_mut().filter(|owned| owned.is_active()) {
-            let position = |topic: &str| positions.get(&(topic.to_owned(), owned.partition)).copied();
+            let position =
+                |topic: &str| positions.get(&(topic.to_owned(), owned.partition)).copied();
             let end = self.main_ends.as_ref().and_then(|ends| ends.get(owned.partition as usize));
             if let Some(position) = position(&topics.main)
                 && owned.reads_main
@@ -187,15 +188,27 @@ impl Lane {
                 continue;
             }
             let top = owned.main.top();
-            let Ok((low, high)) = self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
+            let Ok((low, high)) =
+                self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
             else {
                 continue;
             };
             if top > high {
-                return Err(LaneError::offsets_beyond(&self.settings, &topics.main, partition, top, high));
+                return Err(LaneError::offsets_beyond(
+                    &self.settings,
+                    &topics.main,
+                    partition,
+                    top,
+                    high,
+                ));
             }
             if top < low && self.settings.accepts_gap {
-                tracing::warn!(partition, "skipping {}/{partition} offsets {top} to {}: deleted before they were read (--accept-gap)", topics.main, low - 1);
+                tracing::warn!(
+                    partition,
+                    "skipping {}/{partition} offsets {top} to {}: deleted before they were read (--accept-gap)",
+                    topics.main,
+                    low - 1
+                );
                 self.stop_main(partition);
                 self.desk.owned_mut(partition).expect("just listed").main.pass(low);
                 continue; // read on from there by the next turn
@@ -231,19 +244,27 @@ impl Lane {
     /// lane, and one while too many of its records wait for a schema.
     pub(crate) fn steer_main(&mut self) -> Result<(), LaneError> {
         let waits = |owned: &super::owned::Owned| (owned.waiting.len(), owned.waiting.bytes());
-        let (records, bytes) = self.desk.iter().map(waits).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let (records, bytes) =
+            self.desk.iter().map(waits).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         let share = if self.is_crowded { WAITING_RESUME_PERCENT } else { 100 };
         let (records_max, bytes_max) = (self.settings.waiting_records_max, WAITING_BYTES_MAX);
-        let crowded =
-            records * 100 > records_max * share || bytes > bytes_max / 100 * share;
+        let crowded = records * 100 > records_max * share || bytes > bytes_max / 100 * share;
         if crowded != self.is_crowded {
             self.is_crowded = crowded;
-            tracing::info!(lane = self.index, records, bytes, crowded, "main is read: {}", !crowded);
+            tracing::info!(
+                lane = self.index,
+                records,
+                bytes,
+                crowded,
+                "main is read: {}",
+                !crowded
+            );
         }
         let most = self.desk.unresolved_max;
         let unresolved_max = |reads| if reads { most } else { most / 2 };
         for partition in self.desk.partitions() {
-            let end = self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
+            let end =
+                self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
             let owned = self.desk.owned_mut(partition).expect("just listed");
             owned.main_done |= owned.is_active() && end.is_some_and(|end| owned.main.top() >= end);
             let wanted = owned.is_active()

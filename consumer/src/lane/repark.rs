@@ -55,14 +55,17 @@ impl Lane {
                 continue;
             }
             let (_, waiter) = owned.waiting.remove(offset).expect("looked up above");
-            moved.push((due_at_ms, Forward {
-                record: waiter.record,
-                destination: Destination::Repark,
-                hop: None,
-                shrink: Shrink::Whole,
-                suspect: false,
-                is_durable: false,
-            }));
+            moved.push((
+                due_at_ms,
+                Forward {
+                    record: waiter.record,
+                    destination: Destination::Repark,
+                    hop: None,
+                    shrink: Shrink::Whole,
+                    suspect: false,
+                    is_durable: false,
+                },
+            ));
             self.desk.settle_retry(partition, offset);
         }
         moved.sort_by_key(|(due_at_ms, forward)| (*due_at_ms, forward.record.offset));

@@ -100,9 +100,9 @@ impl Lane {
             }
             _ => None,
         });
-        let restoring = owned.iter().filter(|owned| {
-            !matches!(owned.phase, Phase::Active | Phase::Stopped { .. })
-        });
+        let restoring = owned
+            .iter()
+            .filter(|owned| !matches!(owned.phase, Phase::Active | Phase::Stopped { .. }));
         let away = self.away.clone().or_else(|| self.reader_away.clone());
         // Other groups may still wait for records that this one has passed.
         let own = owned.iter().filter(|owned| !owned.is_shared);
@@ -156,8 +156,8 @@ impl Lane {
     /// An idle lane is not told that its broker hangs, nor that it is back: ask.
     fn probe_if_quiet(&mut self) {
         let is_away = self.reader_away.is_some();
-        let is_quiet = self.last_commit_at.elapsed() >= PROBE_EVERY
-            && self.probed_at.elapsed() >= PROBE_EVERY;
+        let is_quiet =
+            self.last_commit_at.elapsed() >= PROBE_EVERY && self.probed_at.elapsed() >= PROBE_EVERY;
         if !is_away && !is_quiet {
             return;
         }
@@ -175,7 +175,8 @@ fn products(owned: &[&Owned]) -> BTreeMap<Arc<str>, (u64, Amount)> {
     let mut products: BTreeMap<Arc<str>, (u64, Amount)> = BTreeMap::new();
     for partial in owned.iter().flat_map(|owned| owned.averages.partials()) {
         let is_known = products.contains_key(&*partial.product);
-        let name = if is_known || products.len() < PRODUCTS_MAX { &*partial.product } else { "other" };
+        let name =
+            if is_known || products.len() < PRODUCTS_MAX { &*partial.product } else { "other" };
         let entry = match products.get_mut(name) {
             Some(entry) => entry,
             None => products.entry(Arc::from(name)).or_default(),

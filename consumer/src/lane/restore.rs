@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use codec::decode::{DecodeError, Decoder};
 use codec::wire::ProductAverage;
-use kafka_io::member::{AskError, Change, Committed};
+use kafka_io::member::{AskError, Committed};
 use kafka_io::reader::{Fetched, HeldRecord};
 use pipeline::completion::{Completion, CompletionError};
 use pipeline::record::CommitPosition;
@@ -24,84 +24,6 @@ pub(crate) const AVERAGES_MAIN_OFFSET: &str = "x-main-offset";
 pub(crate) const AVERAGES_RETRY_OFFSET: &str = "x-retry-offset";
 
 impl Lane {
-    /// Takes in what the group gave and took since the last turn.
-    pub(crate) fn follow_membership(&mut self) -> Result<(), LaneError> {
-        for change in self.member.serve() {
-            self.apply(change);
-        }
-        if let Some((code, text)) = self.member.fatal() {
-            return Err(LaneError::member(code, &text, &self.instance()));
-        }
-        Ok(())
-    }
-
-    pub(crate) fn apply(&mut self, change: Change) {
-        self.metrics.rebalances.increment(1);
-        match change {
-            Change::Assigned(partitions) => {
-                tracing::info!(lane = self.index, ?partitions, "partitions assigned");
-                self.has_assignment = true;
-                for partition in partitions {
-                    self.drop_partition(partition);
-                    self.add_partition(partition);
-                }
-            }
-            Change::Revoked(partitions) => {
-                tracing::info!(lane = self.index, ?partitions, "partitions revoked");
-                for partition in partitions {
-                    self.drop_partition(partition);
-                }
-            }
-        }
-    }
-
-    fn add_partition(&mut self, partition: i32) {
-        let Ok(index) = usize::try_from(partition) else { return };
-        if self.desk.owned.len() <= index {
-            self.desk.owned.resize_with(index + 1, || None);
-        }
-        let mut owned = Owned::new(partition, Instant::now());
-        if partition >= self.settings.partitions {
-            let detail = format!(
-                "{} has no partition {partition}; add it to the retry, dead-letter and averages \
-                 topics and restart",
-                self.settings.topics.retry
-            );
-            tracing::error!(partition, "{detail}");
-            owned.phase = Phase::Stopped { reason: StopReason::MissingPartition, detail };
-        }
-        self.desk.owned[index] = Some(Box::new(owned));
-    }
-
-    /// Forgets a partition and stops reading its topics.
-    pub(crate) fn drop_partition(&mut self, partition: i32) {
-        let Some(index) = usize::try_from(partition).ok() else { return };
-        let Some(owned) = self.desk.owned.get_mut(index).and_then(Option::take) else { return };
-        self.forget_lag(partition);
-        let topics = &self.settings.topics;
-        let reads_retry = matches!(owned.phase, Phase::LoadRetries { .. } | Phase::Active);
-        let reads_averages = matches!(owned.phase, Phase::LoadAverages { .. });
-        for (reads, topic) in [
-            (owned.reads_main, &topics.main),
-            (reads_retry, &topics.retry),
-            (reads_averages, &topics.averages),
-        ] {
-            if reads && let Err(error) = self.reader.stop(topic, partition) {
-                tracing::warn!(%error, topic, partition, "reading did not stop");
-            }
-        }
-    }
-
-    /// Drops all state and reads it back from the brokers: after an outcome that is unknown,
-    /// what they hold is the only truth.
-    pub(crate) fn read_again(&mut self) {
-        for partition in self.desk.partitions() {
-            self.drop_partition(partition);
-            self.add_partition(partition);
-        }
-        self.desk.turn.restart();
-    }
-
     /// Moves every partition that is being restored one step on.
     pub(crate) fn restore_step(&mut self) -> Result<(), LaneError> {
         self.ask_offsets()?;
@@ -156,9 +78,7 @@ impl Lane {
 
     fn ask_offsets(&mut self) -> Result<(), LaneError> {
         let now = Instant::now();
-        let waits = |owned: &&Owned| {
-            matches!(owned.phase, Phase::AskOffsets { again_at } if again_at <= now)
-        };
+        let waits = |owned: &&Owned| matches!(owned.phase, Phase::AskOffsets { again_at } if again_at <= now);
         let asking: Vec<i32> = self.desk.iter().filter(waits).map(|o| o.partition).collect();
         if asking.is_empty() {
             return Ok(());
@@ -247,7 +167,13 @@ impl Lane {
             [(&topics.main, main_start, main_bounds), (&topics.retry, retry_start, retry_bounds)]
         {
             if start.0 > high {
-                return Err(LaneError::offsets_beyond(&self.settings, topic, partition, start.0, high));
+                return Err(LaneError::offsets_beyond(
+                    &self.settings,
+                    topic,
+                    partition,
+                    start.0,
+                    high,
+                ));
             }
             if start.0 >= low {
                 continue;
@@ -320,7 +246,8 @@ impl Lane {
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         let is_empty = owned.averages.partials().is_empty();
         let position = |last: &Option<LastCommit>| last.as_ref().map(|last| last.position.0);
-        let (committed, retry) = (position(&owned.committed_main), position(&owned.committed_retry));
+        let (committed, retry) =
+            (position(&owned.committed_main), position(&owned.committed_retry));
         if let (Some(retry), Some(noted)) = (retry, owned.noted.retry)
             && retry < noted
             && exactly_once
@@ -329,9 +256,7 @@ impl Lane {
             return Err(LaneError::offsets_reset(&self.settings, &topic, partition, retry, noted));
         }
         match (committed, owned.noted.main) {
-            (None, Some(noted)) => {
-                Err(LaneError::offsets_lost(&self.settings, partition, noted))
-            }
+            (None, Some(noted)) => Err(LaneError::offsets_lost(&self.settings, partition, noted)),
             (None, None) if owned.committed_retry.is_some() => {
                 let main = &self.settings.topics.main;
                 Err(LaneError::offsets_missing(&self.settings, main, partition))

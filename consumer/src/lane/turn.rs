@@ -11,7 +11,9 @@ use pipeline::record::Offset;
 /// Where a forwarded record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Destination {
-    Retry { due_at_ms: i64 },
+    Retry {
+        due_at_ms: i64,
+    },
     DeadLetter,
     /// To the tail of the retry partition, unchanged, so that the window needs fewer runs.
     Repark,
@@ -66,7 +68,11 @@ impl Forward {
     pub(crate) fn wire(&self, dialects: Dialects) -> Wire<'_> {
         let Some(parts) = &self.hop else {
             let value = self.record.value.as_deref().map(Into::into);
-            return Wire { key: self.record.key.as_deref(), value, headers: self.record.headers.clone() };
+            return Wire {
+                key: self.record.key.as_deref(),
+                value,
+                headers: self.record.headers.clone(),
+            };
         };
         let hop = Hop {
             origin: &parts.origin,
@@ -101,7 +107,8 @@ impl Forward {
     /// Bytes that key, value and headers take in a batch; the rest is the same for all records.
     pub(crate) fn wire_bytes(&self, dialects: Dialects) -> usize {
         let Wire { key, value, headers } = self.wire(dialects);
-        let sized = |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());
+        let sized =
+            |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());
         let headers = headers.iter().flat_map(|headers| headers.iter());
         let headers = headers.map(|(name, value)| sized(Some(name)) + sized(value));
         sized(key) + sized(value.as_deref()) + headers.sum::<usize>()

@@ -52,7 +52,9 @@ fn passed_through(record: &LogRecord) -> Vec<testkit::Header> {
 /// CRC-32 as in zip files, bit by bit.
 fn crc32(bytes: &[u8]) -> u32 {
     let step = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+    !bytes
+        .iter()
+        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
 /// Checks that a dead letter says what is wrong, and still is the record that it was.
@@ -168,12 +170,21 @@ fn undecodable(pipeline: &Pipeline, encoder: &OrderEncoder) -> Vec<(Option<Vec<u
         (Some(framed(id, b"\x0aabc")), malformed("avro-decode", Some(id))),
         (Some(framed(id, b"\x01")), malformed("avro-decode", Some(id))),
         (Some(framed(id, b"\x02\xff\x02a\x00\x00\x80\x3f")), malformed("avro-decode", Some(id))),
-        (Some(framed(id, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01")), malformed("avro-decode", Some(id))),
+        (
+            Some(framed(id, b"\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01")),
+            malformed("avro-decode", Some(id)),
+        ),
         (Some([&good[..], b"\x00"].concat()), malformed("trailing-bytes", Some(id))),
         (Some([&good[..], &good[5..]].concat()), malformed("trailing-bytes", Some(id))),
-        (Some(framed(UNKNOWN_ID, &good[5..])), ("unknown-schema", "schema-not-found", Some(UNKNOWN_ID))),
+        (
+            Some(framed(UNKNOWN_ID, &good[5..])),
+            ("unknown-schema", "schema-not-found", Some(UNKNOWN_ID)),
+        ),
         (Some(framed(not_avro, &good[5..])), ("incompatible-schema", "not-avro", Some(not_avro))),
-        (Some(framed(no_product, b"\x02a")), ("incompatible-schema", "cannot-resolve", Some(no_product))),
+        (
+            Some(framed(no_product, b"\x02a")),
+            ("incompatible-schema", "cannot-resolve", Some(no_product)),
+        ),
         (
             Some(framed(double_price, b"\x02a\x02b\0\0\0\0\0\0\0\0")),
             ("incompatible-schema", "cannot-resolve", Some(double_price)),

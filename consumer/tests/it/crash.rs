@@ -30,7 +30,12 @@ fn backlog(encoder: &OrderEncoder, partitions: i32, count: usize) -> Vec<Input> 
     let order = |n: usize| {
         let partition = i32::try_from(n % partitions.unsigned_abs() as usize).expect("small");
         let cents = u16::try_from(n % 10_000).expect("small");
-        encoder.input(partition, &format!("order-{n}"), ["tea", "cake", "rice"][n / 7 % 3], f32::from(cents) / 100.0)
+        encoder.input(
+            partition,
+            &format!("order-{n}"),
+            ["tea", "cake", "rice"][n / 7 % 3],
+            f32::from(cents) / 100.0,
+        )
     };
     (0..count).map(order).collect()
 }
@@ -129,7 +134,8 @@ fn what_was_settled_out_of_order_does_not_run_again_after_a_kill() {
     let pipeline = Cluster::shared().pipeline(2);
     let encoder = pipeline.orders_v1();
     let rate = 0.4;
-    let failures = |id: &String| (1..=3).take_while(|attempt| fails(id, *attempt, 42, rate)).count();
+    let failures =
+        |id: &String| (1..=3).take_while(|attempt| fails(id, *attempt, 42, rate)).count();
     let ids: Vec<String> = (0..4_000).map(|n| format!("order-{n}")).collect();
     let on_partitions = |ids: Vec<&String>| -> Vec<Input> {
         let placed = ids.into_iter().zip([0, 1].into_iter().cycle());

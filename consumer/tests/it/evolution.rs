@@ -21,21 +21,26 @@ fn producers_of_both_versions_feed_one_consumer() {
     for producer in [produce("1", "1"), produce("2", "2")] {
         producer.wait(RUN_MAX).expect_code(0);
     }
-    let args = ["--exit-at-end", "-o", "json", "--simulate-failures", "0.2", "--retry-delay", "100ms"];
+    let args =
+        ["--exit-at-end", "-o", "json", "--simulate-failures", "0.2", "--retry-delay", "100ms"];
     let stats = Process::consumer(&pipeline, &args).wait(RUN_MAX).expect_code(0).stats();
     let rules = Rules::new(&[&pipeline.orders_v1(), &pipeline.orders_v2()]).failing(0.2);
     let totals = verify::exact(&pipeline, &rules);
     totals.expect_stats(&stats);
     assert_eq!(totals.orders, 600);
-    let ids: std::collections::BTreeSet<_> =
-        pipeline.records(&pipeline.orders).iter().map(|record| record.value.as_ref().expect("an order")[..5].to_vec()).collect();
+    let ids: std::collections::BTreeSet<_> = pipeline
+        .records(&pipeline.orders)
+        .iter()
+        .map(|record| record.value.as_ref().expect("an order")[..5].to_vec())
+        .collect();
     assert_eq!(ids.len(), 2, "both versions were written");
 }
 
 /// Version 2 with one more field that has a default.
 fn order_v3() -> String {
     let mut schema: serde_json::Value = serde_json::from_str(ORDER_V2).expect("a schema");
-    let coupon = serde_json::json!({ "name": "coupon", "type": ["null", "string"], "default": null });
+    let coupon =
+        serde_json::json!({ "name": "coupon", "type": ["null", "string"], "default": null });
     schema["fields"].as_array_mut().expect("fields").push(coupon);
     schema.to_string()
 }

@@ -83,10 +83,19 @@ fn ten_thousand_orders_end_as_the_formula_says() {
 fn java_reads_the_dead_letters(pipeline: &Pipeline, count: u64) {
     let max = count.to_string();
     let args = [
-        "--topic", &pipeline.dlq, "--from-beginning", "--max-messages", &max,
-        "--isolation-level", "read_committed", "--timeout-ms", "20000",
-        "--formatter-property", "print.headers=true",
-        "--formatter-property", "print.value=false",
+        "--topic",
+        &pipeline.dlq,
+        "--from-beginning",
+        "--max-messages",
+        &max,
+        "--isolation-level",
+        "read_committed",
+        "--timeout-ms",
+        "20000",
+        "--formatter-property",
+        "print.headers=true",
+        "--formatter-property",
+        "print.value=false",
     ];
     let printed = pipeline.java("org.apache.kafka.tools.consumer.ConsoleConsumer", &args);
     let mut reasons: BTreeMap<String, usize> = BTreeMap::new();

@@ -32,7 +32,8 @@ fn decimal(text: &str) -> Option<i128> {
     let (sign, digits) = digits.strip_prefix('-').map_or((1, digits), |digits| (-1, digits));
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
     let all = format!("{whole}{part:0<4}");
-    let is_number = !digits.is_empty() && part.len() <= 4 && all.bytes().all(|b| b.is_ascii_digit());
+    let is_number =
+        !digits.is_empty() && part.len() <= 4 && all.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| sign * all.parse::<i128>().expect("digits") * 10_i128.pow(exponent))
 }
 
@@ -115,6 +116,7 @@ fn an_imported_file_gives_the_averages_rejects_and_dead_letters_of_a_plain_compu
         })
         .collect();
     dead.sort();
-    let expected_dead = expected.dead.iter().map(|(product, reason)| (product.clone(), (*reason).to_owned()));
+    let expected_dead =
+        expected.dead.iter().map(|(product, reason)| (product.clone(), (*reason).to_owned()));
     assert_eq!(dead, expected_dead.collect::<Vec<_>>());
 }

@@ -36,7 +36,9 @@ fn a_second_instance_joins_and_leaves_and_every_retry_runs_once_when_it_is_due()
     first.sigterm();
     first.wait(LIMIT).expect_code(0);
     verify::exact(&pipeline, &Rules::new(&[&encoder]).failing(0.5));
-    let early: Vec<_> =
-        retries_run(&pipeline).into_iter().filter(|run| run.settled_at_ms < run.due_at_ms).collect();
+    let early: Vec<_> = retries_run(&pipeline)
+        .into_iter()
+        .filter(|run| run.settled_at_ms < run.due_at_ms)
+        .collect();
     assert!(early.is_empty(), "{} retries ran early, first {:?}", early.len(), early[0]);
 }

@@ -14,8 +14,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A signal that ends the process at once leaves it no time for anything.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-const FLAGS: [&str; 6] =
-    ["--simulate-failures", "0.1", "--retry-delay", "200ms", "-o", "json"];
+const FLAGS: [&str; 6] = ["--simulate-failures", "0.1", "--retry-delay", "200ms", "-o", "json"];
 
 /// Starts a consumer on a stream of orders and waits until it has committed some.
 fn busy(pipeline: &Pipeline) -> (Process, Process) {

@@ -68,7 +68,12 @@ fn a_broker_that_is_not_there_is_named() {
     let mut pipeline = Cluster::shared().names(3);
     for address in [closed_port(), server(""), server("SSH-2.0-OpenSSH_9.6\r\n")] {
         pipeline.servers.bootstrap_servers = address.clone();
-        refuses(&pipeline, &[], FAILED, &[&address, "--bootstrap-server", "KAFKA_BOOTSTRAP_SERVERS"]);
+        refuses(
+            &pipeline,
+            &[],
+            FAILED,
+            &[&address, "--bootstrap-server", "KAFKA_BOOTSTRAP_SERVERS"],
+        );
     }
 }
 
@@ -87,7 +92,12 @@ fn a_registry_that_is_not_there_is_named() {
     let html = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 15\r\nConnection: close\r\n\r\n<html>hi</html>";
     for address in [closed_port(), server(""), server(html), server("SSH-2.0-OpenSSH_9.6\r\n")] {
         pipeline.servers.registry_url = format!("http://{address}");
-        refuses(&pipeline, &[], FAILED, &[&address, "--schema-registry-url", "SCHEMA_REGISTRY_URL"]);
+        refuses(
+            &pipeline,
+            &[],
+            FAILED,
+            &[&address, "--schema-registry-url", "SCHEMA_REGISTRY_URL"],
+        );
     }
 }
 
@@ -115,7 +125,8 @@ fn missing_topics_are_named_and_made_on_request() {
             assert_eq!(info.settings.get(*key).map(String::as_str), Some(*value), "{topic} {key}");
         }
     }
-    let segment_bytes = &pipeline.describe(&pipeline.averages).expect("made").settings["segment.bytes"];
+    let segment_bytes =
+        &pipeline.describe(&pipeline.averages).expect("made").settings["segment.bytes"];
     assert!(segment_bytes.parse::<u64>().expect("a number") <= 64 << 20, "small segments");
     // What was made here is accepted without the flag.
     Process::consumer(&pipeline, &["--exit-at-end"]).wait(RUN_MAX).expect_code(0);
@@ -126,18 +137,31 @@ fn made_topics_follow_the_partitions_of_the_orders_topic() {
     let _guard = machine::shared();
     let pipeline = Cluster::shared().names(4);
     pipeline.create(Role::Orders, 4, &[]);
-    Process::consumer(&pipeline, &["--create-topics", "--exit-at-end"]).wait(RUN_MAX).expect_code(0);
+    Process::consumer(&pipeline, &["--create-topics", "--exit-at-end"])
+        .wait(RUN_MAX)
+        .expect_code(0);
     assert_eq!(pipeline.describe(&pipeline.dlq).expect("made").partitions, 4);
 }
 
 #[test]
 fn topics_that_do_not_fit_together_are_refused_with_the_command_that_mends_them() {
     let _guard = machine::shared();
-    let fits = [("cleanup.policy", "delete"), ("retention.ms", "-1")];
-    let cases: [(Role, i32, &[(&str, &str)], &[&str]); 4] = [
-        (Role::Retry, 2, &fits, &["has 2 partitions", "kafka-topics", "--alter", "--partitions 3"]),
-        (Role::Retry, 3, &[("retention.ms", "604800000")], &["604800000", "kafka-configs", "--add-config retention.ms=-1"]),
-        (Role::Averages, 3, &[], &["cleanup.policy", "kafka-configs", "--add-config cleanup.policy=compact"]),
+    type Case = (Role, i32, &'static [(&'static str, &'static str)], &'static [&'static str]);
+    const FITS: &[(&str, &str)] = &[("cleanup.policy", "delete"), ("retention.ms", "-1")];
+    let cases: [Case; 4] = [
+        (Role::Retry, 2, FITS, &["has 2 partitions", "kafka-topics", "--alter", "--partitions 3"]),
+        (
+            Role::Retry,
+            3,
+            &[("retention.ms", "604800000")],
+            &["604800000", "kafka-configs", "--add-config retention.ms=-1"],
+        ),
+        (
+            Role::Averages,
+            3,
+            &[],
+            &["cleanup.policy", "kafka-configs", "--add-config cleanup.policy=compact"],
+        ),
         (Role::DeadLetter, 4, &[], &["has 4 partitions", "kafka-topics", "--partitions 4"]),
     ];
     for (role, partitions, settings, words) in cases {
@@ -173,7 +197,7 @@ fn wrong_settings_are_usage_errors_that_name_them() {
     for (args, words) in cases {
         refuses(&pipeline, args, USAGE, words);
     }
-    let variables = [("MAX_RETRIES", "many")];
+    let variables = [("CONSUMER_MAX_RETRIES", "many")];
     refused(Process::start("consumer", &pipeline.consumer_args(), &variables), USAGE, &["many"]);
 }
 
@@ -192,7 +216,12 @@ fn an_unknown_key_of_the_settings_file_is_a_usage_error() {
         std::fs::write(&file, text).expect("a file");
         refuses(&pipeline, &["--config", name], USAGE, &words);
     }
-    refuses(&pipeline, &["--config", "/nonexistent/consumer.toml"], USAGE, &["/nonexistent/consumer.toml"]);
+    refuses(
+        &pipeline,
+        &["--config", "/nonexistent/consumer.toml"],
+        USAGE,
+        &["/nonexistent/consumer.toml"],
+    );
 }
 
 /// Reads a settings file as the consumer does.
@@ -211,7 +240,8 @@ fn the_settings_file_that_is_shipped_has_every_key_and_no_other() {
     let keys: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#: ")).collect();
     let flags = serde_json::to_value(load(&keys.join("\n"))).expect("an object");
     let object = flags.as_object().expect("an object");
-    let missing: Vec<&String> = object.iter().filter(|(_, v)| v.is_null()).map(|(k, _)| k).collect();
+    let missing: Vec<&String> =
+        object.iter().filter(|(_, v)| v.is_null()).map(|(k, _)| k).collect();
     assert!(missing.is_empty(), "{shipped} lacks {missing:?}");
     assert_eq!(object["group_id"], "order-consumer");
     // The defaults that it shows are those that hold.

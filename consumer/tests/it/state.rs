@@ -35,10 +35,8 @@ fn run(pipeline: &Pipeline) -> Finished {
 
 /// Runs the command for offsets that an error proposes.
 fn run_proposed_command(pipeline: &Pipeline, failed: &Finished) {
-    let start = format!(
-        "kafka-consumer-groups --bootstrap-server {} ",
-        pipeline.servers.bootstrap_servers
-    );
+    let start =
+        format!("kafka-consumer-groups --bootstrap-server {} ", pipeline.servers.bootstrap_servers);
     let proposed = failed.stderr.lines().find_map(|line| Some(line.split_once(&start)?.1));
     let command = proposed.unwrap_or_else(|| panic!("no command in:\n{}", failed.stderr));
     let args: Vec<&str> = command.split_whitespace().collect();
@@ -83,7 +81,8 @@ fn a_new_instance_restores_before_it_is_ready_and_before_it_counts() {
     assert!(unready.iter().all(|body| body.contains("condition")), "{unready:?}");
     let restored = consumer.log();
     for partition in 0..3 {
-        let line = restored.lines().find(|line| line.contains(&format!("restored partition={partition}")));
+        let line =
+            restored.lines().find(|line| line.contains(&format!("restored partition={partition}")));
         assert!(line.is_some_and(|line| line.contains("products=10000")), "{restored}");
     }
     wait::is_true("everything being counted", LIMIT, || pipeline.lag() == 0);
@@ -175,8 +174,12 @@ fn a_retention_gap_pauses_its_partition_until_it_is_accepted() {
     assert_eq!(pipeline.committed(&pipeline.orders), [Some(500), Some(1_000)]);
     consumer.sigterm();
     consumer.wait(LIMIT).expect_code(0);
-    let finished = Process::consumer(&pipeline, &[&FINISH[..], &["--accept-gap"]].concat()).wait(LIMIT);
+    let finished =
+        Process::consumer(&pipeline, &[&FINISH[..], &["--accept-gap"]].concat()).wait(LIMIT);
     let statistics = finished.expect_code(0).stats();
-    assert_eq!((&statistics["consumed"], &statistics["overall"]["count"]), (&300.into(), &1_800.into()));
+    assert_eq!(
+        (&statistics["consumed"], &statistics["overall"]["count"]),
+        (&300.into(), &1_800.into())
+    );
     assert_eq!(pipeline.lag(), 0);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use codec::wire::Outcome;
 use testkit::oracle::{Rules, fails};
 use testkit::verify::{self, Origin};
-use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, machine, wait};
+use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, Role, machine, wait};
 
 /// Longest time until something that is due has happened, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -60,6 +60,13 @@ fn inputs(encoder: &OrderEncoder, ids: &[String]) -> Vec<Input> {
     ids.iter().map(|id| encoder.input(0, id, "tea", 2.5)).collect()
 }
 
+/// A pipeline whose broker notes when orders and outcomes arrive: what a sender of this test
+/// needs to connect is not the consumer's delay.
+fn timed_pipeline() -> Pipeline {
+    let arrival = |role| (role, "message.timestamp.type", "LogAppendTime");
+    Cluster::shared().pipeline_with(1, &[arrival(Role::Orders), arrival(Role::Outcomes)])
+}
+
 /// Lets one order through: only then has every connection been made.
 fn warm_up(pipeline: &Pipeline, consumer: &mut Process, encoder: &OrderEncoder, rate: f64) {
     consumer.wait_ready(LIMIT);
@@ -75,7 +82,7 @@ fn succeeded(pipeline: &Pipeline) -> usize {
 #[test]
 fn a_retry_is_never_early_and_in_an_idle_pipeline_at_most_300_ms_late() {
     let _machine = machine::alone();
-    let pipeline = Cluster::shared().pipeline(1);
+    let pipeline = timed_pipeline();
     let encoder = pipeline.orders_v1();
     let flags = ["--simulate-failures", "0.5", "--retry-delay", "2s", "--lanes", "1"];
     let mut consumer = Process::consumer(&pipeline, &flags);
@@ -107,14 +114,15 @@ fn a_retry_is_never_early_and_in_an_idle_pipeline_at_most_300_ms_late() {
         assert!(retry.written_at_ms >= retry.due_at_ms, "early: {retry:?}");
         assert!(retry.written_at_ms <= retry.due_at_ms + LATE_MAX_MS, "late: {retry:?}");
     }
-    let lateness: Vec<i64> = ran.iter().map(|retry| retry.written_at_ms - retry.due_at_ms).collect();
+    let lateness: Vec<i64> =
+        ran.iter().map(|retry| retry.written_at_ms - retry.due_at_ms).collect();
     eprintln!("late by {lateness:?} ms");
 }
 
 #[test]
 fn a_waiting_retry_delays_neither_fresh_orders_nor_shorter_retries_behind_it() {
     let _machine = machine::alone();
-    let pipeline = Cluster::shared().pipeline(1);
+    let pipeline = timed_pipeline();
     let encoder = pipeline.orders_v1();
     let rate = 0.4;
     let flags = ["--simulate-failures", "0.4", "--retry-delay", "200ms,5s"];

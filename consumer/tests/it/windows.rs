@@ -41,7 +41,14 @@ fn longest_metadata(pipeline: &Pipeline, mut stop: impl FnMut(usize) -> bool) ->
 
 /// Failures that settle in any order: three attempts, each delay spread over its double.
 const JITTERED: [&str; 8] = [
-    "--simulate-failures", "0.9", "--max-retries", "2", "--retry-delay", "2s", "--retry-jitter", "1.0",
+    "--simulate-failures",
+    "0.9",
+    "--max-retries",
+    "2",
+    "--retry-delay",
+    "2s",
+    "--retry-jitter",
+    "1.0",
 ];
 
 fn jittered_rules(pipeline: &Pipeline) -> Rules {
@@ -90,8 +97,17 @@ fn three_hundred_partitions_are_settled_exactly() {
     let pipeline = Cluster::shared().pipeline(300);
     pipeline.send(&pipeline.orders, &orders(&pipeline, 6_000));
     let args = [
-        "--exit-at-end", "-o", "json", "--lanes", "2", "--simulate-failures", "0.3",
-        "--retry-delay", "300ms", "--retry-jitter", "1.0",
+        "--exit-at-end",
+        "-o",
+        "json",
+        "--lanes",
+        "2",
+        "--simulate-failures",
+        "0.3",
+        "--retry-delay",
+        "300ms",
+        "--retry-jitter",
+        "1.0",
     ];
     let stats = Process::consumer(&pipeline, &args).wait(RUN_MAX).expect_code(0).stats();
     let rules = Rules::new(&[&pipeline.orders_v1()]).failing(0.3);
@@ -108,8 +124,16 @@ fn too_many_waiting_records_hold_back_new_orders_until_they_are_settled() {
     let all = orders(&pipeline, ALL);
     pipeline.send(&pipeline.orders, &all[..FIRST]);
     let args = [
-        "-o", "json", "--waiting-max", "500", "--simulate-failures", "1.0", "--max-retries", "1",
-        "--retry-delay", "6s",
+        "-o",
+        "json",
+        "--waiting-max",
+        "500",
+        "--simulate-failures",
+        "1.0",
+        "--max-retries",
+        "1",
+        "--retry-delay",
+        "6s",
     ];
     let mut consumer = Process::consumer(&pipeline, &args);
     wait::is_true("the pause", LIMIT, || consumer.metric(PAUSED) == Some(1.0));
@@ -146,7 +170,9 @@ fn retry(pipeline: &Pipeline, order: Input, offset: usize, due_at_ms: i64) -> In
         ("x-attempt", "1".to_owned()),
         ("x-due-at-ms", due_at_ms.to_string()),
     ];
-    let with = |order: Input, (name, value): (&str, String)| order.with_header(name, Some(value.as_bytes()));
+    let with = |order: Input, (name, value): (&str, String)| {
+        order.with_header(name, Some(value.as_bytes()))
+    };
     headers.into_iter().fold(order, with)
 }
 

@@ -31,7 +31,12 @@ impl Ends {
     /// # Errors
     ///
     /// Fails without an answer in time.
-    pub fn bounds(&self, topic: &str, partition: i32, limit: Duration) -> Result<(i64, i64), AskError> {
+    pub fn bounds(
+        &self,
+        topic: &str,
+        partition: i32,
+        limit: Duration,
+    ) -> Result<(i64, i64), AskError> {
         self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
     }
 
@@ -40,7 +45,12 @@ impl Ends {
     /// # Errors
     ///
     /// Fails without an answer in time for any of them.
-    pub fn of_topic(&self, topic: &str, partitions: i32, limit: Duration) -> Result<Vec<i64>, AskError> {
+    pub fn of_topic(
+        &self,
+        topic: &str,
+        partitions: i32,
+        limit: Duration,
+    ) -> Result<Vec<i64>, AskError> {
         (0..partitions).map(|p| self.bounds(topic, p, limit).map(|(_, end)| end)).collect()
     }
 }
@@ -70,7 +80,11 @@ impl GroupOffsets {
     /// # Errors
     ///
     /// Fails while a transaction over these offsets is undecided, or without an answer.
-    pub fn committed(&self, partitions: &[(&str, i32)], limit: Duration) -> Result<Vec<Committed>, AskError> {
+    pub fn committed(
+        &self,
+        partitions: &[(&str, i32)],
+        limit: Duration,
+    ) -> Result<Vec<Committed>, AskError> {
         member::committed(&self.consumer, partitions, limit)
     }
 }

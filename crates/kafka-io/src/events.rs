@@ -81,8 +81,14 @@ mod tests {
     fn only_trouble_with_the_coordinator_is_taken_for_it() {
         let lost = "[thrd:TxnCoordinator]: TxnCoordinator: 127.0.0.1:9092: Disconnected (after 9ms in state UP)";
         assert!(tells_of_lost_coordinator("FAIL", lost));
-        assert!(tells_of_lost_coordinator("REQTMOUT", "TxnCoordinator: Timed out EndTxnRequest in flight"));
-        assert!(!tells_of_lost_coordinator("FAIL", "[thrd:127.0.0.1:9092/1]: 127.0.0.1:9092/1: Disconnected"));
+        assert!(tells_of_lost_coordinator(
+            "REQTMOUT",
+            "TxnCoordinator: Timed out EndTxnRequest in flight"
+        ));
+        assert!(!tells_of_lost_coordinator(
+            "FAIL",
+            "[thrd:127.0.0.1:9092/1]: 127.0.0.1:9092/1: Disconnected"
+        ));
         assert!(!tells_of_lost_coordinator("TXNSTATE", "TxnCoordinator changed"));
     }
 }

@@ -10,6 +10,7 @@ pub mod publisher;
 pub mod events;
 pub mod member;
 pub mod reader;
+pub mod write_error;
 pub mod writer;
 pub mod admin;
 pub mod ends;

@@ -54,7 +54,12 @@ pub struct OffsetCommit {
 
 impl OffsetCommit {
     /// An offset with the completion above it.
-    pub fn new(topic: &str, partition: i32, completion: &Completion, position: CommitPosition) -> Self {
+    pub fn new(
+        topic: &str,
+        partition: i32,
+        completion: &Completion,
+        position: CommitPosition,
+    ) -> Self {
         Self { topic: topic.to_owned(), partition, position, metadata: completion.encode() }
     }
 }
@@ -215,8 +220,7 @@ pub(crate) fn committed<C: ConsumerContext>(
     let started = Instant::now();
     let answer = consumer.committed_offsets(list, limit).map_err(|error| {
         // While offsets are unstable librdkafka asks again until the time is up.
-        let timed_out = error.rdkafka_error_code()
-            == Some(RDKafkaErrorCode::OperationTimedOut)
+        let timed_out = error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
             && started.elapsed() >= limit;
         if timed_out { AskError::Undecided } else { AskError::of(&error) }
     })?;
@@ -293,7 +297,11 @@ impl ConsumerContext for MemberContext {
         if let Err(error) = result {
             tracing::warn!(%error, ?partitions, "librdkafka did not take the assignment");
         }
-        self.note(if is_assign { Change::Assigned(partitions) } else { Change::Revoked(partitions) });
+        self.note(if is_assign {
+            Change::Assigned(partitions)
+        } else {
+            Change::Revoked(partitions)
+        });
     }
 }
 

@@ -13,12 +13,12 @@ use std::slice;
 use std::time::Duration;
 
 use pipeline::headers::HeaderEdit;
+use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::TopicPartitionList;
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,9 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext}
 
 use crate::events::Events;
 use crate::member::{AskError, Member, OffsetCommit, offset_list};
-use crate::native::{self, NativeError, Outgoing, RecordHeaders, SendOffsetsError};
+use crate::native::{self, Outgoing, RecordHeaders, SendOffsetsError};
+pub use crate::write_error::{Refused, WriteError};
+use crate::write_error::{is_size, requires_abort, sort, sort_code, sort_native};
 
 /// Largest record that the producer itself lets through, in bytes: above any broker's limit,
 /// so that the broker decides.
@@ -44,48 +46,6 @@ pub enum Guarantee {
     ExactlyOnce,
     /// Records first, then offsets: a crash between the two repeats work.
     AtLeastOnce,
-}
-
-/// A record that the broker refused, by its tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused {
-    /// Tag given to [`Writer::produce`].
-    pub tag: usize,
-    /// Why.
-    pub code: RDKafkaErrorCode,
-}
-
-impl Refused {
-    /// Whether the record, or the batch that it was in, is too large.
-    pub const fn is_size(&self) -> bool {
-        is_size(self.code)
-    }
-}
-
-/// Why a turn was not committed, sorted by what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// The broker refused records; nothing of the turn is visible. Redo it without them.
-    #[error("the broker refused {} records, first: {}", .0.len(), .0[0].code)]
-    Refused(Vec<Refused>),
-    /// The offsets' metadata is too long for the broker; nothing of the turn is visible.
-    #[error("the broker refuses offset metadata of this length")]
-    MetadataTooLarge,
-    /// The group has moved on; nothing of the turn is visible. Read ownership again.
-    #[error("the group has moved on: {0}")]
-    StaleMember(String),
-    /// The transaction failed and nothing of it is visible. Redo the turn.
-    #[error("the transaction failed: {0}")]
-    Failed(String),
-    /// Whether the turn is visible is unknown. Make a new writer, read offsets and state again.
-    #[error("the outcome is unknown: {0}")]
-    Unknown(String),
-    /// Another producer has taken this transactional id.
-    #[error("the transactional id was taken by another producer: {0}")]
-    Fenced(String),
-    /// The broker refuses for good, such as for a missing permission.
-    #[error("the broker refuses: {0}")]
-    Denied(String),
 }
 
 /// Producer of one lane.
@@ -186,7 +146,9 @@ impl Writer {
             let record = Outgoing { topic, partition, key, value, headers };
             match native::produce(&self.producer, record, tag) {
                 Ok(()) => return Ok(()),
-                Err(error) if error.code == RDKafkaErrorCode::QueueFull && Instant::now() < give_up_at => {
+                Err(error)
+                    if error.code == RDKafkaErrorCode::QueueFull && Instant::now() < give_up_at =>
+                {
                     self.producer.poll(ACKNOWLEDGE_PAUSE);
                 }
                 Err(error) if is_size(error.code) => {
@@ -206,7 +168,9 @@ impl Writer {
             return error;
         }
         self.producer.poll(REPORTS_MAX);
-        let refused = std::mem::take(&mut *self.producer.context().refused.lock().expect("no panic while held"));
+        let refused = std::mem::take(
+            &mut *self.producer.context().refused.lock().expect("no panic while held"),
+        );
         if refused.iter().any(Refused::is_size) { WriteError::Refused(refused) } else { error }
     }
 
@@ -253,7 +217,9 @@ impl Writer {
                 self.producer.commit_transaction(COORDINATOR_MAX).map_err(|error| {
                     match sort(&error) {
                         // An answer that did not come, or came as "try again", leaves it open.
-                        WriteError::Failed(text) if !requires_abort(&error) => WriteError::Unknown(text),
+                        WriteError::Failed(text) if !requires_abort(&error) => {
+                            WriteError::Unknown(text)
+                        }
                         sorted => sorted,
                     }
                 })?;
@@ -325,55 +291,6 @@ fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
 /// Panics for a name with a NUL byte, which settings refuse.
 pub fn topic_name(topic: &str) -> CString {
     CString::new(topic).expect("topic names hold no NUL")
-}
-
-const fn is_size(code: RDKafkaErrorCode) -> bool {
-    matches!(code, RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize)
-        || matches!(code, RDKafkaErrorCode::MessageBatchTooLarge)
-}
-
-fn requires_abort(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
-}
-
-fn sort(error: &KafkaError) -> WriteError {
-    match error {
-        KafkaError::Transaction(native) => {
-            let text = native.string();
-            sort_code(native.code(), &text, native.is_fatal())
-        }
-        other => sort_code(
-            other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
-            &other.to_string(),
-            false,
-        ),
-    }
-}
-
-fn sort_native(error: &NativeError) -> WriteError {
-    sort_code(error.code, &error.text, error.is_fatal)
-}
-
-fn sort_code(code: RDKafkaErrorCode, text: &str, is_fatal: bool) -> WriteError {
-    use RDKafkaErrorCode as E;
-    let text = text.to_owned();
-    match code {
-        E::OffsetMetadataTooLarge => WriteError::MetadataTooLarge,
-        E::IllegalGeneration
-        | E::UnknownMemberId
-        | E::RebalanceInProgress
-        | E::FencedInstanceId => WriteError::StaleMember(text),
-        E::ProducerFenced | E::InvalidProducerEpoch | E::Fenced => WriteError::Fenced(text),
-        E::TopicAuthorizationFailed
-        | E::GroupAuthorizationFailed
-        | E::ClusterAuthorizationFailed
-        | E::TransactionalIdAuthorizationFailed => WriteError::Denied(text),
-        E::OperationTimedOut | E::MessageTimedOut | E::BrokerTransportFailure | E::AllBrokersDown => {
-            WriteError::Unknown(text)
-        }
-        _ if is_fatal => WriteError::Unknown(text),
-        _ => WriteError::Failed(text),
-    }
 }
 
 #[derive(Default)]

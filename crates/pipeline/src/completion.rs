@@ -154,8 +154,9 @@ impl Completion {
         if text.is_empty() {
             return Ok(Self::at(position));
         }
-        let bytes =
-            URL_SAFE_NO_PAD.decode(text).map_err(|_| CompletionError::Malformed("not base64url"))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| CompletionError::Malformed("not base64url"))?;
         let (&version, rest) =
             bytes.split_first().ok_or(CompletionError::Malformed("no version"))?;
         if version != VERSION {
@@ -199,8 +200,7 @@ fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
 fn take_varint(bytes: &mut &[u8]) -> Result<i64, CompletionError> {
     let mut value = 0_u64;
     for shift in (0..63).step_by(7) {
-        let (&byte, rest) =
-            bytes.split_first().ok_or(CompletionError::Malformed("cut-off run"))?;
+        let (&byte, rest) = bytes.split_first().ok_or(CompletionError::Malformed("cut-off run"))?;
         *bytes = rest;
         value |= u64::from(byte & 0x7f) << shift;
         if byte < 0x80 {
@@ -215,7 +215,8 @@ mod tests {
     use super::*;
 
     fn sample() -> Completion {
-        let mut completion = Completion::at(CommitPosition(1000)).with_averages(true).with_shared(true);
+        let mut completion =
+            Completion::at(CommitPosition(1000)).with_averages(true).with_shared(true);
         completion.unsettled_to(1003);
         completion.settled_to(1300);
         completion.unsettled_to(1301);
@@ -227,7 +228,10 @@ mod tests {
     fn a_completion_survives_its_text_form() {
         let completion = sample();
         let text = completion.encode();
-        assert_eq!(text.len(), completion.encoded_len().div_ceil(3) * 4 - (3 - completion.encoded_len() % 3) % 3);
+        assert_eq!(
+            text.len(),
+            completion.encoded_len().div_ceil(3) * 4 - (3 - completion.encoded_len() % 3) % 3
+        );
         assert_eq!(Completion::decode(&text, CommitPosition(1000)), Ok(completion));
     }
 
@@ -252,7 +256,8 @@ mod tests {
         assert!(matches!(at(&cut), Err(CompletionError::Malformed("cut-off run"))));
         let odd = URL_SAFE_NO_PAD.encode([1, 0, 5, 3]);
         assert!(matches!(at(&odd), Err(CompletionError::Malformed("odd number of runs"))));
-        let endless = URL_SAFE_NO_PAD.encode([1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
+        let endless =
+            URL_SAFE_NO_PAD.encode([1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
         assert!(at(&endless).is_err());
     }
 

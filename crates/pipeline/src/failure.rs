@@ -191,7 +191,10 @@ mod tests {
             detail: detail.to_owned(),
         };
         let one = failure(FailureReason::AvroDecode, Some(7), "at byte 3");
-        assert_eq!(one.fingerprint(), failure(FailureReason::AvroDecode, Some(7), "").fingerprint());
+        assert_eq!(
+            one.fingerprint(),
+            failure(FailureReason::AvroDecode, Some(7), "").fingerprint()
+        );
         assert_eq!(one.fingerprint(), crc32fast::hash(b"malformed/avro-decode/7"));
         let without = failure(FailureReason::NoValue, None, "");
         assert_eq!(without.fingerprint(), crc32fast::hash(b"malformed/no-value/-"));

@@ -262,7 +262,8 @@ impl Hop<'_> {
     fn add_connect(&self, edit: &mut HeaderEdit, class: &str, message: &str) {
         edit.remove.extend(CONNECT);
         let Origin { topic, partition, offset, group, .. } = self.origin;
-        let stage = if self.failure.class().is_transient() { "TASK_PUT" } else { "VALUE_CONVERTER" };
+        let stage =
+            if self.failure.class().is_transient() { "TASK_PUT" } else { "VALUE_CONVERTER" };
         let values = [
             topic.clone(),
             partition.to_string(),

@@ -64,7 +64,8 @@ fn springs_retry_headers_have_springs_bytes() {
 fn a_dead_letter_speaks_springs_dialect_in_binary() {
     let (origin, failure) = (origin(), failure());
     let edit = hop(&origin, &failure).to_dead_letter(Dialects::default(), true);
-    let check = |name: &str, expected: &[u8]| assert_eq!(value(&edit, name), Some(expected), "{name}");
+    let check =
+        |name: &str, expected: &[u8]| assert_eq!(value(&edit, name), Some(expected), "{name}");
     check("kafka_dlt-original-topic", b"orders");
     check("kafka_dlt-original-partition", &[0, 0, 0, 3]);
     check("kafka_dlt-original-offset", &4711_i64.to_be_bytes());

@@ -34,7 +34,11 @@ impl RetryPlan {
     /// # Errors
     ///
     /// Fails for an empty list, a delay above [`Self::DELAY_MAX`] or a jitter outside 0..=1.
-    pub fn new(max_retries: u32, delays: Vec<Duration>, jitter: f64) -> Result<Self, RetryPlanError> {
+    pub fn new(
+        max_retries: u32,
+        delays: Vec<Duration>,
+        jitter: f64,
+    ) -> Result<Self, RetryPlanError> {
         if delays.is_empty() {
             return Err(RetryPlanError::NoDelay);
         }
@@ -76,8 +80,7 @@ mod tests {
     fn each_attempt_has_its_delay_and_the_last_one_is_repeated() {
         let plan = RetryPlan::new(4, vec![secs(2), secs(30), secs(300)], 0.0).unwrap();
         let delays: Vec<_> = (1..=5).map(|attempt| plan.delay_after(attempt, 0.5)).collect();
-        let expected =
-            [Some(secs(2)), Some(secs(30)), Some(secs(300)), Some(secs(300)), None];
+        let expected = [Some(secs(2)), Some(secs(30)), Some(secs(300)), Some(secs(300)), None];
         assert_eq!(delays, expected);
     }
 

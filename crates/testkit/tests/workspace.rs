@@ -41,7 +41,7 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("demo", "producer", Normal, "it runs both ends in one process"),
     ("demo", "kafka-io", Normal, "it brings its own brokers and looks at the dead letters"),
     ("demo", "codec", Normal, "it brings its own registry"),
-    ("demo", "orders", Normal, "its story is about orders"),
+    ("demo", "pipeline", Normal, "it says what the headers of dead letters say"),
     ("demo", "service-kit", Normal, "it is a program"),
     ("testkit", "orders", Normal, "tests hand in orders"),
     ("testkit", "codec", Normal, "tests encode inputs and decode results"),

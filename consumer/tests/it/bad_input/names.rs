@@ -41,7 +41,8 @@ const FORGED: [(&str, &str); 29] = [
 
 fn forged(input: Input) -> Input {
     let start = input.with_header("before", Some(b"kept"));
-    let headers = FORGED.iter().fold(start, |i, (name, value)| i.with_header(name, Some(value.as_bytes())));
+    let headers =
+        FORGED.iter().fold(start, |i, (name, value)| i.with_header(name, Some(value.as_bytes())));
     headers.with_header("after", Some(b"kept"))
 }
 
@@ -63,8 +64,15 @@ fn names_of_ours_on_an_order_are_ignored_and_replaced() {
     assert_eq!(retry.len(), 1);
     let dead = dead_letters(&pipeline);
     assert_eq!(dead.len(), 2);
-    let in_retry = ["x-due-at-ms", "retry_topic-attempts", "retry_topic-backoff-timestamp", "retry_topic-original-timestamp"];
-    for (record, is_retry) in retry.iter().map(|r| (r, true)).chain(dead.values().map(|r| (r, false))) {
+    let in_retry = [
+        "x-due-at-ms",
+        "retry_topic-attempts",
+        "retry_topic-backoff-timestamp",
+        "retry_topic-original-timestamp",
+    ];
+    for (record, is_retry) in
+        retry.iter().map(|r| (r, true)).chain(dead.values().map(|r| (r, false)))
+    {
         assert_eq!(record.header_text("x-origin-topic"), pipeline.orders);
         assert_eq!(record.header_text("x-origin-partition"), "0");
         assert_eq!(record.header_text("x-origin-group"), pipeline.group);
@@ -129,13 +137,18 @@ fn retries_of_another_group_are_skipped_and_those_without_lineage_are_first_atte
     ];
     pipeline.send(&pipeline.retry, &retries);
     let mut consumer = Process::consumer(&pipeline, &["-o", "json"]);
-    testkit::wait::is_true("all retries being settled", LIMIT, || pipeline.committed(&pipeline.retry) == [Some(7)]);
+    testkit::wait::is_true("all retries being settled", LIMIT, || {
+        pipeline.committed(&pipeline.retry) == [Some(7)]
+    });
     testkit::wait::is_true("the metrics following", LIMIT, || {
         consumer.metric("orders_foreign_retries_total") == Some(2.0)
     });
     consumer.sigterm();
     let stats = consumer.wait(LIMIT).expect_code(0).stats();
-    assert_eq!((&stats["overall"]["count"], &stats["overall"]["sum"]), (&3.into(), &"7.0000".into()));
+    assert_eq!(
+        (&stats["overall"]["count"], &stats["overall"]["sum"]),
+        (&3.into(), &"7.0000".into())
+    );
     assert_eq!(stats["consumed"], 0, "nothing came from the main topic");
 
     let dead = pipeline.records(&pipeline.dlq);

@@ -11,7 +11,8 @@ const LARGE_BYTES: usize = 900 * 1024;
 /// Orders with keys and headers as no tool of ours would write them.
 fn odd_orders(encoder: &OrderEncoder) -> Vec<Input> {
     let order = |n: usize| encoder.input(0, &format!("odd-{n}"), "tea", 1.0);
-    let with_key = |n: usize, key: Option<&[u8]>| Input { key: key.map(<[u8]>::to_vec), ..order(n) };
+    let with_key =
+        |n: usize, key: Option<&[u8]>| Input { key: key.map(<[u8]>::to_vec), ..order(n) };
     let large = encoder.input(0, &"x".repeat(LARGE_BYTES), "tea", 1.0);
     vec![
         order(0),
@@ -68,7 +69,7 @@ fn records_of_900_kb_are_counted_or_dead_lettered_like_any_other() {
     let pipeline = Cluster::shared().pipeline(1);
     let encoder = pipeline.orders_v1();
     let id = |c: &str| c.repeat(LARGE_BYTES);
-    let garbage: Vec<u8> = (0..LARGE_BYTES).map(|n| (n % 255) as u8 + 1).collect();
+    let garbage: Vec<u8> = (1..=u8::MAX).cycle().take(LARGE_BYTES).collect();
     let inputs = [
         encoder.input(0, &id("a"), "tea", 1.5),
         encoder.input(0, &id("b"), "tea", -1.5),
@@ -78,7 +79,10 @@ fn records_of_900_kb_are_counted_or_dead_lettered_like_any_other() {
     ];
     pipeline.send(&pipeline.orders, &inputs);
     let stats = consume(&pipeline, &[]);
-    assert_eq!((&stats["overall"]["count"], &stats["overall"]["sum"]), (&3.into(), &"4.0000".into()));
+    assert_eq!(
+        (&stats["overall"]["count"], &stats["overall"]["sum"]),
+        (&3.into(), &"4.0000".into())
+    );
     let dead = dead_letters(&pipeline);
     assert_eq!(dead.len(), 2);
     let negative = ("invalid", "negative-price", Some(encoder.schema_id));

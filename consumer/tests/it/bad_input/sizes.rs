@@ -26,11 +26,8 @@ fn check_truncated(pipeline: &Pipeline, record: &LogRecord, value: &[u8]) {
     let (partition, offset) = record.origin();
     let digest = sha2::Sha256::digest(value);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    for part in [
-        format!("{}/{partition}/{offset}", pipeline.orders),
-        value.len().to_string(),
-        hex,
-    ] {
+    for part in [format!("{}/{partition}/{offset}", pipeline.orders), value.len().to_string(), hex]
+    {
         let text = record.header_text("x-truncated");
         assert!(text.contains(&part), "{part:?} is missing in {text:?}");
         let stand_in = String::from_utf8_lossy(record.value.as_deref().expect("a value"));
@@ -72,7 +69,8 @@ fn check_oversized_dead_letters(guarantee: &str) {
             assert!(record.header("x-truncated").is_none());
         }
     }
-    let mut origins: Vec<_> = pipeline.outcomes_log().iter().map(|o| o.outcome.origin_offset).collect();
+    let mut origins: Vec<_> =
+        pipeline.outcomes_log().iter().map(|o| o.outcome.origin_offset).collect();
     origins.sort_unstable();
     assert_eq!(origins, (0..inputs.len() as i64).collect::<Vec<_>>(), "one outcome for each");
     assert_eq!(pipeline.lag(), 0);
@@ -135,13 +133,18 @@ fn a_record_that_the_retry_topic_refuses_is_a_dead_letter() {
     let arguments = ["--simulate-failures", "1.0", "--max-retries", "1", "--retry-delay", "50ms"];
     let stats = consume(&pipeline, &arguments);
 
-    assert_eq!((&stats["retried"], &stats["dead_lettered"]), (&LARGE_COUNT.into(), &inputs.len().into()));
+    assert_eq!(
+        (&stats["retried"], &stats["dead_lettered"]),
+        (&LARGE_COUNT.into(), &inputs.len().into())
+    );
     let dead = dead_letters(&pipeline);
     for (at, input) in coordinates(&inputs).iter().zip(&inputs) {
         let record = &dead[at];
         let is_large = input.value.as_ref().is_some_and(|value| value.len() > NARROW_BYTES);
-        let said = ["x-failure-class", "x-failure-reason", "x-attempt"].map(|n| record.header_text(n));
-        let (reason, attempts) = if is_large { ("too-large-to-retry", "1") } else { ("simulated", "2") };
+        let said =
+            ["x-failure-class", "x-failure-reason", "x-attempt"].map(|n| record.header_text(n));
+        let (reason, attempts) =
+            if is_large { ("too-large-to-retry", "1") } else { ("simulated", "2") };
         assert_eq!(said, ["transient", reason, attempts], "{at:?}");
         assert_eq!((&record.key, &record.value), (&input.key, &input.value));
     }

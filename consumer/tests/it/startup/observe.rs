@@ -81,12 +81,18 @@ fn metrics_have_the_names_and_values_of_the_contract() {
     });
     assert_eq!(failing.metric(&sample("malformed")), Some(1.0));
     assert_eq!(failing.metric("orders_retries_total{attempt=\"1\"}"), Some(2.0));
-    assert_eq!(failing.metric(&format!("orders_consumed_total{{topic=\"{}\"}}", pipeline.orders)), Some(3.0));
+    assert_eq!(
+        failing.metric(&format!("orders_consumed_total{{topic=\"{}\"}}", pipeline.orders)),
+        Some(3.0)
+    );
     failing.sigterm();
     failing.wait(RUN_MAX).expect_code(0);
 
     // A second run counts: it has an average, and what the first one left is none of its counts.
-    pipeline.send(&pipeline.orders, &[encoder.input(1, "c", "tea", 2.5), encoder.input(0, "d", "tea", 1.5)]);
+    pipeline.send(
+        &pipeline.orders,
+        &[encoder.input(1, "c", "tea", 2.5), encoder.input(0, "d", "tea", 1.5)],
+    );
     let mut counting = Process::consumer(&pipeline, &["--simulate-failures", "0.0"]);
     wait::is_true("the average", RUN_MAX, || {
         counting.metric("orders_average{product=\"tea\"}") == Some(2.0)
@@ -125,8 +131,10 @@ fn conditions(process: &mut Process) -> Vec<String> {
     let json: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
     let reasons = json["reasons"].as_array().expect("a list");
     assert_eq!(answer.status == 200, reasons.is_empty(), "{}", answer.body);
-    let mut names: Vec<String> =
-        reasons.iter().map(|reason| reason["condition"].as_str().expect("a name").to_owned()).collect();
+    let mut names: Vec<String> = reasons
+        .iter()
+        .map(|reason| reason["condition"].as_str().expect("a name").to_owned())
+        .collect();
     names.sort();
     names.dedup();
     names
@@ -142,7 +150,9 @@ fn readiness_follows_the_broker_and_the_registry_and_an_outage_is_no_dead_letter
     consumer.wait_ready(RUN_MAX);
 
     cluster.kafka().pause();
-    wait::is_true("the broker being missed", HEALTH_MAX, || conditions(&mut consumer).contains(&"broker".to_owned()));
+    wait::is_true("the broker being missed", HEALTH_MAX, || {
+        conditions(&mut consumer).contains(&"broker".to_owned())
+    });
     assert_eq!(consumer.get("/livez").status, 200, "an outage is no reason for a restart");
     cluster.kafka().resume();
     consumer.wait_ready(RUN_MAX);
@@ -151,8 +161,12 @@ fn readiness_follows_the_broker_and_the_registry_and_an_outage_is_no_dead_letter
     let order = encoder.input(0, "a", "tea", 1.0);
     cluster.registry().kill_9();
     pipeline.send(&pipeline.orders, &[order]);
-    wait::is_true("the registry being missed", HEALTH_MAX, || conditions(&mut consumer).contains(&"registry".to_owned()));
-    wait::is_true("the metric following", HEALTH_MAX, || consumer.metric("orders_breaker_open") == Some(1.0));
+    wait::is_true("the registry being missed", HEALTH_MAX, || {
+        conditions(&mut consumer).contains(&"registry".to_owned())
+    });
+    wait::is_true("the metric following", HEALTH_MAX, || {
+        consumer.metric("orders_breaker_open") == Some(1.0)
+    });
     assert_eq!(consumer.get("/livez").status, 200);
     // What it sent is settled by nobody: no dead letter, no offset.
     assert_eq!(pipeline.ends(&pipeline.dlq), [0]);
