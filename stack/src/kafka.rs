@@ -234,7 +234,8 @@ fn server_properties(config: &KafkaConfig, ports: &[BrokerPorts], id: u16, dir: 
     }
     // A broker that is frozen for longer than its session fences itself. Alone, it then finds no
     // leader for the markers of its transactions, leaves them out, and readers wait for ever.
-    let session_ms = if config.brokers == 1 { 3_600_000 } else { 9_000 };
+    // Yet after a kill -9 it is not let in again before its old session is over.
+    let session_ms = if config.brokers == 1 { 20_000 } else { 9_000 };
     let replicas = config.brokers;
     let replicas_in_sync_min = if replicas == 1 { 1 } else { 2 };
     let defaults = format!(

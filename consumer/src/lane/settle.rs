@@ -16,6 +16,8 @@ use crate::lane::{Lane, LaneError};
 /// What became of an attempt to commit a turn.
 enum Attempt {
     Committed,
+    /// Committed, yet its last request may be on its way once more: the writer must go.
+    CommittedLastly,
     /// Nothing of it is visible; the turn stands as it was.
     Redo,
     /// Nothing of it is visible; a record of it was refused and is smaller now.
@@ -71,6 +73,11 @@ impl Lane {
                     return Ok(());
                 }
                 Attempt::Redo => redos += 1,
+                Attempt::CommittedLastly => {
+                    self.count_committed(started);
+                    self.outcome_unknown("the coordinator was lost during the transaction");
+                    return Ok(());
+                }
                 // Each record gets smaller a few times at most, so this ends by itself.
                 Attempt::RedoSmaller => self.beat(),
                 Attempt::ReadAgain => return Ok(()),
@@ -95,9 +102,7 @@ impl Lane {
         match result {
             Ok(offsets) => {
                 if lost {
-                    // Committed, yet perhaps by a request that is still on its way once more.
-                    self.outcome_unknown("the coordinator was lost during the transaction");
-                    return Ok(Attempt::ReadAgain);
+                    return Ok(Attempt::CommittedLastly);
                 }
                 self.note_offsets(offsets);
                 Ok(Attempt::Committed)

@@ -38,7 +38,7 @@ fn orders(encoder: &OrderEncoder, partitions: i32) -> Vec<Input> {
                 _ => encoder.input(partition, &id, product, f32::NAN),
             };
         }
-        if n % 7 == 0 {
+        if n.is_multiple_of(7) {
             input = input
                 .with_header("trace", Some(format!("{n}").as_bytes()))
                 .with_header([0xff, 0xfe], Some(&[0, 0xff]))
