@@ -262,8 +262,13 @@ impl Lane {
         self.follow_membership()?;
         if self.ready_to_write()? {
             self.restore_step()?;
-            self.steer_main()?;
             self.desk.turn.restart();
+            if self.has_new_partition() {
+                self.settle_turn()?;
+                self.report();
+                return Ok(());
+            }
+            self.steer_main()?;
             self.repark();
             self.run_due();
             self.run_unresolved();

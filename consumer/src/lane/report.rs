@@ -22,6 +22,9 @@ const PROBE: Duration = Duration::from_millis(500);
 /// A lane without commits asks this often.
 const PROBE_EVERY: Duration = Duration::from_secs(2);
 
+/// A turn adds at most about this many samples to a histogram: each one costs a clock call.
+const SAMPLES_MAX: usize = 64;
+
 impl Lane {
     /// Tells that the lane turns.
     pub(crate) fn beat(&self) {
@@ -36,7 +39,7 @@ impl Lane {
         metrics.transaction_seconds.record(started.elapsed().as_secs_f64());
         if turn.records > 0 {
             let each = started.duration_since(turn.started_at).as_secs_f64() / turn.records as f64;
-            metrics.processing_seconds.record_many(each, turn.records);
+            metrics.processing_seconds.record_many(each, turn.records.min(SAMPLES_MAX));
         }
         let (mut retried, mut dead_lettered) = (0, 0);
         let mut ages = AgeBuckets::default();
@@ -59,7 +62,7 @@ impl Lane {
         for timestamp_ms in &turn.ended {
             ages.note(now_ms - timestamp_ms);
         }
-        for (seconds, count) in ages.iter() {
+        for (seconds, count) in ages.samples(SAMPLES_MAX) {
             metrics.end_to_end_seconds.record_many(seconds, count);
         }
         for (counter, total, count) in [

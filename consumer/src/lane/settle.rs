@@ -58,6 +58,12 @@ impl Lane {
         }
     }
 
+    /// Whether a partition is active for the first time: its start is committed before
+    /// anything of it is written, so that offsets and averages exist together.
+    pub(crate) fn has_new_partition(&self) -> bool {
+        self.desk.iter().any(|owned| owned.is_active() && owned.committed_main.is_none())
+    }
+
     /// Commits the turn, if there is something to commit.
     pub(crate) fn settle_turn(&mut self) -> Result<(), LaneError> {
         if !self.is_commit_due() {
@@ -242,7 +248,15 @@ impl Lane {
                 if other != *tag && !follows {
                     continue;
                 }
+                let is_repark = forward.hop.is_none();
                 if !forward.shrink_further() {
+                    if is_repark {
+                        return Err(LaneError::Failed(format!(
+                            "{} refuses a record that it holds already: {code}; raise its \
+                             max.message.bytes",
+                            self.settings.topics.retry
+                        )));
+                    }
                     return Err(LaneError::Failed(format!(
                         "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
                         self.settings.topics.dead_letter
@@ -278,6 +292,7 @@ impl Lane {
 
 /// Whether the offsets of a partition that did nothing are due for a commit.
 pub(crate) fn needs_offsets(owned: &Owned, idle: bool) -> bool {
+    let is_first = owned.committed_main.is_none();
     let stale = owned.committed_at.is_some_and(|at| at.elapsed() >= OFFSET_REFRESH);
-    owned.is_active() && (stale || (idle && owned.is_ahead_of_commit()))
+    owned.is_active() && (is_first || stale || (idle && owned.is_ahead_of_commit()))
 }
