@@ -13,6 +13,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod error;
+pub(crate) mod gaps;
 pub(crate) mod intake;
 pub(crate) mod limits;
 pub(crate) mod membership;
@@ -149,6 +150,10 @@ pub(crate) struct Lane {
     writer_again_at: Instant,
     writer_pause: Duration,
     fenced_at: Option<Instant>,
+    /// Until then turns are small: a batch was refused whose records must be sent alone.
+    careful_until: Option<Instant>,
+    /// How long the next question for committed offsets may take.
+    committed_ask: Duration,
     /// Why the brokers were found away when something was asked or written.
     away: Option<String>,
     /// Why they were found away when records were fetched, or when a quiet lane asked.
@@ -232,6 +237,8 @@ impl Lane {
             writer_again_at: now,
             writer_pause: limits::AWAY_PAUSE,
             fenced_at: None,
+            careful_until: None,
+            committed_ask: limits::COMMITTED_ASK,
             away: None,
             reader_away: None,
             probed_at: now,
@@ -268,6 +275,7 @@ impl Lane {
                 self.report();
                 return Ok(());
             }
+            self.look_for_gaps()?;
             self.steer_main()?;
             self.repark();
             self.run_due();

@@ -56,7 +56,8 @@ impl TopicRole {
             (actual != wanted).then(|| (name, wanted, format!("{name} is {actual}: {why}")))
         };
         match self {
-            Self::Main | Self::Outcomes => None,
+            Self::Main => None,
+            Self::Outcomes => differs("cleanup.policy", "delete", "compaction drops outcomes"),
             Self::Retry => differs("cleanup.policy", "delete", "compaction drops waiting retries")
                 .or_else(|| differs("retention.ms", "-1", "it deletes retries that still wait"))
                 .or_else(|| differs("retention.bytes", "-1", "it deletes retries that still wait")),

@@ -79,7 +79,10 @@ pub(crate) async fn prepare_topics(
     settings: &Settings,
     connections: &Connections,
 ) -> Result<i32, AppError> {
-    let failed = |error: AskError| AppError::failed(error.to_string()).hint(BROKER_HINT);
+    let failed = |error: AskError| {
+        let failed = AppError::failed(error.to_string());
+        if matches!(error, AskError::Away(_)) { failed.hint(BROKER_HINT) } else { failed }
+    };
     let admin = Admin::new(&connections.consumer).map_err(failed)?;
     let names: Vec<&str> = layout::roles(&settings.topics).into_iter().map(|(_, n)| n).collect();
     let look = async || {

@@ -153,7 +153,7 @@ pub(crate) fn read_state(
         }
         match reader.poll(Duration::from_millis(20)) {
             Polled::Record(record) => unread.push(record.hold()),
-            Polled::Refused(text) => return Err(text),
+            Polled::Denied(text) | Polled::Missing(text) => return Err(text),
             _ => {
                 let positions = reader.positions().map_err(|error| error.to_string())?;
                 let position = |p: i32| positions.get(&(topic.to_owned(), p)).copied();
@@ -172,7 +172,13 @@ fn fold(
 ) -> Result<State, String> {
     let mut decoder = Decoder::<ProductAverage>::new(resolver.clone());
     let mut partials: BTreeMap<(i32, String), (u64, Amount)> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.value.is_some()) {
+    for record in &records {
+        if record.value.is_none() {
+            let key = record.key.as_deref().unwrap_or_default();
+            let product = String::from_utf8_lossy(key).into_owned();
+            partials.remove(&(record.partition, product));
+            continue;
+        }
         let average = loop {
             match decoder.decode(record.value.as_deref()) {
                 Ok(average) => break average,
@@ -189,7 +195,7 @@ fn fold(
         partials.insert((record.partition, average.product), (count, average.sum));
     }
     let mut state = State::new();
-    for ((_, product), (count, sum)) in partials {
+    for ((_, product), (count, sum)) in partials.into_iter().filter(|(_, (count, _))| *count > 0) {
         let entry = state.entry(product).or_default();
         entry.0 += count;
         entry.1 += sum;

@@ -81,7 +81,7 @@ impl Feed {
                 Polled::Record(record) => record,
                 Polled::End(_) => continue,
                 Polled::Nothing => break,
-                Polled::Away(text) | Polled::Refused(text) => {
+                Polled::Away(text) | Polled::Denied(text) | Polled::Missing(text) => {
                     tracing::warn!(text, "the outcome log cannot be read");
                     break;
                 }

@@ -141,9 +141,10 @@ impl Desk {
         let lineage = Lineage::read(|name| record.header(name));
         if lineage.as_ref().is_some_and(|lineage| lineage.origin.group != self.group) {
             let owned = self.owned_mut(partition).expect("looked up above");
-            owned.retry.settle_new(offset);
+            // Skipped whenever it is fetched: like a marker, it counts as settled or not.
+            owned.retry.pass(offset.0 + 1);
             owned.is_shared = true;
-            owned.dirty = true;
+            owned.dirty |= owned.is_active();
             self.turn.foreign += 1;
             return;
         }

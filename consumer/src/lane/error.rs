@@ -30,6 +30,10 @@ impl LaneError {
         Self::Failed(format!("{code}: {text}"))
     }
 
+    pub(crate) fn topic_missing(text: &str) -> Self {
+        Self::Failed(format!("a topic is gone: {text}; start again with --create-topics"))
+    }
+
     pub(crate) fn offsets_missing(settings: &LaneSettings, topic: &str, partition: i32) -> Self {
         let group = &settings.group;
         Self::state(

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use kafka_io::reader::{Fetched, Polled};
+use kafka_io::reader::{Fetched, HeldRecord, Polled};
 use pipeline::completion::Completion;
 use pipeline::record::{CommitPosition, Offset};
 
 use crate::lane::desk::Next;
 use crate::lane::limits::{
-    IDLE_WAIT_MAX, TURN_LINGER, TURN_MAX, WAITING_BYTES_MAX, WAITING_RESUME_PERCENT,
+    IDLE_WAIT_MAX, SUSPECTS_MAX, TURN_BYTES_MAX, TURN_LINGER, TURN_MAX, WAITING_BYTES_MAX,
+    WAITING_RESUME_PERCENT,
 };
-use crate::lane::owned::{Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 
 /// The clock is read once per this many fetched records.
@@ -32,6 +32,9 @@ impl Lane {
             let due: Vec<Offset> = owned.waiting.due(now_ms).take(room).collect();
             let mut budget = 0;
             for offset in due {
+                if self.desk.turn.bytes >= TURN_BYTES_MAX {
+                    return;
+                }
                 let owned = self.desk.owned_mut(partition).expect("just listed");
                 // The lowest record shortens the completion; any other may lengthen it.
                 if offset.0 != owned.retry.position().0 {
@@ -72,13 +75,17 @@ impl Lane {
                         stops.push(record.partition());
                         break;
                     }
+                    if self.desk.turn.records >= records_max {
+                        break;
+                    }
                 }
                 Polled::End(_) => self.ends_seen = true,
                 Polled::Nothing if wait.is_zero() => break,
                 Polled::Nothing => {}
                 Polled::OutOfRange => self.gap_seen = true,
                 Polled::Away(text) => self.reader_away = Some(text),
-                Polled::Refused(text) => return Err(LaneError::Denied(text)),
+                Polled::Denied(text) => return Err(LaneError::Denied(text)),
+                Polled::Missing(text) => return Err(LaneError::topic_missing(&text)),
             }
             wait = Duration::ZERO;
             if count % RECORDS_PER_CLOCK == 1 {
@@ -124,17 +131,23 @@ impl Lane {
         if self.desk.turn.records > 0 {
             return Duration::ZERO;
         }
-        let next = self.desk.iter().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
+        let active = self.desk.iter().filter(|owned| owned.is_active());
+        let next = active.filter_map(|owned| owned.waiting.next_due_at_ms()).min();
         let until_due = next.map_or(u64::MAX, |due| {
             // The next whole millisecond: waking early would only mean to look again.
-            u64::try_from(due - crate::clock::now_ms()).unwrap_or(0)
+            u64::try_from(due.saturating_sub(crate::clock::now_ms())).unwrap_or(0)
         });
         Duration::from_millis(until_due).min(IDLE_WAIT_MAX)
     }
 
     /// Records of one turn: with a handler that waits, as many as may wait at once.
     pub(crate) fn records_max(&self) -> usize {
-        self.settings.turn_records_max
+        match self.careful_until {
+            Some(until) if Instant::now() < until => {
+                self.settings.turn_records_max.min(SUSPECTS_MAX)
+            }
+            _ => self.settings.turn_records_max,
+        }
     }
 
     /// Waits as long as the slowest handler of this turn, all of them at once.
@@ -154,9 +167,6 @@ impl Lane {
 
     /// Moves windows past markers at the ends of their partitions.
     pub(crate) fn advance_positions(&mut self) -> Result<(), LaneError> {
-        if std::mem::take(&mut self.gap_seen) {
-            self.look_for_gaps()?;
-        }
         if !std::mem::take(&mut self.ends_seen) {
             return Ok(());
         }
@@ -179,58 +189,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Finds partitions whose next record was deleted before it was read.
-    fn look_for_gaps(&mut self) -> Result<(), LaneError> {
-        let topics = self.settings.topics.clone();
-        for partition in self.desk.partitions() {
-            let owned = self.desk.owned_mut(partition).expect("just listed");
-            if !owned.is_active() || !owned.reads_main {
-                continue;
-            }
-            let top = owned.main.top();
-            let Ok((low, high)) =
-                self.ends.bounds(&topics.main, partition, super::limits::BOUNDS_ASK)
-            else {
-                continue;
-            };
-            if top > high {
-                return Err(LaneError::offsets_beyond(
-                    &self.settings,
-                    &topics.main,
-                    partition,
-                    top,
-                    high,
-                ));
-            }
-            if top < low && self.settings.accepts_gap {
-                tracing::warn!(
-                    partition,
-                    "skipping {}/{partition} offsets {top} to {}: deleted before they were read (--accept-gap)",
-                    topics.main,
-                    low - 1
-                );
-                self.stop_main(partition);
-                self.desk.owned_mut(partition).expect("just listed").main.pass(low);
-                continue; // read on from there by the next turn
-            }
-            if top < low {
-                let detail = format!(
-                    "{}/{partition} offsets {top} to {} were deleted before they were read; \
-                     restart with --accept-gap to go on without them",
-                    topics.main,
-                    low - 1
-                );
-                tracing::error!(partition, "{detail}");
-                self.drop_partition(partition);
-                let mut stopped = super::owned::Owned::new(partition, Instant::now());
-                stopped.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
-                self.desk.owned[partition as usize] = Some(Box::new(stopped));
-            }
-        }
-        Ok(())
-    }
-
-    fn stop_main(&mut self, partition: i32) {
+    pub(crate) fn stop_main(&mut self, partition: i32) {
         let topic = self.settings.topics.main.clone();
         let Some(owned) = self.desk.owned_mut(partition) else { return };
         if std::mem::take(&mut owned.reads_main)
@@ -243,12 +202,16 @@ impl Lane {
     /// Starts and stops reading main partitions: all of them while too much waits in the
     /// lane, and one while too many of its records wait for a schema.
     pub(crate) fn steer_main(&mut self) -> Result<(), LaneError> {
-        let waits = |owned: &super::owned::Owned| (owned.waiting.len(), owned.waiting.bytes());
+        let waits = |owned: &super::owned::Owned| {
+            let unresolved: usize = owned.unresolved.values().map(HeldRecord::bytes).sum();
+            (owned.waiting.len(), owned.waiting.bytes() + unresolved)
+        };
         let (records, bytes) =
             self.desk.iter().map(waits).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
         let share = if self.is_crowded { WAITING_RESUME_PERCENT } else { 100 };
         let (records_max, bytes_max) = (self.settings.waiting_records_max, WAITING_BYTES_MAX);
-        let crowded = records * 100 > records_max * share || bytes > bytes_max / 100 * share;
+        let crowded = records.saturating_mul(100) > records_max.saturating_mul(share)
+            || bytes > bytes_max / 100 * share;
         if crowded != self.is_crowded {
             self.is_crowded = crowded;
             tracing::info!(

@@ -58,8 +58,12 @@ pub(crate) const REPARK_ABOVE_PERCENT: usize = 75;
 /// Retries are moved until their completion takes this share of the limit, in percent.
 pub(crate) const REPARK_DOWN_TO_PERCENT: usize = 25;
 
-/// Longest wait for the committed offsets while other partitions could go on.
+/// First wait for the committed offsets, while other partitions could go on; doubled with
+/// each question that has no answer.
 pub(crate) const COMMITTED_ASK: Duration = Duration::from_millis(150);
+
+/// Longest wait for the committed offsets.
+pub(crate) const COMMITTED_ASK_MAX: Duration = Duration::from_secs(2);
 
 /// Pause before committed offsets are asked for again.
 pub(crate) const COMMITTED_PAUSE: Duration = Duration::from_millis(200);
@@ -88,3 +92,9 @@ pub(crate) const FENCE_AGAIN: Duration = Duration::from_secs(60);
 /// A restore that takes longer than this waits for something an operator should know of:
 /// longer than a transaction of a dead writer stays open.
 pub(crate) const RESTORE_OVERDUE: Duration = Duration::from_secs(30);
+
+/// Records that may be sent one by one in a turn after their batch was refused for its size.
+pub(crate) const SUSPECTS_MAX: usize = 500;
+
+/// Turns stay small for this long after such a batch.
+pub(crate) const CAREFUL_FOR: Duration = Duration::from_secs(60);

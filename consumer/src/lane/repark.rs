@@ -4,7 +4,9 @@ use pipeline::completion::Completion;
 use pipeline::record::Offset;
 
 use crate::lane::Lane;
-use crate::lane::limits::{REPARK_ABOVE_PERCENT, REPARK_DOWN_TO_PERCENT, REPARK_RECORDS_MAX};
+use crate::lane::limits::{
+    REPARK_ABOVE_PERCENT, REPARK_DOWN_TO_PERCENT, REPARK_RECORDS_MAX, TURN_BYTES_MAX,
+};
 use crate::lane::turn::{Destination, Forward, Shrink};
 
 /// The completion is measured once per this many moved records.
@@ -39,12 +41,14 @@ impl Lane {
         let owned = self.desk.owned_mut(partition).expect("it is active");
         let heads: Vec<Offset> = owned.retry.unsettled_offsets().collect();
         let mut moved: Vec<(i64, Forward)> = Vec::new();
+        let mut bytes = 0;
         for (count, offset) in heads.into_iter().enumerate() {
             let owned = self.desk.owned_mut(partition).expect("it is active");
             if count % RECORDS_PER_MEASURE == 0 {
                 let used = owned.retry.completion().encoded_len();
                 // More than a turn's worth moves only if the commit would be refused otherwise.
-                let enough = count >= REPARK_RECORDS_MAX && used <= limit_bytes;
+                let is_much = count >= REPARK_RECORDS_MAX || bytes >= TURN_BYTES_MAX;
+                let enough = is_much && used <= limit_bytes;
                 if used <= down_to_bytes || enough {
                     break;
                 }
@@ -55,6 +59,7 @@ impl Lane {
                 continue;
             }
             let (_, waiter) = owned.waiting.remove(offset).expect("looked up above");
+            bytes += waiter.record.bytes();
             moved.push((
                 due_at_ms,
                 Forward {

@@ -54,13 +54,13 @@ impl Lane {
                 Destination::DeadLetter => {
                     dead_lettered += 1;
                     metrics.dead_letter(parts.failure.class());
-                    ages.note(now_ms - parts.origin.timestamp.ms);
+                    ages.note(now_ms.saturating_sub(parts.origin.timestamp.ms));
                 }
                 Destination::Repark => {}
             }
         }
         for timestamp_ms in &turn.ended {
-            ages.note(now_ms - timestamp_ms);
+            ages.note(now_ms.saturating_sub(*timestamp_ms));
         }
         for (seconds, count) in ages.samples(SAMPLES_MAX) {
             metrics.end_to_end_seconds.record_many(seconds, count);
@@ -96,7 +96,11 @@ impl Lane {
         self.probe_if_quiet();
         let now_ms = crate::clock::now_ms();
         let owned: Vec<&Owned> = self.desk.iter().collect();
-        let next_due = owned.iter().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
+        let next_due = owned
+            .iter()
+            .filter(|owned| owned.is_active())
+            .filter_map(|owned| owned.waiting.next_due_at_ms())
+            .min();
         let stopped = owned.iter().filter_map(|owned| match &owned.phase {
             Phase::Stopped { reason, detail } => {
                 Some((owned.partition, reason.as_str(), detail.clone()))
@@ -123,7 +127,7 @@ impl Lane {
         view.crowded = self.is_crowded;
         view.unresolved = owned.iter().map(|owned| owned.unresolved.len()).sum();
         view.waiting = owned.iter().map(|owned| owned.waiting.len()).sum();
-        view.oldest_overdue_ms = next_due.map_or(0, |due| (now_ms - due).max(0));
+        view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;
         view.retry_positions = committed.collect();

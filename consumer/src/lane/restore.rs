@@ -7,12 +7,13 @@ use codec::decode::{DecodeError, Decoder};
 use codec::wire::ProductAverage;
 use kafka_io::member::{AskError, Committed};
 use kafka_io::reader::{Fetched, HeldRecord};
+use orders::Amount;
 use pipeline::completion::{Completion, CompletionError};
 use pipeline::record::CommitPosition;
 use pipeline::window::Window;
 
 use crate::lane::desk::Desk;
-use crate::lane::limits::{BOUNDS_ASK, COMMITTED_ASK, COMMITTED_PAUSE};
+use crate::lane::limits::{BOUNDS_ASK, COMMITTED_ASK, COMMITTED_ASK_MAX, COMMITTED_PAUSE};
 use crate::lane::owned::{LastCommit, Owned, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 
@@ -63,6 +64,15 @@ impl Lane {
         let (topic, until) = match owned.phase {
             Phase::LoadAverages { until } => (&topics.averages, until),
             Phase::LoadRetries { until } => (&topics.retry, until),
+            Phase::AskOffsets { .. } => {
+                owned.overdue_at = None;
+                tracing::warn!(
+                    partition,
+                    "restore waits for the group's committed offsets: the \
+                    coordinator does not answer, or a transaction over them is undecided"
+                );
+                return;
+            }
             _ => return,
         };
         owned.overdue_at = None;
@@ -88,13 +98,20 @@ impl Lane {
         match self.committed(&asking) {
             Ok(committed) => {
                 self.away = None;
+                self.committed_ask = COMMITTED_ASK;
                 for (partition, committed) in asking.into_iter().zip(committed) {
-                    self.start_restore(partition, committed)?;
+                    if !self.start_restore(partition, committed)? {
+                        break; // a leader is away: the others are asked after the pause as well
+                    }
+                    self.beat();
                 }
+                self.postpone_asking();
                 return Ok(());
             }
             Err(AskError::Refused(text)) => return Err(LaneError::Denied(text)),
-            Err(AskError::Away(text)) => self.note_away(&text),
+            Err(error @ (AskError::Away(_) | AskError::MetadataTooLarge | AskError::Fenced(_))) => {
+                self.note_away(&error.to_string());
+            }
             Err(AskError::Undecided) if asking.len() > 1 => {
                 for &partition in &asking {
                     if let Ok(committed) = self.committed(&[partition]) {
@@ -105,13 +122,19 @@ impl Lane {
             }
             Err(AskError::Undecided) => {}
         }
-        let again_at = Instant::now() + COMMITTED_PAUSE;
+        self.committed_ask = (self.committed_ask * 2).min(COMMITTED_ASK_MAX);
+        self.postpone_asking();
+        Ok(())
+    }
+
+    /// Partitions whose offsets are not known are asked about again after a pause.
+    fn postpone_asking(&mut self) {
+        let later = Instant::now() + COMMITTED_PAUSE;
         for owned in self.desk.iter_mut() {
-            if let Phase::AskOffsets { again_at: at } = &mut owned.phase {
-                *at = again_at;
+            if let Phase::AskOffsets { again_at } = &mut owned.phase {
+                *again_at = later;
             }
         }
-        Ok(())
     }
 
     /// Committed offsets of main and retry for each partition.
@@ -121,7 +144,7 @@ impl Lane {
             .iter()
             .flat_map(|p| [(topics.main.as_str(), *p), (topics.retry.as_str(), *p)])
             .collect();
-        let answer = self.member.committed(&pairs, COMMITTED_ASK)?;
+        let answer = self.member.committed(&pairs, self.committed_ask)?;
         let mut answer = answer.into_iter();
         let mut pairs = Vec::with_capacity(partitions.len());
         while let (Some(main), Some(retry)) = (answer.next(), answer.next()) {
@@ -135,21 +158,24 @@ impl Lane {
         &mut self,
         partition: i32,
         (main, retry): (Committed, Committed),
-    ) -> Result<(), LaneError> {
+    ) -> Result<bool, LaneError> {
         // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
         // the marker of a transaction that moved those offsets may still be missing elsewhere.
         let topics = self.settings.topics.clone();
         let bounds = |topic: &str| self.ends.bounds(topic, partition, BOUNDS_ASK);
-        let (main_bounds, retry_bounds, averages_bounds) =
-            match (bounds(&topics.main), bounds(&topics.retry), bounds(&topics.averages)) {
-                (Ok(main), Ok(retry), Ok(averages)) => (main, retry, averages),
-                (main, retry, averages) => {
-                    for error in [main.err(), retry.err(), averages.err()].into_iter().flatten() {
-                        self.note_away(&error.to_string());
-                    }
-                    return Ok(()); // asked again after the pause
+        let all = [&topics.main, &topics.retry, &topics.averages];
+        let mut known = Vec::with_capacity(all.len());
+        for topic in all {
+            match bounds(topic) {
+                Ok(found) => known.push(found),
+                Err(error) => {
+                    self.note_away(&error.to_string());
+                    return Ok(false);
                 }
-            };
+            }
+        }
+        let [main_bounds, retry_bounds, averages_bounds] =
+            <[_; 3]>::try_from(known).expect("three were asked");
         let accepts_gap = self.settings.accepts_gap;
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         if main.position.is_some() && retry.position.is_none() {
@@ -189,19 +215,21 @@ impl Lane {
                 );
                 tracing::error!(partition, "{detail}");
                 owned.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
-                return Ok(());
+                return Ok(true);
             }
         }
         let (low, until) = averages_bounds;
         owned.retry_load_until = retry_bounds.1;
         if low >= until {
             self.check_averages(partition)?;
-            return self.load_retries(partition);
+            self.load_retries(partition)?;
+            return Ok(true);
         }
         owned.phase = Phase::LoadAverages { until };
         self.reader
             .start(&topics.averages, partition, CommitPosition(low))
-            .map_err(|error| LaneError::Failed(error.to_string()))
+            .map_err(|error| LaneError::Failed(error.to_string()))?;
+        Ok(true)
     }
 
     /// Decodes what was fetched of the averages; once all of it is read, goes on to the retries.
@@ -308,12 +336,16 @@ fn restore_one(
 ) -> Result<bool, String> {
     let at = format!("partition {} offset {}", record.partition, record.offset);
     let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
+    if record.value.is_none() {
+        // A tombstone that an operator wrote: the product starts anew.
+        if let Some(product) = record.key.as_deref().and_then(|key| std::str::from_utf8(key).ok()) {
+            owned.averages.restore(product, 0, Amount::ZERO);
+        }
+        return Ok(true);
+    }
     let writer = text(AVERAGES_GROUP).ok_or_else(|| format!("{at} names no group"))?;
     if writer != group {
         return Err(format!("{at} belongs to group {writer:?}"));
-    }
-    if record.value.is_none() {
-        return Ok(true); // a tombstone that an operator wrote: the product starts anew
     }
     let average = match decoder.decode(record.value.as_deref()) {
         Ok(average) => average,

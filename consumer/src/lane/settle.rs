@@ -7,8 +7,8 @@ use kafka_io::writer::{Refused, WriteError, Writer};
 use pipeline::completion::{Completion, METADATA_CHARS_MIN};
 
 use crate::lane::limits::{
-    AWAY_PAUSE, AWAY_PAUSE_MAX, FENCE_AGAIN, MARKER_COMMIT_AFTER, OFFSET_REFRESH, REDO_MAX,
-    STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max,
+    AWAY_PAUSE, AWAY_PAUSE_MAX, CAREFUL_FOR, FENCE_AGAIN, MARKER_COMMIT_AFTER, OFFSET_REFRESH,
+    REDO_MAX, STALE_MEMBER_MAX, SUSPECTS_MAX, WRITER_OPEN, unresolved_max,
 };
 use crate::lane::owned::{LastCommit, Owned};
 use crate::lane::{Lane, LaneError};
@@ -149,6 +149,11 @@ impl Lane {
         match error {
             WriteError::Refused(refused) => {
                 self.shrink(&refused)?;
+                if self.has_too_many_suspects() {
+                    self.careful_until = Some(Instant::now() + CAREFUL_FOR);
+                    self.read_again();
+                    return Ok(Attempt::ReadAgain);
+                }
                 Ok(Attempt::RedoSmaller)
             }
             WriteError::MetadataTooLarge => {
@@ -170,11 +175,18 @@ impl Lane {
                 Ok(Attempt::ReadAgain)
             }
             WriteError::StaleMember(_) => Ok(self.wait_for_membership(stale_since)),
-            _ => {
+            other => {
+                self.note_away(&other.to_string());
                 std::thread::sleep(AWAY_PAUSE);
                 Ok(Attempt::Redo)
             }
         }
+    }
+
+    /// Whether sending the suspects one by one would outlast the transaction.
+    fn has_too_many_suspects(&self) -> bool {
+        let suspects = self.desk.turn.forwards.iter().filter(|forward| forward.suspect);
+        self.settings.is_exactly_once() && suspects.count() > SUSPECTS_MAX
     }
 
     /// Redoes the turn while its partitions are still owned; else reads everything again.
@@ -293,6 +305,6 @@ impl Lane {
 /// Whether the offsets of a partition that did nothing are due for a commit.
 pub(crate) fn needs_offsets(owned: &Owned, idle: bool) -> bool {
     let is_first = owned.committed_main.is_none();
-    let stale = owned.committed_at.is_some_and(|at| at.elapsed() >= OFFSET_REFRESH);
+    let stale = owned.committed_at.is_none_or(|at| at.elapsed() >= OFFSET_REFRESH);
     owned.is_active() && (is_first || stale || (idle && owned.is_ahead_of_commit()))
 }

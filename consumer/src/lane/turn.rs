@@ -94,6 +94,9 @@ impl Forward {
             _ => RecordHeaders::new(),
         };
         headers.apply(&edit);
+        if self.shrink == Shrink::Bare && parts.carries_lineage {
+            headers.apply(&self.set_once());
+        }
         let key = self.record.key.as_deref();
         let key = key.filter(|key| self.shrink < Shrink::Bare || key.len() <= BARE_KEY_BYTES_MAX);
         Wire { key, value, headers: Some(headers) }
@@ -112,6 +115,19 @@ impl Forward {
         let headers = headers.iter().flat_map(|headers| headers.iter());
         let headers = headers.map(|(name, value)| sized(Some(name)) + sized(value));
         sized(key) + sized(value.as_deref()) + headers.sum::<usize>()
+    }
+
+    /// Headers that are set once and never changed, as the record carries them.
+    fn set_once(&self) -> HeaderEdit {
+        use pipeline::headers::{FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID};
+        let mut edit = HeaderEdit::default();
+        for name in [FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID] {
+            if let Some(value) = self.record.header(name) {
+                edit.remove.push(name);
+                edit.add.push((name, value.to_vec()));
+            }
+        }
+        edit
     }
 
     /// The value, or what stands for it: coordinates, length and SHA-256.

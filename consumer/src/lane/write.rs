@@ -50,6 +50,9 @@ impl Lane {
             self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
             self.desk.turn.outcomes.clear();
         }
+        if writer.must_be_replaced() {
+            return Err(WriteError::Unknown("the coordinator was lost".into()));
+        }
         let offsets = offsets_of(&self.desk.owned, &self.settings);
         writer.commit(&self.member, &offsets)?;
         Ok(offsets)

@@ -48,18 +48,18 @@ fn a_second_instance_joins_and_leaves_and_every_retry_runs_once_when_it_is_due()
 #[test]
 fn a_kill_between_the_two_rounds_of_a_rebalance_leaves_no_partition_without_an_owner() {
     let _machine = machine::shared();
-    let pipeline = Cluster::shared().pipeline(2);
+    let pipeline = Cluster::shared().pipeline(3);
     let encoder = pipeline.orders_v1();
     let flags = ["--lanes", "2", "--instance-id", "one"];
     let mut killed = Process::consumer(&pipeline, &flags);
-    // One lane had both partitions, and gives one away to the other, which joined later.
+    // One lane had all partitions, and gives one away to the other, which joined later.
     killed.wait_for_log("partitions revoked", LIMIT);
     killed.kill_9();
     let mut again = Process::consumer(&pipeline, &flags);
     again.wait_ready(LIMIT);
-    let orders: Vec<Input> = (0..100).map(|n| encoder.input(n % 2, "order", "tea", 1.25)).collect();
+    let orders: Vec<Input> = (0..100).map(|n| encoder.input(n % 3, "order", "tea", 1.25)).collect();
     pipeline.send(&pipeline.orders, &orders);
-    wait::is_true("both partitions being settled", LIMIT, || pipeline.lag() == 0);
+    wait::is_true("every partition being settled", LIMIT, || pipeline.lag() == 0);
     again.sigterm();
     again.wait(LIMIT).expect_code(0);
     verify::exact(&pipeline, &Rules::new(&[&encoder]));

@@ -73,7 +73,8 @@ impl Admin {
         match described {
             Ok(answers) => {
                 for (name, answer) in existing.iter().zip(answers) {
-                    let resource = answer.map_err(|code| AskError::Away(code.to_string()))?;
+                    let resource =
+                        answer.map_err(|code| AskError::of_code(Some(code), code.to_string()))?;
                     let settings = resource.entries.into_iter();
                     let known = settings.filter_map(|entry| Some((entry.name, entry.value?)));
                     topics.get_mut(name).expect("taken from it").settings = known.collect();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 
@@ -21,7 +22,7 @@ impl Ends {
     ///
     /// Fails for settings that librdkafka does not accept.
     pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
-        let mut config = config.clone();
+        let mut config = quiet(config);
         config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
         Ok(Self { consumer: config.create()? })
     }
@@ -37,6 +38,7 @@ impl Ends {
         partition: i32,
         limit: Duration,
     ) -> Result<(i64, i64), AskError> {
+        drain(&self.consumer);
         self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
     }
 
@@ -55,6 +57,27 @@ impl Ends {
     }
 }
 
+/// Settings of a handle that is not polled: what it reports would pile up unread.
+fn quiet(config: &ClientConfig) -> ClientConfig {
+    let mut config = config.clone();
+    config.remove("statistics.interval.ms");
+    config.remove("debug");
+    config.set_log_level(RDKafkaLogLevel::Error);
+    config
+}
+
+/// Reads the few errors that a handle has reported.
+fn drain(consumer: &BaseConsumer) {
+    for _ in 0..EVENTS_MAX {
+        if consumer.poll(Duration::ZERO).is_none() {
+            break;
+        }
+    }
+}
+
+/// Events read at one go.
+const EVENTS_MAX: usize = 64;
+
 /// Committed offsets of a group, read from outside of it.
 pub struct GroupOffsets {
     consumer: BaseConsumer,
@@ -67,7 +90,7 @@ impl GroupOffsets {
     ///
     /// Fails for settings that librdkafka does not accept.
     pub fn new(config: &ClientConfig, group: &str) -> KafkaResult<Self> {
-        let mut config = config.clone();
+        let mut config = quiet(config);
         config
             .set("group.id", group)
             .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
@@ -85,6 +108,7 @@ impl GroupOffsets {
         partitions: &[(&str, i32)],
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
+        drain(&self.consumer);
         member::committed(&self.consumer, partitions, limit)
     }
 }

@@ -73,6 +73,12 @@ pub enum AskError {
     /// The broker did not answer in time or refused for now.
     #[error("the broker does not answer: {0}")]
     Away(String),
+    /// The offsets' metadata is longer than the broker takes.
+    #[error("the broker refuses offset metadata of this length")]
+    MetadataTooLarge,
+    /// Another member holds the same instance id.
+    #[error("another member uses the instance id: {0}")]
+    Fenced(String),
     /// The broker refuses for good.
     #[error("the broker refuses: {0}")]
     Refused(String),
@@ -81,18 +87,23 @@ pub enum AskError {
 impl AskError {
     /// Sorts an error of a broker request by what to do about it.
     pub(crate) fn of(error: &KafkaError) -> Self {
+        Self::of_code(error.rdkafka_error_code(), error.to_string())
+    }
+
+    /// Sorts an error code by what to do about it.
+    pub(crate) fn of_code(code: Option<RDKafkaErrorCode>, text: String) -> Self {
         use RDKafkaErrorCode as E;
-        match error.rdkafka_error_code() {
+        match code {
             Some(E::UnstableOffsetCommit) => Self::Undecided,
+            Some(E::OffsetMetadataTooLarge) => Self::MetadataTooLarge,
+            Some(E::FencedInstanceId) => Self::Fenced(text),
             Some(
                 E::GroupAuthorizationFailed
                 | E::TopicAuthorizationFailed
                 | E::ClusterAuthorizationFailed
-                | E::TransactionalIdAuthorizationFailed
-                | E::OffsetMetadataTooLarge
-                | E::FencedInstanceId,
-            ) => Self::Refused(error.to_string()),
-            _ => Self::Away(error.to_string()),
+                | E::TransactionalIdAuthorizationFailed,
+            ) => Self::Refused(text),
+            _ => Self::Away(text),
         }
     }
 }

@@ -118,8 +118,10 @@ pub enum Polled<'a> {
     OutOfRange,
     /// Something to wait out; librdkafka tries again by itself.
     Away(String),
-    /// Access is refused, or the topic does not exist.
-    Refused(String),
+    /// Access is refused.
+    Denied(String),
+    /// The topic or partition does not exist.
+    Missing(String),
 }
 
 /// Reads partitions under `read_committed`, without being a member of the group.
@@ -216,8 +218,9 @@ impl Reader {
         };
         match error.rdkafka_error_code() {
             Some(E::AutoOffsetReset | E::OffsetOutOfRange) => Polled::OutOfRange,
-            Some(E::TopicAuthorizationFailed | E::UnknownTopicOrPartition | E::UnknownTopic) => {
-                Polled::Refused(error.to_string())
+            Some(E::TopicAuthorizationFailed) => Polled::Denied(error.to_string()),
+            Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
+                Polled::Missing(error.to_string())
             }
             _ => Polled::Away(error.to_string()),
         }

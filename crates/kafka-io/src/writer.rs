@@ -33,6 +33,9 @@ const ACKNOWLEDGE_MAX: Duration = Duration::from_secs(8);
 /// Longest wait for an answer of the transaction coordinator.
 const COORDINATOR_MAX: Duration = Duration::from_secs(8);
 
+/// Events read at one go.
+const EVENTS_MAX: usize = 256;
+
 /// Pause between looks at the delivery reports.
 const ACKNOWLEDGE_PAUSE: Duration = Duration::from_micros(200);
 
@@ -92,6 +95,7 @@ impl Writer {
             .set("queue.buffering.max.messages", "1000000")
             .set("retry.backoff.ms", "2") // else each back-to-back transaction waits 100 ms
             .set("retry.backoff.max.ms", "100")
+            .set("log.connection.close", "true") // else that line is not written
             .set_log_level(RDKafkaLogLevel::Info); // the lost coordinator is told at Info
         if config.get("linger.ms").is_none() {
             config.set("linger.ms", "0");
@@ -107,8 +111,20 @@ impl Writer {
     /// Whether the writer must be replaced before its next turn: a request to the coordinator
     /// may have been lost, and its late arrival could commit another transaction half-way.
     pub fn must_be_replaced(&self) -> bool {
+        self.read_events();
         self.guarantee == Guarantee::ExactlyOnce
             && self.producer.context().events.coordinator_lost()
+    }
+
+    /// Reads what librdkafka has reported. Log lines wait in a queue until they are read, and
+    /// neither a commit nor an abort reads them.
+    fn read_events(&self) {
+        for _ in 0..EVENTS_MAX {
+            if self.producer.in_flight_count() == 0 {
+                break; // it counts events that were not read as well
+            }
+            self.producer.poll(Duration::ZERO);
+        }
     }
 
     /// Opens the turn's transaction.
@@ -171,7 +187,13 @@ impl Writer {
         let refused = std::mem::take(
             &mut *self.producer.context().refused.lock().expect("no panic while held"),
         );
-        if refused.iter().any(Refused::is_size) { WriteError::Refused(refused) } else { error }
+        if refused.iter().any(Refused::is_size) {
+            return WriteError::Refused(refused);
+        }
+        match refused.first() {
+            Some(first) => sort_code(first.code, &first.code.to_string(), false),
+            None => error,
+        }
     }
 
     /// Waits until every produced record is acknowledged or refused.
@@ -227,12 +249,12 @@ impl Writer {
             Guarantee::AtLeastOnce => {
                 for chunk in chunks(offsets) {
                     member.commit(chunk).map_err(|error| match error {
-                        AskError::Refused(text) if text.contains("metadata") => {
-                            WriteError::MetadataTooLarge
-                        }
+                        AskError::MetadataTooLarge => WriteError::MetadataTooLarge,
                         AskError::Refused(text) => WriteError::Denied(text),
                         AskError::Undecided => WriteError::Unknown(error.to_string()),
-                        AskError::Away(text) => WriteError::StaleMember(text),
+                        AskError::Away(text) | AskError::Fenced(text) => {
+                            WriteError::StaleMember(text)
+                        }
                     })?;
                 }
             }

@@ -92,7 +92,7 @@ impl Window {
     /// Takes in a new record that is settled in the turn that fetched it.
     pub fn settle_new(&mut self, offset: Offset) {
         self.settled_tail |= !self.unsettled.is_empty();
-        self.top = self.top.max(offset.0 + 1);
+        self.pass(offset.0 + 1);
     }
 
     /// Takes in a new record that stays unsettled.
@@ -105,7 +105,7 @@ impl Window {
         }
         self.unsettled.insert(offset.0);
         self.settled_tail = false;
-        self.top = self.top.max(offset.0 + 1);
+        self.pass(offset.0 + 1);
     }
 
     /// Moves past offsets that hold no record, up to the reader's position.

@@ -87,6 +87,21 @@ fn what_was_settled_before_a_restart_is_known_before_it_is_fetched_again() {
     assert_eq!(restored.completion().encode(), window.completion().encode());
 }
 
+#[test]
+fn the_last_unsettled_record_below_what_was_settled_before_a_restart_joins_it() {
+    let mut window = Window::new(CommitPosition(10));
+    held(&mut window, 10..21);
+    for offset in 11..21 {
+        window.settle(Offset(offset));
+    }
+    let mut restored = Window::restore(window.position(), &window.completion());
+    assert_eq!(restored.fetched(Offset(10)), Fetched::New);
+    restored.settle_new(Offset(10));
+    assert_eq!((restored.position(), restored.top()), (CommitPosition(21), 21));
+    assert_eq!(settled_above(&restored), []);
+    assert_eq!(restored.fetched(Offset(11)), Fetched::Repeated);
+}
+
 /// Settling every second record of a long run is the worst case: each is a run of its own.
 #[test]
 fn the_budget_keeps_the_completion_within_its_limit() {
@@ -188,17 +203,25 @@ proptest! {
     fn a_restart_in_the_middle_of_a_reload_forgets_nothing(
         fates in prop::collection::vec(fate(), 1..60),
         refetched in 0_usize..60,
+        settles in any::<u64>(),
     ) {
-        let (window, settled) = run(&fates);
+        let (window, mut settled) = run(&fates);
         let position = window.position();
         let mut first = Window::restore(position, &window.completion());
-        for (&offset, _) in settled.range(position.0..).take(refetched) {
-            if first.fetched(Offset(offset)) == Fetched::New {
+        let offsets: Vec<i64> = settled.range(position.0..).map(|(offset, _)| *offset).collect();
+        for &offset in offsets.iter().take(refetched) {
+            if first.fetched(Offset(offset)) != Fetched::New {
+                continue;
+            }
+            if settles >> (offset % 64) & 1 == 1 {
+                first.settle_new(Offset(offset));
+                settled.insert(offset, true);
+            } else {
                 first.hold(Offset(offset));
             }
         }
         let mut second = Window::restore(first.position(), &first.completion());
-        for (&offset, &was_settled) in settled.range(position.0..) {
+        for (&offset, &was_settled) in settled.range(first.position().0..) {
             let is_new = second.fetched(Offset(offset)) == Fetched::New;
             prop_assert_eq!(is_new, !was_settled, "offset {}", offset);
             if is_new {

@@ -20,6 +20,10 @@ pub use http::HttpAnswer;
 /// Longest wait for the first signs of life.
 const START_MAX: Duration = Duration::from_secs(20);
 
+/// Pause between two looks at a log: short, so that a test can act on a line while what it
+/// tells of is still going on.
+const LOG_LOOK_EVERY: Duration = Duration::from_micros(500);
+
 /// Lines of a log that a failed test shows.
 const TAIL_LINES: usize = 40;
 
@@ -129,7 +133,7 @@ impl Process {
                 self.name,
                 tail(&log)
             );
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(LOG_LOOK_EVERY);
         }
     }
 

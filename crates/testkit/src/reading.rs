@@ -161,7 +161,7 @@ impl Pipeline {
             );
             match reader.poll(Duration::from_millis(20)) {
                 Polled::Record(record) => records.push(LogRecord::of(record.hold())),
-                Polled::Refused(text) => panic!("{topic}: {text}"),
+                Polled::Denied(text) | Polled::Missing(text) => panic!("{topic}: {text}"),
                 Polled::OutOfRange => panic!("{topic} was cut while it was read"),
                 Polled::End(_) | Polled::Nothing | Polled::Away(_) => {
                     // Positions pass markers and aborted records, which are never delivered.

@@ -13,7 +13,7 @@ enum Scope {
 }
 
 /// Settings that may be added. A pattern ends in `*` where all keys with that start are meant.
-const ALLOWED: [(&str, Scope); 47] = [
+const ALLOWED: [(&str, Scope); 46] = [
     ("client.id", Scope::All),
     ("client.rack", Scope::All),
     ("client.dns.lookup", Scope::All),
@@ -26,7 +26,6 @@ const ALLOWED: [(&str, Scope); 47] = [
     ("topic.metadata.refresh.*", Scope::All),
     ("receive.message.max.bytes", Scope::All),
     ("statistics.interval.ms", Scope::All),
-    ("log.connection.close", Scope::All),
     ("debug", Scope::All),
     ("security.protocol", Scope::All),
     ("ssl.ca.location", Scope::All),
@@ -64,7 +63,7 @@ const ALLOWED: [(&str, Scope); 47] = [
 ];
 
 /// Settings that are refused with a particular reason. The first pattern that matches counts.
-const REFUSED: [(&str, Refusal); 47] = [
+const REFUSED: [(&str, Refusal); 48] = [
     ("bootstrap.servers", Refusal::HasFlag("--bootstrap-server")),
     ("metadata.broker.list", Refusal::HasFlag("--bootstrap-server")),
     ("plugin.library.paths", Refusal::RunsCode),
@@ -85,6 +84,7 @@ const REFUSED: [(&str, Refusal); 47] = [
     ("https.*", Refusal::ReadsFile),
     ("ssl.ca.certificate.stores", Refusal::ReadsFile),
     ("acks", Refusal::Delivery),
+    ("log.connection.close", Refusal::Delivery),
     ("request.required.acks", Refusal::Delivery),
     ("enable.idempotence", Refusal::Delivery),
     ("enable.gapless.guarantee", Refusal::Delivery),
