@@ -150,6 +150,9 @@ pub(crate) struct Lane {
     writer_again_at: Instant,
     writer_pause: Duration,
     fenced_at: Option<Instant>,
+    /// When to look next whether every partition has an owner, and which had none last time.
+    coverage_at: Instant,
+    unowned_before: Vec<i32>,
     /// Until then turns are small: a batch was refused whose records must be sent alone.
     careful_until: Option<Instant>,
     /// How long the next question for committed offsets may take.
@@ -237,6 +240,8 @@ impl Lane {
             writer_again_at: now,
             writer_pause: limits::AWAY_PAUSE,
             fenced_at: None,
+            coverage_at: now + limits::COVERAGE_AGAIN,
+            unowned_before: Vec::new(),
             careful_until: None,
             committed_ask: limits::COMMITTED_ASK,
             away: None,
@@ -267,6 +272,7 @@ impl Lane {
         self.beat();
         self.desk.note_time();
         self.follow_membership()?;
+        self.look_for_unowned();
         if self.ready_to_write()? {
             self.restore_step()?;
             self.desk.turn.restart();

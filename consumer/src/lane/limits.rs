@@ -98,3 +98,12 @@ pub(crate) const SUSPECTS_MAX: usize = 500;
 
 /// Turns stay small for this long after such a batch.
 pub(crate) const CAREFUL_FOR: Duration = Duration::from_secs(60);
+
+/// How often one lane of a process looks whether every partition has an owner.
+pub(crate) const COVERAGE_EVERY: Duration = Duration::from_secs(5);
+
+/// Pause before a partition without an owner is looked at again: longer than a rebalance.
+pub(crate) const COVERAGE_AGAIN: Duration = Duration::from_secs(3);
+
+/// Longest wait for the answer.
+pub(crate) const COVERAGE_ASK: Duration = Duration::from_millis(500);

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use kafka_io::member::Change;
 
+use crate::lane::limits::{COVERAGE_AGAIN, COVERAGE_ASK, COVERAGE_EVERY};
 use crate::lane::owned::{Owned, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 
@@ -84,5 +85,33 @@ impl Lane {
             self.add_partition(partition);
         }
         self.desk.turn.restart();
+    }
+
+    /// Looks now and then whether every partition has an owner; if one has none twice in a
+    /// row, joins the group anew.
+    pub(crate) fn look_for_unowned(&mut self) {
+        if self.index != 0 || Instant::now() < self.coverage_at || !self.has_assignment {
+            return;
+        }
+        self.coverage_at = Instant::now() + COVERAGE_EVERY;
+        let unowned = match self.member.unowned(self.settings.partitions, COVERAGE_ASK) {
+            Ok(unowned) => unowned,
+            Err(error) => {
+                tracing::debug!(%error, "who owns the partitions is not known");
+                return;
+            }
+        };
+        let is_second = std::mem::replace(&mut self.unowned_before, unowned.clone()) == unowned;
+        if unowned.is_empty() {
+            return;
+        }
+        self.coverage_at = Instant::now() + COVERAGE_AGAIN;
+        if is_second {
+            tracing::warn!(partitions = ?unowned, "the group is stable and nobody owns these; joining anew");
+            self.unowned_before.clear();
+            if let Err(error) = self.member.rejoin() {
+                tracing::warn!(%error, "joining anew failed");
+            }
+        }
     }
 }

@@ -235,16 +235,12 @@ impl Lane {
     /// Decodes what was fetched of the averages; once all of it is read, goes on to the retries.
     fn read_averages_back(&mut self, partition: i32, is_read: bool) -> Result<(), LaneError> {
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
-        let unread = std::mem::take(&mut owned.averages_unread);
-        let mut left = Vec::new();
-        for record in unread {
-            match restore_one(&mut self.averages_decoder, owned, &record, &self.settings.group) {
-                Ok(true) => {}
-                Ok(false) => left.push(record),
-                Err(detail) => return Err(LaneError::foreign_averages(&self.settings, &detail)),
-            }
-        }
-        owned.averages_unread = left;
+        let mut unread = std::mem::take(&mut owned.averages_unread);
+        take_in_order(&mut unread, |record| {
+            restore_one(&mut self.averages_decoder, owned, record, &self.settings.group)
+        })
+        .map_err(|detail| LaneError::foreign_averages(&self.settings, &detail))?;
+        owned.averages_unread = unread;
         if !is_read || !owned.averages_unread.is_empty() {
             return Ok(());
         }
@@ -327,6 +323,23 @@ impl Desk {
     }
 }
 
+/// Takes records in one after the other, up to the first that cannot be taken yet, and leaves
+/// the rest: of one product the last record counts, so that none may be taken before another.
+fn take_in_order<T, E>(
+    records: &mut Vec<T>,
+    mut take: impl FnMut(&T) -> Result<bool, E>,
+) -> Result<(), E> {
+    let mut taken = 0;
+    for record in &*records {
+        if !take(record)? {
+            break;
+        }
+        taken += 1;
+    }
+    records.drain(..taken);
+    Ok(())
+}
+
 /// Takes one averages record in; `false` when its schema is not known yet.
 fn restore_one(
     decoder: &mut Decoder<ProductAverage>,
@@ -383,4 +396,29 @@ fn start(committed: &Committed, low: i64) -> Result<(CommitPosition, Completion)
 fn last_commit(committed: &Committed) -> Option<LastCommit> {
     let position = committed.position?;
     Some(LastCommit { position, metadata: committed.metadata.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_whose_schema_becomes_known_meanwhile_is_still_taken_before_those_behind_it() {
+        let mut unread = vec![1, 2, 3];
+        let mut taken = Vec::new();
+        for is_known in [false, true] {
+            let mut looks = 0;
+            let take = |record: &i32| {
+                looks += 1;
+                // The schema arrives right after the first look.
+                let can_take = is_known || looks > 1;
+                if can_take {
+                    taken.push(*record);
+                }
+                Ok::<_, String>(can_take)
+            };
+            take_in_order(&mut unread, take).unwrap();
+        }
+        assert_eq!((taken, unread), (vec![1, 2, 3], vec![]));
+    }
 }

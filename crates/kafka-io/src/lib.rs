@@ -8,6 +8,7 @@ pub mod client_config;
 pub mod native;
 pub mod publisher;
 pub mod events;
+mod coverage;
 pub mod member;
 pub mod reader;
 pub mod write_error;

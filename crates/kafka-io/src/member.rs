@@ -18,6 +18,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
+use crate::coverage;
 use crate::events::Events;
 use crate::native::{self, Membership};
 
@@ -111,6 +112,8 @@ impl AskError {
 /// Member of the group; every call must come from the lane's own thread.
 pub struct Member {
     consumer: BaseConsumer<MemberContext>,
+    group: String,
+    topic: String,
 }
 
 impl Member {
@@ -149,7 +152,7 @@ impl Member {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(MemberContext::default())?;
         consumer.subscribe(&[topic])?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, group: group.to_owned(), topic: topic.to_owned() })
     }
 
     /// Serves the group protocol without waiting and returns what changed. A rebalance
@@ -209,6 +212,25 @@ impl Member {
         }
         let list = offset_list(offsets).map_err(|error| AskError::of(&error))?;
         self.consumer.commit(&list, CommitMode::Sync).map_err(|error| AskError::of(&error))
+    }
+
+    /// Partitions of the topic that nobody in a stable group owns. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn unowned(&self, partitions: i32, limit: Duration) -> Result<Vec<i32>, AskError> {
+        coverage::unowned(&self.consumer, &self.group, &self.topic, partitions, limit)
+    }
+
+    /// Leaves the group and joins it anew, which makes it share out its partitions again.
+    ///
+    /// # Errors
+    ///
+    /// Fails as librdkafka says.
+    pub fn rejoin(&self) -> KafkaResult<()> {
+        self.consumer.unsubscribe();
+        self.consumer.subscribe(&[&self.topic])
     }
 
     /// Leaves the group; a static member stays registered by design.
