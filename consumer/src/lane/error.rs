@@ -52,7 +52,7 @@ impl LaneError {
             settings,
             format!(
                 "group {group} has no committed offset for {}/{partition}, but {} says that \
-                     it was at {noted}: to start over would count orders twice",
+                     it was at {noted} or later: to start over would count orders twice",
                 topics.main, topics.averages
             ),
             format!(
