@@ -80,11 +80,11 @@ mod tests {
 
     fn assignment(topics: &[(&str, &[i32])]) -> Vec<u8> {
         let mut bytes = vec![0, 1];
-        bytes.extend((topics.len() as i32).to_be_bytes());
+        bytes.extend(i32::try_from(topics.len()).unwrap().to_be_bytes());
         for (name, partitions) in topics {
             bytes.extend(i16::try_from(name.len()).unwrap().to_be_bytes());
             bytes.extend(name.as_bytes());
-            bytes.extend((partitions.len() as i32).to_be_bytes());
+            bytes.extend(i32::try_from(partitions.len()).unwrap().to_be_bytes());
             partitions.iter().for_each(|p| bytes.extend(p.to_be_bytes()));
         }
         bytes.extend((-1_i32).to_be_bytes()); // no user data
