@@ -67,6 +67,8 @@ impl Lane {
     /// Commits the turn, if there is something to commit.
     pub(crate) fn settle_turn(&mut self) -> Result<(), LaneError> {
         if !self.is_commit_due() {
+            // Skipped while their partition was being restored: nothing of them is committed.
+            self.metrics.foreign.increment(self.desk.turn.foreign);
             self.desk.turn.restart();
             return Ok(());
         }
