@@ -46,7 +46,7 @@ fn finish(pipeline: &Pipeline, rules: &Rules, flags: &[&str]) -> verify::Totals 
     let finished = Process::consumer(pipeline, &flags).wait(FINISH_MAX);
     eprintln!("{}", finished.stderr);
     finished.expect_code(0);
-    let totals = verify::exact(pipeline, rules);
+    let totals = verify::exact(pipeline, &rules.clone().after_kills());
     totals.expect_state(&finished.stats());
     totals
 }
@@ -163,7 +163,7 @@ fn what_was_settled_out_of_order_does_not_run_again_after_a_kill() {
     assert!(committed.iter().zip(&ends).all(is_behind), "{committed:?} of {ends:?}");
     let flags = [&flags[..], &["--exit-at-end", "-o", "json"]].concat();
     let finished = Process::consumer(&pipeline, &flags).wait(FINISH_MAX);
-    let totals = verify::exact(&pipeline, &Rules::new(&[&encoder]).failing(rate));
+    let totals = verify::exact(&pipeline, &Rules::new(&[&encoder]).failing(rate).after_kills());
     let statistics = finished.expect_code(0).stats();
     totals.expect_state(&statistics);
     assert_eq!(statistics["succeeded"], HEADS, "only the heads were left");

@@ -62,5 +62,5 @@ fn a_kill_between_the_two_rounds_of_a_rebalance_leaves_no_partition_without_an_o
     wait::is_true("every partition being settled", LIMIT, || pipeline.lag() == 0);
     again.sigterm();
     again.wait(LIMIT).expect_code(0);
-    verify::exact(&pipeline, &Rules::new(&[&encoder]));
+    verify::exact(&pipeline, &Rules::new(&[&encoder]).after_kills());
 }

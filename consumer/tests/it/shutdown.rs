@@ -80,7 +80,7 @@ fn sigterm_while_the_broker_is_away_ends_in_time_and_a_second_signal_at_once() {
     let flags = [&FLAGS[..], &["--exit-at-end"]].concat();
     for pipeline in [&one, &two] {
         Process::consumer(pipeline, &flags).wait(LIMIT).expect_code(0);
-        verify::exact(pipeline, &Rules::new(&[&pipeline.orders_v1()]).failing(0.1));
+        verify::exact(pipeline, &Rules::new(&[&pipeline.orders_v1()]).failing(0.1).after_kills());
     }
     let (feed, consumer) = busy(&three);
     cluster.kill_kafka();

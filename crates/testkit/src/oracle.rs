@@ -31,6 +31,9 @@ pub struct Rules {
     /// Whether the same average may stand twice in a row: without transactions, a commit that
     /// meets a rebalance is made again with its averages.
     pub averages_repeat: bool,
+    /// Whether a writer was killed: the broker aborts what it left open up to 20 s later, and
+    /// the marker of that may come after everything was settled.
+    pub writers_killed: bool,
 }
 
 /// What must become of an order.
@@ -68,6 +71,7 @@ impl Rules {
             failure_seed: 42,
             schemas,
             averages_repeat: false,
+            writers_killed: false,
         }
     }
 
@@ -82,6 +86,13 @@ impl Rules {
     #[must_use]
     pub const fn at_least_once(mut self) -> Self {
         self.averages_repeat = true;
+        self
+    }
+
+    /// The rules where a consumer was ended in the middle of its work.
+    #[must_use]
+    pub const fn after_kills(mut self) -> Self {
+        self.writers_killed = true;
         self
     }
 
@@ -161,6 +172,7 @@ mod tests {
             failure_seed: 42,
             schemas,
             averages_repeat: false,
+            writers_killed: false,
         }
     }
 

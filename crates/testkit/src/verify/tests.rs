@@ -14,7 +14,14 @@ fn value(order_id: &str) -> Vec<u8> {
 
 fn rules() -> Rules {
     let schemas = [(7, OrderVersion::V1)].into();
-    Rules { max_retries: 1, failure_rate: 0.5, failure_seed: 42, schemas, averages_repeat: false }
+    Rules {
+        max_retries: 1,
+        failure_rate: 0.5,
+        failure_seed: 42,
+        schemas,
+        averages_repeat: false,
+        writers_killed: false,
+    }
 }
 
 /// The first id that fails just so often.
@@ -235,6 +242,16 @@ fn a_retry_that_was_moved_to_the_tail_is_no_violation() {
 fn an_offset_before_the_end_is_found() {
     assert!(found(|logs| logs.offsets[0].committed = Some(2)).starts_with("orders/0"));
     assert!(found(|logs| logs.offsets[0].committed = None).starts_with("orders/0"));
+}
+
+#[test]
+fn after_a_kill_a_marker_may_follow_the_committed_offset_but_no_record() {
+    let mut logs = sound();
+    logs.offsets[0].end = 4; // a marker that the broker wrote late
+    assert_eq!(check(&logs, &rules()).len(), 1);
+    assert_eq!(check(&logs, &rules().after_kills()), []);
+    logs.offsets[0].committed = Some(2); // the record at 2 is not settled
+    assert_eq!(check(&logs, &rules().after_kills()).len(), 1);
 }
 
 #[test]
