@@ -137,7 +137,6 @@ pub(crate) struct Lane {
     topic_ids: TopicIds,
     desk: Desk,
     buffer: Vec<u8>,
-    main_ends: Option<Vec<i64>>,
     /// Longest offset metadata that the broker is known to take, in characters.
     metadata_chars: usize,
     has_assignment: bool,
@@ -227,7 +226,6 @@ impl Lane {
                 now_ms: crate::clock::now_ms(),
             },
             buffer: Vec::new(),
-            main_ends: settings.main_ends.clone(),
             metadata_chars: METADATA_CHARS_MAX,
             has_assignment: false,
             is_crowded: false,
@@ -287,7 +285,7 @@ impl Lane {
             self.run_due();
             self.run_unresolved();
             self.fetch()?;
-            self.advance_positions()?;
+            self.advance_positions();
             self.wait_for_handlers();
             if !self.shared.must_abandon() {
                 self.settle_turn()?;

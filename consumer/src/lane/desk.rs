@@ -75,6 +75,12 @@ impl Desk {
         self.owned.iter_mut().flatten().map(|owned| &mut **owned)
     }
 
+    /// Where main partition `partition` ends for this run; `None` if it goes on.
+    pub(crate) fn main_end(&self, partition: i32) -> Option<i64> {
+        let index = usize::try_from(partition).ok()?;
+        self.main_ends.as_ref()?.get(index).copied()
+    }
+
     /// Numbers of the owned partitions.
     pub(crate) fn partitions(&self) -> Vec<i32> {
         self.iter().map(|owned| owned.partition).collect()
@@ -83,7 +89,7 @@ impl Desk {
     /// Takes a record of the main topic and makes its first attempt.
     pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
         let (partition, offset) = (record.partition(), record.offset());
-        let end = self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
+        let end = self.main_end(partition);
         let unresolved_max = self.unresolved_max;
         let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
         if !owned.is_active() || !owned.reads_main {
@@ -172,15 +178,7 @@ impl Desk {
             // Somebody else put it there: attempt 1 of itself.
             None => {
                 let origin = self.origin(record.partition, record.offset, record.timestamp, true);
-                let waiter = Waiter {
-                    record,
-                    origin,
-                    attempt: 0,
-                    redrive_count: 0,
-                    carries_lineage: false,
-                    carries_first_failed: false,
-                };
-                (0, waiter)
+                (0, Waiter::first(record, origin))
             }
         }
     }
@@ -300,15 +298,7 @@ impl Desk {
     }
 
     fn forward_first(&mut self, record: HeldRecord, origin: Origin, failure: Failure) {
-        let waiter = Waiter {
-            record,
-            origin,
-            attempt: 0,
-            redrive_count: 0,
-            carries_lineage: false,
-            carries_first_failed: false,
-        };
-        self.forward(waiter, 1, failure);
+        self.forward(Waiter::first(record, origin), 1, failure);
     }
 
     /// Puts a failed record on its way.

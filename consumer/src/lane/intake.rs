@@ -8,8 +8,8 @@ use pipeline::record::{CommitPosition, Offset};
 
 use crate::lane::desk::Next;
 use crate::lane::limits::{
-    IDLE_WAIT_MAX, SUSPECTS_MAX, TURN_BYTES_MAX, TURN_LINGER, TURN_MAX, WAITING_BYTES_MAX,
-    WAITING_RESUME_PERCENT,
+    IDLE_WAIT_MAX, SUSPECTS_MAX, TURN_BYTES_MAX, TURN_LINGER, TURN_MAX, UNRESOLVED_EVERY,
+    WAITING_BYTES_MAX, WAITING_RESUME_PERCENT,
 };
 use crate::lane::{Lane, LaneError};
 
@@ -59,7 +59,7 @@ impl Lane {
             return;
         }
         self.resolver_generation = generation;
-        self.unresolved_again_at = Instant::now() + Duration::from_millis(250);
+        self.unresolved_again_at = Instant::now() + UNRESOLVED_EVERY;
         self.desk.run_unresolved();
     }
 
@@ -67,12 +67,12 @@ impl Lane {
     pub(crate) fn fetch(&mut self) -> Result<(), LaneError> {
         let mut wait = self.first_wait();
         let records_max = self.records_max();
-        let mut stops: Vec<i32> = Vec::new();
+        let mut stopped = None;
         for count in 1_usize.. {
             match self.reader.poll(wait) {
                 Polled::Record(record) => {
                     if Self::take(&mut self.desk, &mut self.topic_ids, &record) == Next::StopMain {
-                        stops.push(record.partition());
+                        stopped = Some(record.partition());
                         break;
                     }
                     if self.desk.turn.records >= records_max {
@@ -99,7 +99,7 @@ impl Lane {
                 }
             }
         }
-        for partition in stops {
+        if let Some(partition) = stopped {
             self.stop_main(partition);
         }
         Ok(())
@@ -134,7 +134,6 @@ impl Lane {
         let active = self.desk.iter().filter(|owned| owned.is_active());
         let next = active.filter_map(|owned| owned.waiting.next_due_at_ms()).min();
         let until_due = next.map_or(u64::MAX, |due| {
-            // The next whole millisecond: waking early would only mean to look again.
             u64::try_from(due.saturating_sub(crate::clock::now_ms())).unwrap_or(0)
         });
         Duration::from_millis(until_due).min(IDLE_WAIT_MAX)
@@ -166,27 +165,29 @@ impl Lane {
     }
 
     /// Moves windows past markers at the ends of their partitions.
-    pub(crate) fn advance_positions(&mut self) -> Result<(), LaneError> {
+    pub(crate) fn advance_positions(&mut self) {
         if !std::mem::take(&mut self.ends_seen) {
-            return Ok(());
+            return;
         }
-        let Ok(positions) = self.reader.positions() else { return Ok(()) };
-        let topics = self.settings.topics.clone();
-        for owned in self.desk.iter_mut().filter(|owned| owned.is_active()) {
-            let position =
-                |topic: &str| positions.get(&(topic.to_owned(), owned.partition)).copied();
-            let end = self.main_ends.as_ref().and_then(|ends| ends.get(owned.partition as usize));
+        let Ok(positions) = self.reader.positions() else { return };
+        let topics = &self.settings.topics;
+        for partition in self.desk.partitions() {
+            let position = |topic: &str| positions.get(&(topic.to_owned(), partition)).copied();
+            let end = self.desk.main_end(partition);
+            let owned = self.desk.owned_mut(partition).expect("just listed");
+            if !owned.is_active() {
+                continue;
+            }
             if let Some(position) = position(&topics.main)
                 && owned.reads_main
             {
-                owned.main.pass(end.map_or(position, |end| position.min(*end)));
+                owned.main.pass(end.map_or(position, |end| position.min(end)));
             }
             if let Some(position) = position(&topics.retry) {
                 owned.retry.pass(position);
             }
-            owned.main_done |= end.is_some_and(|end| owned.main.top() >= *end);
+            owned.main_done |= end.is_some_and(|end| owned.main.top() >= end);
         }
-        Ok(())
     }
 
     pub(crate) fn stop_main(&mut self, partition: i32) {
@@ -226,8 +227,7 @@ impl Lane {
         let most = self.desk.unresolved_max;
         let unresolved_max = |reads| if reads { most } else { most / 2 };
         for partition in self.desk.partitions() {
-            let end =
-                self.main_ends.as_ref().and_then(|ends| ends.get(partition as usize)).copied();
+            let end = self.desk.main_end(partition);
             let owned = self.desk.owned_mut(partition).expect("just listed");
             owned.main_done |= owned.is_active() && end.is_some_and(|end| owned.main.top() >= end);
             let wanted = owned.is_active()

@@ -46,6 +46,10 @@ pub(crate) fn unresolved_max(limit_bytes: usize) -> usize {
     (limit_bytes / UNRESOLVED_BYTES).clamp(2, UNRESOLVED_MAX)
 }
 
+/// Main records whose schema is not known are looked at again this often, even if the registry
+/// has said nothing new.
+pub(crate) const UNRESOLVED_EVERY: Duration = Duration::from_millis(250);
+
 /// Wait before a retry whose schema is not known is looked at again, in milliseconds.
 pub(crate) const UNRESOLVED_PAUSE_MS: i64 = 100;
 

@@ -60,6 +60,20 @@ pub(crate) struct Waiter {
     pub(crate) carries_first_failed: bool,
 }
 
+impl Waiter {
+    /// A record that has no past: nothing was tried, and its headers tell nothing of it.
+    pub(crate) const fn first(record: HeldRecord, origin: Origin) -> Self {
+        Self {
+            record,
+            origin,
+            attempt: 0,
+            redrive_count: 0,
+            carries_lineage: false,
+            carries_first_failed: false,
+        }
+    }
+}
+
 /// Positions that the averages say were committed with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Noted {

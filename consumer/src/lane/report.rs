@@ -66,17 +66,15 @@ impl Lane {
             metrics.end_to_end_seconds.record_many(seconds, count);
         }
         for (counter, total, count) in [
-            (Some(&metrics.consumed_main), Some(&counters.consumed), turn.consumed_main),
-            (Some(&metrics.consumed_retry), None, turn.consumed_retry),
-            (Some(&metrics.succeeded), Some(&counters.succeeded), turn.succeeded),
-            (Some(&metrics.retried), Some(&counters.retried), retried),
-            (Some(&metrics.dead_lettered), Some(&counters.dead_lettered), dead_lettered),
-            (Some(&metrics.foreign), None, turn.foreign),
-            (Some(&metrics.reparked), None, turn.reparked),
+            (&metrics.consumed_main, Some(&counters.consumed), turn.consumed_main),
+            (&metrics.consumed_retry, None, turn.consumed_retry),
+            (&metrics.succeeded, Some(&counters.succeeded), turn.succeeded),
+            (&metrics.retried, Some(&counters.retried), retried),
+            (&metrics.dead_lettered, Some(&counters.dead_lettered), dead_lettered),
+            (&metrics.foreign, None, turn.foreign),
+            (&metrics.reparked, None, turn.reparked),
         ] {
-            if let Some(counter) = counter {
-                counter.increment(count);
-            }
+            counter.increment(count);
             if let Some(total) = total {
                 total.fetch_add(count, Ordering::Relaxed);
             }
