@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STACK_DIR ?= .stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint up down clean-stack
+.PHONY: help setup demo test faults lint up down clean-stack
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ demo: ## the story in 20 seconds; needs nothing but the build
 
 test: ## set up, build, lint and test everything against real servers
 	@scripts/test.sh
+
+faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed N" for one
+	@scripts/faults.sh $(FAULTS)
 
 lint: ## formatting and clippy
 	cargo fmt --all --check

@@ -101,6 +101,21 @@ pub struct Flags {
     #[arg(long, env = "CONSUMER_ORDER", value_name = "ORDER", help_heading = "Delivery")]
     pub order: Option<OrderArg>,
 
+    /// With --order key: what becomes of the records that wait behind one that is given up
+    /// [default: release]
+    #[arg(long, env = "CONSUMER_ON_DEAD_LETTER", value_name = "WHAT", help_heading = "Delivery")]
+    pub on_dead_letter: Option<OnDeadLetterArg>,
+
+    /// With --order key: records that may wait behind one of their key before the partition is
+    /// not read any more [default: 10000]
+    #[arg(long, env = "CONSUMER_FOLLOWERS_MAX", value_name = "N", help_heading = "Delivery")]
+    pub followers_max: Option<usize>,
+
+    /// Do not count an order whose id stands at most N offsets lower in its partition; 0 for off
+    /// [default: 0]
+    #[arg(long, env = "CONSUMER_DEDUPE", value_name = "N", help_heading = "Delivery")]
+    pub dedupe: Option<u32>,
+
     /// Further attempts after the first one [default: 3]
     #[arg(long, env = "CONSUMER_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
     pub max_retries: Option<u32>,
@@ -123,6 +138,38 @@ pub struct Flags {
     #[arg(long, env = "CONSUMER_WAITING_MAX", value_name = "N", help_heading = "Delivery")]
     pub waiting_max: Option<usize>,
 
+    /// Whether a lane stops before it gives up too many records: on, or off for imports
+    /// [default: on]
+    #[arg(long, env = "CONSUMER_DLQ_LIMIT", value_name = "ON", help_heading = "Delivery")]
+    pub dlq_limit: Option<Switch>,
+
+    /// Share of dead letters among the last 1,000 records above which it stops [default: 0.5]
+    #[arg(long, env = "CONSUMER_DLQ_LIMIT_RATIO", value_name = "SHARE", help_heading = "Delivery")]
+    pub dlq_limit_ratio: Option<f64>,
+
+    /// Dead letters in a row at which it stops [default: 1000]
+    #[arg(
+        long,
+        env = "CONSUMER_DLQ_LIMIT_CONSECUTIVE",
+        value_name = "N",
+        help_heading = "Delivery"
+    )]
+    pub dlq_limit_consecutive: Option<u32>,
+
+    /// What it does then [default: pause; exit with --exit-at-end]
+    #[arg(long, env = "CONSUMER_ON_DLQ_LIMIT", value_name = "WHAT", help_heading = "Delivery")]
+    pub on_dlq_limit: Option<OnDlqLimitArg>,
+
+    /// How long the registry must have said that it has no such schema before a record is
+    /// given up for it: a replica may lag [default: 30s]
+    #[arg(
+        long,
+        env = "CONSUMER_UNKNOWN_SCHEMA_GRACE",
+        value_name = "DURATION",
+        help_heading = "Delivery"
+    )]
+    pub unknown_schema_grace: Option<DurationArg>,
+
     /// Go on where records were deleted before they were read
     #[arg(long, env = "CONSUMER_ACCEPT_GAP", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
@@ -140,6 +187,16 @@ pub struct Flags {
     /// Seed of the formula that says which attempts fail [default: 42]
     #[arg(long, env = "CONSUMER_FAILURE_SEED", value_name = "N", help_heading = "Simulation")]
     pub failure_seed: Option<u64>,
+
+    /// Let every attempt meet a downstream that refuses, for this long after the start
+    /// [default: 0s]
+    #[arg(
+        long,
+        env = "CONSUMER_SIMULATE_OUTAGE",
+        value_name = "DURATION",
+        help_heading = "Simulation"
+    )]
+    pub simulate_outage: Option<DurationArg>,
 
     /// Time that the handler of each order waits [default: 0ms]
     #[arg(
@@ -194,6 +251,39 @@ pub enum GuaranteeArg {
 pub enum OrderArg {
     /// A retry never holds up other records.
     None,
+    /// Records of one key are processed in the order in which they came, also while one of
+    /// them waits for a retry; other keys go on.
+    Key,
+}
+
+/// What becomes of the records that wait behind one that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDeadLetterArg {
+    /// They go on in order.
+    Release,
+    /// Those that wait at that moment are given up as well.
+    Hold,
+}
+
+/// Whether something is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// What a lane does that has reached the limit of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDlqLimitArg {
+    /// It stands still and is not ready.
+    Pause,
+    /// The program ends with exit 1.
+    Exit,
 }
 
 /// Headers of other tools on dead letters.

@@ -1,5 +1,8 @@
 //! What happens to one order: checked, and failed on request.
 
+use std::time::Instant;
+
+use engine::stage::HandleError;
 use orders::{Amount, Order};
 use pipeline::failure::{Failure, FailureReason};
 
@@ -14,6 +17,8 @@ pub(crate) struct Handler {
     pub(crate) failure_rate: f64,
     /// Seed of the failures' formula.
     pub(crate) failure_seed: u64,
+    /// Everything fails until then, as if what orders need were away.
+    pub(crate) outage_until: Option<Instant>,
 }
 
 impl Handler {
@@ -27,7 +32,7 @@ impl Handler {
         order: &Order,
         attempt: u32,
         redrives: u32,
-    ) -> Result<Amount, Failure> {
+    ) -> Result<Amount, HandleError> {
         let amount = orders::validate(order).map_err(|invalid| {
             use orders::InvalidOrder as I;
             let reason = match invalid {
@@ -37,19 +42,27 @@ impl Handler {
                 I::PriceNotFinite => FailureReason::PriceNotFinite,
                 I::PriceTooLarge => FailureReason::PriceTooLarge,
             };
-            failure(reason, invalid.to_string())
+            HandleError::Failed(failure(reason, invalid.to_string()))
         })?;
         if order.product.len() > PRODUCT_BYTES_MAX {
             let detail = format!(
                 "a product name of {} bytes is above the limit of {PRODUCT_BYTES_MAX}",
                 order.product.len()
             );
-            return Err(failure(FailureReason::Handler, detail));
+            return Err(HandleError::Failed(failure(FailureReason::Handler, detail)));
+        }
+        if self.outage_until.is_some_and(|until| Instant::now() < until) {
+            let detail = "the downstream refuses on request (--simulate-outage)";
+            return Err(HandleError::Away(detail.to_owned()));
+        }
+        engine::planted::handler_meets(&order.product);
+        if let Some(detail) = engine::planted::downstream_failure(&order.product) {
+            return Err(HandleError::Downstream(failure(FailureReason::Handler, detail)));
         }
         let (rate, seed) = (self.failure_rate, self.failure_seed);
         if rate > 0.0 && orders::simulate::fails(&order.order_id, attempt, seed, redrives, rate) {
             let detail = format!("attempt {attempt} fails on request (--simulate-failures {rate})");
-            return Err(failure(FailureReason::Simulated, detail));
+            return Err(HandleError::Failed(failure(FailureReason::Simulated, detail)));
         }
         Ok(amount)
     }

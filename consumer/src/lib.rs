@@ -7,24 +7,19 @@
 //!            └───┴─ settled ◄──────────────────────────────┘
 //! ```
 //!
-//! [`App`] checks that everything is there, starts the lanes and waits for the end. A lane
-//! owns its partitions alone; `lane.rs` tells the story of a turn.
+//! [`App`] checks that everything is there, starts the lanes and waits for the end. Lanes,
+//! retries and transactions are those of [`engine`]; `stage.rs` says what an order does.
 
-mod clock;
 mod handler;
-mod layout;
-mod metrics;
-mod shared;
-mod lane;
-mod gauges;
+mod products;
+mod stage;
 mod statistics;
-mod finish;
 mod flags;
 mod settings;
-mod prepare;
+mod registry;
 mod app;
 
-pub use app::App;
+pub use app::{App, Running};
 pub use flags::{Flags, GuaranteeArg};
 pub use settings::Settings;
 pub use statistics::{ProductTotals, Statistics, Totals};

@@ -7,6 +7,7 @@ use consumer::{App, Flags, Settings};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus, run_main};
 use service_kit::shutdown::Shutdown;
+use service_kit::terminal::tame_json;
 use service_kit::{metrics_recorder, settings, telemetry};
 
 fn main() -> ExitCode {
@@ -34,7 +35,7 @@ fn run() -> Result<ExitStatus, AppError> {
         OutputFormat::Json | OutputFormat::Jsonl => {
             let text = serde_json::to_string(&statistics)
                 .map_err(|error| AppError::failed(error.to_string()))?;
-            println!("{text}");
+            println!("{}", tame_json(text));
         }
     }
     // A lane that a broker holds is left behind; waiting for the runtime would wait for it.

@@ -1,20 +1,30 @@
 //! Checked settings, made from what was written.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use codec::registry::RegistrySettings;
+use engine::settings::{
+    EngineSettings, OnDeadLetter, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
+};
+use engine::stage::Words;
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
+use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use service_kit::args::MetricsAddr;
 use service_kit::exit::AppError;
 
-use crate::flags::{DlqHeaders, Flags, GuaranteeArg};
+use crate::flags::{
+    DlqHeaders, Flags, GuaranteeArg, OnDeadLetterArg, OnDlqLimitArg, OrderArg, Switch,
+};
 use crate::handler::Handler;
-use crate::lane::Topics;
 
 /// Address of metrics and health when none is given.
 const METRICS_ADDR_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
+
+/// A replica of the registry may lag behind a new schema for this long.
+const SCHEMA_GRACE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Most lanes that one process runs.
 const LANES_MAX: usize = 256;
@@ -22,30 +32,20 @@ const LANES_MAX: usize = 256;
 /// Longest topic name that Kafka takes, in characters.
 const TOPIC_NAME_CHARS_MAX: usize = 249;
 
+/// How messages call the parts of this pipeline.
+const WORDS: Words =
+    Words { program: "consumer", state: "averages", state_flag: "--averages-topic" };
+
 /// Checked settings.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    pub(crate) kafka: KafkaSettings,
-    pub(crate) registry_urls: String,
-    pub(crate) topics: Topics,
-    pub(crate) creates_topics: bool,
-    pub(crate) create_partitions: i32,
+    pub(crate) engine: EngineSettings,
+    pub(crate) registry: RegistrySettings,
     pub(crate) registers: bool,
-    pub(crate) trim_retry: Option<Duration>,
-    pub(crate) dialects: Dialects,
-    pub(crate) group: String,
-    pub(crate) instance_id: Option<String>,
-    pub(crate) lanes: Option<usize>,
-    pub(crate) guarantee: Guarantee,
-    pub(crate) plan: RetryPlan,
-    pub(crate) waiting_records_max: usize,
-    pub(crate) accepts_gap: bool,
+    /// How long a schema must have been missing before a record is given up for it.
+    pub(crate) schema_grace: Duration,
     pub(crate) handler: Handler,
-    pub(crate) simulate_latency: Duration,
-    pub(crate) concurrency: usize,
-    pub(crate) exits_at_end: bool,
     pub(crate) metrics: Option<service_kit::admin_http::Listen>,
-    pub(crate) checks_topic_settings: bool,
 }
 
 impl Settings {
@@ -62,6 +62,11 @@ impl Settings {
         )
         .and_then(KafkaSettings::with_credentials_from_env)
         .map_err(|error| AppError::usage(error.to_string()))?;
+        let registry = RegistrySettings::from_program(
+            flags.registry.url(),
+            flags.registry.schema_registry_ca_location.as_deref(),
+        )
+        .map_err(|error| AppError::usage(error.to_string()))?;
         let delays = flags.retry_delay.unwrap_or_else(|| vec![Duration::from_secs(2).into()]);
         let plan = RetryPlan::new(
             flags.max_retries.unwrap_or(3),
@@ -69,18 +74,38 @@ impl Settings {
             flags.retry_jitter.unwrap_or(0.0),
         )
         .map_err(|error| AppError::usage(error.to_string()))?;
+        let followers_max = flags.followers_max.unwrap_or(pipeline::keys::FOLLOWERS_MAX);
+        require(followers_max > 0, || "--followers-max must be at least 1".to_owned())?;
+        let order = match flags.order {
+            None | Some(OrderArg::None) => Order::None,
+            Some(OrderArg::Key) => Order::Key {
+                followers_max,
+                on_dead_letter: match flags.on_dead_letter {
+                    Some(OnDeadLetterArg::Hold) => OnDeadLetter::Hold,
+                    Some(OnDeadLetterArg::Release) | None => OnDeadLetter::Release,
+                },
+            },
+        };
+        let dedupe = flags.dedupe.unwrap_or(0);
+        let dedupe_max = pipeline::dedupe::DEDUPE_OFFSETS_MAX;
+        require(dedupe <= dedupe_max, || format!("--dedupe {dedupe} is above {dedupe_max}"))?;
         let failure_rate = flags.simulate_failures.unwrap_or(0.0);
         require((0.0..=1.0).contains(&failure_rate), || {
             format!("--simulate-failures {failure_rate} is not between 0.0 and 1.0")
         })?;
+        let limits = DeadLetterLimits::new(
+            flags.dlq_limit_ratio.unwrap_or(RATIO_DEFAULT),
+            flags.dlq_limit_consecutive.unwrap_or(CONSECUTIVE_DEFAULT),
+        )
+        .map_err(|error| AppError::usage(format!("--dlq-limit-…: {error}")))?;
+        let exits_at_end = flags.exit_at_end.unwrap_or(false);
         let lanes = flags.lanes;
         require(lanes.is_none_or(|n| (1..=LANES_MAX).contains(&n)), || {
             format!("--lanes must be between 1 and {LANES_MAX}")
         })?;
         let concurrency = flags.concurrency.unwrap_or(256);
         require(concurrency > 0, || "--concurrency must be at least 1".to_owned())?;
-        let waiting_records_max =
-            flags.waiting_max.unwrap_or(crate::lane::limits::WAITING_RECORDS_MAX);
+        let waiting_records_max = flags.waiting_max.unwrap_or(WAITING_RECORDS_MAX);
         require(waiting_records_max > 0, || "--waiting-max must be at least 1".to_owned())?;
         let create_partitions = flags.create_partitions.unwrap_or(3);
         require(create_partitions > 0, || "--create-partitions must be at least 1".to_owned())?;
@@ -90,21 +115,26 @@ impl Settings {
             main: topic("--topic", flags.topic, "orders")?,
             retry: topic("--retry-topic", flags.retry_topic, "orders-retry")?,
             dead_letter: topic("--dlq-topic", flags.dlq_topic, "orders-dlq")?,
-            averages: topic("--averages-topic", flags.averages_topic, "orders-averages")?,
+            state: topic("--averages-topic", flags.averages_topic, "orders-averages")?,
             outcomes: match flags.outcomes_topic {
                 Some(name) => Some(topic("--outcomes-topic", Some(name), "")?),
                 None => None,
             },
+            output: None,
         };
         check_distinct(&topics)?;
         use service_kit::admin_http::Listen;
-        Ok(Self {
+        let metrics = match flags.metrics_addr {
+            None => Some(Listen::Default(METRICS_ADDR_DEFAULT.into())),
+            Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
+            Some(MetricsAddr::Off) => None,
+        };
+        let engine = EngineSettings {
+            words: WORDS,
             kafka,
-            registry_urls: flags.registry.url().to_owned(),
             topics,
             creates_topics: flags.create_topics.unwrap_or(false),
             create_partitions,
-            registers: !flags.no_register.unwrap_or(false),
             trim_retry: Some(flags.trim_retry.map_or(Duration::from_secs(3600), |d| d.get()))
                 .filter(|every| !every.is_zero()),
             dialects: Dialects { connect: flags.dlq_headers == Some(DlqHeaders::Connect) },
@@ -116,26 +146,40 @@ impl Settings {
                 Some(GuaranteeArg::ExactlyOnce) | None => Guarantee::ExactlyOnce,
             },
             plan,
+            order,
+            dedupe: Some(dedupe).filter(|reach| *reach > 0),
             waiting_records_max,
+            dead_letter_limits: (flags.dlq_limit != Some(Switch::Off)).then_some(limits),
+            on_dead_letter_limit: match flags.on_dlq_limit {
+                Some(OnDlqLimitArg::Pause) => OnDeadLetterLimit::Pause,
+                Some(OnDlqLimitArg::Exit) => OnDeadLetterLimit::Exit,
+                // Nobody waits beside a run that ends by itself.
+                None if exits_at_end => OnDeadLetterLimit::Exit,
+                None => OnDeadLetterLimit::Pause,
+            },
             accepts_gap: flags.accept_gap.unwrap_or(false),
-            handler: Handler { failure_rate, failure_seed: flags.failure_seed.unwrap_or(42) },
             simulate_latency: flags.simulate_latency.map_or(Duration::ZERO, |d| d.get()),
             concurrency,
-            exits_at_end: flags.exit_at_end.unwrap_or(false),
-            metrics: match flags.metrics_addr {
-                None => Some(Listen::Default(METRICS_ADDR_DEFAULT.into())),
-                Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
-                Some(MetricsAddr::Off) => None,
-            },
+            exits_at_end,
             checks_topic_settings: true,
-        })
+        };
+        let outage = flags.simulate_outage.map(|outage| outage.get());
+        let handler = Handler {
+            failure_rate,
+            failure_seed: flags.failure_seed.unwrap_or(42),
+            outage_until: outage.filter(|o| !o.is_zero()).map(|outage| Instant::now() + outage),
+        };
+        let schema_grace =
+            flags.unknown_schema_grace.map_or(SCHEMA_GRACE_DEFAULT, |grace| grace.get());
+        let registers = !flags.no_register.unwrap_or(false);
+        Ok(Self { engine, registry, registers, schema_grace, handler, metrics })
     }
 
     /// For a broker that knows no topic settings, such as librdkafka's mock: only partition
     /// counts are checked.
     #[must_use]
     pub fn without_topic_settings(mut self) -> Self {
-        self.checks_topic_settings = false;
+        self.engine.checks_topic_settings = false;
         self
     }
 }
@@ -161,7 +205,7 @@ fn topic(flag: &str, name: Option<String>, default: &str) -> Result<String, AppE
 }
 
 fn check_distinct(topics: &Topics) -> Result<(), AppError> {
-    let mut names: Vec<&str> = [&topics.main, &topics.retry, &topics.dead_letter, &topics.averages]
+    let mut names: Vec<&str> = [&topics.main, &topics.retry, &topics.dead_letter, &topics.state]
         .into_iter()
         .chain(&topics.outcomes)
         .map(String::as_str)
@@ -188,15 +232,20 @@ mod tests {
     #[test]
     fn defaults_are_those_of_the_contract() {
         let settings = check(&[]).unwrap();
-        assert_eq!(settings.topics.retry, "orders-retry");
-        assert_eq!(settings.topics.dead_letter, "orders-dlq");
-        assert_eq!(settings.topics.averages, "orders-averages");
-        assert_eq!(settings.group, "order-consumer");
-        assert_eq!(settings.guarantee, Guarantee::ExactlyOnce);
-        assert_eq!(settings.plan.attempts_max(), 4);
-        assert_eq!(settings.plan.delay_after(1, 0.9), Some(Duration::from_secs(2)));
-        assert_eq!(settings.handler, Handler { failure_rate: 0.0, failure_seed: 42 });
-        assert!(settings.registers && !settings.creates_topics && !settings.exits_at_end);
+        assert_eq!(settings.engine.topics.retry, "orders-retry");
+        assert_eq!(settings.engine.topics.dead_letter, "orders-dlq");
+        assert_eq!(settings.engine.topics.state, "orders-averages");
+        assert_eq!(settings.engine.group, "order-consumer");
+        assert_eq!(settings.engine.guarantee, Guarantee::ExactlyOnce);
+        assert_eq!(settings.engine.plan.attempts_max(), 4);
+        assert_eq!(settings.engine.plan.delay_after(1, 0.9), Some(Duration::from_secs(2)));
+        assert_eq!(
+            settings.handler,
+            Handler { failure_rate: 0.0, failure_seed: 42, outage_until: None }
+        );
+        assert!(
+            settings.registers && !settings.engine.creates_topics && !settings.engine.exits_at_end
+        );
     }
 
     #[test]
@@ -205,9 +254,13 @@ mod tests {
             (&["--simulate-failures", "1.5"][..], "--simulate-failures"),
             (&["--retry-jitter", "2"], "jitter"),
             (&["--lanes", "0"], "--lanes"),
+            (&["--followers-max", "0"], "--followers-max"),
+            (&["--dedupe", "1000001"], "--dedupe"),
             (&["--topic", "a b"], "--topic"),
             (&["--topic", "x", "--dlq-topic", "x"], "two roles"),
             (&["--group-id", ""], "--group-id"),
+            (&["--dlq-limit-ratio", "1.5"], "--dlq-limit"),
+            (&["--dlq-limit-consecutive", "0"], "--dlq-limit"),
             (&["-X", "acks=0"], "acks"),
         ] {
             let error = check(arguments).expect_err("must be refused");

@@ -113,7 +113,10 @@ fn consumer_settings(story: &Story, servers: &Servers) -> Result<Settings, AppEr
             bootstrap_server: Some(servers.bootstrap_servers()),
             ..KafkaArgs::default()
         },
-        registry: RegistryArgs { schema_registry_url: Some(servers.registry_url().to_owned()) },
+        registry: RegistryArgs {
+            schema_registry_url: Some(servers.registry_url().to_owned()),
+            schema_registry_ca_location: None,
+        },
         topic: Some(servers::ORDERS.to_owned()),
         retry_topic: Some(servers::RETRY.to_owned()),
         dlq_topic: Some(servers::DEAD_LETTERS.to_owned()),

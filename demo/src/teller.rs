@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use consumer::App;
+use consumer::Running;
 use service_kit::exit::AppError;
 use service_kit::units::DurationArg;
 
@@ -66,7 +66,7 @@ impl Teller {
     /// # Errors
     ///
     /// Fails when the producer did, or when the story takes too long.
-    pub(crate) fn look(&mut self, app: &App) -> Result<bool, AppError> {
+    pub(crate) fn look(&mut self, app: &Running<'_>) -> Result<bool, AppError> {
         self.events.extend(self.feed.drain());
         let has_ended = self.sending.has_ended()?;
         let snapshot = self.snapshot(app);
@@ -97,7 +97,7 @@ impl Teller {
         (self.sending.acknowledged(), self.screen)
     }
 
-    fn snapshot(&self, app: &App) -> Snapshot {
+    fn snapshot(&self, app: &Running<'_>) -> Snapshot {
         let ([consumed, counted, retried, dead_lettered], _) = app.progress();
         let (sent, averages) = (self.sending.acknowledged(), app.averages());
         Snapshot { sent, consumed, counted, retried, dead_lettered, averages }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use codec::encode::Encoder;
 use codec::registry::{Registry, RegistryError, value_subject};
-use kafka_io::client_config::{Role, probe_brokers};
+use kafka_io::client_config::{AwayReason, Role, probe_brokers};
 use kafka_io::publisher::{TopicError, partition_count};
 use orders::Order;
 use service_kit::admin_http;
@@ -28,6 +28,9 @@ use crate::source::Source;
 const START_LIMIT: Duration = Duration::from_secs(4);
 /// What is left for a question at least, however long the earlier ones took.
 const QUESTION_LIMIT_MIN: Duration = Duration::from_millis(250);
+/// What to do when no broker answers.
+const BROKER_HINT: &str = "start brokers with 'cargo run --bin stack -- up', or name others with \
+                           --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)";
 /// One thread serves metrics, the main one sends.
 const RUNTIME_THREADS: usize = 1;
 
@@ -153,10 +156,11 @@ fn connect(
 ) -> Result<Encoder<Order>, AppError> {
     let left = || deadline.saturating_duration_since(Instant::now()).max(QUESTION_LIMIT_MIN);
     probe_brokers(&settings.kafka.base(Role::Admin), left()).map_err(|error| {
-        AppError::failed(error.to_string()).hint(
-            "start brokers with 'cargo run --bin stack -- up', or name others with \
-             --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)",
-        )
+        let status = match error.reason {
+            AwayReason::Settings => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
+        };
+        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
     })?;
     let topic = &settings.send.topic;
     check_topic(settings, left())?;
@@ -168,11 +172,10 @@ fn connect(
     let result = block_on(runtime, left(), connecting);
     let away = |detail: &str| {
         let address = registry.address();
-        AppError::failed(format!("the schema registry at {address} does not answer: {detail}"))
-            .hint(
-                "start one with 'cargo run --bin stack -- up', or name another with \
+        AppError::failed(format!("the schema registry at {address} cannot be used: {detail}")).hint(
+            "start one with 'cargo run --bin stack -- up', or name another with \
              --schema-registry-url URL (SCHEMA_REGISTRY_URL)",
-            )
+        )
     };
     match result {
         None => Err(away("no answer in time")),
@@ -203,6 +206,10 @@ fn check_topic(settings: &Settings, limit: Duration) -> Result<(), AppError> {
                 "create it with 'cargo run --bin consumer -- --create-topics', or with \
                  kafka-topics.sh --bootstrap-server {brokers} --create --topic {topic} --partitions 3"
             )))
+        }
+        Err(TopicError::Denied { missing }) => {
+            let hint = format!("grant it: {}", missing.commands(brokers));
+            Err(AppError::failed(missing.to_string()).hint(hint))
         }
         Err(error) => Err(AppError::failed(error.to_string())),
     }

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 use service_kit::args::OutputFormat;
 use service_kit::health::Conditions;
-use service_kit::terminal::one_line;
+use service_kit::terminal::{one_line, tame_json};
 
 use crate::import::{RejectedRow, RejectsFile};
 use crate::send::{Delivered, Listener, Summary, Totals};
@@ -161,13 +161,13 @@ impl Listener for Console {
             Ok(placed) if self.prints_deliveries => {
                 let mut line = String::new();
                 if self.settings.output == OutputFormat::Jsonl {
-                    line = json!({
+                    let delivery = json!({
                         "partition": placed.partition,
                         "offset": placed.offset,
                         "key": key,
                         "order_id": delivered.order_id,
-                    })
-                    .to_string();
+                    });
+                    line = tame_json(delivery.to_string());
                 } else {
                     let _ = write!(
                         line,

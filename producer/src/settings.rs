@@ -228,8 +228,11 @@ impl Settings {
             KafkaSettings::new(PROGRAM, flags.kafka.bootstrap_servers(), flags.kafka.properties())
                 .and_then(KafkaSettings::with_credentials_from_env)
                 .map_err(|error| usage(&error))?;
-        let registry =
-            RegistrySettings::new(flags.registry.url()).map_err(|error| usage(&error))?;
+        let registry = RegistrySettings::from_program(
+            flags.registry.url(),
+            flags.registry.schema_registry_ca_location.as_deref(),
+        )
+        .map_err(|error| usage(&error))?;
         let origin = origin(&flags)?;
         Ok(Self {
             kafka,

@@ -27,8 +27,8 @@ pub struct Listener {
     pub name: String,
     /// `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`; what that needs is given as `properties`.
     pub protocol: String,
-    /// The `host:port` that clients are told, if not 127.0.0.1 and its own port.
-    pub advertised: Option<String>,
+    /// The `host:port` that clients are told, one for each broker; empty: 127.0.0.1 and its own port.
+    pub advertised: Vec<String>,
 }
 
 /// How Kafka is started.
@@ -44,6 +44,8 @@ pub struct KafkaConfig {
     pub properties: Vec<String>,
     /// Listeners beside the plain one, each on a free port per broker.
     pub listeners: Vec<Listener>,
+    /// Names and passwords of users for SCRAM-SHA-512, made with the storage.
+    pub scram_users: Vec<(String, String)>,
     /// Its life.
     pub lifetime: Lifetime,
 }
@@ -52,13 +54,13 @@ impl KafkaConfig {
     /// Returns one owned broker on a free port with its data in `dir`.
     #[must_use]
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
-        let (properties, listeners) = (Vec::new(), Vec::new());
         Self {
             dir: dir.into(),
             brokers: 1,
             ports: Ports::Free,
-            properties,
-            listeners,
+            properties: Vec::new(),
+            listeners: Vec::new(),
+            scram_users: Vec::new(),
             lifetime: Lifetime::Owned,
         }
     }
@@ -136,7 +138,7 @@ impl KafkaServer {
                 config.lifetime.clone(),
             ));
         }
-        storage::format(&config.dir, config.brokers, tools, cluster_id)?;
+        storage::format(config, tools, cluster_id)?;
         Ok(Self { brokers, ports, listeners: config.listeners.clone(), tools: tools.clone() })
     }
 
@@ -227,7 +229,7 @@ fn server_properties(config: &KafkaConfig, ports: &[BrokerPorts], id: u16, dir: 
     let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned(), "PLAINTEXT:PLAINTEXT".to_owned()];
     for (listener, port) in config.listeners.iter().zip(&own.extra) {
         let address = ports::address(*port);
-        let told = listener.advertised.as_ref().unwrap_or(&address);
+        let told = listener.advertised.get(usize::from(id) - 1).unwrap_or(&address);
         listeners.push(format!("{}://{address}", listener.name));
         advertised.push(format!("{}://{told}", listener.name));
         protocols.push(format!("{}:{}", listener.name, listener.protocol));
@@ -312,7 +314,7 @@ mod tests {
 
     #[test]
     fn an_extra_listener_is_bound_to_its_port_and_advertised_where_it_is_told() {
-        let advertised = Some("127.0.0.1:7000".to_owned());
+        let advertised = vec!["127.0.0.1:7000".to_owned()];
         let listeners =
             vec![Listener { name: "PROXIED".into(), protocol: "PLAINTEXT".into(), advertised }];
         let text = properties_of(&KafkaConfig { listeners, ..KafkaConfig::in_dir("/data") });

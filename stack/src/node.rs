@@ -226,7 +226,9 @@ impl Node {
 
     /// Stalls it with STOP: its connections stay open, and nothing is answered.
     pub fn pause(&self) {
-        self.signal(Signal::SIGSTOP);
+        if let Some(process) = self.process() {
+            process.pause();
+        }
     }
 
     /// Lets a paused process go on.

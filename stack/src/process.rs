@@ -31,6 +31,9 @@ use crate::{Ledger, Program, Programs, StackError};
 /// How long a server may take to end after TERM before it gets KILL.
 pub const STOP_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long a process may take to stop after STOP.
+const PAUSE_LIMIT: Duration = Duration::from_secs(5);
+
 /// How long a killed process may take to disappear.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
@@ -77,6 +80,25 @@ impl ProcessId {
             let _gone = kill(Pid::from_raw(self.pid.cast_signed()), signal);
         }
     }
+
+    /// Stalls it with STOP and returns when none of its threads runs any more, or after
+    /// [`PAUSE_LIMIT`].
+    pub fn pause(self) {
+        self.signal(Signal::SIGSTOP);
+        wait_until(PAUSE_LIMIT, || is_stopped(self.pid));
+    }
+}
+
+/// Reads whether every thread of process `pid` is stopped; a thread that ends meanwhile counts as stopped.
+///
+/// STOP reaches the threads of a process one by one: until the last has stopped, it may still answer.
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+        matches!(state, None | Some('T' | 't' | 'Z' | 'X'))
+    })
 }
 
 /// Reads state and start time from `/proc/PID/stat`.

@@ -56,13 +56,13 @@ fn cut(mut input: Input) -> Input {
 }
 
 /// Sends the orders, runs the consumer to the end, and checks everything.
-fn run_all(flags: &[&str], rules: fn(Rules) -> Rules) -> (Pipeline, Totals) {
+fn run_all(flags: &[&str]) -> (Pipeline, Totals) {
     let pipeline = Cluster::shared().pipeline(3);
     let encoder = pipeline.orders_v1();
     pipeline.send(&pipeline.orders, &orders(&encoder, 3));
     let finished = Process::consumer(&pipeline, &[&FLAGS[..], flags].concat()).wait(RUN_MAX);
     eprintln!("{}", finished.stderr); // shown when the test fails
-    let rules = rules(Rules::new(&[&encoder]).failing(0.1));
+    let rules = Rules::new(&[&encoder]).failing(0.1);
     let totals = verify::exact(&pipeline, &rules);
     totals.expect_stats(&finished.expect_code(0).stats());
     (pipeline, totals)
@@ -71,7 +71,7 @@ fn run_all(flags: &[&str], rules: fn(Rules) -> Rules) -> (Pipeline, Totals) {
 #[test]
 fn ten_thousand_orders_end_as_the_formula_says() {
     let _machine = machine::shared();
-    let (pipeline, totals) = run_all(&[], |rules| rules);
+    let (pipeline, totals) = run_all(&[]);
     assert_eq!(totals.orders, ORDERS as u64);
     assert!(totals.retried > 900, "{totals:?}");
     assert!(totals.dead_lettered >= 100, "{totals:?}");
@@ -116,14 +116,14 @@ fn without_a_crash_at_least_once_is_exact_as_well() {
     let _machine = machine::shared();
     // One lane: what a rebalance moves before its commit is worked on again by the next owner.
     let flags = ["--guarantee", "at-least-once", "--lanes", "1"];
-    let (_, totals) = run_all(&flags, Rules::at_least_once);
+    let (_, totals) = run_all(&flags);
     assert_eq!(totals.orders, ORDERS as u64);
 }
 
 #[test]
 fn a_second_run_finds_nothing_to_do_and_prints_the_same_state() {
     let _machine = machine::shared();
-    let (pipeline, totals) = run_all(&[], |rules| rules);
+    let (pipeline, totals) = run_all(&[]);
     let finished = Process::consumer(&pipeline, &FLAGS).wait(RUN_MAX);
     let statistics = finished.expect_code(0).stats();
     assert_eq!((&statistics["consumed"], &statistics["succeeded"]), (&0.into(), &0.into()));

@@ -5,13 +5,20 @@
 //! itself (`testkit::machine::alone`), the others share it (`testkit::machine::shared`).
 
 mod bad_input;
+mod concurrency;
 mod crash;
+mod dedupe;
+mod dlq_limit;
 mod evolution;
 mod exactness;
 mod import;
+mod order;
+mod outage;
 mod rebalance;
+mod security;
 mod shutdown;
 mod startup;
 mod state;
 mod timing;
+mod unknown_outcomes;
 mod windows;

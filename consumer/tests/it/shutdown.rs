@@ -18,13 +18,32 @@ const FLAGS: [&str; 6] = ["--simulate-failures", "0.1", "--retry-delay", "200ms"
 
 /// Starts a consumer on a stream of orders and waits until it has committed some.
 fn busy(pipeline: &Pipeline) -> (Process, Process) {
+    busy_with(pipeline, &FLAGS)
+}
+
+fn busy_with(pipeline: &Pipeline, flags: &[&str]) -> (Process, Process) {
     let load = ["--count", "0", "--rate", "2000/s", "--quiet", "--seed", "9"];
     let producer = Process::producer(pipeline, &load);
-    let consumer = Process::consumer(pipeline, &FLAGS);
+    let consumer = Process::consumer(pipeline, flags);
     wait::is_true("work", LIMIT, || {
         pipeline.committed(&pipeline.orders).into_iter().flatten().sum::<i64>() > 1_000
     });
     (producer, consumer)
+}
+
+#[test]
+fn sigterm_without_transactions_repeats_nothing_either() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(3);
+    let flags = [&FLAGS[..], &["--guarantee", "at-least-once"]].concat();
+    let (producer, consumer) = busy_with(&pipeline, &flags);
+    consumer.sigterm();
+    consumer.wait(STOP_MAX).expect_code(0);
+    producer.sigterm();
+    producer.wait(LIMIT).expect_code(0);
+    let flags = [&flags[..], &["--exit-at-end"]].concat();
+    Process::consumer(&pipeline, &flags).wait(LIMIT).expect_code(0);
+    verify::exact(&pipeline, &Rules::new(&[&pipeline.orders_v1()]).failing(0.1));
 }
 
 #[test]

@@ -224,28 +224,16 @@ fn an_unknown_key_of_the_settings_file_is_a_usage_error() {
     );
 }
 
-/// Reads a settings file as the consumer does.
-fn load(text: &str) -> consumer::Flags {
-    let mut file = tempfile::NamedTempFile::with_suffix(".toml").expect("a file");
-    file.write_all(text.as_bytes()).expect("a file");
-    service_kit::settings::load("consumer", Some(file.path()), consumer::Flags::default())
-        .unwrap_or_else(|error| panic!("{error}"))
-}
-
 #[test]
 fn the_settings_file_that_is_shipped_has_every_key_and_no_other() {
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/consumer.toml");
-    let text = std::fs::read_to_string(shipped).expect("it is shipped");
-    load(&text);
-    let keys: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("#: ")).collect();
-    let flags = serde_json::to_value(load(&keys.join("\n"))).expect("an object");
-    let object = flags.as_object().expect("an object");
-    let missing: Vec<&String> =
-        object.iter().filter(|(_, v)| v.is_null()).map(|(k, _)| k).collect();
-    assert!(missing.is_empty(), "{shipped} lacks {missing:?}");
+    let flags = testkit::settings_file::shipped("consumer", |path| {
+        service_kit::settings::load("consumer", Some(path), consumer::Flags::default())
+            .unwrap_or_else(|error| panic!("{error}"))
+    });
+    let object = serde_json::to_value(&flags).expect("an object");
     assert_eq!(object["group_id"], "order-consumer");
     // The defaults that it shows are those that hold.
     let uncommented = service_kit::settings::load("consumer", None, consumer::Flags::default());
     assert!(consumer::Settings::check(uncommented.expect("nothing is set")).is_ok());
-    assert!(consumer::Settings::check(load(&keys.join("\n"))).is_ok());
+    assert!(consumer::Settings::check(flags).is_ok());
 }

@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
+use kafka_io::client_config::{KafkaSettings, Role as Client};
+use kafka_io::member::{Member, OffsetCommit};
+use pipeline::completion::Completion;
+use pipeline::record::CommitPosition;
 use testkit::oracle::Rules;
-use testkit::{Cluster, Finished, Input, OrderEncoder, Pipeline, Process, machine, verify, wait};
+use testkit::{
+    Cluster, Finished, Input, OrderEncoder, Pipeline, Process, Role, machine, verify, wait,
+};
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+pub(crate) const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand";
+
+const CONFIGS: &str = "kafka.admin.ConfigCommand";
+
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
 
 const FINISH: [&str; 3] = ["--exit-at-end", "-o", "json"];
 
@@ -33,14 +43,16 @@ fn run(pipeline: &Pipeline) -> Finished {
     Process::consumer(pipeline, &FINISH).wait(LIMIT)
 }
 
-/// Runs the command for offsets that an error proposes.
-fn run_proposed_command(pipeline: &Pipeline, failed: &Finished) {
+/// Runs the commands for offsets that an error proposes: one after the other, as a shell does.
+pub(crate) fn run_proposed_command(pipeline: &Pipeline, failed: &Finished) {
     let start =
         format!("kafka-consumer-groups --bootstrap-server {} ", pipeline.servers.bootstrap_servers);
-    let proposed = failed.stderr.lines().find_map(|line| Some(line.split_once(&start)?.1));
-    let command = proposed.unwrap_or_else(|| panic!("no command in:\n{}", failed.stderr));
-    let args: Vec<&str> = command.split_whitespace().collect();
-    pipeline.java(GROUPS, &args);
+    let proposed = failed.stderr.lines().find(|line| line.contains(&start));
+    let line = proposed.unwrap_or_else(|| panic!("no command in:\n{}", failed.stderr));
+    for command in line.split(" && ") {
+        let (_, args) = command.split_once(&start).expect("a command for offsets");
+        pipeline.java(GROUPS, &args.split_whitespace().collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -83,7 +95,7 @@ fn a_new_instance_restores_before_it_is_ready_and_before_it_counts() {
     for partition in 0..3 {
         let line =
             restored.lines().find(|line| line.contains(&format!("restored partition={partition}")));
-        assert!(line.is_some_and(|line| line.contains("products=10000")), "{restored}");
+        assert!(line.is_some_and(|line| line.contains("keys=10000")), "{restored}");
     }
     wait::is_true("everything being counted", LIMIT, || pipeline.lag() == 0);
     consumer.sigterm();
@@ -118,21 +130,43 @@ fn deleted_offsets_are_refused_with_the_command_that_restores_them() {
     failed.expect_code(1);
     assert!(failed.stderr.contains("no committed offset"), "{}", failed.stderr);
     run_proposed_command(&pipeline, &failed);
-    // No record tells where the retry topic stood: the operator has to know.
     delete(&pipeline.retry);
     let failed = run(&pipeline);
     failed.expect_code(1);
-    let told = format!("--topic {}:0 --reset-offsets --to-offset OFFSET", pipeline.retry);
-    assert!(failed.stderr.contains(&told), "{}", failed.stderr);
-    let end = pipeline.ends(&pipeline.retry)[0].to_string();
-    let settled = ["--reset-offsets", "--to-offset", &end, "--execute"];
-    let topic = format!("{}:0", pipeline.retry);
-    let args = [&["--group", &pipeline.group, "--topic", &topic], &settled[..]].concat();
-    pipeline.java(GROUPS, &args);
+    assert!(failed.stderr.contains("no committed offset"), "{}", failed.stderr);
+    run_proposed_command(&pipeline, &failed);
     pipeline.send(&pipeline.orders, &orders(&encoder, 1, 500..600));
     let statistics = run(&pipeline).expect_code(0).stats();
     assert_eq!(statistics["consumed"], 100, "{statistics}");
     verify::exact(&pipeline, &Rules::new(&[&encoder])).expect_state(&statistics);
+}
+
+#[test]
+fn a_topic_that_was_made_anew_is_told_and_no_offset_beyond_its_end_is_proposed() {
+    const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+    let _machine = machine::shared();
+    let (pipeline, encoder) = counted();
+    pipeline.java(TOPICS, &["--delete", "--topic", &pipeline.orders]);
+    wait::is_true("the topic being gone", LIMIT, || pipeline.describe(&pipeline.orders).is_none());
+    pipeline.create(Role::Orders, 1, &[("cleanup.policy", "delete")]);
+    pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
+    // Kafka forgets a group's offsets of a topic that is deleted; those that an operator puts in
+    // their place lie behind what the averages hold.
+    for position in [None, Some("5")] {
+        if let Some(position) = position {
+            let topic = format!("{}:0", pipeline.orders);
+            let set = ["--reset-offsets", "--to-offset", position, "--execute"];
+            let args = [&["--group", &pipeline.group, "--topic", &topic], &set[..]].concat();
+            pipeline.java(GROUPS, &args);
+        }
+        let committed = pipeline.committed(&pipeline.orders);
+        assert_eq!(committed, [position.map(|text| text.parse().expect("a number"))]);
+        let failed = run(&pipeline);
+        failed.expect_code(1);
+        assert!(failed.stderr.contains("deleted and made again"), "{}", failed.stderr);
+        assert!(failed.stderr.contains("--create-topics"), "{}", failed.stderr);
+        assert!(!failed.stderr.contains("--to-offset"), "{}", failed.stderr);
+    }
 }
 
 #[test]
@@ -150,6 +184,97 @@ fn offsets_that_were_set_back_are_refused_with_the_command_that_restores_them() 
     pipeline.send(&pipeline.orders, &orders(&encoder, 1, 500..600));
     let statistics = run(&pipeline).expect_code(0).stats();
     verify::exact(&pipeline, &Rules::new(&[&encoder])).expect_state(&statistics);
+}
+
+/// Deletes a topic and makes it anew.
+fn make_anew(pipeline: &Pipeline, role: Role) {
+    let topic = pipeline.topic(role);
+    pipeline.java(TOPICS, &["--delete", "--topic", topic]);
+    wait::is_true("the topic being gone", LIMIT, || pipeline.describe(topic).is_none());
+    let policy = if role == Role::Averages { "compact" } else { "delete" };
+    pipeline.create(role, pipeline.partitions, &[("cleanup.policy", policy)]);
+}
+
+#[test]
+fn averages_that_are_gone_are_missed() {
+    let _machine = machine::shared();
+    let (pipeline, _) = counted();
+    make_anew(&pipeline, Role::Averages);
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    let hint = format!("--group-id {}-2", pipeline.group);
+    for words in ["its averages are lost", &hint] {
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+    }
+}
+
+/// Nothing was counted, so that no state notes where the topics stood: the operator has to know.
+#[test]
+fn offsets_of_one_topic_that_are_gone_are_asked_of_the_operator() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    let negative = |n: i32| encoder.input(0, &format!("order-{n}"), "tea", -1.0);
+    pipeline.send(&pipeline.orders, &(0..10).map(negative).collect::<Vec<_>>());
+    run(&pipeline).expect_code(0);
+    for (topic, position) in [(&pipeline.retry, "0"), (&pipeline.orders, "10")] {
+        let group = ["--group", pipeline.group.as_str()];
+        pipeline.java(GROUPS, &[&group[..], &["--delete-offsets", "--topic", topic]].concat());
+        let failed = run(&pipeline);
+        failed.expect_code(1);
+        let told = format!("--topic {topic}:0 --reset-offsets --to-offset OFFSET --execute");
+        assert!(failed.stderr.contains(&told), "{}", failed.stderr);
+        let settled = ["--reset-offsets", "--to-offset", position, "--execute"];
+        let topic = format!("{topic}:0");
+        pipeline.java(GROUPS, &[&group[..], &["--topic", &topic], &settled[..]].concat());
+    }
+    run(&pipeline).expect_code(0);
+    verify::exact(&pipeline, &Rules::new(&[&encoder]));
+}
+
+#[test]
+fn an_average_that_its_topic_refuses_ends_the_consumer_with_the_command_that_lets_it_in() {
+    let _machine = machine::shared();
+    let narrow = [(Role::Averages, "max.message.bytes", "2000")];
+    let pipeline = Cluster::shared().pipeline_with(1, &narrow);
+    let encoder = pipeline.orders_v1();
+    let wide = encoder.input(0, "wide", &"x".repeat(3_000), 1.0);
+    pipeline.send(&pipeline.orders, &[encoder.input(0, "first", "tea", 1.0), wide]);
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    let command = format!("--alter --topic {} --add-config max.message.bytes=", pipeline.averages);
+    assert!(failed.stderr.contains(&command), "{}", failed.stderr);
+    let configs = ["--alter", "--topic", &pipeline.averages, "--add-config"];
+    pipeline.java(CONFIGS, &[&configs[..], &["max.message.bytes=4194304"]].concat());
+    run(&pipeline).expect_code(0);
+    verify::exact(&pipeline, &Rules::new(&[&encoder]));
+}
+
+#[test]
+fn offsets_beyond_the_end_of_their_topic_are_told() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
+    run(&pipeline).expect_code(0);
+    let settings = KafkaSettings::new("other", &pipeline.servers.bootstrap_servers, Vec::new())
+        .expect("brokers are named");
+    let config = settings.base(Client::Consumer);
+    let other = Member::join(&config, &pipeline.group, None, &pipeline.orders).expect("settings");
+    wait::is_true("the other tool being a member", LIMIT, || {
+        other.serve();
+        other.membership().is_joined()
+    });
+    let position = CommitPosition(1_000);
+    let beyond = OffsetCommit::new(&pipeline.orders, 0, &Completion::at(position), position);
+    other.commit(&[beyond]).expect("the broker takes any offset");
+    other.leave();
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    let told = format!("at offset 1000 of {}/0, which ends at", pipeline.orders);
+    for words in [told.as_str(), "--group-id"] {
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+    }
 }
 
 #[test]

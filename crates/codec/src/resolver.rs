@@ -4,7 +4,8 @@
 //! | the registry said | kept | asked again |
 //! |---|---|---|
 //! | a schema, or one that is not Avro | while there is room | never: ids do not change |
-//! | not found | [`ResolverLimits::not_found_ttl`] | after that |
+//! | not found, for [`ResolverLimits::not_found_grace`] at least | [`ResolverLimits::not_found_ttl`] | after that |
+//! | not found, for less: a replica may lag | as nothing that counts | every [`ResolverLimits::absent_retry`], while somebody wants it |
 //! | nothing that counts (it is away) | only as the reason | after a growing delay, while somebody wants it |
 
 use std::collections::HashMap;
@@ -29,6 +30,10 @@ pub struct ResolverLimits {
     pub ids_max: usize,
     /// Requests at the same time; others wait their turn.
     pub fetches_max: usize,
+    /// How long the registry must have said "not found" before it is believed.
+    pub not_found_grace: Duration,
+    /// Wait before an id is asked for again meanwhile.
+    pub absent_retry: Duration,
     /// How long "not found" is believed.
     pub not_found_ttl: Duration,
     /// Wait after the first answer that does not count; doubled with each.
@@ -44,6 +49,8 @@ impl Default for ResolverLimits {
         Self {
             ids_max: 1_000,
             fetches_max: 8,
+            not_found_grace: Duration::ZERO,
+            absent_retry: Duration::from_secs(1),
             not_found_ttl: Duration::from_secs(5),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(5),
@@ -97,15 +104,27 @@ struct Slot {
     is_fetching: bool,
     last_use: u64,
     asked_at: Instant,
+    /// When the registry first said that it has no such id.
+    absent_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum State {
     Unknown,
+    /// Not found, and not for long enough to be believed.
+    Absent {
+        again_at: Instant,
+    },
     Ready(Arc<WriterSchema>),
     Unusable(String),
-    NotFound { until: Instant },
-    Away { detail: String, failure_count: u32, retry_at: Instant },
+    NotFound {
+        until: Instant,
+    },
+    Away {
+        detail: String,
+        failure_count: u32,
+        retry_at: Instant,
+    },
 }
 
 impl SchemaResolver {
@@ -271,11 +290,19 @@ impl Shared {
         let Some(slot) = known.slots.get_mut(&id) else { return };
         slot.is_fetching = false;
         let was_away = matches!(slot.state, State::Away { .. });
+        if answer.is_ok() {
+            slot.absent_since = None;
+        }
         slot.state = match answer {
             Ok(Ok(schema)) => State::Ready(Arc::new(schema)),
             Ok(Err(not_avro)) => State::Unusable(not_avro.to_string()),
             Err(RegistryError::NotFound { .. }) => {
-                State::NotFound { until: now + self.limits.not_found_ttl }
+                let since = *slot.absent_since.get_or_insert(now);
+                if now - since < self.limits.not_found_grace {
+                    State::Absent { again_at: now + self.limits.absent_retry }
+                } else {
+                    State::NotFound { until: now + self.limits.not_found_ttl }
+                }
             }
             Err(RegistryError::Away { detail }) => {
                 slot.state.after_failure(detail, now, &self.limits)
@@ -302,7 +329,8 @@ impl Shared {
 impl Known {
     fn set(&mut self, id: u32, state: State, now: Instant) {
         self.uses += 1;
-        let slot = Slot { state, is_fetching: false, last_use: self.uses, asked_at: now };
+        let (last_use, asked_at) = (self.uses, now);
+        let slot = Slot { state, is_fetching: false, last_use, asked_at, absent_since: None };
         self.slots.insert(id, slot);
     }
 
@@ -344,6 +372,7 @@ impl Slot {
             State::Unusable(why) => (Lookup::Unusable(why.clone()), false),
             State::NotFound { until } if now < *until => (Lookup::NotFound, false),
             State::NotFound { .. } | State::Unknown => (Lookup::Pending, true),
+            State::Absent { again_at } => (Lookup::Pending, now >= *again_at),
             State::Away { detail, retry_at, .. } => {
                 (Lookup::Away(detail.clone()), now >= *retry_at)
             }

@@ -9,6 +9,12 @@ use orders::{Amount, Order};
 use crate::scalar::{AvroRecord, Fields, OutOfRange, Scalar};
 use crate::schemas;
 
+mod inventory;
+mod state;
+
+pub use inventory::{InventoryResult, InventoryStatus, Notification};
+pub use state::{OrderTally, StockLevel};
+
 /// A scalar that is not what the record's schema says of the field.
 const OTHER_TYPE: OutOfRange = OutOfRange("a field of another type than its schema");
 

@@ -7,8 +7,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::access::{self, MissingPermissions, Want};
 use crate::events::Events;
 use crate::member::AskError;
+use crate::permission::Needs;
 
 /// Longest wait for an administrative answer.
 const ADMIN_MAX: Duration = Duration::from_secs(10);
@@ -52,6 +54,12 @@ impl Admin {
         Ok(Self { client })
     }
 
+    /// What is missing of the permissions that `wants` needs; nothing where topics do not exist
+    /// yet, or the brokers do not tell. Blocks for at most `limit`.
+    pub fn missing_permissions(&self, wants: &[Want<'_>], limit: Duration) -> MissingPermissions {
+        access::missing_permissions(self.client.inner(), wants, limit)
+    }
+
     /// Describes topics with their settings; one that does not exist is absent from the answer.
     /// Blocks for at most `limit` before the settings are asked for.
     ///
@@ -73,8 +81,10 @@ impl Admin {
         match described {
             Ok(answers) => {
                 for (name, answer) in existing.iter().zip(answers) {
-                    let resource =
-                        answer.map_err(|code| AskError::of_code(Some(code), code.to_string()))?;
+                    let resource = answer.map_err(|code| {
+                        let needs = Needs::topic("DescribeConfigs", name);
+                        AskError::of_code(Some(code), needs.explain(code, &code.to_string()))
+                    })?;
                     let settings = resource.entries.into_iter();
                     let known = settings.filter_map(|entry| Some((entry.name, entry.value?)));
                     topics.get_mut(name).expect("taken from it").settings = known.collect();
@@ -129,7 +139,8 @@ impl Admin {
             match answer {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
-                    return Err(AskError::Refused(format!("topic {name} was not made: {code}")));
+                    let text = Needs::topic("Create", &name).explain(code, &code.to_string());
+                    return Err(AskError::Refused(format!("topic {name} was not made: {text}")));
                 }
             }
         }
@@ -147,10 +158,11 @@ impl Admin {
             list.add_partition_offset(topic, *partition, Offset::Offset(*offset))
                 .map_err(|error| AskError::of(&error))?;
         }
-        let answer =
-            self.client.delete_records(&list, &options()).await.map_err(|e| AskError::of(&e))?;
+        let answer = self.client.delete_records(&list, &options()).await;
+        let needs = Needs::topic("Delete", topic);
+        let answer = answer.map_err(|error| AskError::about(&error, needs))?;
         for element in answer.elements() {
-            element.error().map_err(|error| AskError::of(&error))?;
+            element.error().map_err(|error| AskError::about(&error, needs))?;
         }
         Ok(())
     }

@@ -5,14 +5,17 @@
 
 mod allow_list;
 mod probe;
+mod weakness;
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 
 pub use allow_list::{Refusal, allowed_keys};
-pub use probe::{BROKER_PROBE_LIMIT, BrokersAway, probe_brokers};
+pub use probe::{AwayReason, BROKER_PROBE_LIMIT, BrokersAway, probe_brokers};
 
 /// What a handle is for; settings of the other kinds are left out, since librdkafka would warn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,27 +75,34 @@ pub enum ConfigError {
         /// What librdkafka says.
         detail: String,
     },
-    /// The file with the password cannot be read.
-    #[error("KAFKA_SASL_PASSWORD_FILE {file} cannot be read: {source}")]
-    PasswordFile {
+    /// A file that holds a secret cannot be read, or holds none.
+    #[error("{variable} {file} cannot be used: {source}")]
+    SecretFile {
+        /// The variable that names the file.
+        variable: String,
         /// The file.
         file: String,
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// Two sources give a password.
-    #[error("KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE are both set; unset one of them")]
-    TwoPasswords,
+    /// A secret is given twice.
+    #[error("{variable} and {variable}_FILE are both set; unset one of them")]
+    TwoSecrets {
+        /// The variable that holds the secret itself.
+        variable: &'static str,
+    },
 }
 
-/// Environment variables that carry what must not stand on a command line.
-const CREDENTIAL_VARIABLES: [(&str, &str); 4] = [
-    ("KAFKA_SASL_USERNAME", "sasl.username"),
+/// Environment variables that carry what must not stand on a command line. Each may name a file
+/// instead, with `_FILE` at the end of its name.
+const SECRET_VARIABLES: [(&str, &str); 3] = [
     ("KAFKA_SASL_PASSWORD", "sasl.password"),
     ("KAFKA_SSL_KEY_PASSWORD", "ssl.key.password"),
     ("KAFKA_SSL_KEYSTORE_PASSWORD", "ssl.keystore.password"),
 ];
-const PASSWORD_FILE_VARIABLE: &str = "KAFKA_SASL_PASSWORD_FILE";
+
+/// Largest file that is read for a secret; anything larger is a mistake.
+const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 impl KafkaSettings {
     /// Checks what the user gave: brokers separated by commas, and settings as key and value.
@@ -109,6 +119,9 @@ impl KafkaSettings {
         bootstrap_servers: &str,
         extra: Vec<(String, String)>,
     ) -> Result<Self, ConfigError> {
+        // Before librdkafka does it: without the clean-up at the end of the process, which pulls
+        // OpenSSL away from under handles whose brokers keep them from ending in time.
+        openssl_sys::init();
         let brokers =
             bootstrap_servers.split(',').map(str::trim).filter(|broker| !broker.is_empty());
         let bootstrap_servers = brokers.collect::<Vec<_>>().join(",");
@@ -124,31 +137,28 @@ impl KafkaSettings {
         Ok(Self { bootstrap_servers, client_id, extra, credentials: Vec::new() })
     }
 
-    /// Takes user name and passwords from the environment: `KAFKA_SASL_USERNAME`,
-    /// `KAFKA_SASL_PASSWORD` or `KAFKA_SASL_PASSWORD_FILE` (its first line), `KAFKA_SSL_KEY_PASSWORD`
-    /// and `KAFKA_SSL_KEYSTORE_PASSWORD`. An empty variable counts as unset.
+    /// Takes passwords from the environment: `KAFKA_SASL_PASSWORD`, `KAFKA_SSL_KEY_PASSWORD` and
+    /// `KAFKA_SSL_KEYSTORE_PASSWORD`, or the first line of the file that the variable with `_FILE`
+    /// at its end names. An empty variable counts as unset.
     ///
     /// # Errors
     ///
-    /// Fails if the password file cannot be read, or if there are both a password and a file.
+    /// Fails if a file cannot be read or has no first line, or if there are both a secret and a file.
     pub fn read_credentials(
         mut self,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        for (name, key) in CREDENTIAL_VARIABLES {
-            if let Some(value) = set(name) {
-                self.credentials.push((key, value));
-            }
-        }
-        if let Some(file) = set(PASSWORD_FILE_VARIABLE) {
-            if set("KAFKA_SASL_PASSWORD").is_some() {
-                return Err(ConfigError::TwoPasswords);
-            }
-            let text = std::fs::read_to_string(&file)
-                .map_err(|source| ConfigError::PasswordFile { file, source })?;
-            let password = text.lines().next().unwrap_or_default().to_owned();
-            self.credentials.push(("sasl.password", password));
+        for (name, key) in SECRET_VARIABLES {
+            let file_variable = format!("{name}_FILE");
+            let secret = match (set(name), set(&file_variable)) {
+                (Some(_), Some(_)) => return Err(ConfigError::TwoSecrets { variable: name }),
+                (None, Some(file)) => Some(read_secret(&file).map_err(|source| {
+                    ConfigError::SecretFile { variable: file_variable, file, source }
+                })?),
+                (given, None) => given,
+            };
+            self.credentials.extend(secret.map(|secret| (key, secret)));
         }
         Ok(self)
     }
@@ -186,6 +196,15 @@ impl KafkaSettings {
             config.set(*key, value);
         }
         config
+    }
+}
+
+fn read_secret(file: &str) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(SECRET_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    match text.lines().next() {
+        Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
+        _ => Err(io::Error::other("its first line is empty")),
     }
 }
 

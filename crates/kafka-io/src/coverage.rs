@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
 use crate::member::AskError;
+use crate::permission::Needs;
 
 /// State of a group in which assignments are final.
 const STABLE: &str = "Stable";
@@ -23,7 +24,9 @@ pub(crate) fn unowned<C: ConsumerContext>(
     partitions: i32,
     limit: Duration,
 ) -> Result<Vec<i32>, AskError> {
-    let list = consumer.fetch_group_list(Some(group), limit).map_err(|e| AskError::of(&e))?;
+    let list = consumer
+        .fetch_group_list(Some(group), limit)
+        .map_err(|error| AskError::about(&error, Needs::group("Describe", group)))?;
     let Some(group) = list.groups().iter().find(|found| found.name() == group) else {
         return Ok(Vec::new());
     };

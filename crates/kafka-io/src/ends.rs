@@ -5,9 +5,11 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
+use crate::access::unreadable;
 use crate::member::{self, AskError, Committed};
+use crate::permission::{Needs, is_denial};
 
 /// Bounds of partitions as a reader of uncommitted records sees them: everything that was
 /// ever acknowledged lies below the end it tells. May be asked from several threads.
@@ -27,6 +29,18 @@ impl Ends {
         Ok(Self { consumer: config.create()? })
     }
 
+    /// As [`Self::new`], but as a reader of committed records sees it: the end that is told is
+    /// the last stable offset, below the first record of an undecided transaction.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn stable(config: &ClientConfig) -> KafkaResult<Self> {
+        let mut config = quiet(config);
+        config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
+        Ok(Self { consumer: config.create()? })
+    }
+
     /// Start and end (exclusive) of one partition. Blocks for at most `limit`.
     ///
     /// # Errors
@@ -39,7 +53,21 @@ impl Ends {
         limit: Duration,
     ) -> Result<(i64, i64), AskError> {
         drain(&self.consumer);
-        self.consumer.fetch_watermarks(topic, partition, limit).map_err(|e| AskError::of(&e))
+        let asked = self.consumer.fetch_watermarks(topic, partition, limit);
+        asked.map_err(|error| self.blame(&error, topic))
+    }
+
+    /// A topic that is hidden from this client looks as if it did not exist.
+    fn blame(&self, error: &KafkaError, topic: &str) -> AskError {
+        use RDKafkaErrorCode as E;
+        let is_absent = matches!(
+            error.rdkafka_error_code(),
+            Some(E::UnknownPartition | E::UnknownTopic | E::UnknownTopicOrPartition)
+        );
+        if is_absent && let Some(missing) = unreadable(self.consumer.client(), [topic]) {
+            return AskError::Refused(missing);
+        }
+        AskError::about(error, Needs::topic("Describe", topic))
     }
 
     /// Ends of all partitions of a topic.
@@ -57,22 +85,35 @@ impl Ends {
     }
 }
 
+/// Who leads a partition is asked anew after this long, in milliseconds. A handle that neither reads
+/// nor writes does not notice that a leader has moved: it would ask the old one in vain, for 15
+/// minutes by default.
+const LEADERS_KNOWN_MS: &str = "5000";
+
 /// Settings of a handle that is not polled: what it reports would pile up unread.
 fn quiet(config: &ClientConfig) -> ClientConfig {
     let mut config = config.clone();
     config.remove("statistics.interval.ms");
     config.remove("debug");
+    config.set("metadata.max.age.ms", LEADERS_KNOWN_MS);
     config.set_log_level(RDKafkaLogLevel::Error);
     config
 }
 
-/// Reads the few errors that a handle has reported.
-fn drain(consumer: &BaseConsumer) {
+/// Reads the few errors that a handle has reported, and returns the last refusal among them.
+fn drain(consumer: &BaseConsumer) -> Option<RDKafkaErrorCode> {
+    let mut denial = None;
     for _ in 0..EVENTS_MAX {
-        if consumer.poll(Duration::ZERO).is_none() {
-            break;
+        match consumer.poll(Duration::ZERO) {
+            None => break,
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                let code = error.rdkafka_error_code().filter(|code| is_denial(*code));
+                denial = code.or(denial);
+            }
         }
     }
+    denial
 }
 
 /// Events read at one go.
@@ -81,6 +122,7 @@ const EVENTS_MAX: usize = 64;
 /// Committed offsets of a group, read from outside of it.
 pub struct GroupOffsets {
     consumer: BaseConsumer,
+    group: String,
 }
 
 impl GroupOffsets {
@@ -95,7 +137,7 @@ impl GroupOffsets {
             .set("group.id", group)
             .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
             .set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create()? })
+        Ok(Self { consumer: config.create()?, group: group.to_owned() })
     }
 
     /// What the group has committed for `(topic, partition)` pairs, in their order.
@@ -109,6 +151,15 @@ impl GroupOffsets {
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
         drain(&self.consumer);
-        member::committed(&self.consumer, partitions, limit)
+        let needs = Needs::group("Describe", &self.group);
+        let answer = member::committed(&self.consumer, needs, partitions, limit);
+        // Without the permission librdkafka looks for the group's coordinator until the time is up;
+        // why, it only reports.
+        match (answer, drain(&self.consumer)) {
+            (Err(AskError::Undecided | AskError::Away(_)), Some(code)) => {
+                Err(AskError::of_code(Some(code), needs.explain(code, &code.to_string())))
+            }
+            (answer, _) => answer,
+        }
     }
 }

@@ -29,6 +29,11 @@ impl Events {
         }
     }
 
+    /// Keeps a refusal, with the permission that is missing: nothing more will come of the handle.
+    pub(crate) fn denied(&self, code: RDKafkaErrorCode, text: String) {
+        self.fatal.lock().expect("no panic while held").get_or_insert((code, text));
+    }
+
     /// The error after which the handle can do nothing more.
     pub fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.fatal.lock().expect("no panic while held").clone()

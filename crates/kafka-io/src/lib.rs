@@ -4,8 +4,10 @@
 //! exactly the partitions it is told to, a [`writer`] produces and commits, [`admin`] looks
 //! at topics and makes them.
 
-pub mod client_config;
 pub mod native;
+mod permission;
+pub mod access;
+pub mod client_config;
 pub mod publisher;
 pub mod events;
 mod coverage;

@@ -21,6 +21,7 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use crate::coverage;
 use crate::events::Events;
 use crate::native::{self, Membership};
+use crate::permission::{Needs, is_denial};
 
 /// A change of what this member owns, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,13 @@ impl AskError {
         Self::of_code(error.rdkafka_error_code(), error.to_string())
     }
 
+    /// Like [`Self::of`]; a refusal names the permission that is missing.
+    pub(crate) fn about(error: &KafkaError, needs: Needs<'_>) -> Self {
+        let (code, text) = (error.rdkafka_error_code(), error.to_string());
+        let text = code.map_or_else(|| text.clone(), |code| needs.explain(code, &text));
+        Self::of_code(code, text)
+    }
+
     /// Sorts an error code by what to do about it.
     pub(crate) fn of_code(code: Option<RDKafkaErrorCode>, text: String) -> Self {
         use RDKafkaErrorCode as E;
@@ -98,12 +106,7 @@ impl AskError {
             Some(E::UnstableOffsetCommit) => Self::Undecided,
             Some(E::OffsetMetadataTooLarge) => Self::MetadataTooLarge,
             Some(E::FencedInstanceId) => Self::Fenced(text),
-            Some(
-                E::GroupAuthorizationFailed
-                | E::TopicAuthorizationFailed
-                | E::ClusterAuthorizationFailed
-                | E::TransactionalIdAuthorizationFailed,
-            ) => Self::Refused(text),
+            Some(code) if is_denial(code) => Self::Refused(text),
             _ => Self::Away(text),
         }
     }
@@ -141,10 +144,13 @@ impl Member {
         if let Some(id) = instance_id {
             config.set("group.instance.id", id);
         }
-        // Partitions that are added at run time are noticed within this time.
-        config.set("topic.metadata.refresh.interval.ms", "30000");
-        // A rebalance reaches a member with its next heartbeat: the default of 3 s is long.
-        for (key, value) in [("session.timeout.ms", "10000"), ("heartbeat.interval.ms", "1000")] {
+        // Partitions that are added at run time are noticed with the next look at the topic. A
+        // rebalance reaches a member with its next heartbeat: the default of 3 s is long.
+        for (key, value) in [
+            ("topic.metadata.refresh.interval.ms", "30000"),
+            ("session.timeout.ms", "10000"),
+            ("heartbeat.interval.ms", "1000"),
+        ] {
             if config.get(key).is_none() {
                 config.set(key, value);
             }
@@ -162,11 +168,24 @@ impl Member {
         for _ in 0..64 {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Ok(_)) => tracing::debug!("a paused partition delivered a record; dropped"),
-                Some(Err(error)) => self.consumer.context().events.error_seen(&error),
+                Some(Err(error)) => self.note(&error),
                 None => break,
             }
         }
         std::mem::take(&mut *self.changes())
+    }
+
+    /// A member that is refused would wait for its group for ever.
+    fn note(&self, error: &KafkaError) {
+        let events = &self.consumer.context().events;
+        events.error_seen(error);
+        if let Some(code) = error.rdkafka_error_code().filter(|code| is_denial(*code)) {
+            events.denied(code, self.needs().explain(code, &error.to_string()));
+        }
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        Needs::topic("Read", &self.topic).and(Needs::group("Read", &self.group))
     }
 
     fn changes(&self) -> std::sync::MutexGuard<'_, Vec<Change>> {
@@ -178,9 +197,14 @@ impl Member {
         native::membership(&self.consumer)
     }
 
-    /// Error after which the member can do nothing more, such as a fenced instance id.
+    /// Error after which the member can do nothing more, such as a fenced instance id or a
+    /// missing permission.
     pub fn fatal(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.consumer.context().events.fatal()
+    }
+
+    pub(crate) fn group(&self) -> &str {
+        &self.group
     }
 
     pub(crate) const fn consumer(&self) -> &BaseConsumer<MemberContext> {
@@ -198,7 +222,7 @@ impl Member {
         partitions: &[(&str, i32)],
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
-        committed(&self.consumer, partitions, limit)
+        committed(&self.consumer, Needs::group("Read", &self.group), partitions, limit)
     }
 
     /// Commits offsets in the member's name, outside of any transaction.
@@ -211,7 +235,8 @@ impl Member {
             return Err(AskError::Away("the member is not in its group".to_owned()));
         }
         let list = offset_list(offsets).map_err(|error| AskError::of(&error))?;
-        self.consumer.commit(&list, CommitMode::Sync).map_err(|error| AskError::of(&error))
+        let commit = self.consumer.commit(&list, CommitMode::Sync);
+        commit.map_err(|error| AskError::about(&error, Needs::group("Read", &self.group)))
     }
 
     /// Partitions of the topic that nobody in a stable group owns. Blocks for at most `limit`.
@@ -243,6 +268,7 @@ impl Member {
 /// What a consumer's group has committed for `(topic, partition)` pairs, in their order.
 pub(crate) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
+    group: Needs<'_>,
     partitions: &[(&str, i32)],
     limit: Duration,
 ) -> Result<Vec<Committed>, AskError> {
@@ -255,11 +281,12 @@ pub(crate) fn committed<C: ConsumerContext>(
         // While offsets are unstable librdkafka asks again until the time is up.
         let timed_out = error.rdkafka_error_code() == Some(RDKafkaErrorCode::OperationTimedOut)
             && started.elapsed() >= limit;
-        if timed_out { AskError::Undecided } else { AskError::of(&error) }
+        if timed_out { AskError::Undecided } else { AskError::about(&error, group) }
     })?;
     let mut committed = Vec::with_capacity(partitions.len());
     for (index, element) in answer.elements().iter().enumerate() {
-        element.error().map_err(|error| AskError::of(&error))?;
+        let needs = Needs::topic("Describe", element.topic()).and(group);
+        element.error().map_err(|error| AskError::about(&error, needs))?;
         let position = match element.offset() {
             Offset::Offset(offset) => Some(CommitPosition(offset)),
             _ => None,

@@ -1,8 +1,11 @@
-//! The one module that calls librdkafka itself. Everything unsafe in the workspace is here.
+//! The one module that calls librdkafka itself. Everything unsafe in the workspace is here and in
+//! its two parts.
 //!
 //! The safe crate lacks four things that delivery depends on: header names and offset
 //! metadata that are not UTF-8 (it panics on both), headers that are copied and edited byte
-//! for byte, and a look at the generation of a group member before its offsets are sent.
+//! for byte, and a look at the generation of a group member before its offsets are sent; and two
+//! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
+//! permissions a client has ([`access`]).
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
@@ -19,6 +22,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+
+pub(crate) mod access;
+pub(crate) mod trust;
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use self::context::Context;
+use crate::access::{MissingPermissions, Operation, Want, missing_permissions};
 use crate::client_config::{KafkaSettings, Role};
 
 /// How long librdkafka tries to deliver a record before it gives up, unless said otherwise.
@@ -47,6 +49,9 @@ pub struct Delivery<'a> {
     pub key: Option<&'a [u8]>,
     /// Where it was written, or why it was not.
     pub outcome: Result<Placed, String>,
+    /// The broker has refused the record itself: it is surely not written. After any other failure
+    /// it may be.
+    pub is_refused: bool,
 }
 
 /// Hears about every delivery, inside [`Publisher::publish`], [`Publisher::poll`] and
@@ -84,6 +89,12 @@ pub enum TopicError {
     /// The brokers answered and know no such topic.
     #[error("topic '{0}' does not exist")]
     Missing(String),
+    /// The brokers do not let this client write to it.
+    #[error("{missing}")]
+    Denied {
+        /// What is missing.
+        missing: MissingPermissions,
+    },
     /// The brokers did not answer.
     #[error("the brokers do not answer about topic '{topic}': {detail}")]
     Away {
@@ -119,14 +130,14 @@ impl Counts {
     }
 }
 
-/// Asks the brokers for the number of partitions of `topic`.
+/// Asks the brokers for the number of partitions of `topic`, and whether it may be written.
 ///
 /// It looks through the list of all topics: asking for the one would make a broker that creates
 /// topics on demand create it.
 ///
 /// # Errors
 ///
-/// Fails if the topic does not exist, or if no broker answers within `limit`.
+/// Fails if the topic does not exist or may not be written, or if no broker answers within `limit`.
 pub fn partition_count(
     settings: &KafkaSettings,
     topic: &str,
@@ -134,6 +145,11 @@ pub fn partition_count(
 ) -> Result<usize, TopicError> {
     let handle: BaseProducer =
         settings.base(Role::Admin).create().map_err(|error| TopicError::away(topic, &error))?;
+    let wants = [Want { topic, operations: vec![Operation::Write] }];
+    let missing = missing_permissions(handle.client(), &wants, limit);
+    if !missing.is_empty() {
+        return Err(TopicError::Denied { missing });
+    }
     partition_count_seen_by(handle.client(), topic, limit)
 }
 
@@ -200,13 +216,18 @@ impl<O: DeliveryObserver> Publisher<O> {
         Ok(Self { producer, sent: AtomicU64::new(0) })
     }
 
-    /// Returns the number of partitions of `topic`; see [`partition_count`].
+    /// Returns the number of partitions of `topic`; see [`partition_count`]. An answer also ends
+    /// what [`away`](Self::away) says of brokers that were not reachable.
     ///
     /// # Errors
     ///
     /// As there.
     pub fn partition_count(&self, topic: &str, limit: Duration) -> Result<usize, TopicError> {
-        partition_count_seen_by(self.producer.client(), topic, limit)
+        let count = partition_count_seen_by(self.producer.client(), topic, limit);
+        if !matches!(count, Err(TopicError::Away { .. })) {
+            self.producer.context().heard_of_brokers();
+        }
+        count
     }
 
     /// Takes one record into the queue if there is room, and handles deliveries that are ready.
@@ -224,11 +245,34 @@ impl<O: DeliveryObserver> Publisher<O> {
         value: Option<&[u8]>,
         sequence: usize,
     ) -> Result<(), PublishError> {
+        self.try_publish_with(topic, partition, key, value, &[], sequence)
+    }
+
+    /// As [`try_publish`](Self::try_publish), with headers, in their order.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_publish_with(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[(&str, &[u8])],
+        sequence: usize,
+    ) -> Result<(), PublishError> {
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(topic, sequence);
         record.partition = partition;
         record.key = key;
         record.payload = value;
+        record.headers = (!headers.is_empty()).then(|| {
+            let all = OwnedHeaders::new_with_capacity(headers.len());
+            headers
+                .iter()
+                .fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
+        });
         if self.counts().in_flight() == 0 {
             self.producer.context().start_listening();
         }

@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
+use crate::access::unreadable;
 use crate::events::Events;
 use crate::native::{self, RecordHeaders};
 
@@ -218,12 +219,20 @@ impl Reader {
         };
         match error.rdkafka_error_code() {
             Some(E::AutoOffsetReset | E::OffsetOutOfRange) => Polled::OutOfRange,
-            Some(E::TopicAuthorizationFailed) => Polled::Denied(error.to_string()),
+            Some(E::TopicAuthorizationFailed) => Polled::Denied(self.denied(&error)),
             Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
                 Polled::Missing(error.to_string())
             }
             _ => Polled::Away(error.to_string()),
         }
+    }
+
+    /// Names what may not be read any more: the error itself does not.
+    fn denied(&self, error: &KafkaError) -> String {
+        let assignment = self.consumer.assignment().unwrap_or_default();
+        let elements = assignment.elements();
+        let topics = elements.iter().map(|element| element.topic());
+        unreadable(self.consumer.client(), topics).unwrap_or_else(|| error.to_string())
     }
 
     /// Start and end of a partition as the last fetch answer told them.

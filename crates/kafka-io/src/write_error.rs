@@ -3,6 +3,7 @@
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::native::NativeError;
+use crate::permission::{Needs, is_denial};
 
 /// A record that the broker refused, by its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub enum WriteError {
     /// Whether the turn is visible is unknown. Make a new writer, read offsets and state again.
     #[error("the outcome is unknown: {0}")]
     Unknown(String),
-    /// Another producer has taken this transactional id.
+    /// The producer is fenced: by another one with this transactional id, as far as is known.
     #[error("the transactional id was taken by another producer: {0}")]
     Fenced(String),
     /// The broker refuses for good, such as for a missing permission.
@@ -52,46 +53,56 @@ pub(crate) const fn is_size(code: RDKafkaErrorCode) -> bool {
         || matches!(code, RDKafkaErrorCode::MessageBatchTooLarge)
 }
 
+/// Whether another producer with this transactional id came after this one, or the coordinator has
+/// given its transaction up.
+pub(crate) const fn is_fence(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(code, E::ProducerFenced | E::InvalidProducerEpoch | E::Fenced)
+}
+
 /// Whether the transaction has to be aborted after this.
 pub(crate) fn requires_abort(error: &KafkaError) -> bool {
     matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort())
 }
 
-/// Sorts an error by what to do next.
-pub(crate) fn sort(error: &KafkaError) -> WriteError {
+/// Sorts an error by what to do next; a refusal names which of `needs` is missing.
+pub(crate) fn sort(error: &KafkaError, needs: Needs<'_>) -> WriteError {
     match error {
         KafkaError::Transaction(native) => {
             let text = native.string();
-            sort_code(native.code(), &text, native.is_fatal())
+            sort_code(native.code(), &text, native.is_fatal(), needs)
         }
         other => sort_code(
             other.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
             &other.to_string(),
             false,
+            needs,
         ),
     }
 }
 
 /// Sorts an error of a native call.
-pub(crate) fn sort_native(error: &NativeError) -> WriteError {
-    sort_code(error.code, &error.text, error.is_fatal)
+pub(crate) fn sort_native(error: &NativeError, needs: Needs<'_>) -> WriteError {
+    sort_code(error.code, &error.text, error.is_fatal, needs)
 }
 
 /// Sorts an error by its code.
-pub(crate) fn sort_code(code: RDKafkaErrorCode, text: &str, is_fatal: bool) -> WriteError {
+pub(crate) fn sort_code(
+    code: RDKafkaErrorCode,
+    text: &str,
+    is_fatal: bool,
+    needs: Needs<'_>,
+) -> WriteError {
     use RDKafkaErrorCode as E;
-    let text = text.to_owned();
+    let text = needs.explain(code, text);
     match code {
         E::OffsetMetadataTooLarge => WriteError::MetadataTooLarge,
         E::IllegalGeneration
         | E::UnknownMemberId
         | E::RebalanceInProgress
         | E::FencedInstanceId => WriteError::StaleMember(text),
-        E::ProducerFenced | E::InvalidProducerEpoch | E::Fenced => WriteError::Fenced(text),
-        E::TopicAuthorizationFailed
-        | E::GroupAuthorizationFailed
-        | E::ClusterAuthorizationFailed
-        | E::TransactionalIdAuthorizationFailed => WriteError::Denied(text),
+        fence if is_fence(fence) => WriteError::Fenced(text),
+        denied if is_denial(denied) => WriteError::Denied(text),
         E::OperationTimedOut
         | E::MessageTimedOut
         | E::BrokerTransportFailure

@@ -1,20 +1,25 @@
 //! Produces the records of one turn and commits them together with the source offsets.
 
+mod context;
+
 use std::ffi::{CStr, CString};
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use pipeline::record::Offset;
 use rdkafka::ClientConfig;
-use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, DeliveryResult, Producer, ProducerContext};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer};
 
-use crate::events::Events;
+use crate::access::unreadable;
 use crate::member::{AskError, Member, OffsetCommit, offset_list};
 use crate::native::{self, Outgoing, RecordHeaders, SendOffsetsError};
+use crate::permission::{Needs, missing};
 pub use crate::write_error::{Refused, WriteError};
-use crate::write_error::{is_size, requires_abort, sort, sort_code, sort_native};
+use crate::write_error::{is_fence, is_size, requires_abort, sort, sort_code, sort_native};
+
+use self::context::WriterContext;
 
 /// Largest record that the producer itself lets through, in bytes: above any broker's limit,
 /// so that the broker decides.
@@ -42,6 +47,9 @@ const ACKNOWLEDGE_PAUSE: Duration = Duration::from_micros(200);
 /// Wait for the report about the record that failed a transaction.
 const REPORTS_MAX: Duration = Duration::from_millis(50);
 
+/// Tag of a record whose delivery nobody asks about.
+pub const NO_TAG: usize = usize::MAX;
+
 /// How records and offsets become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
@@ -55,7 +63,10 @@ pub enum Guarantee {
 pub struct Writer {
     producer: BaseProducer<WriterContext>,
     guarantee: Guarantee,
+    transactional_id: String,
     in_transaction: bool,
+    /// When the last transaction was begun.
+    begun_at: Instant,
 }
 
 impl Writer {
@@ -75,9 +86,12 @@ impl Writer {
         let producer = Self::create(config, guarantee, transactional_id)
             .map_err(|error| WriteError::Denied(error.to_string()))?;
         if guarantee == Guarantee::ExactlyOnce {
-            producer.init_transactions(limit).map_err(|error| sort(&error))?;
+            let needs = Needs::transactional_id(transactional_id);
+            producer.init_transactions(limit).map_err(|error| sort(&error, needs))?;
         }
-        Ok(Self { producer, guarantee, in_transaction: false })
+        let transactional_id = transactional_id.to_owned();
+        let begun_at = Instant::now();
+        Ok(Self { producer, guarantee, transactional_id, in_transaction: false, begun_at })
     }
 
     fn create(
@@ -127,6 +141,11 @@ impl Writer {
         }
     }
 
+    /// Where the records with a tag were written since the last call.
+    pub fn take_delivered(&self) -> Vec<(usize, Offset)> {
+        std::mem::take(&mut *self.producer.context().delivered.lock().expect("not poisoned"))
+    }
+
     /// Opens the turn's transaction.
     ///
     /// # Errors
@@ -134,11 +153,31 @@ impl Writer {
     /// Fails as librdkafka says.
     pub fn begin(&mut self) -> Result<(), WriteError> {
         self.producer.context().refused.lock().expect("no panic while held").clear();
+        self.producer.context().delivered.lock().expect("no panic while held").clear();
         if self.guarantee == Guarantee::ExactlyOnce {
-            self.producer.begin_transaction().map_err(|error| sort(&error))?;
+            self.producer.begin_transaction().map_err(|error| sort(&error, self.needs()))?;
         }
         self.in_transaction = true;
+        self.begun_at = Instant::now();
         Ok(())
+    }
+
+    /// What an error of this writer was about. Whatever fails in the wake of a fence does not tell
+    /// of it, and a fence does not tell whose doing it was.
+    pub fn explain(&self, error: WriteError) -> WriteError {
+        let fence = match (self.producer.client().fatal_error(), &error) {
+            (Some((code, text)), _) if is_fence(code) => text,
+            (_, WriteError::Fenced(text)) => text.clone(),
+            _ => return error,
+        };
+        if self.begun_at.elapsed() < TRANSACTION_TIMEOUT {
+            return WriteError::Fenced(fence);
+        }
+        // The coordinator gives such a transaction up and fences its producer, by itself.
+        WriteError::Unknown(format!(
+            "the transaction has outlasted its {} s: {fence}",
+            TRANSACTION_TIMEOUT.as_secs()
+        ))
     }
 
     /// Produces one record. Waits for room when the queue is full, at most
@@ -172,7 +211,7 @@ impl Writer {
                     refused.push(Refused { tag, code: error.code });
                     return Ok(());
                 }
-                Err(error) => return Err(self.blame(sort_native(&error))),
+                Err(error) => return Err(self.blame(sort_native(&error, self.needs()))),
             }
         }
     }
@@ -190,10 +229,24 @@ impl Writer {
         if refused.iter().any(Refused::is_size) {
             return WriteError::Refused(refused);
         }
-        match refused.first() {
-            Some(first) => sort_code(first.code, &first.code.to_string(), false),
-            None => error,
+        match (self.denied(), refused.first()) {
+            (Some(denied), _) => denied,
+            (None, Some(first)) => {
+                sort_code(first.code, &first.code.to_string(), false, self.needs())
+            }
+            (None, None) => error,
         }
+    }
+
+    fn needs(&self) -> Needs<'_> {
+        Needs::transactional_id(&self.transactional_id)
+    }
+
+    /// The permission that a record met the lack of. In a transaction the record itself does not
+    /// tell: it was only purged with all others.
+    fn denied(&self) -> Option<WriteError> {
+        let topic = self.producer.context().denied_topic.lock().expect("not poisoned").take()?;
+        Some(WriteError::Denied(missing("Write", "topic", &topic)))
     }
 
     /// Waits until every produced record is acknowledged or refused.
@@ -216,28 +269,37 @@ impl Writer {
         let refused = std::mem::take(
             &mut *self.producer.context().refused.lock().expect("no panic while held"),
         );
+        if let Some(denied) = self.denied() {
+            return Err(denied);
+        }
         match refused.first() {
             None => Ok(()),
             // The others failed in its wake.
             Some(_) if refused.iter().any(Refused::is_size) => Err(WriteError::Refused(refused)),
-            Some(other) => Err(sort_code(other.code, &other.code.to_string(), false)),
+            Some(other) => Err(sort_code(other.code, &other.code.to_string(), false, self.needs())),
         }
     }
 
-    /// Makes the turn durable: offsets, then commit.
+    /// Makes the turn durable: offsets, then commit; `offsets_are_sent` is called in between.
     ///
     /// # Errors
     ///
     /// Fails as [`WriteError`] says; after anything but [`WriteError::Unknown`] and
     /// [`WriteError::Fenced`] call [`Self::abort`].
-    pub fn commit(&mut self, member: &Member, offsets: &[OffsetCommit]) -> Result<(), WriteError> {
+    pub fn commit(
+        &mut self,
+        member: &Member,
+        offsets: &[OffsetCommit],
+        offsets_are_sent: impl FnOnce(),
+    ) -> Result<(), WriteError> {
         match self.guarantee {
             Guarantee::ExactlyOnce => {
                 for chunk in chunks(offsets) {
                     self.send_offsets(member, chunk)?;
                 }
+                offsets_are_sent();
                 self.producer.commit_transaction(COORDINATOR_MAX).map_err(|error| {
-                    match sort(&error) {
+                    match sort(&error, self.needs()) {
                         // An answer that did not come, or came as "try again", leaves it open.
                         WriteError::Failed(text) if !requires_abort(&error) => {
                             WriteError::Unknown(text)
@@ -264,13 +326,25 @@ impl Writer {
     }
 
     fn send_offsets(&self, member: &Member, offsets: &[OffsetCommit]) -> Result<(), WriteError> {
-        let list = offset_list(offsets).map_err(|error| sort(&error))?;
+        let needs = self.needs().and(Needs::group("Read", member.group()));
+        let list = offset_list(offsets).map_err(|error| sort(&error, needs))?;
         match native::send_offsets(&self.producer, member.consumer(), &list, COORDINATOR_MAX) {
             Ok(()) => Ok(()),
             Err(SendOffsetsError::NotJoined(generation)) => Err(WriteError::StaleMember(format!(
                 "the member is not in its group (generation {generation})"
             ))),
-            Err(SendOffsetsError::Native(error)) => Err(sort_native(&error)),
+            Err(SendOffsetsError::Native(error)) => {
+                let sorted = sort_native(&error, needs);
+                match error.code {
+                    // It names partitions, and not what is missing.
+                    RDKafkaErrorCode::TopicAuthorizationFailed => {
+                        let topics = offsets.iter().map(|commit| commit.topic.as_str());
+                        let missing = unreadable(member.consumer().client(), topics);
+                        Err(missing.map_or(sorted, WriteError::Denied))
+                    }
+                    _ => Err(sorted),
+                }
+            }
         }
     }
 
@@ -283,9 +357,11 @@ impl Writer {
         if !std::mem::take(&mut self.in_transaction) || self.guarantee == Guarantee::AtLeastOnce {
             return Ok(());
         }
-        self.producer.abort_transaction(COORDINATOR_MAX).map_err(|error| match sort(&error) {
-            WriteError::Fenced(text) => WriteError::Fenced(text),
-            other => WriteError::Unknown(other.to_string()),
+        self.producer.abort_transaction(COORDINATOR_MAX).map_err(|error| {
+            match sort(&error, self.needs()) {
+                WriteError::Fenced(text) => WriteError::Fenced(text),
+                other => WriteError::Unknown(other.to_string()),
+            }
         })
     }
 }
@@ -313,37 +389,6 @@ fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
 /// Panics for a name with a NUL byte, which settings refuse.
 pub fn topic_name(topic: &str) -> CString {
     CString::new(topic).expect("topic names hold no NUL")
-}
-
-#[derive(Default)]
-struct WriterContext {
-    events: Events,
-    refused: Mutex<Vec<Refused>>,
-}
-
-impl ClientContext for WriterContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        self.events.log(level, facility, text);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.events.stats_raw(statistics);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.events.error(error, reason);
-    }
-}
-
-impl ProducerContext for WriterContext {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, tag: usize) {
-        if let Err((error, _)) = result {
-            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-            self.refused.lock().expect("no panic while held").push(Refused { tag, code });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 //! transport shares.
 //!
 //! ```text
-//! Order ── validate ──► Amount (exact, 1/10000) ── sum ──► average (nearest double)
+//! OrderRequest ── place_order ──► Order ── validate ──► Amount (exact, 1/10000) ── sum ──► average
+//!                   Menu ▲          │
+//!                                   └── decide ──► InventoryOutcome ──► notification_text
 //! ```
 //!
 //! This crate is pure: no I/O, clock, randomness, async runtime or wire format.
@@ -18,10 +20,18 @@
 //! ```
 
 mod average;
+mod inventory;
+mod menu;
 mod money;
 mod order;
+mod place;
 pub mod simulate;
 
 pub use average::average;
+pub use inventory::{
+    FailureReason, InventoryOutcome, SimulatedRefusals, decide, notification_text,
+};
+pub use menu::{InvalidMenu, MENU_ITEMS_MAX, Menu, MenuItem, Stock};
 pub use money::Amount;
 pub use order::{InvalidOrder, Order, PRICE_MAX, validate};
+pub use place::{Blame, OrderRequest, PlaceError, QUANTITY_MAX, TEXT_BYTES_MAX, place_order};

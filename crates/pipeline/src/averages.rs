@@ -36,9 +36,15 @@ impl Averages {
         let partial = &mut self.partials[index];
         partial.count += 1;
         partial.sum += price;
-        if !self.is_touched[index] {
-            self.is_touched[index] = true;
-            self.touched.push(index);
+        self.touch(index);
+    }
+
+    /// Takes one partial for changed, if none is: one that was counted, where there is any.
+    pub fn touch_any(&mut self) {
+        let counted = self.partials.iter().rposition(|partial| partial.count > 0);
+        let any = counted.or_else(|| self.partials.len().checked_sub(1));
+        if let Some(index) = any.filter(|_| self.touched.is_empty()) {
+            self.touch(index);
         }
     }
 
@@ -64,6 +70,13 @@ impl Averages {
     /// All partials, in the order in which the products were first seen.
     pub fn partials(&self) -> &[Partial] {
         &self.partials
+    }
+
+    fn touch(&mut self, index: usize) {
+        if !self.is_touched[index] {
+            self.is_touched[index] = true;
+            self.touched.push(index);
+        }
     }
 
     fn index_of(&mut self, product: &str) -> usize {
@@ -111,6 +124,21 @@ mod tests {
         assert_eq!(touched(&averages), []);
         averages.count("cake", amount(2));
         assert_eq!(touched(&averages), [("cake", 2, 3)]);
+    }
+
+    #[test]
+    fn one_that_was_counted_is_touched_where_none_is() {
+        let mut averages = Averages::default();
+        averages.touch_any();
+        assert_eq!(touched(&averages), []);
+        averages.restore("tea", 4, amount(100));
+        averages.restore("gone", 0, amount(0)); // its record has no value
+        averages.touch_any();
+        assert_eq!(touched(&averages), [("tea", 4, 100)]);
+        averages.clear_touched();
+        averages.count("cake", amount(1));
+        averages.touch_any();
+        assert_eq!(touched(&averages), [("cake", 1, 1)]);
     }
 
     #[test]

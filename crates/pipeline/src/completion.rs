@@ -3,11 +3,16 @@
 //! The text is base64url of: version (1 byte), flags (1 byte), the base offset (varint), and
 //! the lengths of alternating runs (varints, LEB128), the first run being unsettled and
 //! starting at the base. Kafka keeps up to 4,096 characters of it (`offset.metadata.max.bytes`).
+//!
+//! Version 2 has the three numbers of a [`Tally`] between base and runs. It is written only where
+//! there is a tally to carry: a program that reads version 1 would take them for runs, and
+//! refuses it instead.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::record::CommitPosition;
+use crate::tally::Tally;
 
 /// Longest metadata a broker takes unless it is configured lower, in characters.
 pub const METADATA_CHARS_MAX: usize = 4096;
@@ -16,6 +21,7 @@ pub const METADATA_CHARS_MAX: usize = 4096;
 pub const METADATA_CHARS_MIN: usize = 32;
 
 const VERSION: u8 = 1;
+const VERSION_WITH_TALLY: u8 = 2;
 const FLAG_HAS_AVERAGES: u8 = 1;
 const FLAG_SHARED: u8 = 2;
 
@@ -27,6 +33,8 @@ pub struct Completion {
     has_averages: bool,
     /// Records of other groups were seen in this partition.
     is_shared: bool,
+    /// How near the lane was to its limit of dead letters.
+    tally: Option<Tally>,
     /// End (exclusive) of each run; runs alternate, the first is unsettled.
     ends: Vec<i64>,
 }
@@ -35,7 +43,7 @@ pub struct Completion {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompletionError {
     /// Written by a newer version of this program.
-    #[error("metadata of version {0}; this program reads version 1")]
+    #[error("metadata of version {0}; this program reads versions 1 and 2")]
     Version(u8),
     /// Not written by this program, or damaged.
     #[error("metadata is not a completion: {0}")]
@@ -45,7 +53,8 @@ pub enum CompletionError {
 impl Completion {
     /// Nothing settled above `position`.
     pub const fn at(position: CommitPosition) -> Self {
-        Self { base: position.0, has_averages: false, is_shared: false, ends: Vec::new() }
+        let ends = Vec::new();
+        Self { base: position.0, has_averages: false, is_shared: false, tally: None, ends }
     }
 
     /// Notes whether the partition has averages, so that their loss is noticed.
@@ -70,6 +79,23 @@ impl Completion {
     /// Whether averages must exist for this partition.
     pub const fn has_averages(&self) -> bool {
         self.has_averages
+    }
+
+    /// Carries a tally, if it says something and the result stays within `limit_bytes`: the runs
+    /// must travel, and it is ballast.
+    #[must_use]
+    pub fn with_tally(mut self, tally: Option<Tally>, limit_bytes: usize) -> Self {
+        self.tally = tally.filter(|tally| !tally.is_trivial());
+        if self.encoded_len() > limit_bytes {
+            self.tally = None;
+        }
+        self
+    }
+
+    /// The tally that was committed with `position`. As with the runs, that of another position
+    /// says nothing.
+    pub fn tally(&self, position: CommitPosition) -> Option<Tally> {
+        self.tally.filter(|_| self.base == position.0)
     }
 
     /// Extends the unsettled run up to `end` (exclusive). Ends must not decrease.
@@ -100,10 +126,20 @@ impl Completion {
         self.ends.len() % 2
     }
 
+    /// Whether anything above the position is settled.
+    pub fn has_settled(&self) -> bool {
+        !self.settled_ends().is_empty()
+    }
+
+    /// Whether this completion was written for `position`.
+    pub const fn belongs_to(&self, position: CommitPosition) -> bool {
+        self.base == position.0
+    }
+
     /// Ranges (first, last) of settled offsets above `position`; empty when this completion
     /// belongs to another position, as after an offset reset from outside.
     pub fn settled_ranges(&self, position: CommitPosition) -> Vec<(i64, i64)> {
-        if self.base != position.0 {
+        if !self.belongs_to(position) {
             return Vec::new();
         }
         self.ends.chunks_exact(2).map(|run| (run[0], run[1] - 1)).collect()
@@ -113,6 +149,7 @@ impl Completion {
     pub fn encoded_len(&self) -> usize {
         let mut start = self.base;
         let mut len = 2 + varint_len(self.base.unsigned_abs());
+        len += self.tally.map_or(0, |tally| numbers(tally).map(varint_len).iter().sum());
         for &end in self.settled_ends() {
             len += varint_len(end.abs_diff(start));
             start = end;
@@ -133,10 +170,13 @@ impl Completion {
     /// The metadata text.
     pub fn encode(&self) -> String {
         let mut bytes = Vec::with_capacity(self.encoded_len());
-        bytes.push(VERSION);
+        bytes.push(if self.tally.is_some() { VERSION_WITH_TALLY } else { VERSION });
         let flag = |is_set, flag| if is_set { flag } else { 0 };
         bytes.push(flag(self.has_averages, FLAG_HAS_AVERAGES) | flag(self.is_shared, FLAG_SHARED));
         push_varint(&mut bytes, self.base.unsigned_abs());
+        for number in self.tally.map(numbers).iter().flatten() {
+            push_varint(&mut bytes, *number);
+        }
         let mut start = self.base;
         for &end in self.settled_ends() {
             push_varint(&mut bytes, end.abs_diff(start));
@@ -159,7 +199,7 @@ impl Completion {
             .map_err(|_| CompletionError::Malformed("not base64url"))?;
         let (&version, rest) =
             bytes.split_first().ok_or(CompletionError::Malformed("no version"))?;
-        if version != VERSION {
+        if !matches!(version, VERSION | VERSION_WITH_TALLY) {
             return Err(CompletionError::Version(version));
         }
         let (&flags, mut rest) =
@@ -168,6 +208,9 @@ impl Completion {
         let mut completion = Self::at(CommitPosition(end));
         completion.has_averages = flags & FLAG_HAS_AVERAGES != 0;
         completion.is_shared = flags & FLAG_SHARED != 0;
+        if version == VERSION_WITH_TALLY {
+            completion.tally = Some(take_tally(&mut rest)?);
+        }
         while !rest.is_empty() {
             let length = take_varint(&mut rest)?;
             if length == 0 {
@@ -181,6 +224,21 @@ impl Completion {
         }
         Ok(completion)
     }
+}
+
+/// The numbers of a tally, as they are written.
+fn numbers(tally: Tally) -> [u64; 3] {
+    [u64::from(tally.consecutive()), tally.records() as u64, tally.dead() as u64]
+}
+
+fn take_tally(bytes: &mut &[u8]) -> Result<Tally, CompletionError> {
+    let [consecutive, records, dead] =
+        [take_varint(bytes)?, take_varint(bytes)?, take_varint(bytes)?];
+    let small = |number| usize::try_from(number).ok();
+    let tally = u32::try_from(consecutive).ok().zip(small(records)).zip(small(dead));
+    let tally = tally.and_then(|((row, records), dead)| Tally::new(row, records, dead));
+    let tally = tally.filter(|tally| !tally.is_trivial());
+    tally.ok_or(CompletionError::Malformed("impossible tally"))
 }
 
 /// Bytes of the LEB128 form of `value`.
@@ -211,63 +269,5 @@ fn take_varint(bytes: &mut &[u8]) -> Result<i64, CompletionError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Completion {
-        let mut completion =
-            Completion::at(CommitPosition(1000)).with_averages(true).with_shared(true);
-        completion.unsettled_to(1003);
-        completion.settled_to(1300);
-        completion.unsettled_to(1301);
-        completion.settled_to(1302);
-        completion
-    }
-
-    #[test]
-    fn a_completion_survives_its_text_form() {
-        let completion = sample();
-        let text = completion.encode();
-        assert_eq!(
-            text.len(),
-            completion.encoded_len().div_ceil(3) * 4 - (3 - completion.encoded_len() % 3) % 3
-        );
-        assert_eq!(Completion::decode(&text, CommitPosition(1000)), Ok(completion));
-    }
-
-    #[test]
-    fn settled_ranges_are_first_and_last() {
-        assert_eq!(sample().settled_ranges(CommitPosition(1000)), [(1003, 1299), (1301, 1301)]);
-    }
-
-    #[test]
-    fn a_completion_of_another_position_says_nothing() {
-        assert_eq!(sample().settled_ranges(CommitPosition(999)), []);
-    }
-
-    #[test]
-    fn foreign_metadata_is_an_error_and_empty_metadata_is_not() {
-        let at = |text: &str| Completion::decode(text, CommitPosition(5));
-        assert_eq!(at(""), Ok(Completion::at(CommitPosition(5))));
-        assert!(matches!(at("hello world!"), Err(CompletionError::Malformed(_))));
-        let newer = URL_SAFE_NO_PAD.encode([9, 0, 5]);
-        assert_eq!(at(&newer), Err(CompletionError::Version(9)));
-        let cut = URL_SAFE_NO_PAD.encode([1, 0, 5, 3, 0x80]);
-        assert!(matches!(at(&cut), Err(CompletionError::Malformed("cut-off run"))));
-        let odd = URL_SAFE_NO_PAD.encode([1, 0, 5, 3]);
-        assert!(matches!(at(&odd), Err(CompletionError::Malformed("odd number of runs"))));
-        let endless =
-            URL_SAFE_NO_PAD.encode([1, 0, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
-        assert!(at(&endless).is_err());
-    }
-
-    #[test]
-    fn varint_length_is_the_number_of_bytes_written() {
-        for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), i64::MAX as u64] {
-            let mut bytes = Vec::new();
-            push_varint(&mut bytes, value);
-            assert_eq!(bytes.len(), varint_len(value), "{value}");
-            assert_eq!(take_varint(&mut bytes.as_slice()).map(i64::unsigned_abs), Ok(value));
-        }
-    }
-}
+#[path = "completion_tests.rs"]
+mod tests;

@@ -177,8 +177,8 @@ pub struct Hop<'a> {
     pub carries_first_failed: bool,
     /// Attempts made, this one included.
     pub attempt: u32,
-    /// Why it failed.
-    pub failure: &'a Failure,
+    /// Why it failed; `None` for a record that was not tried and waits behind its key.
+    pub failure: Option<&'a Failure>,
     /// Now, in epoch milliseconds.
     pub now_ms: i64,
 }
@@ -206,13 +206,14 @@ impl Hop<'_> {
         if !with_detail {
             edit.add.retain(|(name, _)| *name != FAILURE_DETAIL);
         }
-        let detail = if with_detail { cut(&self.failure.detail) } else { "" };
-        let reason = self.failure.reason.as_str();
-        let class = format!("orders.{}", self.failure.class().as_str());
+        let Some(failure) = self.failure else { return edit };
+        let detail = if with_detail { cut(&failure.detail) } else { "" };
+        let reason = failure.reason.as_str();
+        let class = format!("orders.{}", failure.class().as_str());
         let message = format!("{reason}: {detail}");
         self.add_spring(&mut edit, &class, &message);
         if dialects.connect {
-            self.add_connect(&mut edit, &class, &message);
+            self.add_connect(&mut edit, failure, &class, &message);
         }
         edit
     }
@@ -231,14 +232,15 @@ impl Hop<'_> {
             edit.text(ORIGIN_TIMESTAMP_TYPE, timestamp.kind.as_str());
             edit.text(ORIGIN_GROUP, group);
         }
+        edit.text(ATTEMPT, self.attempt);
+        let Some(failure) = self.failure else { return edit };
         if !(self.carries_lineage && self.carries_first_failed) {
             edit.text(FIRST_FAILED_AT_MS, self.now_ms);
         }
-        edit.text(ATTEMPT, self.attempt);
-        edit.text(FAILURE_CLASS, self.failure.class().as_str());
-        edit.text(FAILURE_REASON, self.failure.reason.as_str());
-        edit.text(FAILURE_DETAIL, cut(&self.failure.detail));
-        edit.text(FINGERPRINT, format!("{:08x}", self.failure.fingerprint()));
+        edit.text(FAILURE_CLASS, failure.class().as_str());
+        edit.text(FAILURE_REASON, failure.reason.as_str());
+        edit.text(FAILURE_DETAIL, cut(&failure.detail));
+        edit.text(FINGERPRINT, format!("{:08x}", failure.fingerprint()));
         edit
     }
 
@@ -259,11 +261,10 @@ impl Hop<'_> {
     }
 
     /// Kafka Connect's set, all text. There is no connector: its names stand for the group.
-    fn add_connect(&self, edit: &mut HeaderEdit, class: &str, message: &str) {
+    fn add_connect(&self, edit: &mut HeaderEdit, failure: &Failure, class: &str, message: &str) {
         edit.remove.extend(CONNECT);
         let Origin { topic, partition, offset, group, .. } = self.origin;
-        let stage =
-            if self.failure.class().is_transient() { "TASK_PUT" } else { "VALUE_CONVERTER" };
+        let stage = if failure.class().is_transient() { "TASK_PUT" } else { "VALUE_CONVERTER" };
         let values = [
             topic.clone(),
             partition.to_string(),

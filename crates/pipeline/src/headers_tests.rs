@@ -21,7 +21,7 @@ fn hop<'a>(origin: &'a Origin, failure: &'a Failure) -> Hop<'a> {
         carries_lineage: false,
         carries_first_failed: false,
         attempt: 2,
-        failure,
+        failure: Some(failure),
         now_ms: 1_700_000_009_999,
     }
 }
@@ -31,6 +31,18 @@ fn value<'a>(edit: &'a HeaderEdit, name: &str) -> Option<&'a [u8]> {
     let value = values.next().map(|(_, value)| value.as_slice());
     assert!(values.next().is_none(), "{name} stands twice");
     value
+}
+
+#[test]
+fn a_record_that_waits_untried_behind_its_key_carries_no_failure() {
+    let (origin, failure) = (origin(), failure());
+    let hop = Hop { attempt: 0, failure: None, ..hop(&origin, &failure) };
+    let edit = hop.to_retry(5);
+    assert_eq!(value(&edit, ATTEMPT), Some(&b"0"[..]));
+    assert!(Lineage::read(|name| value(&edit, name)).is_some_and(|read| !read.has_first_failed));
+    for name in [FAILURE_CLASS, FAILURE_REASON, FAILURE_DETAIL, FINGERPRINT, FIRST_FAILED_AT_MS] {
+        assert_eq!(value(&edit, name), None, "{name}");
+    }
 }
 
 #[test]

@@ -5,8 +5,11 @@
 //! lowest of them, and writes what is settled above it as runs into the metadata of the
 //! committed offset, inside the same transaction. After a restart it is read back, so that
 //! a record that settled out of order never runs again.
+//!
+//! A record that the lane has just written itself may be held early, before the reader has
+//! fetched it: until then its neighbours are not known, and it stands above [`Window::top`].
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::completion::Completion;
 use crate::record::{CommitPosition, Offset};
@@ -18,7 +21,7 @@ pub enum Fetched {
     New,
     /// Settled before a restart: skip it.
     Settled,
-    /// Fetched a second time: skip it.
+    /// Fetched a second time, or held early: skip it.
     Repeated,
 }
 
@@ -35,8 +38,11 @@ pub struct Window {
     runs: BTreeMap<i64, i64>,
     /// A settled record lies between the last run and `top`.
     settled_tail: bool,
-    /// Settled ranges above `top`, first to last, known from before a restart.
-    ahead: VecDeque<(i64, i64)>,
+    /// Settled ranges above `top`, first to last: known from before a restart, or settled
+    /// while they were early. No two of them touch.
+    ahead: BTreeMap<i64, i64>,
+    /// Held records at or above `top`.
+    early: BTreeSet<i64>,
 }
 
 impl Window {
@@ -47,14 +53,15 @@ impl Window {
             unsettled: BTreeSet::new(),
             runs: BTreeMap::new(),
             settled_tail: false,
-            ahead: VecDeque::new(),
+            ahead: BTreeMap::new(),
+            early: BTreeSet::new(),
         }
     }
 
     /// Starts at a committed position with what was settled above it.
     pub fn restore(position: CommitPosition, completion: &Completion) -> Self {
         let mut window = Self::new(position);
-        window.ahead = completion.settled_ranges(position).into();
+        window.ahead = completion.settled_ranges(position).into_iter().collect();
         window
     }
 
@@ -68,14 +75,14 @@ impl Window {
         CommitPosition(self.unsettled.first().copied().unwrap_or(self.top))
     }
 
-    /// Number of records that were read and are not settled.
+    /// Number of records that are held.
     pub fn unsettled(&self) -> usize {
-        self.unsettled.len()
+        self.unsettled.len() + self.early.len()
     }
 
-    /// The unsettled offsets, lowest first.
+    /// The held offsets, lowest first.
     pub fn unsettled_offsets(&self) -> impl Iterator<Item = Offset> + '_ {
-        self.unsettled.iter().copied().map(Offset)
+        self.unsettled.iter().chain(&self.early).copied().map(Offset)
     }
 
     /// Says what is known of a fetched offset. A record that settled before a restart is
@@ -86,7 +93,28 @@ impl Window {
             return Fetched::Repeated;
         }
         self.pass(offset.0);
-        if offset.0 < self.top { Fetched::Settled } else { Fetched::New }
+        if offset.0 < self.top {
+            return Fetched::Settled;
+        }
+        if self.early.contains(&offset.0) {
+            self.pass(offset.0 + 1);
+            return Fetched::Repeated;
+        }
+        Fetched::New
+    }
+
+    /// Holds a record that this program has written and that the reader has not fetched yet.
+    /// Only one that is [`Fetched::New`] is taken in.
+    pub fn hold_early(&mut self, offset: Offset) -> Fetched {
+        let x = offset.0;
+        if x < self.top || self.early.contains(&x) {
+            return Fetched::Repeated;
+        }
+        if self.ahead.range(..=x).next_back().is_some_and(|(_, last)| x <= *last) {
+            return Fetched::Settled;
+        }
+        self.early.insert(x);
+        Fetched::New
     }
 
     /// Takes in a new record that is settled in the turn that fetched it.
@@ -97,26 +125,41 @@ impl Window {
 
     /// Takes in a new record that stays unsettled.
     pub fn hold(&mut self, offset: Offset) {
-        match self.runs.last_entry() {
-            Some(mut run) if !self.settled_tail => *run.get_mut() = offset.0,
-            _ => {
-                self.runs.insert(offset.0, offset.0);
-            }
-        }
-        self.unsettled.insert(offset.0);
-        self.settled_tail = false;
+        self.join(offset.0);
         self.pass(offset.0 + 1);
     }
 
-    /// Moves past offsets that hold no record, up to the reader's position.
+    /// Adds an offset above all others to the unsettled ones.
+    fn join(&mut self, x: i64) {
+        match self.runs.last_entry() {
+            Some(mut run) if !self.settled_tail => *run.get_mut() = x,
+            _ => {
+                self.runs.insert(x, x);
+            }
+        }
+        self.unsettled.insert(x);
+        self.settled_tail = false;
+    }
+
+    /// Moves past offsets that hold no record, up to the reader's position. Early records
+    /// below it become ordinary held ones.
     pub fn pass(&mut self, position: i64) {
         self.top = self.top.max(position);
-        while let Some(&(first, last)) = self.ahead.front()
-            && first <= self.top
-        {
-            self.top = self.top.max(last + 1);
-            self.settled_tail |= !self.unsettled.is_empty();
-            self.ahead.pop_front();
+        loop {
+            let ahead = self.ahead.first_key_value().map(|(first, last)| (*first, *last));
+            let early = self.early.first().copied().filter(|x| *x < self.top);
+            match (ahead.filter(|(first, _)| *first <= self.top), early) {
+                (Some((first, last)), early) if early.is_none_or(|x| first < x) => {
+                    self.top = self.top.max(last + 1);
+                    self.settled_tail |= !self.unsettled.is_empty();
+                    self.ahead.pop_first();
+                }
+                (_, Some(x)) => {
+                    self.early.pop_first();
+                    self.join(x);
+                }
+                _ => break,
+            }
         }
     }
 
@@ -127,6 +170,10 @@ impl Window {
     /// Panics when the offset is not held: settling twice would be counting twice.
     pub fn settle(&mut self, offset: Offset) {
         let x = offset.0;
+        if self.early.remove(&x) {
+            self.settle_ahead(x);
+            return;
+        }
         assert!(self.unsettled.remove(&x), "offset {x} is settled twice");
         let (&first, &last) = self.runs.range(..=x).next_back().expect("a held record has a run");
         let below = self.unsettled.range(first..x).next_back().copied();
@@ -143,6 +190,15 @@ impl Window {
         }
     }
 
+    /// Adds an offset to the settled ranges above `top`.
+    fn settle_ahead(&mut self, x: i64) {
+        let below = self.ahead.range(..x).next_back().map(|(first, last)| (*first, *last));
+        let first = below.filter(|(_, last)| last + 1 == x).map_or(x, |(first, _)| first);
+        let last = self.ahead.remove(&(x + 1)).unwrap_or(x);
+        self.ahead.insert(first, last);
+        self.pass(self.top);
+    }
+
     /// What is settled above [`Self::position`], for the metadata of the committed offset.
     pub fn completion(&self) -> Completion {
         let mut completion = Completion::at(self.position());
@@ -155,7 +211,7 @@ impl Window {
                 None => {}
             }
         }
-        for &(first, last) in &self.ahead {
+        for (&first, &last) in &self.ahead {
             completion.unsettled_to(first);
             completion.settled_to(last + 1);
         }
@@ -166,7 +222,10 @@ impl Window {
     /// stays within `limit_bytes`. The lowest record may always settle: it adds no run.
     pub fn settle_budget(&self, limit_bytes: usize) -> usize {
         let used = self.completion().encoded_len();
-        let span = u64::try_from(self.top - self.position().0).unwrap_or(0);
+        let ahead = self.ahead.last_key_value().map_or(self.top, |(_, last)| last + 1);
+        let early = self.early.last().map_or(self.top, |x| x + 1);
+        let end = self.top.max(ahead).max(early);
+        let span = u64::try_from(end - self.position().0).unwrap_or(0);
         // A settled record inside a run splits it in two and adds a run of its own.
         let growth = 2 * crate::completion::varint_len(span.max(1));
         limit_bytes.saturating_sub(used) / growth
@@ -176,3 +235,7 @@ impl Window {
 #[cfg(test)]
 #[path = "window_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "window_early_tests.rs"]
+mod early_tests;

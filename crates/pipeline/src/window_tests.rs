@@ -60,6 +60,16 @@ fn a_position_moves_past_markers_at_the_end() {
 }
 
 #[test]
+fn what_was_settled_above_a_gap_is_not_read_again_when_the_gap_is_passed() {
+    let mut before = Window::new(CommitPosition(100));
+    held(&mut before, 100..201);
+    (101..201).for_each(|offset| before.settle(Offset(offset)));
+    let mut restored = Window::restore(before.position(), &before.completion());
+    restored.pass(150);
+    assert_eq!((restored.top(), restored.position()), (201, CommitPosition(201)));
+}
+
+#[test]
 fn a_record_below_the_top_is_repeated() {
     let mut window = Window::new(CommitPosition(5));
     assert_eq!(window.fetched(Offset(4)), Fetched::Repeated);

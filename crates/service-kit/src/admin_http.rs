@@ -1,4 +1,4 @@
-//! The admin server: `/metrics`, `/livez`, `/readyz`.
+//! The admin server: `/metrics`, `/livez`, `/readyz`, `/health`.
 //!
 //! It has its own accept loop because it must stay answerable under abuse: headers that trickle in
 //! are cut off, bodies are ignored, connections are few and short.
@@ -36,6 +36,9 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How many ports after the default one are tried when it is taken.
 const PORTS_TRIED_MAX: u16 = 100;
 
+/// The paths that are answered.
+const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
+
 const TEXT_METRICS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -67,21 +70,19 @@ pub async fn serve(
     let address = listener
         .local_addr()
         .map_err(|error| AppError::failed(format!("the metrics address is unknown: {error}")))?;
-    let state = Arc::new(State { metrics, health });
-    tokio::spawn(accept_loop(listener, state, CONNECTIONS_MAX));
-    announce(address);
+    let admin = Arc::new(Admin::new(metrics, health));
+    tokio::spawn(accept_loop(listener, admin, CONNECTIONS_MAX));
+    announce(&format!("metrics listening on http://{address}"), "metrics");
     Ok(address)
 }
 
-fn announce(address: SocketAddr) {
+/// Says where something listens, also when logs of that level are filtered out.
+pub(crate) fn announce(text: &str, service: &'static str) {
     if tracing::enabled!(tracing::Level::INFO) {
-        tracing::info!("metrics listening on http://{address}");
+        tracing::info!(service, "{text}");
     } else {
         // A closed stderr is no reason to fail.
-        let _ = io::Write::write_all(
-            &mut io::stderr(),
-            format!("metrics listening on http://{address}\n").as_bytes(),
-        );
+        let _ = io::Write::write_all(&mut io::stderr(), format!("{text}\n").as_bytes());
     }
 }
 
@@ -112,12 +113,20 @@ fn cannot_listen(address: SocketAddr, error: &io::Error) -> AppError {
         .hint("choose another address with --metrics-addr HOST:PORT; port 0 takes any free one")
 }
 
-struct State {
+/// Answers what is asked about the process itself. Everything comes from memory.
+#[derive(Clone)]
+pub struct Admin {
     metrics: Metrics,
     health: Arc<dyn HealthSource>,
 }
 
-async fn accept_loop(listener: TcpListener, state: Arc<State>, connections_max: usize) {
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+async fn accept_loop(listener: TcpListener, admin: Arc<Admin>, connections_max: usize) {
     let slots = Arc::new(Semaphore::new(connections_max));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -125,9 +134,9 @@ async fn accept_loop(listener: TcpListener, state: Arc<State>, connections_max: 
         };
         match listener.accept().await {
             Ok((stream, _peer)) => {
-                let state = Arc::clone(&state);
+                let admin = Arc::clone(&admin);
                 tokio::spawn(async move {
-                    serve_connection(stream, state).await;
+                    serve_connection(stream, admin).await;
                     drop(slot);
                 });
             }
@@ -139,10 +148,10 @@ async fn accept_loop(listener: TcpListener, state: Arc<State>, connections_max: 
     }
 }
 
-async fn serve_connection(stream: TcpStream, state: Arc<State>) {
+async fn serve_connection(stream: TcpStream, admin: Arc<Admin>) {
     let answer = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&state, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(response) }
+        let response = respond(&admin, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response.map(Full::new)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -156,22 +165,44 @@ async fn serve_connection(stream: TcpStream, state: Arc<State>) {
     }
 }
 
-fn respond(state: &State, method: &Method, path: &str) -> Response<Full<Bytes>> {
-    if method != Method::GET && method != Method::HEAD {
-        let mut response = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT_PLAIN, "GET only\n".into());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
-    match path {
-        "/metrics" => reply(StatusCode::OK, TEXT_METRICS, state.metrics.render()),
-        "/livez" => report(&state.health.live()),
-        "/readyz" => report(&state.health.ready()),
-        "/" => reply(StatusCode::OK, TEXT_PLAIN, "/metrics\n/livez\n/readyz\n".into()),
-        _ => reply(StatusCode::NOT_FOUND, TEXT_PLAIN, "see /metrics, /livez, /readyz\n".into()),
+fn respond(admin: &Admin, method: &Method, path: &str) -> Response<Bytes> {
+    match admin.answer(method, path) {
+        Some(response) => response,
+        None if path == "/" => reply(StatusCode::OK, TEXT_PLAIN, format!("{}\n", PATHS.join("\n"))),
+        None => reply(StatusCode::NOT_FOUND, TEXT_PLAIN, format!("see {}\n", PATHS.join(", "))),
     }
 }
 
-fn report(health: &HealthReport) -> Response<Full<Bytes>> {
+impl Admin {
+    /// Answers from these sources.
+    #[must_use]
+    pub fn new(metrics: Metrics, health: Arc<dyn HealthSource>) -> Self {
+        Self { metrics, health }
+    }
+
+    /// The answer, if this is one of the paths about the process: `/metrics`, `/livez`, `/readyz`,
+    /// `/health`.
+    #[must_use]
+    pub fn answer(&self, method: &Method, path: &str) -> Option<Response<Bytes>> {
+        if !PATHS.contains(&path) {
+            return None;
+        }
+        if method != Method::GET && method != Method::HEAD {
+            let mut response =
+                reply(StatusCode::METHOD_NOT_ALLOWED, TEXT_PLAIN, "GET only\n".into());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return Some(response);
+        }
+        Some(match path {
+            "/metrics" => reply(StatusCode::OK, TEXT_METRICS, self.metrics.render()),
+            "/livez" => report(&self.health.live()),
+            "/readyz" => report(&self.health.ready()),
+            _ => overview(&self.health.live(), &self.health.ready()),
+        })
+    }
+}
+
+fn report(health: &HealthReport) -> Response<Bytes> {
     let (status, word) = if health.is_ok() {
         (StatusCode::OK, "ok")
     } else {
@@ -181,8 +212,21 @@ fn report(health: &HealthReport) -> Response<Full<Bytes>> {
     reply(status, JSON, format!("{body}\n"))
 }
 
-fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+/// One answer for people: 200 while the process lives; what it waits for makes it `degraded`.
+fn overview(live: &HealthReport, ready: &HealthReport) -> Response<Bytes> {
+    let (status, word, reasons) = if !live.is_ok() {
+        (StatusCode::SERVICE_UNAVAILABLE, "failing", &live.reasons)
+    } else if !ready.is_ok() {
+        (StatusCode::OK, "degraded", &ready.reasons)
+    } else {
+        (StatusCode::OK, "ok", &ready.reasons)
+    };
+    let body = serde_json::json!({ "status": word, "reasons": reasons });
+    reply(status, JSON, format!("{body}\n"))
+}
+
+fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response

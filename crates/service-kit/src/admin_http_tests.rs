@@ -60,6 +60,24 @@ async fn readiness_follows_the_conditions_and_gives_its_reasons() {
 }
 
 #[tokio::test]
+async fn health_tells_a_process_that_waits_from_one_that_hangs() {
+    let conditions = Conditions::new();
+    let address = started(&conditions).await;
+    let answer = get(address, "/health").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains(r#""status":"ok""#), "{answer}");
+    conditions.fail("registry", "connection refused");
+    let answer = get(address, "/health").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("degraded"), "{answer}");
+    let _silent = conditions.heartbeat("lane-0", Duration::ZERO);
+    let hangs = async {
+        while !get(address, "/health").await.starts_with("HTTP/1.1 503") {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(LIMIT, hangs).await.expect("a silent heartbeat is noticed");
+}
+
+#[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let address = started(&Conditions::new()).await;
     assert!(get(address, "/secret").await.starts_with("HTTP/1.1 404"));
@@ -79,8 +97,8 @@ async fn silent_connections_do_not_lock_others_out_for_ever() {
     let (_, metrics) = unregistered();
     let listener = TcpListener::bind(ANY_PORT).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let state = State { metrics, health: Arc::new(Conditions::new()) };
-    tokio::spawn(accept_loop(listener, Arc::new(state), 2));
+    let admin = Admin::new(metrics, Arc::new(Conditions::new()));
+    tokio::spawn(accept_loop(listener, Arc::new(admin), 2));
     let mut silent = Vec::new();
     for _ in 0..2 {
         silent.push(TcpStream::connect(address).await.unwrap());

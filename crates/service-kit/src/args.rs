@@ -9,81 +9,11 @@ use clap::{Args, ValueEnum};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::settings::{KeyValue, pairs};
+mod connection;
 
-/// Where the brokers are when nothing else is said.
-pub const BOOTSTRAP_SERVERS_DEFAULT: &str = "localhost:9092";
-
-/// Where the schema registry is when nothing else is said.
-pub const SCHEMA_REGISTRY_URL_DEFAULT: &str = "http://localhost:8081";
-
-/// How to reach Kafka.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-pub struct KafkaArgs {
-    /// Kafka brokers to start from, separated by commas [default: localhost:9092]
-    #[arg(
-        long,
-        short = 'b',
-        visible_alias = "brokers",
-        alias = "bootstrap-servers",
-        env = "KAFKA_BOOTSTRAP_SERVERS",
-        value_name = "HOST:PORT",
-        help_heading = "Connection"
-    )]
-    pub bootstrap_server: Option<String>,
-
-    /// librdkafka setting; may be repeated (in the environment: separated by ';'). User name and
-    /// password come from KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE
-    #[arg(
-        short = 'X',
-        long = "property",
-        env = "KAFKA_PROPERTIES",
-        value_delimiter = ';',
-        value_name = "KEY=VALUE",
-        hide_env_values = true,
-        help_heading = "Connection"
-    )]
-    #[serde(with = "pairs", default)]
-    pub librdkafka: Option<Vec<KeyValue>>,
-}
-
-impl KafkaArgs {
-    /// Returns the brokers to start from.
-    #[must_use]
-    pub fn bootstrap_servers(&self) -> &str {
-        self.bootstrap_server.as_deref().unwrap_or(BOOTSTRAP_SERVERS_DEFAULT)
-    }
-
-    /// Returns the librdkafka settings as pairs of key and value, in the order given.
-    #[must_use]
-    pub fn properties(&self) -> Vec<(String, String)> {
-        let pairs = self.librdkafka.iter().flatten();
-        pairs.map(|pair| (pair.key.clone(), pair.value.clone())).collect()
-    }
-}
-
-/// How to reach the schema registry.
-#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
-pub struct RegistryArgs {
-    /// Confluent-compatible schema registry [default: http://localhost:8081]
-    // The address may carry a password, which --help must not show.
-    #[arg(
-        long,
-        env = "SCHEMA_REGISTRY_URL",
-        value_name = "URL",
-        hide_env_values = true,
-        help_heading = "Connection"
-    )]
-    pub schema_registry_url: Option<String>,
-}
-
-impl RegistryArgs {
-    /// Returns the address of the registry.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        self.schema_registry_url.as_deref().unwrap_or(SCHEMA_REGISTRY_URL_DEFAULT)
-    }
-}
+pub use connection::{
+    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, RegistryArgs, SCHEMA_REGISTRY_URL_DEFAULT,
+};
 
 /// How logs are written.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -111,6 +41,8 @@ pub enum LogFormat {
     /// One JSON object per event, for machines.
     Json,
 }
+
+pub use crate::http::HttpArgs;
 
 /// Form of the results on stdout (`-o`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -24,6 +24,14 @@ pub struct HealthReport {
 }
 
 impl HealthReport {
+    /// A report of conditions and what is the trouble with each, if anything.
+    pub fn of_troubles<'n>(all: impl IntoIterator<Item = (&'n str, Option<String>)>) -> Self {
+        let reason = |(condition, trouble): (&str, Option<String>)| {
+            Some(Reason { condition: condition.to_owned(), detail: trouble? })
+        };
+        Self { reasons: all.into_iter().filter_map(reason).collect() }
+    }
+
     /// Returns whether every condition holds.
     #[must_use]
     pub fn is_ok(&self) -> bool {

@@ -1,5 +1,5 @@
 //! What every program of the workspace needs besides its own work: settings, exit codes,
-//! logs, metrics, health, an admin HTTP server, and an orderly stop.
+//! logs, metrics, health, HTTP serving, and an orderly stop.
 //!
 //! ```text
 //! flags > environment > config/<program>.toml      settings
@@ -9,9 +9,10 @@
 //! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
 //!                                                   admin_http ◄──────┘
 //! SIGTERM, ctrl-C                                   shutdown
+//! a public API: limits, deadlines, problems         http
 //! ```
 //!
-//! The crate knows nothing of orders, Kafka or HTTP APIs, and depends on none of the other crates
+//! The crate knows nothing of orders, Kafka or what an API says, and depends on none of the other crates
 //! of the workspace.
 
 pub mod settings;
@@ -24,3 +25,5 @@ pub mod metrics_recorder;
 pub mod health;
 pub mod admin_http;
 pub mod shutdown;
+pub mod open_files;
+pub mod http;

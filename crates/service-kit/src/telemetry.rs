@@ -6,10 +6,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::LogFormat;
-use crate::terminal::LineGuard;
+use crate::terminal::{Escapes, LineGuard};
 
-/// What is logged when `RUST_LOG` is not set: librdkafka speaks only when something is wrong.
-const FILTER_DEFAULT: &str = "info,librdkafka=warn,rdkafka=warn";
+/// What is logged when `RUST_LOG` is not set: librdkafka speaks only when something is wrong, and
+/// lapin not at all, because it logs as an error what it also returns.
+const FILTER_DEFAULT: &str = "info,librdkafka=warn,rdkafka=warn,lapin=off";
 
 /// Installs the process-wide logger. A second call changes nothing.
 ///
@@ -22,7 +23,8 @@ pub fn init(format: LogFormat) {
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
     let is_colored = colors_wanted();
-    let make_stderr = move || LineGuard::new(io::stderr(), is_colored);
+    let escapes = escapes(format, is_colored);
+    let make_stderr = move || LineGuard::new(io::stderr(), escapes);
     install(format, filter, is_colored, make_stderr);
     if let Some(problem) = problem {
         tracing::warn!(
@@ -30,6 +32,14 @@ pub fn init(format: LogFormat) {
             default = FILTER_DEFAULT,
             "RUST_LOG cannot be read, using the default"
         );
+    }
+}
+
+const fn escapes(format: LogFormat, is_colored: bool) -> Escapes {
+    match (format, is_colored) {
+        (LogFormat::Json, _) => Escapes::Json,
+        (LogFormat::Text, true) => Escapes::ColoredText,
+        (LogFormat::Text, false) => Escapes::Text,
     }
 }
 
@@ -92,16 +102,25 @@ mod tests {
     fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let sink = Sink::default();
         let inner = sink.clone();
-        let writer = move || LineGuard::new(inner.clone(), false);
+        let writer = move || LineGuard::new(inner.clone(), escapes(format, false));
         let dispatch = dispatch(format, EnvFilter::new(filter), false, writer);
         tracing::dispatcher::with_default(&dispatch, log);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
     }
 
+    const HOSTILE: &str = "o-1\n2026 ERROR fake\r\x1b[2J\u{9b}31m\x07\x7f\u{202e}";
+
     fn hostile() {
-        let id = "o-1\n2026 ERROR fake\r\x1b[2J\u{9b}31m\x07";
+        let id = HOSTILE;
         tracing::info!(order_id = %id, debugged = ?id, "event with {id}");
+    }
+
+    #[test]
+    fn a_json_event_stays_json_whatever_its_fields_hold() {
+        let text = logged(LogFormat::Json, "info", hostile);
+        let event: serde_json::Value = serde_json::from_str(&text).expect(&text);
+        assert_eq!(event["order_id"], HOSTILE);
     }
 
     #[test]
@@ -111,7 +130,8 @@ mod tests {
             assert_eq!(text.matches('\n').count(), 1, "{format:?}: {text:?}");
             assert!(text.ends_with('\n'));
             let body = text.trim_end_matches('\n');
-            assert!(!body.chars().any(char::is_control), "{format:?}: {text:?}");
+            let is_wild = |c: char| c.is_control() || c == '\u{202e}';
+            assert!(!body.chars().any(is_wild), "{format:?}: {text:?}");
             assert!(text.contains("o-1"), "{format:?}: {text:?}");
         }
     }

@@ -18,6 +18,35 @@ pub fn one_line(text: &str) -> String {
     clean
 }
 
+/// Returns JSON text with what a serializer leaves raw, though it drives or confuses a terminal (DEL,
+/// C1 controls, line separators, bidirectional overrides), as `\u` escapes: the same value to a reader.
+///
+/// ```
+/// # use service_kit::terminal::tame_json;
+/// assert_eq!(tame_json("{\"id\":\"a\u{9b}2J\"}".to_owned()), "{\"id\":\"a\\u009b2J\"}");
+/// ```
+#[must_use]
+pub fn tame_json(json: String) -> String {
+    // Such a character stands in a string only, and none of them needs a pair of escapes.
+    if !json.chars().any(is_wild) {
+        return json;
+    }
+    let mut tame = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_wild(character) {
+            tame.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            tame.push(character);
+        }
+    }
+    tame
+}
+
+/// What is no ASCII control below the blank, and moves the cursor, breaks lines or reorders them.
+fn is_wild(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 fn push_escaped(clean: &mut String, character: char) {
     match character {
         '\t' => clean.push('\t'),
@@ -26,10 +55,7 @@ fn push_escaped(clean: &mut String, character: char) {
         c if c.is_control() && c.is_ascii() => {
             clean.push_str(&format!("\\x{:02x}", u32::from(c)));
         }
-        // Line and paragraph separators and the bidirectional overrides reorder or break lines too.
-        c if c.is_control()
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-        {
+        c if is_wild(c) => {
             clean.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
         }
         c => clean.push(c),
@@ -40,17 +66,28 @@ fn push_escaped(clean: &mut String, character: char) {
 ///
 /// The log formatter hands over one whole event per write. It escapes ESC in the fields itself but
 /// lets line breaks through, so a field could fake a second log line; the colors that it adds on a
-/// terminal stay if `keep_escape` is set.
+/// terminal stay with [`Escapes::ColoredText`].
 #[derive(Debug)]
 pub struct LineGuard<W> {
     inner: W,
-    keep_escape: bool,
+    escapes: Escapes,
+}
+
+/// How a [`LineGuard`] writes what must not be written as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escapes {
+    /// For people.
+    Text,
+    /// For people with colors: escape sequences stay.
+    ColoredText,
+    /// As JSON has it; the buffer is a JSON value.
+    Json,
 }
 
 impl<W: Write> LineGuard<W> {
     /// Returns a writer in front of `inner`.
-    pub fn new(inner: W, keep_escape: bool) -> Self {
-        Self { inner, keep_escape }
+    pub fn new(inner: W, escapes: Escapes) -> Self {
+        Self { inner, escapes }
     }
 }
 
@@ -58,9 +95,14 @@ impl<W: Write> Write for LineGuard<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let body = text.strip_suffix('\n').unwrap_or(&text);
+        if self.escapes == Escapes::Json {
+            let line = tame_json(body.to_owned()) + "\n";
+            self.inner.write_all(line.as_bytes())?;
+            return Ok(event.len());
+        }
         let mut line = String::with_capacity(body.len() + 1);
         for character in body.chars() {
-            if character == '\u{1b}' && self.keep_escape {
+            if character == '\u{1b}' && self.escapes == Escapes::ColoredText {
                 line.push(character);
             } else {
                 push_escaped(&mut line, character);
@@ -94,14 +136,16 @@ mod tests {
     #[test]
     fn a_buffer_is_one_line_however_many_it_pretends_to_be() {
         let mut out = Vec::new();
-        LineGuard::new(&mut out, false).write_all(b"a\nERROR fake\x1b[2J\n").unwrap();
+        LineGuard::new(&mut out, Escapes::Text).write_all(b"a\nERROR fake\x1b[2J\n").unwrap();
         assert_eq!(out, b"a\\nERROR fake\\x1b[2J\n");
     }
 
     #[test]
     fn colors_of_the_formatter_stay_on_a_terminal() {
         let mut out = Vec::new();
-        LineGuard::new(&mut out, true).write_all(b"\x1b[32mINFO\x1b[0m ok\n").unwrap();
+        LineGuard::new(&mut out, Escapes::ColoredText)
+            .write_all(b"\x1b[32mINFO\x1b[0m ok\n")
+            .unwrap();
         assert_eq!(out, b"\x1b[32mINFO\x1b[0m ok\n");
     }
 }

@@ -2,10 +2,11 @@
 
 use kafka_io::ClientConfig;
 use kafka_io::client_config::{KafkaSettings, Role as HandleRole};
-use stack::{KafkaConfig, KafkaServer, RegistryConfig, RegistryServer, Server as _};
+use stack::{KafkaConfig, KafkaServer, Listener, RegistryConfig, RegistryServer, Server as _};
 use tempfile::TempDir;
 
 use crate::pipeline::{Pipeline, Role};
+use crate::proxy::KafkaProxy;
 
 /// Addresses of Kafka and the schema registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +55,59 @@ impl Cluster {
     ///
     /// Panics when it does not start.
     pub fn own_kafka(properties: &[&str]) -> Self {
+        Self::start(1, properties, Vec::new())
+    }
+
+    /// Three brokers of its own that replicate everything, and the shared registry.
+    ///
+    /// # Panics
+    ///
+    /// Panics when one does not start.
+    pub fn three_brokers(properties: &[&str]) -> Self {
+        Self::start(3, properties, Vec::new())
+    }
+
+    /// As [`Self::own_kafka`], and a proxy that the clients of [`KafkaProxy::before`] go through.
+    /// [`Self::servers`] are the brokers without it.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it does not start.
+    pub fn behind_proxy(properties: &[&str]) -> (Self, KafkaProxy) {
+        let (cluster, mut proxies) = Self::behind_proxies(1, properties);
+        (cluster, proxies.remove(0))
+    }
+
+    /// As [`Self::three_brokers`], and a proxy in front of each of them.
+    ///
+    /// # Panics
+    ///
+    /// Panics when one does not start.
+    pub fn three_behind_proxies(properties: &[&str]) -> (Self, Vec<KafkaProxy>) {
+        Self::behind_proxies(3, properties)
+    }
+
+    fn behind_proxies(brokers: u16, properties: &[&str]) -> (Self, Vec<KafkaProxy>) {
+        let proxies: Vec<KafkaProxy> = (0..brokers).map(|_| KafkaProxy::bind()).collect();
+        let listener = Listener {
+            name: "PROXIED".to_owned(),
+            protocol: "PLAINTEXT".to_owned(),
+            advertised: proxies.iter().map(KafkaProxy::address).collect(),
+        };
+        let cluster = Self::start(brokers, properties, vec![listener]);
+        let kafka = cluster.kafka.as_ref().expect("started just now");
+        let addresses = kafka.listener_address("PROXIED").expect("it has this listener");
+        for (proxy, address) in proxies.iter().zip(addresses.split(',')) {
+            proxy.lead_to(address);
+        }
+        (cluster, proxies)
+    }
+
+    fn start(brokers: u16, properties: &[&str], listeners: Vec<Listener>) -> Self {
         let dir = TempDir::with_prefix("testkit-kafka-").expect("a directory");
         let properties = properties.iter().map(|line| (*line).to_owned()).collect();
-        let config = KafkaConfig { properties, ..KafkaConfig::in_dir(dir.path().join("kafka")) };
+        let config = KafkaConfig::in_dir(dir.path().join("kafka"));
+        let config = KafkaConfig { brokers, properties, listeners, ..config };
         let kafka = KafkaServer::start(config).expect("Kafka starts");
         let servers = Servers {
             bootstrap_servers: kafka.bootstrap_servers(),

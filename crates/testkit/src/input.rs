@@ -99,10 +99,15 @@ impl Pipeline {
 
     /// Registers any schema for the values of the orders topic and returns its id.
     pub fn register(&self, schema: &str) -> u32 {
+        self.register_for(&self.orders, schema)
+    }
+
+    /// Registers any schema for the values of a topic and returns its id.
+    pub fn register_for(&self, topic: &str, schema: &str) -> u32 {
         let settings = RegistrySettings::new(&self.servers.registry_url).expect("an address");
         block_on(async {
             let registry = Registry::new(settings).expect("an address");
-            registry.register(&value_subject(&self.orders), schema).await.expect("it is registered")
+            registry.register(&value_subject(topic), schema).await.expect("it is registered")
         })
     }
 

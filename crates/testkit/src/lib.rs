@@ -11,18 +11,27 @@
 //! averages anew from the contract, with none of the product's code for them.
 
 pub mod cluster;
+pub mod http;
 pub mod input;
+pub mod ledger;
 pub mod machine;
 pub mod oracle;
+pub mod order_flow;
 pub mod pipeline;
 pub mod process;
+pub mod proxy;
 pub mod reading;
+pub mod security;
+pub mod settings_file;
 pub mod verify;
 pub mod wait;
 
 pub use cluster::{Cluster, Servers};
+pub use http::HttpAnswer;
 pub use input::{Header, Input, OrderEncoder};
+pub use ledger::Ledger;
 pub use pipeline::{Pipeline, Role};
 pub use process::{Finished, Process};
+pub use proxy::KafkaProxy;
 pub use reading::LogRecord;
 pub use stack::Server;

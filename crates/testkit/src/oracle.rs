@@ -28,9 +28,6 @@ pub struct Rules {
     pub failure_seed: u64,
     /// What the registry knows under each id.
     pub schemas: BTreeMap<u32, OrderVersion>,
-    /// Whether the same average may stand twice in a row: without transactions, a commit that
-    /// meets a rebalance is made again with its averages.
-    pub averages_repeat: bool,
     /// Whether a writer was killed: the broker aborts what it left open up to 20 s later, and
     /// the marker of that may come after everything was settled.
     pub writers_killed: bool,
@@ -65,27 +62,13 @@ impl Rules {
     /// The consumer's defaults, for orders of these encoders.
     pub fn new(encoders: &[&OrderEncoder]) -> Self {
         let schemas = encoders.iter().map(|encoder| (encoder.schema_id, encoder.version)).collect();
-        Self {
-            max_retries: 3,
-            failure_rate: 0.0,
-            failure_seed: 42,
-            schemas,
-            averages_repeat: false,
-            writers_killed: false,
-        }
+        Self { max_retries: 3, failure_rate: 0.0, failure_seed: 42, schemas, writers_killed: false }
     }
 
     /// The rules with `--simulate-failures`.
     #[must_use]
     pub fn failing(mut self, rate: f64) -> Self {
         self.failure_rate = rate;
-        self
-    }
-
-    /// The rules of `--guarantee at-least-once`, as long as nothing crashes.
-    #[must_use]
-    pub const fn at_least_once(mut self) -> Self {
-        self.averages_repeat = true;
         self
     }
 
@@ -171,7 +154,6 @@ mod tests {
             failure_rate: 0.0,
             failure_seed: 42,
             schemas,
-            averages_repeat: false,
             writers_killed: false,
         }
     }

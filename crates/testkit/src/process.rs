@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::http::{self, HttpAnswer};
 use crate::pipeline::Pipeline;
 use crate::wait;
-
-mod http;
-
-pub use http::HttpAnswer;
 
 /// Longest wait for the first signs of life.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -38,6 +35,8 @@ pub struct Process {
     status: Option<ExitStatus>,
     started_at: Instant,
     dir: TempDir,
+    /// What it was given in confidence: none of its outputs may have it.
+    secrets: Vec<String>,
 }
 
 /// What a run left behind.
@@ -54,6 +53,12 @@ pub struct Finished {
     /// Its log.
     pub stderr: String,
 }
+
+/// Longest stop of a program.
+const STOP_MAX: Duration = Duration::from_secs(12);
+
+/// Settings that differ from the programs' defaults, so that tests need not wait for them.
+const DEFAULTS: [(&str, &str); 1] = [("CONSUMER_UNKNOWN_SCHEMA_GRACE", "200ms")];
 
 impl Process {
     /// Starts the consumer on a pipeline.
@@ -78,14 +83,34 @@ impl Process {
     ///
     /// Panics when it is not built.
     pub fn start(program: &str, args: &[impl AsRef<str>], variables: &[(&str, &str)]) -> Self {
+        Self::launch(program, Command::new(path_of(program)), args, variables)
+    }
+
+    /// As [`Self::start`], under limits as `prlimit` writes them, such as `--nofile=64`.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it is not built, or this machine has no `prlimit`.
+    pub fn start_limited(limits: &[&str], program: &str, args: &[impl AsRef<str>]) -> Self {
+        let mut command = Command::new("prlimit"); // becomes the program: the process id stays
+        command.args(limits).arg("--").arg(path_of(program));
+        Self::launch(program, command, args, &[])
+    }
+
+    fn launch(
+        program: &str,
+        mut command: Command,
+        args: &[impl AsRef<str>],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let dir = TempDir::with_prefix(format!("testkit-{program}-")).expect("a directory");
         let file = |name: &str| File::create(dir.path().join(name)).expect("a file");
         std::fs::create_dir(dir.path().join("cwd")).expect("a directory");
-        let mut command = Command::new(path_of(program));
         command
             .args(args.iter().map(AsRef::as_ref))
             .env_clear()
             .envs(KEPT_VARIABLES.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
+            .envs(DEFAULTS)
             .envs(variables.iter().copied())
             .current_dir(dir.path().join("cwd"))
             .stdin(Stdio::null())
@@ -94,7 +119,8 @@ impl Process {
         let started_at = Instant::now();
         let child =
             command.spawn().unwrap_or_else(|error| panic!("{program} did not start: {error}"));
-        Self { name: program.to_owned(), child, status: None, started_at, dir }
+        let secrets = secrets_of(variables);
+        Self { name: program.to_owned(), child, status: None, started_at, dir, secrets }
     }
 
     /// Its working directory.
@@ -119,22 +145,37 @@ impl Process {
     /// Panics when there is none within `limit`, or the program ends without it.
     #[track_caller]
     pub fn wait_for_log(&mut self, text: &str, limit: Duration) -> String {
+        self.wait_for_line(text, limit, |line| line.contains(text))
+    }
+
+    #[track_caller]
+    fn wait_for_line(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        is_it: impl Fn(&str) -> bool,
+    ) -> String {
         let give_up_at = Instant::now() + limit;
         loop {
             let has_ended = !self.is_running();
             let log = self.log();
-            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+            if let Some(line) = log.lines().find(|line| is_it(line)) {
                 return line.to_owned();
             }
             let goes_on = !has_ended && Instant::now() < give_up_at;
             assert!(
                 goes_on,
-                "{} logged no {text:?} (ended: {has_ended}):\n{}",
+                "{} logged no {what:?} (ended: {has_ended}):\n{}",
                 self.name,
                 tail(&log)
             );
             std::thread::sleep(LOG_LOOK_EVERY);
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether it has not ended; a stalled one runs.
@@ -159,6 +200,7 @@ impl Process {
             std::thread::sleep(Duration::from_millis(2));
         }
         let status = self.status.expect("it has ended");
+        self.keeps_its_secrets();
         Finished {
             code: status.code(),
             signal: status.signal(),
@@ -178,6 +220,17 @@ impl Process {
     /// Asks it to stop.
     pub fn sigterm(&self) {
         self.signal(Signal::SIGTERM);
+    }
+
+    /// Asks it to stop, and returns how it ended.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it takes longer than 12 s: 10 by the contract, and two for a busy machine.
+    #[track_caller]
+    pub fn stop(self) -> Finished {
+        self.sigterm();
+        self.wait(STOP_MAX)
     }
 
     /// Asks it to stop as ctrl-C does.
@@ -206,10 +259,16 @@ impl Process {
     /// Address of metrics and health, once it is logged.
     #[track_caller]
     pub fn metrics_addr(&mut self) -> String {
-        let line = self.wait_for_log("metrics listening on http://", START_MAX);
-        let (_, address) = line.split_once("http://").expect("it holds the text");
-        let end = address.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]-".contains(c)));
-        address[..end.unwrap_or(address.len())].to_owned()
+        address_in(&self.wait_for_log("metrics listening on http://", START_MAX))
+    }
+
+    /// Address of one of its services, once it is logged.
+    #[track_caller]
+    pub fn address_of(&mut self, service: &str) -> String {
+        address_in(&self.wait_for_line("the service's address", START_MAX, |line| {
+            let names = [format!("service=\"{service}\""), format!("\"service\":\"{service}\"")];
+            line.contains("listening on http://") && names.iter().any(|name| line.contains(name))
+        }))
     }
 
     /// Asks its HTTP server.
@@ -236,13 +295,40 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Looks for its secrets in all that it has printed.
+    fn keeps_its_secrets(&self) {
+        if self.secrets.is_empty() {
+            return;
+        }
+        let printed = self.read("stdout") + &self.log();
+        let told = self.secrets.iter().find(|secret| printed.contains(secret.as_str()));
+        assert!(told.is_none(), "{} has printed a secret: {told:?}", self.name);
+    }
+}
+
+/// Values of variables whose names say that they are secrets; short ones may stand anywhere.
+fn secrets_of(variables: &[(&str, &str)]) -> Vec<String> {
+    const NAMES: [&str; 4] = ["PASSWORD", "TOKEN", "BASIC_AUTH", "SECRET"];
+    const CHARS_MIN: usize = 8;
+    let is_secret = |name: &str| NAMES.iter().any(|part| name.ends_with(part));
+    let secrets = variables.iter().filter(|(name, _)| is_secret(name));
+    let secrets = secrets.map(|(_, value)| value.split_once(':').map_or(*value, |(_, word)| word));
+    secrets.filter(|value| value.len() >= CHARS_MIN).map(str::to_owned).collect()
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.is_running() {
+        let was_running = self.is_running();
+        let state = if was_running { "running".to_owned() } else { format!("{:?}", self.status) };
+        if was_running {
             self.kill_9();
         }
         if std::thread::panicking() {
-            eprintln!("--- end of the log of {}:\n{}", self.name, tail(&self.log()));
+            let (name, log) = (&self.name, self.log());
+            eprintln!("--- end of the log of {name}, its state: {state}\n{}", tail(&log));
+        } else {
+            self.keeps_its_secrets();
         }
     }
 }
@@ -272,15 +358,48 @@ impl Finished {
     }
 }
 
-/// A program that was built beside this test.
+/// A program that was built beside this one: a test in `deps`, or a program itself.
 fn path_of(program: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a path");
-    let path = test.parent().and_then(Path::parent).expect("target/PROFILE/deps").join(program);
+    let this = std::env::current_exe().expect("a path");
+    let dir = this.parent().expect("target/PROFILE/deps or target/PROFILE");
+    let dir = if dir.ends_with("deps") { dir.parent().expect("target/PROFILE") } else { dir };
+    let path = dir.join(program);
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
     path
+}
+
+fn address_in(line: &str) -> String {
+    let (_, address) = line.split_once("http://").expect("it holds the text");
+    let end = address.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]-".contains(c)));
+    address[..end.unwrap_or(address.len())].to_owned()
 }
 
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_the_values_of_variables_that_are_named_so() {
+        let variables = [
+            ("KAFKA_SASL_PASSWORD", "canary-of-kafka"),
+            ("SCHEMA_REGISTRY_BASIC_AUTH", "bird:canary-of-auth"),
+            ("SCHEMA_REGISTRY_TOKEN", "short"),
+            ("KAFKA_SASL_PASSWORD_FILE", "/a/path/of/no/use"),
+        ];
+        assert_eq!(secrets_of(&variables), ["canary-of-kafka", "canary-of-auth"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "has printed a secret")]
+    fn a_program_that_prints_its_secret_is_told() {
+        let variables = [("SOME_TOKEN", "canary-of-a-test")];
+        let shell = Command::new("sh");
+        let args = ["-c", "echo token=$SOME_TOKEN"];
+        Process::launch("sh", shell, &args, &variables).wait(Duration::from_secs(20));
+    }
 }

@@ -223,7 +223,7 @@ pub fn check(logs: &Logs, rules: &Rules) -> Vec<Violation> {
     let mut findings = Findings::default();
     outcomes::check(&fates, &logs.outcomes, &mut findings);
     dead_letters::check(&fates, logs, &mut findings);
-    averages::check(&fates, logs, rules.averages_repeat, &mut findings);
+    averages::check(&fates, logs, &mut findings);
     retries::check(&fates, logs, &mut findings);
     for Progress { topic, partition, end, committed } in &logs.offsets {
         let records = if *topic == logs.orders_topic { &logs.orders } else { &logs.retries };

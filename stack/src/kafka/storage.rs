@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -44,13 +43,17 @@ fn random_uuid() -> String {
 
 /// Formats the storage of the brokers that have none, all at once.
 pub(super) fn format(
-    dir: &Path,
-    brokers: u16,
+    config: &KafkaConfig,
     tools: &JavaTools,
     cluster_id: &str,
 ) -> Result<(), StackError> {
+    let users: Vec<String> = config
+        .scram_users
+        .iter()
+        .map(|(name, password)| format!("SCRAM-SHA-512=[name={name},password={password}]"))
+        .collect();
     let format_one = |id: u16| {
-        let dir = dir.join(format!("broker-{id}"));
+        let dir = config.dir.join(format!("broker-{id}"));
         let (data, formatted, properties) =
             (dir.join("data"), dir.join("formatted"), dir.join("server.properties"));
         if formatted.exists() {
@@ -60,14 +63,16 @@ pub(super) fn format(
             // Left by a formatting that was interrupted.
             fs::remove_dir_all(&data).map_err(StackError::io("cannot remove", &data))?;
         }
-        let args =
-            ["format", "--cluster-id", cluster_id, "--config", &properties.to_string_lossy()];
+        let properties = properties.to_string_lossy();
+        let mut args = vec!["format", "--cluster-id", cluster_id, "--config", &properties];
+        args.extend(users.iter().flat_map(|user| ["--add-scram", user]));
         tools.run("kafka.tools.StorageTool", &args, FORMAT_LIMIT)?.checked()?;
         File::create(&formatted).map(drop).map_err(StackError::io("cannot write", &formatted))
     };
     thread::scope(|scope| {
         let format_one = &format_one;
-        let running: Vec<_> = (1..=brokers).map(|id| scope.spawn(move || format_one(id))).collect();
+        let running: Vec<_> =
+            (1..=config.brokers).map(|id| scope.spawn(move || format_one(id))).collect();
         running.into_iter().try_for_each(|thread| thread.join().expect("formatting does not panic"))
     })
 }

@@ -18,7 +18,7 @@ fn topics(kafka: &KafkaServer, args: &[&str]) -> String {
 fn a_topic_survives_kill_9_and_the_callers_settings_hold() {
     let dir = tempfile::tempdir().unwrap();
     let listener =
-        Listener { name: "SECOND".into(), protocol: "PLAINTEXT".into(), advertised: None };
+        Listener { name: "SECOND".into(), protocol: "PLAINTEXT".into(), advertised: Vec::new() };
     let properties = vec!["num.partitions=7".to_owned()];
     let config =
         KafkaConfig { properties, listeners: vec![listener], ..KafkaConfig::in_dir(dir.path()) };

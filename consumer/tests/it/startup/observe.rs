@@ -154,8 +154,13 @@ fn readiness_follows_the_broker_and_the_registry_and_an_outage_is_no_dead_letter
         conditions(&mut consumer).contains(&"broker".to_owned())
     });
     assert_eq!(consumer.get("/livez").status, 200, "an outage is no reason for a restart");
+    let paused = "orders_partitions_paused{reason=\"broker\"}";
+    wait::is_true("the partition being told paused", RUN_MAX, || {
+        consumer.metric(paused) == Some(1.0)
+    });
     cluster.kafka().resume();
     consumer.wait_ready(RUN_MAX);
+    wait::is_true("it being told read again", HEALTH_MAX, || consumer.metric(paused) == Some(0.0));
 
     // Its schema is not known yet, and the registry does not answer.
     let order = encoder.input(0, "a", "tea", 1.0);

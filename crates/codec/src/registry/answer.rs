@@ -8,6 +8,12 @@ use super::error::RegistryError;
 /// Longest part of a registry's message that is repeated.
 const MESSAGE_CHARS_MAX: usize = 300;
 
+/// Where a login comes from, for one that is refused.
+const LOGIN_HINT: &str = "; SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN gives the login";
+
+/// Where the trusted authorities come from, for a certificate that is refused.
+const AUTHORITY_HINT: &str = "; SCHEMA_REGISTRY_CA_LOCATION names the authority to trust";
+
 /// Not found: the error codes with which the registry itself says so. A 404 without one of
 /// them comes from a proxy, another service, or a wrong base path.
 pub(super) mod not_found {
@@ -30,11 +36,16 @@ pub(super) async fn read(
         return away(format!("answered {status}: redirects are not followed"));
     }
     let media_type = media_type(&response);
+    let login = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => LOGIN_HINT,
+        _ => "",
+    };
     let body = body(response, body_bytes_max).await?;
     let json = match serde_json::from_slice::<Value>(&body) {
         Ok(json) if is_json(&media_type) => json,
         _ => {
-            let detail = format!("answered {status} with {media_type}, which is no registry's");
+            let detail =
+                format!("answered {status} with {media_type}, which is no registry's{login}");
             return away(detail);
         }
     };
@@ -52,7 +63,7 @@ pub(super) async fn read(
         }
         StatusCode::CONFLICT => Err(RegistryError::Incompatible { detail }),
         StatusCode::UNPROCESSABLE_ENTITY => Err(RegistryError::Rejected { detail }),
-        _ => away(format!("answered: {detail}")),
+        _ => away(format!("answered: {detail}{login}")),
     }
 }
 
@@ -73,7 +84,10 @@ pub(super) fn unreachable_because(error: &reqwest::Error) -> RegistryError {
     while let Some(source) = cause.source() {
         cause = source;
     }
-    RegistryError::Away { detail: format!("{what} ({cause})") }
+    let cause = cause.to_string();
+    // The TLS library's error is not reachable as a type from here.
+    let hint = if cause.contains("UnknownIssuer") { AUTHORITY_HINT } else { "" };
+    RegistryError::Away { detail: format!("{what} ({cause}){hint}") }
 }
 
 async fn body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, RegistryError> {

@@ -1,11 +1,13 @@
 //! The calls that the programs make.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::{Certificate, Client, Method, Url, redirect};
 use serde_json::{Value, json};
 
+use super::access::Login;
 use super::answer::{self, away, not_found, unreachable_because};
 use super::error::RegistryError;
 use super::settings::{BadRegistryUrl, RegistrySettings, redacted};
@@ -34,18 +36,7 @@ struct Base {
     url: Url,
     /// The address without user and password, for messages.
     address: String,
-    credentials: Option<Credentials>,
-}
-
-struct Credentials {
-    user: String,
-    password: Option<String>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
+    login: Option<Login>,
 }
 
 /// A schema as the registry has it.
@@ -66,9 +57,16 @@ impl Registry {
     ///
     /// If the client cannot be built from the settings.
     pub fn new(settings: RegistrySettings) -> Result<Self, BadRegistryUrl> {
-        let bases: Arc<[Base]> = settings.urls.iter().map(Base::new).collect();
+        let login = settings.login.as_ref();
+        let bases: Arc<[Base]> = settings.urls.iter().map(|url| Base::new(url, login)).collect();
         let address = bases.iter().map(|base| base.address.as_str()).collect::<Vec<_>>().join(",");
-        let client = Client::builder()
+        let mut client = Client::builder();
+        if let Some(pem) = &settings.ca_pem {
+            let certificates = Certificate::from_pem_bundle(pem.as_bytes())
+                .map_err(|error| BadRegistryUrl::new(&address, error.to_string()))?;
+            client = client.tls_certs_only(certificates);
+        }
+        let client = client
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.request_timeout)
             .redirect(redirect::Policy::none())
@@ -231,8 +229,8 @@ impl Registry {
         not_found: &[i64],
     ) -> Result<Value, RegistryError> {
         let mut request = self.client.request(method.clone(), base.endpoint(path));
-        if let Some(Credentials { user, password }) = &base.credentials {
-            request = request.basic_auth(user, password.as_ref());
+        if let Some(login) = &base.login {
+            request = login.add_to(request);
         }
         request =
             request.header(reqwest::header::ACCEPT, format!("{CONTENT_TYPE}, application/json"));
@@ -246,16 +244,23 @@ impl Registry {
 }
 
 impl Base {
-    fn new(url: &Url) -> Self {
+    fn new(url: &Url, login: Option<&Login>) -> Self {
         let decoded = |text: &str| {
             percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
         };
         let password = url.password().map(decoded);
         let has_user = !url.username().is_empty() || password.is_some();
-        let credentials = has_user.then(|| Credentials { user: decoded(url.username()), password });
+        let own = has_user.then(|| Login::Basic { user: decoded(url.username()), password });
+        let login = own.or_else(|| login.cloned());
         let address = redacted(url);
         let url = Url::parse(&address).expect("an address stays one without its user");
-        Self { url, address, credentials }
+        if login.is_some() && url.scheme() == "http" && !is_this_machine(&url) {
+            tracing::warn!(
+                address,
+                "the login for the schema registry crosses the network in clear"
+            );
+        }
+        Self { url, address, login }
     }
 
     fn endpoint(&self, path: &[&str]) -> Url {
@@ -263,6 +268,13 @@ impl Base {
         url.path_segments_mut().expect("http addresses have a path").pop_if_empty().extend(path);
         url
     }
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    })
 }
 
 /// Subject and version of each reference of an answer; malformed ones name a schema that

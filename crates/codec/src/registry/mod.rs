@@ -1,10 +1,12 @@
 //! A client for Confluent-compatible schema registries that says whose fault a failure is.
 
+mod access;
 mod answer;
 mod client;
 mod error;
 mod settings;
 
+pub use access::BadRegistryAccess;
 pub use client::{FetchedSchema, Registry};
 pub use error::RegistryError;
 pub use reqwest::Url;

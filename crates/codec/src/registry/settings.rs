@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::access::Login;
+
 /// Default wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Default wait for a whole answer, connection included.
@@ -24,6 +26,10 @@ pub struct RegistrySettings {
     pub request_timeout: Duration,
     /// Largest answer that is read.
     pub body_bytes_max: usize,
+    /// Authorities to trust in place of the system's, as PEM.
+    pub(super) ca_pem: Option<String>,
+    /// For addresses without a user of their own.
+    pub(super) login: Option<Login>,
 }
 
 /// A registry address that cannot be used: a mistake in the configuration.
@@ -66,6 +72,8 @@ impl RegistrySettings {
             connect_timeout: CONNECT_TIMEOUT,
             request_timeout: REQUEST_TIMEOUT,
             body_bytes_max: BODY_BYTES_MAX,
+            ca_pem: None,
+            login: None,
         })
     }
 }
@@ -98,6 +106,8 @@ impl fmt::Debug for RegistrySettings {
             .field("connect_timeout", &self.connect_timeout)
             .field("request_timeout", &self.request_timeout)
             .field("body_bytes_max", &self.body_bytes_max)
+            .field("has_ca", &self.ca_pem.is_some())
+            .field("login", &self.login)
             .finish()
     }
 }

@@ -8,7 +8,10 @@ use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use codec::encode::Encoder;
 use codec::mini_registry::MiniRegistry;
 use codec::registry::{Registration, Registry, RegistryError, RegistrySettings, value_subject};
-use codec::schemas::{ORDER_OUTCOME_V1, ORDER_V1, ORDER_V2, PRODUCT_AVERAGE_V1};
+use codec::schemas::{
+    INVENTORY_RESULT_V1, NOTIFICATION_V1, ORDER_OUTCOME_V1, ORDER_TALLY_V1, ORDER_V1, ORDER_V2,
+    PRODUCT_AVERAGE_V1, STOCK_LEVEL_V1,
+};
 use orders::Order;
 
 /// Records by folder name, each with its versions' texts from 1 on.
@@ -50,10 +53,15 @@ fn every_version_reads_what_the_one_before_wrote() {
 #[test]
 fn the_latest_version_is_the_one_that_the_program_reads_with() {
     let built_in = [
+        ("inventory_result", INVENTORY_RESULT_V1),
+        ("notification", NOTIFICATION_V1),
         ("order", ORDER_V2),
         ("order_outcome", ORDER_OUTCOME_V1),
+        ("order_tally", ORDER_TALLY_V1),
         ("product_average", PRODUCT_AVERAGE_V1),
+        ("stock_level", STOCK_LEVEL_V1),
     ];
+    assert_eq!(released().len(), built_in.len());
     for ((record, versions), (name, latest)) in released().iter().zip(built_in) {
         assert_eq!((record.as_str(), versions.last().unwrap().as_str()), (name, latest));
     }
@@ -102,8 +110,10 @@ pub(crate) async fn check_registry(url: &str, suffix: &str) {
         }
         assert!(registry.subjects().await.unwrap().contains(&subject));
 
-        let narrowed = versions[0].replacen("\"string\"", "\"int\"", 1);
-        let refused = registry.register(&subject, &narrowed).await.unwrap_err();
+        // A reader of it would find no value in older data, and no default.
+        let new_field = r#""fields": [{"name": "unheard", "type": "string"},"#;
+        let demanding = versions[0].replacen(r#""fields": ["#, new_field, 1);
+        let refused = registry.register(&subject, &demanding).await.unwrap_err();
         assert!(matches!(refused, RegistryError::Incompatible { .. }), "{refused}");
         let invalid = registry.register(&subject, r#"{"type":"nope"}"#).await.unwrap_err();
         assert!(matches!(invalid, RegistryError::Rejected { .. }), "{invalid}");

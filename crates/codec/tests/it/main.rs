@@ -4,6 +4,7 @@ mod decoding;
 mod evolution;
 mod fault_injection;
 mod hostile_bytes;
+mod inventory;
 mod misbehaving_registry;
 mod real_registry;
 mod resolution;

@@ -1,6 +1,6 @@
 //! A registry that is not well is away; only its own words say that something is not there.
 
-use codec::registry::RegistryError;
+use codec::registry::{Registry, RegistryError, RegistrySettings};
 use codec::schemas::ORDER_V1;
 
 use crate::fault_injection::{
@@ -114,6 +114,26 @@ async fn user_and_password_of_the_address_are_sent_and_never_shown() {
     assert!(sent.contains("authorization: basic bwu6cgfzcyb3b3jk"), "{sent}");
     let shown = format!("{error} {registry:?}");
     assert!(!shown.contains("pass word") && !shown.contains("pass%20word"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_login_never_follows_a_redirect_to_another_host() {
+    let other = ScriptedRegistry::start([schema(ORDER_V1)]).await;
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
+        let head = format!("{status}\r\nLocation: {}/schemas/ids/1", other.url);
+        let server = ScriptedRegistry::start([http(&head, "text/plain", "")]).await;
+        let settings = RegistrySettings::new(&server.url).unwrap();
+        let settings = settings.read_credentials(|name| {
+            (name == "SCHEMA_REGISTRY_TOKEN").then(|| "ticket-to-ride".to_owned())
+        });
+        let registry = Registry::new(settings.unwrap()).unwrap();
+        let error = registry.schema_by_id(1).await.unwrap_err();
+        assert!(error.is_away() && error.to_string().contains("redirects are not followed"));
+        let sent = server.requests()[0].to_lowercase();
+        assert!(sent.contains("authorization: bearer ticket-to-ride"), "{sent}");
+        assert!(!format!("{error} {registry:?}").contains("ticket"), "{error} {registry:?}");
+    }
+    assert_eq!(other.requests().len(), 0);
 }
 
 #[tokio::test]

@@ -73,8 +73,11 @@ const REFUSED: [(&str, Refusal); 48] = [
     ("sasl.kerberos.kinit.cmd", Refusal::RunsCode),
     ("interceptors", Refusal::RunsCode),
     ("sasl.password", Refusal::Secret("KAFKA_SASL_PASSWORD or KAFKA_SASL_PASSWORD_FILE")),
-    ("ssl.key.password", Refusal::Secret("KAFKA_SSL_KEY_PASSWORD")),
-    ("ssl.keystore.password", Refusal::Secret("KAFKA_SSL_KEYSTORE_PASSWORD")),
+    ("ssl.key.password", Refusal::Secret("KAFKA_SSL_KEY_PASSWORD or KAFKA_SSL_KEY_PASSWORD_FILE")),
+    (
+        "ssl.keystore.password",
+        Refusal::Secret("KAFKA_SSL_KEYSTORE_PASSWORD or KAFKA_SSL_KEYSTORE_PASSWORD_FILE"),
+    ),
     (
         "ssl.key.pem",
         Refusal::Secret("a key file, named with -X ssl.key.location, and not a variable"),

@@ -102,35 +102,44 @@ fn an_empty_list_of_brokers_is_an_error() {
 }
 
 #[test]
-fn credentials_come_from_the_environment_and_stay_out_of_logs() {
+fn secrets_come_from_the_environment_and_stay_out_of_logs() {
     let settings = KafkaSettings::new("test", "a:1", vec![]).unwrap();
     let settings = settings
-        .read_credentials(|name| match name {
-            "KAFKA_SASL_USERNAME" => Some("me".to_owned()),
-            "KAFKA_SASL_PASSWORD" => Some("hunter2".to_owned()),
-            _ => None,
+        .read_credentials(|name| {
+            let is_secret = SECRET_VARIABLES.iter().any(|(variable, _)| *variable == name);
+            is_secret.then(|| format!("hunter2-{name}"))
         })
         .unwrap();
     let config = settings.base(Role::Consumer);
-    assert_eq!(config.get("sasl.username"), Some("me"));
-    assert_eq!(config.get("sasl.password"), Some("hunter2"));
+    for (variable, key) in SECRET_VARIABLES {
+        assert_eq!(config.get(key), Some(format!("hunter2-{variable}").as_str()));
+    }
     assert!(!format!("{settings:?}").contains("hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
 #[test]
-fn a_password_comes_from_a_variable_or_a_file_but_not_from_both() {
-    let path = std::env::temp_dir().join(format!("kafka-password-{}", std::process::id()));
-    std::fs::write(&path, "from file\n").unwrap();
+fn each_secret_comes_from_a_variable_or_a_file_but_not_from_both() {
+    let path = std::env::temp_dir().join(format!("kafka-secret-{}", std::process::id()));
+    std::fs::write(&path, "from file\nsecond line\n").unwrap();
     let file = path.display().to_string();
     let plain = KafkaSettings::new("test", "a:1", vec![]).unwrap();
-    let variable = |name: &str| (name == PASSWORD_FILE_VARIABLE).then(|| file.clone());
-    let read = plain.clone().read_credentials(variable).unwrap();
-    assert_eq!(read.base(Role::Admin).get("sasl.password"), Some("from file"));
-    let both = plain.clone().read_credentials(|name| variable(name).or(Some("x".to_owned())));
-    assert!(matches!(both, Err(ConfigError::TwoPasswords)));
+    for (name, key) in SECRET_VARIABLES {
+        let file_variable = format!("{name}_FILE");
+        let variable = |asked: &str| (asked == file_variable).then(|| file.clone());
+        let read = plain.clone().read_credentials(variable).unwrap();
+        assert_eq!(read.base(Role::Admin).get(key), Some("from file"));
+        let both = |asked: &str| variable(asked).or((asked == name).then(|| "x".to_owned()));
+        let error = plain.clone().read_credentials(both).unwrap_err();
+        assert!(matches!(error, ConfigError::TwoSecrets { variable } if variable == name));
+    }
+    std::fs::write(&path, "\nnot this\n").unwrap();
+    let variable = |name: &str| (name == "KAFKA_SASL_PASSWORD_FILE").then(|| file.clone());
+    let empty = plain.clone().read_credentials(variable).unwrap_err().to_string();
+    assert!(empty.contains("first line is empty") && !empty.contains("not this"), "{empty}");
     std::fs::remove_file(&path).unwrap();
-    let missing = plain.read_credentials(variable).unwrap_err();
-    assert!(missing.to_string().contains(&file), "{missing}");
+    let missing = plain.read_credentials(variable).unwrap_err().to_string();
+    assert!(missing.contains(&file) && missing.contains("KAFKA_SASL_PASSWORD_FILE"), "{missing}");
 }
 
 #[test]
@@ -141,6 +150,17 @@ fn a_broker_that_refuses_is_named_with_its_reason() {
     let error = probe_brokers(&settings.base(Role::Admin), limit).unwrap_err();
     assert_eq!(error.addresses, "127.0.0.1:1");
     assert!(error.detail.contains("refused"), "{error}");
+    assert_eq!((error.reason, error.hint()), (AwayReason::Silent, None));
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_blamed_on_the_settings() {
+    let extra = [("security.protocol", "SSL"), ("ssl.ca.location", "/no/such/ca.pem")];
+    let extra = extra.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let settings = KafkaSettings::new("test", "127.0.0.1:1", extra).unwrap();
+    let error = probe_brokers(&settings.base(Role::Admin), Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.reason, AwayReason::Settings, "{error}");
+    assert!(error.to_string().contains("ssl.ca.location"), "{error}");
 }
 
 #[test]

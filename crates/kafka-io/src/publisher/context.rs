@@ -10,6 +10,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 
 use super::{Delivery, DeliveryObserver, Placed};
+use crate::permission::Needs;
 
 pub(super) struct Context<O> {
     observer: O,
@@ -61,6 +62,11 @@ impl<O> Context<O> {
         Duration::from_millis(self.now_ms().saturating_sub(heard_at_ms))
     }
 
+    /// A broker has answered.
+    pub(super) fn heard_of_brokers(&self) {
+        self.lock_all_down().take();
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -89,13 +95,31 @@ impl<O: DeliveryObserver> ProducerContext for Context<O> {
                 self.start_listening();
                 self.lock_all_down().take();
                 let placed = Placed { partition: message.partition(), offset: message.offset() };
-                Delivery { sequence, key: message.key(), outcome: Ok(placed) }
+                Delivery { sequence, key: message.key(), outcome: Ok(placed), is_refused: false }
             }
             Err((error, message)) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                Delivery { sequence, key: message.key(), outcome: Err(error.to_string()) }
+                let (code, text) = (error.rdkafka_error_code(), error.to_string());
+                let needs = Needs::topic("Write", message.topic());
+                let text = code.map_or_else(|| text.clone(), |code| needs.explain(code, &text));
+                let is_refused = code.is_some_and(is_refusal);
+                Delivery { sequence, key: message.key(), outcome: Err(text), is_refused }
             }
         };
         self.observer.delivered(&delivery);
     }
+}
+
+/// Refusals of the record itself, also when it was sent for the first time.
+const fn is_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(
+        code,
+        E::MessageSizeTooLarge
+            | E::InvalidRecord
+            | E::TopicAuthorizationFailed
+            | E::UnknownTopic
+            | E::UnknownPartition
+            | E::PolicyViolation
+    )
 }

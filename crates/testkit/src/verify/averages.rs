@@ -9,7 +9,7 @@ use crate::reading::AverageEntry;
 /// Partition and product.
 type Key = (i32, String);
 
-pub(super) fn check(fates: &Fates<'_>, logs: &Logs, repeats: bool, findings: &mut Findings) {
+pub(super) fn check(fates: &Fates<'_>, logs: &Logs, findings: &mut Findings) {
     let mut expected: BTreeMap<Key, (u64, i128)> = BTreeMap::new();
     for (origin, order) in fates {
         if let (End::Counted(amount), Some((_, product))) = (order.fate.end, &order.fate.order) {
@@ -25,8 +25,9 @@ pub(super) fn check(fates: &Fates<'_>, logs: &Logs, repeats: bool, findings: &mu
         }
         let key = (entry.partition, entry.average.product.clone());
         if let Some(before) = last.insert(key, entry)
-            && before.average.count >= entry.average.count
-            && !(repeats && before.average == entry.average)
+            && (before.average.count > entry.average.count
+                || (before.average.count == entry.average.count
+                    && before.average.sum != entry.average.sum))
         {
             findings.add(&at, format!("count falls: {before:?}, then {entry:?}"));
         }

@@ -1,0 +1,430 @@
+//! Works on fetched records: one attempt each, and what follows from it.
+
+use codec::decode::DecodeError;
+use kafka_io::reader::HeldRecord;
+use pipeline::failure::{Failure, FailureReason};
+use pipeline::headers::{Lineage, Origin};
+use pipeline::keys::Standing;
+use pipeline::record::{Offset, Timestamp};
+use pipeline::retry::RetryPlan;
+use pipeline::route::{Route, route};
+use pipeline::waiting::Sequence;
+use pipeline::window;
+use rand::Rng as _;
+use rand::rngs::SmallRng;
+
+use crate::clock::Instant;
+use crate::lane::duplicates::Judged;
+use crate::lane::flight::Flight;
+use crate::lane::guard::{Guard, Name};
+use crate::lane::handles::Fetched;
+use crate::lane::order::Order as KeyOrder;
+use crate::lane::owned::{Owned, Waiter};
+use crate::lane::panics::{self, contained};
+use crate::lane::turn::{Destination, Forward, HopParts, OutcomeEntry, Turn};
+use crate::stage::{HandleError, Names, Stage, Trial};
+
+/// What the reader has to do after a record was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    Continue,
+    /// Stop fetching this main partition for now.
+    StopMain,
+}
+
+/// How one attempt went.
+pub(super) enum Attempted {
+    Counted,
+    Failed(Failure),
+    /// The record's schema is not known yet; the surroundings are to blame, not the record.
+    Unresolved,
+}
+
+/// A record and its past, as one attempt needs them.
+pub(super) struct Subject<'r, 'a> {
+    pub(super) value: Option<&'r [u8]>,
+    pub(super) header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
+    pub(super) attempt: u32,
+    pub(super) redrives: u32,
+}
+
+/// The part of a lane that works on records, apart from its connections.
+pub(crate) struct Desk<S: Stage> {
+    pub(crate) owned: Vec<Option<Box<Owned<S::State>>>>,
+    pub(crate) turn: Turn,
+    pub(crate) stage: S,
+    /// Whether the surroundings are there, and whether too much is given up.
+    pub(crate) guard: Guard,
+    pub(crate) plan: RetryPlan,
+    pub(crate) main_topic: String,
+    pub(crate) retry_topic: String,
+    pub(crate) group: String,
+    /// Ends of the main partitions at the start of a run with `--exit-at-end`.
+    pub(crate) main_ends: Option<Vec<i64>>,
+    pub(crate) keeps_outcomes: bool,
+    pub(crate) order: KeyOrder,
+    /// Records whose handlers wait.
+    pub(crate) flight: Flight,
+    /// Records of one partition that may wait for their schema; each may cost a run.
+    pub(crate) unresolved_max: usize,
+    pub(crate) random: SmallRng,
+    pub(crate) now_ms: i64,
+}
+
+impl<S: Stage> Desk<S> {
+    pub(crate) fn owned_mut(&mut self, partition: i32) -> Option<&mut Owned<S::State>> {
+        let index = usize::try_from(partition).ok()?;
+        self.owned.get_mut(index)?.as_deref_mut()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Owned<S::State>> {
+        self.owned.iter().flatten().map(|owned| &**owned)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Owned<S::State>> {
+        self.owned.iter_mut().flatten().map(|owned| &mut **owned)
+    }
+
+    /// Where main partition `partition` ends for this run; `None` if it goes on.
+    pub(crate) fn main_end(&self, partition: i32) -> Option<i64> {
+        let index = usize::try_from(partition).ok()?;
+        self.main_ends.as_ref()?.get(index).copied()
+    }
+
+    /// Numbers of the owned partitions.
+    pub(crate) fn partitions(&self) -> Vec<i32> {
+        self.iter().map(|owned| owned.partition).collect()
+    }
+
+    /// Takes a record of the main topic and makes its first attempt.
+    pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
+        let (partition, offset) = (record.partition(), record.offset());
+        let end = self.main_end(partition);
+        let unresolved_max = self.unresolved_max;
+        let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
+        if !owned.is_active() || !owned.reads_main {
+            return Next::Continue;
+        }
+        if end.is_some_and(|end| offset.0 >= end) {
+            owned.main.pass(end.unwrap_or(offset.0));
+            owned.main_done = true;
+            return Next::StopMain;
+        }
+        if owned.unresolved.len() >= unresolved_max {
+            return Next::StopMain; // fetched again later: the window does not know it yet
+        }
+        if owned.unjudged.is_some() {
+            return Next::StopMain;
+        }
+        let judged = self.judge(record);
+        if matches!(judged, Judged::Unjudged) {
+            return Next::StopMain;
+        }
+        let owned = self.owned_mut(partition).expect("looked up above");
+        match owned.main.fetched(offset) {
+            window::Fetched::New => {}
+            window::Fetched::Settled | window::Fetched::Repeated => return Next::Continue,
+        }
+        if let Judged::Duplicate(names) = judged {
+            self.end_duplicate(record, names);
+            return Next::Continue;
+        }
+        let sequence = record.key().map(|key| Sequence { key, origin: offset });
+        match owned.waiting.standing(sequence) {
+            Standing::Free => {}
+            Standing::Full => return Next::StopMain, // as above
+            Standing::Behind => {
+                owned.hold_main(record.hold());
+                return Next::Continue;
+            }
+            Standing::Parked => {
+                let origin = self.origin(partition, offset, record.timestamp(), false);
+                self.turn.take(record.value().map_or(0, <[u8]>::len));
+                self.forward_behind(record.hold(), origin);
+                self.end_main(partition, offset);
+                return Next::Continue;
+            }
+        }
+        if self.flight.is_used() {
+            let starts = self.may_start() && self.knows_schema(record.value());
+            let owned = self.owned_mut(partition).expect("looked up above");
+            if starts {
+                owned.hold_in_order(record.key(), offset);
+                self.start_main(record.hold());
+            } else {
+                owned.hold_main(record.hold());
+            }
+            return Next::Continue;
+        }
+        let header = |name: &str| record.header(name);
+        let subject = Subject { value: record.value(), header: &header, attempt: 1, redrives: 0 };
+        self.turn.take(subject.value.map_or(0, <[u8]>::len));
+        let origin = || (partition, offset);
+        match self.attempt(partition, &subject, || record.key(), origin) {
+            Attempted::Counted => {
+                self.turn.ended.push(record.timestamp().ms);
+                self.end_main(partition, offset);
+            }
+            Attempted::Failed(failure) => {
+                let origin = self.origin(record.partition(), offset, record.timestamp(), false);
+                self.forward_first(record.hold(), origin, failure);
+                self.end_main(partition, offset);
+            }
+            Attempted::Unresolved => {
+                let owned = self.owned_mut(partition).expect("looked up above");
+                owned.hold_main(record.hold());
+            }
+        }
+        Next::Continue
+    }
+
+    pub(crate) fn end_main(&mut self, partition: i32, offset: Offset) {
+        self.turn.consumed_main += 1;
+        let owned = self.owned_mut(partition).expect("its record was taken");
+        owned.main.settle_new(offset);
+        owned.dirty = true;
+    }
+
+    /// Takes a record of the retry topic: it waits until it is due.
+    pub(crate) fn take_retry(&mut self, record: &Fetched<'_>) {
+        let (partition, offset) = (record.partition(), record.offset());
+        let Some(owned) = self.owned_mut(partition) else { return };
+        match owned.retry.fetched(offset) {
+            window::Fetched::New => {}
+            window::Fetched::Settled | window::Fetched::Repeated => return,
+        }
+        let lineage = Lineage::read(|name| record.header(name));
+        if lineage.as_ref().is_some_and(|lineage| lineage.origin.group != self.group) {
+            let owned = self.owned_mut(partition).expect("looked up above");
+            // Skipped whenever it is fetched: like a marker, it counts as settled or not.
+            owned.retry.pass(offset.0 + 1);
+            owned.is_shared = true;
+            owned.dirty |= owned.is_active();
+            self.turn.foreign += 1;
+            return;
+        }
+        let (due_at_ms, waiter) = self.waiter(record.hold(), lineage);
+        let owned = self.owned_mut(partition).expect("looked up above");
+        owned.retry.hold(offset);
+        owned.wait(offset, due_at_ms, waiter);
+    }
+
+    pub(crate) fn waiter(&self, record: HeldRecord, lineage: Option<Lineage>) -> (i64, Waiter) {
+        match lineage {
+            Some(lineage) => (
+                lineage.due_at_ms,
+                Waiter {
+                    place: self.place(&record, &lineage),
+                    origin: lineage.origin,
+                    attempt: lineage.attempt,
+                    redrive_count: lineage.redrive_count,
+                    carries_lineage: true,
+                    carries_first_failed: lineage.has_first_failed,
+                    record,
+                },
+            ),
+            // Somebody else put it there: attempt 1 of itself.
+            None => {
+                let origin = self.origin(record.partition, record.offset, record.timestamp, true);
+                (0, Waiter::first(record, origin))
+            }
+        }
+    }
+
+    /// Makes the next attempt at a waiting record that is due. The caller has made sure that
+    /// the window can settle it.
+    pub(crate) fn run_waiting(&mut self, partition: i32, offset: Offset) {
+        let Some(owned) = self.owned_mut(partition) else { return };
+        let Some((due_at_ms, waiter)) = owned.waiting.remove(offset) else { return };
+        self.turn.take(waiter.record.bytes());
+        let attempt = waiter.attempt.saturating_add(1);
+        let value = waiter.record.value.as_deref();
+        let header = |name: &str| waiter.record.header(name);
+        let subject = Subject { value, header: &header, attempt, redrives: waiter.redrive_count };
+        let origin = (waiter.origin.partition, Offset(waiter.origin.offset));
+        match self.attempt(partition, &subject, || waiter.record.key.as_deref(), || origin) {
+            Attempted::Unresolved => {
+                let again_at_ms = due_at_ms.max(self.now_ms + super::limits::UNRESOLVED_PAUSE_MS);
+                let owned = self.owned_mut(partition).expect("looked up above");
+                owned.wait(offset, again_at_ms, waiter);
+                return;
+            }
+            Attempted::Counted => self.turn.ended.push(waiter.origin.timestamp.ms),
+            Attempted::Failed(failure) => self.forward(waiter, attempt, failure),
+        }
+        self.turn.consumed_retry += 1;
+        self.settle_retry(partition, offset);
+    }
+
+    pub(crate) fn settle_retry(&mut self, partition: i32, offset: Offset) {
+        let owned = self.owned_mut(partition).expect("its record was waiting");
+        owned.retry.settle(offset);
+        owned.dirty = true;
+    }
+
+    /// One attempt: decode, check, count.
+    pub(super) fn attempt<'k>(
+        &mut self,
+        partition: i32,
+        subject: &Subject<'_, '_>,
+        key: impl FnOnce() -> Option<&'k [u8]>,
+        origin: impl FnOnce() -> (i32, Offset),
+    ) -> Attempted {
+        let (key, subject_at) = (key(), origin());
+        if self.guard.is_held_up() {
+            return Attempted::Unresolved;
+        }
+        let (attempted, input) = match self.decode(subject.value) {
+            Err(DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
+            Err(DecodeError::Failed(failure)) => (Attempted::Failed(failure), None),
+            Ok(input) => {
+                let index = usize::try_from(partition).expect("partition numbers start at 0");
+                let owned = self.owned[index].as_mut().expect("its record is being tried");
+                let emitted_before = self.turn.emitted.len();
+                let trial = Trial {
+                    attempt: subject.attempt,
+                    redrives: subject.redrives,
+                    header: subject.header,
+                    value: subject.value,
+                    state: &mut owned.state,
+                    emitted: &mut self.turn.emitted,
+                    partition,
+                };
+                let handled = contained(|| self.stage.handle(&input, trial));
+                let handled = handled.unwrap_or_else(|| {
+                    self.turn.emitted.truncate(emitted_before);
+                    // Not downstream's: a bad deploy is the limit's to stop, and no outage.
+                    let reason = FailureReason::Handler;
+                    Err(HandleError::Failed(panics::failure(reason, subject.value, "handler")))
+                });
+                let attempted = match handled {
+                    Ok(()) => {
+                        owned.has_state = true;
+                        self.turn.succeeded += 1;
+                        self.guard.went_well(self.now_ms);
+                        Attempted::Counted
+                    }
+                    Err(HandleError::Failed(failure)) => Attempted::Failed(failure),
+                    Err(HandleError::Downstream(failure)) => {
+                        let spread = self.random.random::<f64>();
+                        let name = key.map_or(Name::Record(subject_at), Name::Key);
+                        let is_repeat = subject.failed_before(&failure);
+                        self.guard.downstream_failed(
+                            self.now_ms,
+                            &failure,
+                            name,
+                            is_repeat,
+                            spread,
+                        );
+                        Attempted::Failed(failure)
+                    }
+                    Err(HandleError::Away(detail)) => {
+                        let spread = self.random.random::<f64>();
+                        self.guard.surroundings_away(self.now_ms, detail, spread);
+                        return Attempted::Unresolved;
+                    }
+                };
+                (attempted, Some(input))
+            }
+        };
+        if self.keeps_outcomes {
+            let (origin_partition, origin_offset) = subject_at;
+            let names = input.map_or_else(Names::default, |input| self.stage.names(input));
+            let Names { order_id, product } = names;
+            self.turn.outcomes.push(OutcomeEntry {
+                partition,
+                origin_partition,
+                origin_offset,
+                key: key.map(Into::into),
+                order_id,
+                product,
+                attempt: subject.attempt,
+                forward: None,
+                is_duplicate: false,
+            });
+        }
+        attempted
+    }
+
+    pub(super) fn forward_first(&mut self, record: HeldRecord, origin: Origin, failure: Failure) {
+        let place = record.key.is_some().then_some(record.offset);
+        self.forward(Waiter { place, ..Waiter::first(record, origin) }, 1, failure);
+    }
+
+    /// Puts a failed record on its way.
+    fn forward(&mut self, waiter: Waiter, attempt: u32, failure: Failure) {
+        let spread = self.random.random::<f64>();
+        let destination = match route(&failure, attempt, &self.plan, spread) {
+            Route::DeadLetter => Destination::DeadLetter,
+            Route::Retry(wait) => {
+                let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+                Destination::Retry { due_at_ms: self.now_ms.saturating_add(wait_ms) }
+            }
+        };
+        let mut dead = None;
+        if destination == Destination::DeadLetter {
+            self.guard.dead_letter(&failure);
+            let key = waiter.record.key.as_deref();
+            dead = self.predecessor(waiter.record.partition, key, waiter.place);
+        }
+        self.send(waiter, attempt, Some(failure), destination);
+        if let Some(dead) = dead {
+            self.give_up_followers(&dead);
+        }
+    }
+
+    /// Adds a record to what the turn writes, with its entry in the outcome log.
+    pub(crate) fn send(
+        &mut self,
+        waiter: Waiter,
+        attempt: u32,
+        failure: Option<Failure>,
+        destination: Destination,
+    ) {
+        if let Some(entry) = self.turn.outcomes.last_mut().filter(|_| self.keeps_outcomes) {
+            entry.forward = Some(self.turn.forwards.len());
+        }
+        if destination != Destination::DeadLetter {
+            self.expect(&waiter);
+        }
+        let hop = HopParts {
+            origin: waiter.origin,
+            carries_lineage: waiter.carries_lineage,
+            carries_first_failed: waiter.carries_first_failed,
+            attempt,
+            failure,
+            now_ms: self.now_ms,
+        };
+        self.turn.forwards.push(Forward::new(waiter.record, waiter.place, destination, Some(hop)));
+    }
+
+    pub(crate) fn origin(
+        &self,
+        partition: i32,
+        offset: Offset,
+        timestamp: Timestamp,
+        is_retry: bool,
+    ) -> Origin {
+        let topic = if is_retry { &self.retry_topic } else { &self.main_topic };
+        Origin {
+            topic: topic.clone(),
+            partition,
+            offset: offset.0,
+            timestamp,
+            group: self.group.clone(),
+        }
+    }
+
+    /// Notes the time, once per turn and every few records: no clock call per record.
+    pub(crate) fn note_time(&mut self) {
+        self.now_ms = crate::clock::now_ms();
+    }
+
+    /// Whether the turn has taken what one transaction should hold.
+    pub(crate) fn turn_is_full(&self, now: Instant, records_max: usize) -> bool {
+        use super::limits::{TURN_BYTES_MAX, TURN_MAX};
+        self.turn.records >= records_max
+            || self.turn.bytes >= TURN_BYTES_MAX
+            || now.duration_since(self.turn.started_at) >= TURN_MAX
+    }
+}

@@ -1,0 +1,52 @@
+//! A panic in the business is the failure of one record, and not the end of its lane.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use codec::decode::DecodeError;
+use pipeline::failure::{Failure, FailureReason};
+
+use crate::lane::desk::Desk;
+use crate::stage::Stage;
+
+/// Runs a stage's code on a record; `None` if it panics. What the code changes it has to change
+/// last, after everything that may panic.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|panic| tracing::error!("a panic over a record: {}", words(&**panic)))
+        .ok()
+}
+
+/// What such a record fails with. The words of a panic stay in the log: they may quote the record.
+pub(crate) fn failure(reason: FailureReason, value: Option<&[u8]>, who: &str) -> Failure {
+    let detail = format!("the {who} panicked; the log has its words");
+    Failure { reason, schema_id: codec::frame::schema_id(value), detail }
+}
+
+impl<S: Stage> Desk<S> {
+    /// Decodes a value; a decoder that panics over it fails it.
+    pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
+        contained(|| self.stage.decode(value)).unwrap_or_else(|| {
+            Err(DecodeError::Failed(failure(FailureReason::AvroDecode, value, "decoder")))
+        })
+    }
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_contained_and_its_words_are_known() {
+        assert_eq!(contained(|| 7), Some(7));
+        assert_eq!(contained(|| panic!("plain")), None::<()>);
+        let panic = catch_unwind(|| panic!("number {}", 7)).unwrap_err();
+        assert_eq!(words(&*panic), "number 7");
+        assert_eq!(words(&7), "no words");
+    }
+}

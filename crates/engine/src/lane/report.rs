@@ -1,0 +1,198 @@
+//! Tells the rest of the process how a lane is doing.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::lane::Lane;
+use crate::lane::owned::{Owned, Phase};
+use crate::lane::turn::{AgeBuckets, Destination};
+use crate::metrics;
+use crate::shared::Counters;
+use crate::stage::Stage;
+
+/// Time between two reports of a lane.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Wait for a broker to answer the question whether it is there.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// A lane without commits asks this often.
+const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// A turn adds at most about this many samples to a histogram: each one costs a clock call.
+const SAMPLES_MAX: usize = 64;
+
+impl<S: Stage> Lane<S> {
+    /// Tells that the lane turns.
+    pub(crate) fn beat(&self) {
+        self.view.lock().beat_at = Some(Instant::now());
+    }
+
+    /// Counts a committed turn and empties it.
+    pub(crate) fn count_committed(&mut self, started: Instant) {
+        let turn = &self.desk.turn;
+        let (metrics, counters) = (&self.metrics, &self.shared.counters);
+        metrics.transaction("committed");
+        metrics.transaction_seconds.record(started.elapsed().as_secs_f64());
+        if turn.records > 0 {
+            let each = started.duration_since(turn.started_at).as_secs_f64() / turn.records as f64;
+            metrics.processing_seconds.record_many(each, turn.records.min(SAMPLES_MAX));
+        }
+        let (mut retried, mut dead_lettered, mut followers) = (0, 0, 0);
+        let mut ages = AgeBuckets::default();
+        let now_ms = crate::clock::now_ms();
+        for forward in &turn.forwards {
+            let Some(parts) = &forward.hop else { continue };
+            match forward.destination {
+                Destination::Retry { .. } => {
+                    retried += 1;
+                    metrics.retry(parts.attempt);
+                }
+                Destination::DeadLetter => {
+                    dead_lettered += 1;
+                    if let Some(failure) = &parts.failure {
+                        metrics.dead_letter(failure.class());
+                    }
+                    ages.note(now_ms.saturating_sub(parts.origin.timestamp.ms));
+                }
+                Destination::Behind { .. } => followers += 1,
+                Destination::Repark => {}
+            }
+        }
+        for timestamp_ms in &turn.ended {
+            ages.note(now_ms.saturating_sub(*timestamp_ms));
+        }
+        for (seconds, count) in ages.samples(SAMPLES_MAX) {
+            metrics.end_to_end_seconds.record_many(seconds, count);
+        }
+        for (counter, total, count) in [
+            (&metrics.consumed_main, Some(&counters.consumed), turn.consumed_main),
+            (&metrics.consumed_retry, None, turn.consumed_retry),
+            (&metrics.succeeded, Some(&counters.succeeded), turn.succeeded),
+            (&metrics.duplicates, None, turn.duplicates),
+            (&metrics.retried, Some(&counters.retried), retried),
+            (&metrics.dead_lettered, Some(&counters.dead_lettered), dead_lettered),
+            (&metrics.foreign, None, turn.foreign),
+            (&metrics.reparked, None, turn.reparked),
+            (&metrics.followers, None, followers),
+        ] {
+            counter.increment(count);
+            if let Some(total) = total {
+                total.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+        self.desk.guard.commit();
+        self.desk.turn.restart();
+    }
+
+    /// Reports if the time has come.
+    pub(crate) fn report(&mut self) {
+        if self.reported_at.elapsed() >= REPORT_EVERY {
+            self.report_now();
+        }
+    }
+
+    pub(crate) fn report_now(&mut self) {
+        self.reported_at = Instant::now();
+        self.probe_if_quiet();
+        let now_ms = crate::clock::now_ms();
+        let owned: Vec<&Owned<S::State>> = self.desk.iter().collect();
+        let next_due = owned
+            .iter()
+            .filter(|owned| owned.is_active())
+            .filter_map(|owned| owned.waiting.next_due_at_ms())
+            .min();
+        let stopped = owned.iter().filter_map(|owned| match &owned.phase {
+            Phase::Stopped { reason, detail } => {
+                Some((owned.partition, reason.as_str(), detail.clone()))
+            }
+            _ => None,
+        });
+        let restoring = owned
+            .iter()
+            .filter(|owned| !matches!(owned.phase, Phase::Active | Phase::Stopped { .. }));
+        let away = self.away.clone().or_else(|| self.reader_away.clone());
+        // Other groups may still wait for records that this one has passed.
+        let own = owned.iter().filter(|owned| !owned.is_shared);
+        let committed = own.filter_map(|owned| {
+            Some((owned.partition, owned.committed_retry.as_ref()?.position.0))
+        });
+        let drained = self.has_assignment
+            && owned.iter().all(|owned| owned.is_drained())
+            && self.desk.turn.records == 0;
+        let mut view = self.view.lock();
+        view.joined = self.member.membership().is_joined() && self.has_assignment;
+        view.owned = owned.iter().map(|owned| owned.partition).collect();
+        view.restoring = restoring.map(|owned| owned.partition).collect();
+        view.stopped = stopped.collect();
+        view.crowded = self.is_crowded;
+        view.outage = self.desk.guard.outage().cloned();
+        view.limited = self.desk.guard.stopped().cloned();
+        let starved = |owned: &&Owned<S::State>| {
+            owned.unjudged.is_some() || owned.unresolved.len() >= self.desk.unresolved_max
+        };
+        view.starved = owned.iter().copied().filter(starved).count();
+        let held = |owned: &&Owned<S::State>| {
+            owned.unresolved.len() + usize::from(owned.unjudged.is_some())
+        };
+        view.unresolved = owned.iter().map(held).sum();
+        view.parked_keys = owned.iter().map(|owned| owned.waiting.parked_keys()).sum();
+        view.full = owned.iter().filter(|owned| owned.is_full).count();
+        view.waiting = owned.iter().map(|owned| owned.waiting.len()).sum();
+        view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
+        view.away = away;
+        view.is_drained = drained;
+        view.retry_positions = committed.collect();
+        view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
+        drop(view);
+        self.report_lag(&owned);
+    }
+
+    /// The partition's next owner tells its lag: a stale one here would be counted twice.
+    pub(crate) fn forget_lag(&self, partition: i32) {
+        let topics = &self.settings.topics;
+        for topic in [&topics.main, &topics.retry] {
+            metrics::forget_lag(&self.settings.group, topic, partition);
+        }
+    }
+
+    fn report_lag(&self, owned: &[&Owned<S::State>]) {
+        let topics = &self.settings.topics;
+        for owned in owned {
+            for (topic, last) in
+                [(&topics.main, &owned.committed_main), (&topics.retry, &owned.committed_retry)]
+            {
+                if let (Some(last), Some(bounds)) =
+                    (last, self.reader.cached_bounds(topic, owned.partition))
+                {
+                    let group = &self.settings.group;
+                    metrics::lag(group, topic, owned.partition, last.position.0, bounds);
+                }
+            }
+        }
+    }
+
+    /// An idle lane is not told that its broker hangs, nor that it is back: ask.
+    fn probe_if_quiet(&mut self) {
+        let is_away = self.reader_away.is_some();
+        let is_quiet =
+            self.last_commit_at.elapsed() >= PROBE_EVERY && self.probed_at.elapsed() >= PROBE_EVERY;
+        if !is_away && !is_quiet {
+            return;
+        }
+        self.probed_at = Instant::now();
+        let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
+        match self.ends.bounds(&self.settings.topics.main, partition, PROBE) {
+            Ok(_) => self.reader_away = None,
+            Err(error) => self.note_reader_away(error.to_string()),
+        }
+    }
+}
+
+impl Counters {
+    /// Consumed, succeeded, retried, dead-lettered.
+    pub(crate) fn snapshot(&self) -> [u64; 4] {
+        [&self.consumed, &self.succeeded, &self.retried, &self.dead_lettered].map(Self::read)
+    }
+}

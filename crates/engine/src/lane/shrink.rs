@@ -1,0 +1,123 @@
+//! Records that the broker refuses for their size: what becomes of them, and of those behind them.
+//!
+//! One oversized record fails its whole batch. So a record that was refused is sent alone, and only
+//! one that is refused alone goes another way: from retry to the dead letters, and there with fewer
+//! and fewer of its parts.
+
+use kafka_io::RDKafkaErrorCode;
+use kafka_io::writer::Refused;
+use pipeline::failure::Failure;
+
+use crate::lane::followers::Predecessor;
+use crate::lane::limits::SUSPECTS_MAX;
+use crate::lane::{Lane, LaneError};
+use crate::stage::Stage;
+
+impl<S: Stage> Lane<S> {
+    /// Marks refused records: sent alone next time, and smaller when they were alone already.
+    pub(crate) fn shrink(&mut self, refused: &[Refused]) -> Result<(), LaneError> {
+        let forwards = &mut self.desk.turn.forwards;
+        if !self.settings.is_exactly_once() {
+            // There is no transaction to take the others back: they must not be sent again.
+            for (tag, forward) in forwards.iter_mut().enumerate() {
+                forward.is_durable |=
+                    !forward.suspect && refused.iter().all(|refused| refused.tag != tag);
+            }
+        }
+        let mut dead = Vec::new();
+        // What was refused for another reason failed in the wake of these.
+        for Refused { tag, code } in refused.iter().filter(|refused| refused.is_size()) {
+            let Some(forward) = self.desk.turn.forwards.get_mut(*tag) else {
+                return Err(LaneError::state_refused(&self.settings, &code.to_string()));
+            };
+            if !forward.suspect {
+                forward.suspect = true;
+                continue;
+            }
+            for tag in self.too_large_with(*tag) {
+                dead.extend(self.shrink_one(tag, *code)?);
+            }
+        }
+        self.give_up_too_large(dead);
+        Ok(())
+    }
+
+    /// Records that were on their way to retry are dead letters after all: they count as such, and
+    /// with `--on-dead-letter hold` those behind them go with them.
+    fn give_up_too_large(&mut self, mut dead: Vec<(Option<Predecessor>, Failure)>) {
+        let mut last: Option<Predecessor> = None;
+        dead.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (predecessor, failure) in dead {
+            let is_same_key = |last: &Predecessor, of: &Predecessor| {
+                (last.partition, &last.key) == (of.partition, &of.key)
+            };
+            if last.as_ref().zip(predecessor.as_ref()).is_some_and(|(a, b)| is_same_key(a, b)) {
+                continue; // it has gone with the one before
+            }
+            self.desk.guard.dead_letter(&failure);
+            if let Some(predecessor) = predecessor {
+                self.desk.give_up_followers(&predecessor);
+                last = Some(predecessor);
+            }
+        }
+        self.fit_windows();
+    }
+
+    /// The record that was refused alone, and those that are known to be too large with it.
+    fn too_large_with(&self, tag: usize) -> Vec<usize> {
+        let (forwards, dialects) = (&self.desk.turn.forwards, self.settings.dialects);
+        let (bytes, is_retry) = (forwards[tag].wire_bytes(dialects), forwards[tag].is_to_retry());
+        let compresses = ["compression.type", "compression.codec"]
+            .iter()
+            .any(|key| self.writer_config.get(key).is_some_and(|value| value != "none"));
+        // Uncompressed, a larger record for the same topic is too large as well.
+        let follows = |other: usize| {
+            let forward = &forwards[other];
+            !compresses
+                && forward.suspect
+                && !forward.is_durable
+                && forward.is_to_retry() == is_retry
+                && forward.wire_bytes(dialects) >= bytes
+        };
+        (0..forwards.len()).filter(|other| *other == tag || follows(*other)).collect()
+    }
+
+    /// Takes the next way around the refusal of one record; its failure, if that is the way from
+    /// retry to the dead letters.
+    fn shrink_one(
+        &mut self,
+        tag: usize,
+        code: RDKafkaErrorCode,
+    ) -> Result<Option<(Option<Predecessor>, Failure)>, LaneError> {
+        let forward = &mut self.desk.turn.forwards[tag];
+        let (is_repark, was_to_retry) = (forward.hop.is_none(), forward.is_to_retry());
+        if !forward.shrink_further() {
+            let topics = &self.settings.topics;
+            return Err(LaneError::Failed(if is_repark {
+                format!(
+                    "{} refuses a record that it holds already: {code}; raise its \
+                     max.message.bytes",
+                    topics.retry
+                )
+            } else {
+                format!(
+                    "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
+                    topics.dead_letter
+                )
+            }));
+        }
+        self.metrics.shrunk.increment(1);
+        let (partition, offset) = (forward.record.partition, forward.record.offset);
+        tracing::error!(partition, %offset, shrink = ?forward.shrink, "record too large for the broker; parts are left out");
+        let failure = forward.hop.as_ref().and_then(|parts| parts.failure.clone());
+        let (key, place) = (forward.record.key.clone(), forward.place);
+        let predecessor = self.desk.predecessor(partition, key.as_deref(), place);
+        Ok(failure.filter(|_| was_to_retry).map(|failure| (predecessor, failure)))
+    }
+
+    /// Whether sending the suspects one by one would outlast the transaction.
+    pub(crate) fn has_too_many_suspects(&self) -> bool {
+        let suspects = self.desk.turn.forwards.iter().filter(|forward| forward.suspect);
+        self.settings.is_exactly_once() && suspects.count() > SUSPECTS_MAX
+    }
+}

@@ -1,0 +1,340 @@
+//! What one turn of a lane has to write: values, until the writer makes them durable.
+
+use kafka_io::native::RecordHeaders;
+use kafka_io::reader::HeldRecord;
+use pipeline::failure::{Failure, FailureReason};
+use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
+use pipeline::record::Offset;
+
+use crate::clock::Instant;
+use crate::lane::hooks::{Bug, is_planted};
+use crate::stage::Emitted;
+
+/// Where a forwarded record goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    Retry {
+        due_at_ms: i64,
+    },
+    /// To retry as well, untried: it waits behind a record of its key.
+    Behind {
+        due_at_ms: i64,
+    },
+    DeadLetter,
+    /// To the tail of the retry partition, unchanged, so that the window needs fewer runs.
+    Repark,
+}
+
+/// How much of a dead letter is left out because the broker refuses it for its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Shrink {
+    Whole,
+    WithoutDetail,
+    WithoutValue,
+    /// Only our own headers are left, and a long key goes as well.
+    Bare,
+}
+
+/// A record on its way to the retry or dead-letter topic.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) record: HeldRecord,
+    pub(crate) destination: Destination,
+    pub(crate) hop: Option<HopParts>,
+    pub(crate) shrink: Shrink,
+    /// Refused once: sent in a batch of its own, since one oversized record fails its batch.
+    pub(crate) suspect: bool,
+    /// Acknowledged in an earlier round of a turn without a transaction.
+    pub(crate) is_durable: bool,
+    /// Origin offset, where the record has a place in the order of its key.
+    pub(crate) place: Option<Offset>,
+    /// Where it was written.
+    pub(crate) delivered_at: Option<Offset>,
+}
+
+/// What the headers of the next hop are made from.
+#[derive(Debug)]
+pub(crate) struct HopParts {
+    pub(crate) origin: Origin,
+    pub(crate) carries_lineage: bool,
+    pub(crate) carries_first_failed: bool,
+    pub(crate) attempt: u32,
+    /// `None` for a record that was not tried.
+    pub(crate) failure: Option<Failure>,
+    pub(crate) now_ms: i64,
+}
+
+/// What is to be written for a forwarded record.
+pub(crate) struct Wire<'a> {
+    pub(crate) key: Option<&'a [u8]>,
+    pub(crate) value: Option<std::borrow::Cow<'a, [u8]>>,
+    pub(crate) headers: Option<RecordHeaders>,
+}
+
+/// Longest key that a bare dead letter keeps.
+const BARE_KEY_BYTES_MAX: usize = 1024;
+
+impl Forward {
+    pub(crate) const fn new(
+        record: HeldRecord,
+        place: Option<Offset>,
+        destination: Destination,
+        hop: Option<HopParts>,
+    ) -> Self {
+        Self {
+            record,
+            destination,
+            hop,
+            shrink: Shrink::Whole,
+            suspect: false,
+            is_durable: false,
+            place,
+            delivered_at: None,
+        }
+    }
+
+    /// The record as it is to be written, by its destination and how far it was shrunk.
+    pub(crate) fn wire(&self, dialects: Dialects) -> Wire<'_> {
+        let Some(parts) = &self.hop else {
+            let value = self.record.value.as_deref().map(Into::into);
+            return Wire {
+                key: self.record.key.as_deref(),
+                value,
+                headers: self.record.headers.clone(),
+            };
+        };
+        let hop = Hop {
+            origin: &parts.origin,
+            carries_lineage: parts.carries_lineage && self.shrink < Shrink::Bare,
+            carries_first_failed: parts.carries_first_failed,
+            attempt: if is_planted(Bug::AttemptKept) { 1 } else { parts.attempt },
+            failure: parts.failure.as_ref(),
+            now_ms: parts.now_ms,
+        };
+        let mut edit = match self.destination {
+            Destination::Retry { due_at_ms } | Destination::Behind { due_at_ms } => {
+                hop.to_retry(due_at_ms)
+            }
+            Destination::DeadLetter | Destination::Repark => {
+                hop.to_dead_letter(dialects, self.shrink == Shrink::Whole)
+            }
+        };
+        let value = self.value(parts, &mut edit);
+        let mut headers = match &self.record.headers {
+            Some(headers) if self.shrink < Shrink::Bare => headers.clone(),
+            _ => RecordHeaders::new(),
+        };
+        headers.apply(&edit);
+        if self.shrink == Shrink::Bare && parts.carries_lineage {
+            headers.apply(&self.set_once());
+        }
+        let key = self.record.key.as_deref();
+        let key = key.filter(|key| self.shrink < Shrink::Bare || key.len() <= BARE_KEY_BYTES_MAX);
+        Wire { key, value, headers: Some(headers) }
+    }
+
+    /// Whether it goes to the retry topic.
+    pub(crate) const fn is_to_retry(&self) -> bool {
+        !matches!(self.destination, Destination::DeadLetter)
+    }
+
+    /// Bytes that key, value and headers take in a batch; the rest is the same for all records.
+    pub(crate) fn wire_bytes(&self, dialects: Dialects) -> usize {
+        let Wire { key, value, headers } = self.wire(dialects);
+        let sized =
+            |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());
+        let headers = headers.iter().flat_map(|headers| headers.iter());
+        let headers = headers.map(|(name, value)| sized(Some(name)) + sized(value));
+        sized(key) + sized(value.as_deref()) + headers.sum::<usize>()
+    }
+
+    /// Headers that are set once and never changed, as the record carries them.
+    fn set_once(&self) -> HeaderEdit {
+        use pipeline::headers::{FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID};
+        let mut edit = HeaderEdit::default();
+        for name in [FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID] {
+            if let Some(value) = self.record.header(name) {
+                edit.remove.push(name);
+                edit.add.push((name, value.to_vec()));
+            }
+        }
+        edit
+    }
+
+    /// The value, or what stands for it: coordinates, length and SHA-256.
+    fn value(&self, parts: &HopParts, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
+        let value = self.record.value.as_deref()?;
+        if self.shrink < Shrink::WithoutValue {
+            return Some(value.into());
+        }
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(value);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let Origin { topic, partition, offset, .. } = &parts.origin;
+        let text = format!("{topic}/{partition}/{offset} length={} sha256={hex}", value.len());
+        edit.add.push((pipeline::headers::TRUNCATED, text.clone().into_bytes()));
+        Some(text.into_bytes().into())
+    }
+
+    /// Takes the next way around a refusal for size; `false` when there is none left.
+    pub(crate) fn shrink_further(&mut self) -> bool {
+        match (self.destination, self.shrink) {
+            (Destination::Retry { .. } | Destination::Behind { .. } | Destination::Repark, _) => {
+                self.destination = Destination::DeadLetter;
+                if let Some(parts) = &mut self.hop {
+                    parts.failure = Some(Failure {
+                        reason: FailureReason::TooLargeToRetry,
+                        schema_id: parts.failure.as_ref().and_then(|failure| failure.schema_id),
+                        detail: "the retry topic refuses a record of this size".into(),
+                    });
+                }
+                self.hop.is_some()
+            }
+            (Destination::DeadLetter, Shrink::Whole) => self.set(Shrink::WithoutDetail),
+            (Destination::DeadLetter, Shrink::WithoutDetail) => self.set(Shrink::WithoutValue),
+            (Destination::DeadLetter, Shrink::WithoutValue) => self.set(Shrink::Bare),
+            (Destination::DeadLetter, Shrink::Bare) => false,
+        }
+    }
+
+    const fn set(&mut self, shrink: Shrink) -> bool {
+        self.shrink = shrink;
+        true
+    }
+}
+
+/// Bytes of a length as Kafka writes it: a zigzag varint.
+const fn zigzag_len(length: usize) -> usize {
+    let bits = usize::BITS - ((2 * length) | 1).leading_zeros();
+    (bits as usize).div_ceil(7)
+}
+
+/// An entry of the outcome log.
+#[derive(Debug)]
+pub(crate) struct OutcomeEntry {
+    pub(crate) partition: i32,
+    pub(crate) origin_partition: i32,
+    pub(crate) origin_offset: Offset,
+    pub(crate) key: Option<Box<[u8]>>,
+    pub(crate) order_id: String,
+    pub(crate) product: String,
+    pub(crate) attempt: u32,
+    /// Index of the record's forward; `None` when it was counted, or is a duplicate.
+    pub(crate) forward: Option<usize>,
+    pub(crate) is_duplicate: bool,
+}
+
+/// Everything that one turn does.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) started_at: Instant,
+    /// Records fetched or taken from waiting in this turn, and their bytes.
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+    pub(crate) consumed_main: u64,
+    pub(crate) consumed_retry: u64,
+    pub(crate) succeeded: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) foreign: u64,
+    pub(crate) reparked: u64,
+    /// Waiting records were settled that the window was not asked about.
+    pub(crate) has_given_up_waiting: bool,
+    pub(crate) forwards: Vec<Forward>,
+    /// Records that the stage emits.
+    pub(crate) emitted: Vec<Emitted>,
+    pub(crate) outcomes: Vec<OutcomeEntry>,
+    /// Origin timestamps of the orders counted in this turn, in epoch milliseconds.
+    pub(crate) ended: Vec<i64>,
+}
+
+impl Turn {
+    pub(crate) fn new() -> Self {
+        Self {
+            started_at: Instant::now(),
+            records: 0,
+            bytes: 0,
+            consumed_main: 0,
+            consumed_retry: 0,
+            succeeded: 0,
+            duplicates: 0,
+            foreign: 0,
+            reparked: 0,
+            has_given_up_waiting: false,
+            forwards: Vec::new(),
+            emitted: Vec::new(),
+            outcomes: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Counts a record in; the first one starts the turn's time.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        if self.records == 0 {
+            self.started_at = Instant::now();
+        }
+        self.records += 1;
+        self.bytes += bytes;
+    }
+
+    /// Empties the turn; buffers keep their room.
+    pub(crate) fn restart(&mut self) {
+        let (mut forwards, mut outcomes) =
+            (std::mem::take(&mut self.forwards), std::mem::take(&mut self.outcomes));
+        let (mut ended, mut emitted) =
+            (std::mem::take(&mut self.ended), std::mem::take(&mut self.emitted));
+        emitted.clear();
+        forwards.clear();
+        outcomes.clear();
+        ended.clear();
+        *self = Self { forwards, emitted, outcomes, ended, ..Self::new() };
+    }
+}
+
+/// Ages of records in powers of two of milliseconds: a fixed cost per record.
+#[derive(Debug)]
+pub(crate) struct AgeBuckets([u32; 40]);
+
+impl Default for AgeBuckets {
+    fn default() -> Self {
+        Self([0; 40])
+    }
+}
+
+impl AgeBuckets {
+    pub(crate) fn note(&mut self, age_ms: i64) {
+        let age = age_ms.max(0).unsigned_abs();
+        let bucket = (64 - age.leading_zeros() as usize).min(self.0.len() - 1);
+        self.0[bucket] += 1;
+    }
+
+    /// Upper bound of each bucket in seconds, with how many samples stand for its records. A
+    /// histogram pays for each sample, so a large turn is told by about `samples_max` of them.
+    pub(crate) fn samples(&self, samples_max: usize) -> impl Iterator<Item = (f64, usize)> + '_ {
+        let total: usize = self.0.iter().map(|count| *count as usize).sum();
+        let share = total.div_ceil(samples_max).max(1);
+        let filled = self.0.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(move |(bucket, count)| {
+            ((1_u64 << bucket) as f64 / 1000.0, (*count as usize).div_ceil(share))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_turn_is_told_record_by_record_and_a_large_one_by_its_shape() {
+        let mut ages = AgeBuckets::default();
+        for age_ms in [0, 3, 3, 900] {
+            ages.note(age_ms);
+        }
+        let expected = [(0.001, 1), (0.004, 2), (1.024, 1)];
+        assert_eq!(ages.samples(64).collect::<Vec<_>>(), expected);
+        for _ in 0..6_400 {
+            ages.note(3);
+        }
+        let samples: Vec<_> = ages.samples(64).collect();
+        assert_eq!(samples, [(0.001, 1), (0.004, 64), (1.024, 1)]);
+    }
+}

@@ -1,0 +1,188 @@
+//! What lanes share with the rest of the process: the stop signal, counters, and a view of
+//! each lane for health and metrics. Nothing here is on the path of a record.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use service_kit::health::{HealthReport, HealthSource, Reason};
+use service_kit::shutdown::Shutdown;
+
+use crate::clock::Instant;
+
+/// What cannot be finished this long after a stop was requested is left uncommitted.
+const ABANDON_AFTER: Duration = Duration::from_secs(8);
+
+/// A lane that has not turned for this long is not ready: it waits for a broker.
+const SILENCE_READY_MAX: Duration = Duration::from_secs(3);
+
+/// A lane that has not turned for this long hangs. Longer than any bounded wait of a turn.
+const SILENCE_LIVE_MAX: Duration = Duration::from_secs(60);
+
+/// Counts of this run, moved after each commit.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) consumed: AtomicU64,
+    pub(crate) succeeded: AtomicU64,
+    pub(crate) retried: AtomicU64,
+    pub(crate) dead_lettered: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(counter: &AtomicU64) -> u64 {
+        counter.load(Ordering::Relaxed)
+    }
+}
+
+/// A lane as seen from outside, written by the lane a few times a second.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View<T> {
+    pub(crate) beat_at: Option<Instant>,
+    pub(crate) joined: bool,
+    pub(crate) owned: Vec<i32>,
+    pub(crate) restoring: Vec<i32>,
+    /// Partitions that stand still: number, label of the reason, words.
+    pub(crate) stopped: Vec<(i32, &'static str, String)>,
+    pub(crate) crowded: bool,
+    /// What every record needs and is away, in words.
+    pub(crate) outage: Option<String>,
+    /// Why the lane has stopped giving up records, in words.
+    pub(crate) limited: Option<String>,
+    /// Partitions that are not read because too many of their records wait for a schema.
+    pub(crate) starved: usize,
+    pub(crate) unresolved: usize,
+    pub(crate) waiting: usize,
+    pub(crate) parked_keys: usize,
+    /// Partitions that are not read because a key has as many followers as it may.
+    pub(crate) full: usize,
+    pub(crate) oldest_overdue_ms: i64,
+    pub(crate) away: Option<String>,
+    pub(crate) is_drained: bool,
+    pub(crate) retry_positions: Vec<(i32, i64)>,
+    /// What the stage tells of its state.
+    pub(crate) summary: T,
+}
+
+/// View of one lane.
+#[derive(Debug, Default)]
+pub(crate) struct LaneView<T>(Mutex<View<T>>);
+
+impl<T> LaneView<T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, View<T>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Shared<T> {
+    pub(crate) stop: Shutdown,
+    stopped_at: OnceLock<Instant>,
+    /// Random once per process; part of the transactional id where no instance is named.
+    pub(crate) process_id: String,
+    pub(crate) counters: Counters,
+    views: Vec<Arc<LaneView<T>>>,
+    away: Box<dyn Away>,
+}
+
+/// Something outside of the lanes that may be away, such as the registry.
+pub(crate) trait Away: Send + Sync + std::fmt::Debug {
+    /// What is away, in words.
+    fn reason(&self) -> Option<String>;
+}
+
+impl<T: Clone + Default> Shared<T> {
+    pub(crate) fn new(
+        stop: Shutdown,
+        process_id: String,
+        lanes: usize,
+        away: Box<dyn Away>,
+    ) -> Self {
+        let views = (0..lanes).map(|_| Arc::default()).collect();
+        let (stopped_at, counters) = (OnceLock::new(), Counters::default());
+        Self { stop, stopped_at, process_id, counters, views, away }
+    }
+
+    pub(crate) fn view(&self, index: usize) -> Arc<LaneView<T>> {
+        Arc::clone(&self.views[index])
+    }
+
+    pub(crate) fn views(&self) -> impl Iterator<Item = View<T>> + '_ {
+        self.views.iter().map(|view| view.lock().clone())
+    }
+
+    /// Whether the time to finish what is in flight is over.
+    pub(crate) fn must_abandon(&self) -> bool {
+        self.stop.is_requested()
+            && self.stopped_at.get_or_init(Instant::now).elapsed() >= ABANDON_AFTER
+    }
+
+    /// How long ago the stop was first noticed.
+    pub(crate) fn stopping_for(&self) -> Duration {
+        if !self.stop.is_requested() {
+            return Duration::ZERO;
+        }
+        self.stopped_at.get_or_init(Instant::now).elapsed()
+    }
+}
+
+fn reason(condition: &str, detail: impl Into<String>) -> Reason {
+    Reason { condition: condition.to_owned(), detail: detail.into() }
+}
+
+impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
+    fn live(&self) -> HealthReport {
+        let mut reasons = Vec::new();
+        for (index, view) in self.views().enumerate() {
+            if let Some(beat) = view.beat_at
+                && beat.elapsed() > SILENCE_LIVE_MAX
+            {
+                let detail = format!("lane {index} has not turned for {:?}", beat.elapsed());
+                reasons.push(reason("lane", detail));
+            }
+        }
+        HealthReport { reasons }
+    }
+
+    fn ready(&self) -> HealthReport {
+        let mut reasons = Vec::new();
+        for (index, view) in self.views().enumerate() {
+            let lane = format!("lane {index}");
+            match view.beat_at {
+                None => reasons.push(reason("starting", lane.clone())),
+                Some(beat) if beat.elapsed() > SILENCE_READY_MAX => {
+                    let detail = format!("{lane} has waited for a broker for {:?}", beat.elapsed());
+                    reasons.push(reason("broker", detail));
+                }
+                Some(_) => {}
+            }
+            if !view.joined {
+                reasons.push(reason("group", format!("{lane} has not joined the group")));
+            }
+            if !view.restoring.is_empty() {
+                let detail = format!("{lane} restores partitions {:?}", view.restoring);
+                reasons.push(reason("restoring", detail));
+            }
+            if let Some(away) = &view.away {
+                reasons.push(reason("broker", away.clone()));
+            }
+            if let Some(outage) = &view.outage {
+                reasons.push(reason("downstream", outage.clone()));
+            }
+            if let Some(limited) = &view.limited {
+                let detail = format!("{lane}: {limited}; {}", crate::lane::guard::RESUME_HINT);
+                reasons.push(reason("dlq-limit", detail));
+            }
+            for (partition, label, words) in &view.stopped {
+                reasons.push(reason(label, format!("partition {partition}: {words}")));
+            }
+        }
+        if let Some(away) = self.away.reason() {
+            reasons.push(reason("registry", away));
+        }
+        if self.stop.is_requested() {
+            reasons.push(reason("stopping", "a stop was requested"));
+        }
+        HealthReport { reasons }
+    }
+}

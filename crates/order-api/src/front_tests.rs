@@ -1,0 +1,129 @@
+//! Tests of the front before a paradigm that does as it is told.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use order_store::Store;
+use orders::{FailureReason, InventoryOutcome, MenuItem, Stock};
+use service_kit::http::{HeaderMap, HeaderValue, RequestContext, StatusCode};
+
+use super::*;
+use crate::{NewOrder, Placed, outcome_unknown};
+
+/// Accepts orders, or fails; counts.
+#[derive(Default)]
+struct Told {
+    fails: AtomicBool,
+    placed: AtomicUsize,
+}
+
+impl Paradigm for &'static Told {
+    async fn place(&self, _order: &NewOrder, _context: &RequestContext) -> Result<Placed, Problem> {
+        self.placed.fetch_add(1, Ordering::Relaxed);
+        if self.fails.load(Ordering::Relaxed) {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            let problem = Problem::new(status, "broker-away", "The broker is away", "no broker");
+            return Err(outcome_unknown(problem));
+        }
+        Ok(Placed::Accepted)
+    }
+
+    fn extra_route(&self, _method: &Method, path: &str) -> Option<Route> {
+        (path == "/orders").then_some(Route { name: "/orders", body_bytes_max: 7 })
+    }
+
+    async fn extra(&self, request: HttpRequest) -> Reply {
+        Reply::new(request.body)
+    }
+}
+
+struct Rig {
+    front: Front<&'static Told>,
+    told: &'static Told,
+    orders: Orders,
+    _folder: tempfile::TempDir,
+}
+
+fn rig() -> Rig {
+    let folder = tempfile::tempdir().unwrap();
+    let orders = Orders::new(Store::open(&folder.path().join("orders.redb")).unwrap());
+    let told: &'static Told = Box::leak(Box::default());
+    let item = MenuItem { price: 2.0, stock: Stock::Unlimited };
+    let menu = Menu::new([("tea".to_owned(), item)]).unwrap();
+    let front = Front::new(told, orders.clone(), menu, SchemaResolver::offline());
+    Rig { front, told, orders, _folder: folder }
+}
+
+impl Rig {
+    async fn send(&self, method: Method, path: &str, headers: &[(&'static str, &str)]) -> Reply {
+        let mut all = HeaderMap::new();
+        all.insert("content-type", HeaderValue::from_static("application/json"));
+        for (name, value) in headers {
+            all.insert(*name, value.parse().unwrap());
+        }
+        let context = RequestContext::internal();
+        let body = Bytes::from_static(br#"{"user_id":"u1","item":"tea","quantity":3}"#);
+        let (path, query) = (path.to_owned(), None);
+        self.front.handle(HttpRequest { method, path, query, headers: all, body, context }).await
+    }
+
+    async fn post(&self, key: &str) -> Reply {
+        self.send(Method::POST, "/order", &[("idempotency-key", key)]).await
+    }
+
+    async fn get(&self, order_id: &str) -> (StatusCode, serde_json::Value) {
+        let reply = self.send(Method::GET, &format!("/orders/{order_id}"), &[]).await;
+        (reply.status(), json(&reply))
+    }
+}
+
+fn json(reply: &Reply) -> serde_json::Value {
+    serde_json::from_slice(reply.body()).unwrap()
+}
+
+#[tokio::test]
+async fn an_order_on_its_way_is_202_and_can_be_followed_to_its_outcome() {
+    let rig = rig();
+    let reply = rig.post("k").await;
+    assert_eq!(reply.status(), StatusCode::ACCEPTED);
+    let body = json(&reply);
+    let id = body["order_id"].as_str().unwrap();
+    assert_eq!((&body["status"], &body["price"]), (&"pending".into(), &6.0.into()));
+    assert_eq!(reply.headers()["location"], format!("/orders/{id}"));
+    assert_eq!(rig.get(id).await, (StatusCode::OK, body.clone()));
+    let outcome = InventoryOutcome::Failed(FailureReason::OutOfStock);
+    rig.orders.settle(id, outcome, None).await.unwrap();
+    let (status, found) = rig.get(id).await;
+    assert_eq!((status, &found["status"]), (StatusCode::OK, &"failed".into()));
+    assert_eq!(found["reason"], "out-of-stock");
+    assert_eq!(rig.get("another").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_retry_is_answered_from_memory_and_after_an_error_it_is_a_new_try() {
+    let rig = rig();
+    rig.told.fails.store(true, Ordering::Relaxed);
+    let failed = rig.post("k").await;
+    assert_eq!(failed.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let failed = json(&failed);
+    assert_eq!((&failed["outcome"], failed["order_id"].is_string()), (&"unknown".into(), true));
+    rig.told.fails.store(false, Ordering::Relaxed);
+    let first = rig.post("k").await;
+    assert_eq!(json(&first)["order_id"], failed["order_id"], "a key names one order");
+    let again = rig.post("k").await;
+    assert_eq!((again.status(), again.body()), (StatusCode::ACCEPTED, first.body()));
+    assert_eq!(again.headers()[REPLAYED_HEADER], "true");
+    assert_eq!(rig.told.placed.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn a_paradigm_may_have_paths_of_its_own() {
+    let rig = rig();
+    assert_eq!(rig.front.route(&Method::POST, "/orders").body_bytes_max, 7);
+    let reply = rig.send(Method::POST, "/orders", &[]).await;
+    assert!(reply.body().starts_with(b"{\"user_id\""));
+    let other = rig.send(Method::POST, "/nothing", &[]).await;
+    assert_eq!(other.status(), StatusCode::NOT_FOUND);
+    let method = rig.send(Method::DELETE, "/orders/o-1", &[]).await;
+    assert_eq!(method.status(), StatusCode::METHOD_NOT_ALLOWED);
+}

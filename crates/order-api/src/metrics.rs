@@ -1,0 +1,56 @@
+//! What all three paradigms measure, under the same names; docs/paradigms.md explains it.
+
+use std::time::Duration;
+
+use orders::InventoryOutcome;
+
+use crate::paradigm::Placed;
+
+/// Time from the first byte of a new order to the answer that accepts it: 200 or 202.
+const ACCEPT_SECONDS: &str = "order_accept_seconds";
+/// Time from the first byte of a new order, or its `createdAt`, to its outcome, by outcome.
+const OUTCOME_SECONDS: &str = "order_outcome_seconds";
+/// New orders accepted: answered 200 or 202.
+const ACCEPTED: &str = "orders_accepted_total";
+/// Orders not accepted, by reason: the last part of the problem's type.
+const REJECTED: &str = "orders_rejected_total";
+/// Answers that were given before, to a client's retry.
+const REPLAYED: &str = "orders_replayed_total";
+/// Outcomes that became known, by outcome: `confirmed`, or why the inventory said no.
+const OUTCOMES: &str = "order_outcomes_total";
+
+/// A new order was placed; where that settles it, its outcome is known as well.
+pub(crate) fn placed(placed: Placed, elapsed: Duration) {
+    match placed {
+        Placed::Accepted | Placed::Settled(InventoryOutcome::Reserved) => {
+            metrics::counter!(ACCEPTED).increment(1);
+            metrics::histogram!(ACCEPT_SECONDS).record(elapsed.as_secs_f64());
+        }
+        Placed::Settled(InventoryOutcome::Failed(reason)) => rejected(reason.as_str()),
+    }
+    if let Placed::Settled(inventory) = placed {
+        outcome(inventory, Some(elapsed));
+    }
+}
+
+/// An order was not accepted.
+pub fn rejected(reason: &'static str) {
+    metrics::counter!(REJECTED, "reason" => reason).increment(1);
+}
+
+/// A client's retry was given the answer of its first try.
+pub fn replayed() {
+    metrics::counter!(REPLAYED).increment(1);
+}
+
+/// The outcome of an order became known.
+pub(crate) fn outcome(inventory: InventoryOutcome, elapsed: Option<Duration>) {
+    let outcome = match inventory {
+        InventoryOutcome::Reserved => "confirmed",
+        InventoryOutcome::Failed(reason) => reason.as_str(),
+    };
+    metrics::counter!(OUTCOMES, "outcome" => outcome).increment(1);
+    if let Some(elapsed) = elapsed {
+        metrics::histogram!(OUTCOME_SECONDS, "outcome" => outcome).record(elapsed.as_secs_f64());
+    }
+}

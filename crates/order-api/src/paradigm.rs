@@ -1,0 +1,56 @@
+//! What stands behind the front.
+
+use orders::{InventoryOutcome, Order, OrderRequest};
+use service_kit::http::{HttpRequest, Method, Problem, Reply, RequestContext, Route};
+
+/// How one paradigm places orders. The front has read and checked the order, knows it under its
+/// id, and has seen to it that no other request of this process places it now.
+pub trait Paradigm: Send + Sync + 'static {
+    /// Places an order, or hands it on.
+    ///
+    /// The same order may come again: from a client's retry after an error, after a crash, or
+    /// after an answer that was lost. It must then do what is missing, and nothing twice.
+    /// It is never dropped half-way.
+    ///
+    /// # Errors
+    ///
+    /// Why the order is not placed, or why nobody knows. It is not stored: the next try begins
+    /// anew. A problem after which something may have been done has the member
+    /// `"outcome": "unknown"` ([`outcome_unknown`](crate::outcome_unknown)).
+    fn place(
+        &self,
+        order: &NewOrder,
+        context: &RequestContext,
+    ) -> impl Future<Output = Result<Placed, Problem>> + Send;
+
+    /// A path of its own, beside those of the front; `None` where it has none there.
+    fn extra_route(&self, _method: &Method, _path: &str) -> Option<Route> {
+        None
+    }
+
+    /// Answers a request to a path of its own.
+    fn extra(&self, _request: HttpRequest) -> impl Future<Output = Reply> + Send {
+        async { Problem::no_such_path("nothing of this kind").reply() }
+    }
+}
+
+/// An order that nobody has settled before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewOrder {
+    /// What was asked for.
+    pub request: OrderRequest,
+    /// The record that travels, with id, price and `createdAt`.
+    pub order: Order,
+    /// Tells this wish from another under the same id.
+    pub(crate) fingerprint: String,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placed {
+    /// Everything was done: 200, or 409 where inventory said no. The front stores it.
+    Settled(InventoryOutcome),
+    /// It is safely on its way: 202. The outcome follows through
+    /// [`Orders::settle`](crate::Orders::settle).
+    Accepted,
+}

@@ -1,0 +1,63 @@
+//! Known orders as answers.
+
+use bytes::Bytes;
+use orders::FailureReason;
+use service_kit::http::header::{CONTENT_TYPE, LOCATION};
+use service_kit::http::{HeaderValue, Problem, Reply, Response, StatusCode};
+
+use crate::known::{KnownOrder, OrderStatus};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The answer to `POST /order`.
+pub(crate) fn answer(order: &KnownOrder) -> Reply {
+    let status = match order.status {
+        OrderStatus::Confirmed => StatusCode::OK,
+        OrderStatus::Pending => StatusCode::ACCEPTED,
+        OrderStatus::Failed => return refused(order).reply(),
+    };
+    let mut reply = json(status, order);
+    if let Ok(location) = HeaderValue::from_str(&format!("/orders/{}", order.order_id)) {
+        reply.headers_mut().insert(LOCATION, location);
+    }
+    reply
+}
+
+/// The answer to `GET /orders/{id}`: 200, whatever became of it.
+pub(crate) fn found(order: &KnownOrder) -> Reply {
+    json(StatusCode::OK, order)
+}
+
+/// The answer where nothing is known.
+pub(crate) fn not_found(order_id: &str) -> Problem {
+    let detail = "no order of this id was accepted here, or its outcome is not known";
+    Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
+        .with("order_id", order_id)
+}
+
+/// The answer where inventory said no, in the words of its reason.
+pub(crate) fn refused(order: &KnownOrder) -> Problem {
+    let reason = order.reason.as_deref().and_then(FailureReason::parse);
+    let (slug, title, detail) = match reason {
+        Some(FailureReason::OutOfStock) => {
+            ("out-of-stock", "Out of stock", "there is not enough of this item left")
+        }
+        Some(FailureReason::UnknownItem) => {
+            ("unknown-item", "The item is unknown", "inventory has no such item")
+        }
+        Some(FailureReason::Simulated) | None => {
+            ("simulated", "Refused on request", "inventory was asked to refuse some orders")
+        }
+    };
+    Problem::new(StatusCode::CONFLICT, slug, title, detail)
+        .with("order_id", order.order_id.as_str())
+        .with("reason", slug)
+}
+
+fn json(status: StatusCode, order: &KnownOrder) -> Reply {
+    let text = serde_json::to_string(order).unwrap_or_else(|error| format!("\"{error}\""));
+    let mut reply = Response::new(Bytes::from(text + "\n"));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    reply
+}

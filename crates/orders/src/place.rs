@@ -1,0 +1,191 @@
+//! From what a customer asks for to an order.
+
+use crate::{Amount, InvalidOrder, Menu, Order, PRICE_MAX, validate};
+
+/// Most pieces of one order.
+pub const QUANTITY_MAX: i32 = 1_000_000;
+/// Longest user id and item, in bytes.
+pub const TEXT_BYTES_MAX: usize = 256;
+
+/// Who has to act, so that what went wrong does not happen again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// Whoever asked: the same request fails again, here and elsewhere.
+    Client,
+    /// Another service or server: the same request may succeed when it is back.
+    Downstream,
+    /// The program, or how it is set up.
+    Us,
+}
+
+impl Blame {
+    /// The name under which logs and metrics know it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Downstream => "downstream",
+            Self::Us => "us",
+        }
+    }
+}
+
+/// What a customer asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderRequest {
+    /// Who asks.
+    pub user_id: String,
+    /// What for: a name on the menu.
+    pub item: String,
+    /// How many pieces.
+    pub quantity: i32,
+    /// Price of the whole order; from the menu where it is missing.
+    pub price: Option<f32>,
+}
+
+/// Why a request does not become an order. All of them blame the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// Nobody asks.
+    #[error("user_id is empty: say who orders")]
+    EmptyUserId,
+    /// A text is longer than [`TEXT_BYTES_MAX`].
+    #[error("{0} is longer than {TEXT_BYTES_MAX} bytes")]
+    TooLong(&'static str),
+    /// Less than one piece, or more than [`QUANTITY_MAX`].
+    #[error("quantity {0} is not between 1 and {QUANTITY_MAX}")]
+    Quantity(i32),
+    /// The menu does not have it.
+    #[error("item '{0}' is not on the menu")]
+    UnknownItem(String),
+    /// The order would break a rule that every order keeps.
+    #[error(transparent)]
+    Invalid(#[from] InvalidOrder),
+}
+
+impl PlaceError {
+    /// Who has to act.
+    pub const fn blame(&self) -> Blame {
+        Blame::Client
+    }
+
+    /// The kebab-case name under which answers and metrics know it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::EmptyUserId => "empty-user-id",
+            Self::TooLong(_) => "too-long",
+            Self::Quantity(_) => "quantity",
+            Self::UnknownItem(_) => "unknown-item",
+            Self::Invalid(rule) => rule.as_str(),
+        }
+    }
+}
+
+/// Makes the order of a request. Its price is the whole order's: the one that the request
+/// carries, or the menu's price times the quantity.
+///
+/// # Errors
+///
+/// The first rule that the request breaks, looking at user, item, quantity and price.
+pub fn place_order(
+    request: &OrderRequest,
+    menu: &Menu,
+    order_id: impl Into<String>,
+    created_at_ms: i64,
+) -> Result<Order, PlaceError> {
+    let OrderRequest { user_id, item, quantity, price } = request;
+    if user_id.chars().all(char::is_whitespace) {
+        return Err(PlaceError::EmptyUserId);
+    }
+    for (name, text) in [("user_id", user_id), ("item", item)] {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(PlaceError::TooLong(name));
+        }
+    }
+    let on_menu = menu.item(item).ok_or_else(|| PlaceError::UnknownItem(item.clone()))?;
+    if !(1..=QUANTITY_MAX).contains(quantity) {
+        return Err(PlaceError::Quantity(*quantity));
+    }
+    let price = match price {
+        Some(price) => *price,
+        None => times(on_menu.price, *quantity)?,
+    };
+    let order = Order {
+        user_id: Some(user_id.clone()),
+        quantity: *quantity,
+        created_at_ms: Some(created_at_ms),
+        ..Order::new(order_id, item.clone(), price)
+    };
+    validate(&order)?;
+    Ok(order)
+}
+
+/// The float nearest to the exact product.
+fn times(price: f32, quantity: i32) -> Result<f32, InvalidOrder> {
+    let one = Amount::from_price(price)?.ten_thousandths();
+    let all = Amount::from_ten_thousandths(one * i128::from(quantity));
+    let nearest: f32 = all.to_string().parse().expect("an amount is written as a number");
+    if nearest > PRICE_MAX { Err(InvalidOrder::PriceTooLarge) } else { Ok(nearest) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{MenuItem, Stock};
+
+    fn menu() -> Menu {
+        let item = |price| MenuItem { price, stock: Stock::Unlimited };
+        let items = [("burger", 8.99), ("gold", 1e9), ("water", 0.0)];
+        Menu::new(items.map(|(name, price)| (name.to_owned(), item(price)))).unwrap()
+    }
+
+    fn request(item: &str, quantity: i32, price: Option<f32>) -> OrderRequest {
+        OrderRequest { user_id: "u1".to_owned(), item: item.to_owned(), quantity, price }
+    }
+
+    #[track_caller]
+    fn check(request: &OrderRequest, expected: Result<f32, PlaceError>) {
+        assert_eq!(place_order(request, &menu(), "o-1", 7).map(|order| order.price), expected);
+    }
+
+    #[test]
+    fn the_price_of_an_order_is_that_of_all_its_pieces() {
+        check(&request("burger", 1, None), Ok(8.99));
+        // 3 × the float nearest to 8.99 is 26.970001.
+        check(&request("burger", 3, None), Ok(26.97));
+        check(&request("water", 9, None), Ok(0.0));
+        check(&request("gold", 2, None), Err(InvalidOrder::PriceTooLarge.into()));
+        check(&request("gold", i32::MAX, None), Err(PlaceError::Quantity(i32::MAX)));
+    }
+
+    #[test]
+    fn a_price_that_the_request_carries_is_not_multiplied() {
+        check(&request("burger", 3, Some(1.5)), Ok(1.5));
+        check(&request("burger", 3, Some(-1.5)), Err(InvalidOrder::NegativePrice.into()));
+        check(&request("burger", 1, Some(f32::NAN)), Err(InvalidOrder::PriceNotFinite.into()));
+    }
+
+    #[test]
+    fn a_request_without_user_known_item_or_quantity_is_the_clients_fault() {
+        let nobody = OrderRequest { user_id: " ".to_owned(), ..request("burger", 1, None) };
+        check(&nobody, Err(PlaceError::EmptyUserId));
+        let long = OrderRequest { user_id: "u".repeat(257), ..request("burger", 1, None) };
+        check(&long, Err(PlaceError::TooLong("user_id")));
+        check(&request("ham", 1, None), Err(PlaceError::UnknownItem("ham".to_owned())));
+        check(&request("burger", 0, None), Err(PlaceError::Quantity(0)));
+        check(&request("burger", -1, None), Err(PlaceError::Quantity(-1)));
+        let error = place_order(&nobody, &menu(), "o-1", 7).unwrap_err();
+        assert_eq!((error.blame(), error.as_str()), (Blame::Client, "empty-user-id"));
+    }
+
+    #[test]
+    fn an_order_carries_who_what_how_many_and_when() {
+        let order = place_order(&request("burger", 2, None), &menu(), "o-1", 7).unwrap();
+        let expected = Order {
+            user_id: Some("u1".to_owned()),
+            quantity: 2,
+            created_at_ms: Some(7),
+            ..Order::new("o-1", "burger", 17.98)
+        };
+        assert_eq!(order, expected);
+    }
+}

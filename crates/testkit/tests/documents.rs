@@ -1,0 +1,130 @@
+//! What documents say of tests: each test that docs/delivery.md names exists, and no row of its
+//! tables is without one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Words of a row that no test shows.
+const NOT_TESTED: &str = "*not tested*";
+
+/// Head of the column that names tests.
+const SHOWN_BY: &str = "shown by";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the root exists")
+}
+
+/// Names of tests in a text: `package::module::test`, in backticks.
+fn named(text: &str) -> Vec<&str> {
+    let spans = text.split('`').skip(1).step_by(2);
+    let is_name = |span: &&str| {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
+        span.matches("::").count() >= 2 && span.chars().all(plain)
+    };
+    spans.filter(is_name).collect()
+}
+
+/// Folder of a package: it has the package's name, at the top or in `crates`.
+fn folder(package: &str) -> Option<PathBuf> {
+    let folders = [root().join(package), root().join("crates").join(package)];
+    folders.into_iter().find(|folder| folder.join("Cargo.toml").is_file())
+}
+
+/// Files in which a module of a package may stand.
+fn files(folder: &Path, modules: &[&str]) -> Vec<PathBuf> {
+    let (last, above) = modules.split_last().expect("a test stands in a module");
+    let above = above.join("/");
+    let file = |path: String| format!("{}.rs", path.trim_start_matches('/'));
+    let all = file(format!("{above}/{last}"));
+    let inline = if above.is_empty() { "lib.rs".to_owned() } else { file(above.clone()) };
+    let beside = file(format!("{above}_{last}"));
+    ["src", "tests/it", "tests"]
+        .iter()
+        .flat_map(|base| [&all, &inline, &beside].map(|path| folder.join(base).join(path)))
+        .collect()
+}
+
+/// Whether a source has this test: a function, or a name that a macro makes one of.
+fn has_test(source: &str, name: &str) -> bool {
+    let lines: Vec<&str> = source.lines().map(str::trim).collect();
+    let head = format!("fn {name}(");
+    let is_function = lines.iter().enumerate().any(|(index, line)| {
+        let is_head = line.starts_with(&head) || line.starts_with(&format!("async {head}"));
+        let before = lines[..index].iter().rev().take_while(|line| line.starts_with("#["));
+        is_head && before.into_iter().any(|line| line.contains("test"))
+    });
+    let makes_tests = source.contains("#[test] fn $");
+    is_function || (makes_tests && lines.iter().any(|line| line.starts_with(&format!("{name}: "))))
+}
+
+/// What is wrong with the name of a test.
+fn fault(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split("::").collect();
+    let [package, modules @ .., test] = &parts[..] else { return Some(format!("{name}: no test")) };
+    let Some(folder) = folder(package) else { return Some(format!("{name}: no such package")) };
+    let sources =
+        files(&folder, modules).into_iter().filter_map(|file| fs::read_to_string(file).ok());
+    let exists = sources.into_iter().any(|source| has_test(&source, test));
+    (!exists).then(|| format!("{name}: no such test"))
+}
+
+/// Rows of the tables that have a column for tests, and name none in it.
+fn rows_without_a_test(text: &str) -> Vec<&str> {
+    let mut names_tests = false;
+    let mut without = Vec::new();
+    for line in text.lines() {
+        if !line.starts_with('|') {
+            names_tests = false;
+        } else if line.contains(SHOWN_BY) {
+            names_tests = true;
+        } else if names_tests
+            && !line.starts_with("|---")
+            && named(line).is_empty()
+            && !line.contains(NOT_TESTED)
+        {
+            without.push(line);
+        }
+    }
+    without
+}
+
+fn delivery() -> String {
+    fs::read_to_string(root().join("docs/delivery.md")).expect("the document exists")
+}
+
+#[test]
+fn every_test_that_the_document_on_delivery_names_exists() {
+    let text = delivery();
+    let names = named(&text);
+    assert!(names.len() > 80, "only {} names were found", names.len());
+    let faults: Vec<String> = names.into_iter().filter_map(fault).collect();
+    assert!(faults.is_empty(), "docs/delivery.md:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_row_of_the_document_on_delivery_names_a_test_or_says_that_there_is_none() {
+    let text = delivery();
+    assert!(text.matches(SHOWN_BY).count() >= 7, "the tables were not found");
+    assert_eq!(rows_without_a_test(&text), Vec::<&str>::new());
+}
+
+#[test]
+fn a_name_that_is_wrong_anywhere_is_found() {
+    let right = "testkit::documents::a_name_that_is_wrong_anywhere_is_found";
+    assert_eq!(fault(right), None);
+    for wrong in [
+        "testkit::documents::a_name_that_is_wrong",
+        "testkit::workspace::a_name_that_is_wrong_anywhere_is_found",
+        "nobody::documents::a_name_that_is_wrong_anywhere_is_found",
+        "testkit::documents::rows_without_a_test", // a function, and no test
+    ] {
+        assert!(fault(wrong).is_some(), "{wrong}");
+    }
+    let table =
+        "| failure | shown by |\n|---|---|\n| a | `x::y::z` |\n| b | |\n| c | *not tested* |";
+    assert_eq!(rows_without_a_test(table), ["| b | |"]);
+    assert_eq!(
+        named("`a::b::c_d`, `no::test` and `kafka-io::e::f`"),
+        ["a::b::c_d", "kafka-io::e::f"]
+    );
+}

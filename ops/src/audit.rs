@@ -1,0 +1,177 @@
+//! `orders audit`: whether every order was counted once, waits, or is a dead letter.
+//!
+//! ```text
+//! for each partition:  cut ─► averages ─► retry ─► dead letters ─► outcomes ─► orders ─► sums
+//!                     (cut.rs)          (books.rs)               (outcomes.rs) (orders_read.rs)
+//! ```
+//!
+//! It trusts nothing of the pipeline but the contract: it decodes and validates every order
+//! itself, folds money exactly, and compares that with what the group has written.
+
+mod averages;
+mod books;
+mod cut;
+mod flags;
+mod forwarded;
+mod orders_read;
+mod outcomes;
+mod report;
+mod sums;
+mod table;
+mod walk;
+
+use codec::registry::Registry;
+use codec::resolver::SchemaResolver;
+use kafka_io::admin::Admin;
+use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
+use service_kit::args::OutputFormat;
+use service_kit::exit::{AppError, ExitStatus};
+use service_kit::{settings, telemetry};
+use tokio::runtime::Handle;
+
+pub(crate) use flags::{ABOUT, EXAMPLES};
+pub use flags::{Flags, OrderArg, Promises, Settings, Topics};
+pub use report::{At, Invariant, PartitionView, Report, SHOWN_MAX, State, Verdict, Violation};
+
+/// Longest time that a broker keeps a fetch which finds nothing.
+const FETCH_WAIT_MS: &str = "10";
+
+const BROKER_HINT: &str =
+    "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
+const REGISTRY_HINT: &str =
+    "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL";
+
+/// Why the log could not be audited.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AuditError {
+    #[error("{0}")]
+    Kafka(String),
+    #[error("the schema registry does not give schema {schema_id}: {detail}")]
+    Registry { schema_id: u32, detail: String },
+    #[error("the committed offset was written by a newer consumer ({0})")]
+    NewerMetadata(String),
+    #[error("a transaction over the offsets of partition {0} stays undecided")]
+    OffsetsUndecided(i32),
+    #[error("{0} was not read further: no record came within {1} s")]
+    Stalled(String, u64),
+    #[error("{0} was cut by retention while it was read")]
+    CutOff(String),
+}
+
+impl AuditError {
+    fn into_app(self, registry: &str) -> AppError {
+        let message = self.to_string();
+        let failed = AppError::failed(message);
+        match self {
+            Self::Kafka(_) => failed.hint(BROKER_HINT),
+            Self::Registry { .. } => {
+                let text = format!("{failed}, asked at {registry}");
+                AppError::failed(text).hint(REGISTRY_HINT)
+            }
+            Self::NewerMetadata(_) => failed.hint("run the orders of that version, or a newer one"),
+            Self::OffsetsUndecided(_) | Self::Stalled(..) => failed.hint(
+                "a transaction may have been left open: look with kafka-transactions \
+                 describe-producers, see docs/runbook.md",
+            ),
+            Self::CutOff(_) => failed.hint("run it again"),
+        }
+    }
+}
+
+/// Runs the subcommand: checks settings, audits, prints.
+///
+/// # Errors
+///
+/// Fails for wrong settings (2) and for servers and topics that are not there (1).
+pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
+    let flags = settings::load("orders", flags.config.clone().as_deref(), flags)?;
+    telemetry::init(flags.log.format());
+    let checked = Settings::check(&flags)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| AppError::failed(format!("no runtime: {error}")))?;
+    let report = run(&checked, runtime.handle(), |progress| eprintln!("orders: {progress}"))?;
+    runtime.shutdown_background();
+    print(&report, flags.output.unwrap_or_default())?;
+    let is_proven = report.proven || flags.allow_unprovable.unwrap_or(false);
+    Ok(if report.ok && is_proven { ExitStatus::Done } else { ExitStatus::Finding })
+}
+
+fn print(report: &Report, format: OutputFormat) -> Result<(), AppError> {
+    let failed = |error: serde_json::Error| AppError::failed(error.to_string());
+    match format {
+        OutputFormat::Table => println!("{}", report.table()),
+        OutputFormat::Json => println!("{}", serde_json::to_string(report).map_err(failed)?),
+        OutputFormat::Jsonl => {
+            for verdict in &report.verdicts {
+                println!("{}", serde_json::to_string(verdict).map_err(failed)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Audits what a group left in its topics. `progress` is told a line every few seconds.
+/// Blocks for as long as the topics take to be read; `runtime` asks the registry.
+///
+/// # Errors
+///
+/// Fails within 5 s for brokers, registry or topics that are not there, naming them.
+pub fn run(
+    settings: &Settings,
+    runtime: &Handle,
+    progress: impl FnMut(&str),
+) -> Result<Report, AppError> {
+    let mut config = settings.kafka.base(Role::Consumer);
+    // The end of each partition is told by a fetch that finds nothing: it must not wait long.
+    config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
+    probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| {
+        let status = match error.reason {
+            AwayReason::Settings => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
+        };
+        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
+    })?;
+    let partitions = partitions(settings)?;
+    let registry = Registry::new(settings.registry.clone())
+        .map_err(|error| AppError::usage(error.to_string()))?;
+    let address = registry.address().to_owned(); // without the password that it may carry
+    let resolver = SchemaResolver::new(registry, runtime.clone());
+    let walk = walk::Walk::new(settings, &config, resolver, progress);
+    walk.and_then(|walk| walk.all(partitions)).map_err(|error| error.into_app(&address))
+}
+
+/// Partitions of the main topic; all topics must have as many.
+fn partitions(settings: &Settings) -> Result<i32, AppError> {
+    let names = settings.topics.names();
+    let topics = Admin::new(&settings.kafka.base(Role::Admin))
+        .and_then(|admin| admin.partitions(&names, BROKER_PROBE_LIMIT))
+        .map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))?;
+    let missing: Vec<&str> =
+        names.iter().copied().filter(|name| !topics.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        let message = format!(
+            "these topics do not exist at {}: {}",
+            settings.kafka.bootstrap_servers(),
+            missing.join(", ")
+        );
+        let hint = "name them with --topic, --retry-topic, --dlq-topic, --averages-topic, --outcomes-topic";
+        return Err(AppError::failed(message).hint(hint));
+    }
+    let partitions = topics[settings.topics.main.as_str()].partitions;
+    for name in names {
+        let count = topics[name].partitions;
+        if count != partitions {
+            let message = format!(
+                "{name} has {count} partitions and {} has {partitions}: a record keeps its \
+                 partition number in every topic",
+                settings.topics.main
+            );
+            let hint = "add partitions with kafka-topics --alter until all topics have as many";
+            return Err(AppError::failed(message).hint(hint));
+        }
+    }
+    Ok(partitions)
+}

@@ -1,0 +1,258 @@
+//! A consistent look at one partition number while its consumer may be at work.
+//!
+//! 1. the group's offsets, stable: no transaction over them is undecided (`before`);
+//! 2. the ends of all topics as a reader of *uncommitted* records sees them: whatever those
+//!    offsets speak of lies below;
+//! 3. wait until every transaction below these ends is decided: from now on it is fixed what a
+//!    reader of committed records sees below them;
+//! 4. the offsets again (`after`): whatever is seen below the ends is reflected in them.
+//!
+//! So `before` ≤ what is seen ≤ `after`. Where both agree the look is exact; it is repeated a few
+//! times to get there. Else what is settled only in `after` may or may not be seen, and is not
+//! judged.
+
+use std::time::{Duration, Instant};
+
+use kafka_io::ClientConfig;
+use kafka_io::ends::{Ends, GroupOffsets};
+use kafka_io::member::{AskError, Committed};
+use pipeline::completion::{Completion, CompletionError};
+
+use super::AuditError;
+use super::flags::Topics;
+
+/// Looks until both offsets agree.
+const LOOKS_MAX: usize = 25;
+
+/// Longest wait for one answer.
+const ASK: Duration = Duration::from_secs(4);
+
+/// Longest time for which a healthy transaction is open: its timeout is 10 s and the broker looks
+/// for dead ones every 10 s. What takes longer hangs.
+const TRANSACTION_MAX: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at an open transaction.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What of one partition is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Settled {
+    /// Committed offset, if there is one.
+    pub(crate) position: Option<i64>,
+    ranges: Vec<(i64, i64)>,
+    /// The metadata of the offset is another tool's.
+    pub(crate) is_foreign: bool,
+}
+
+impl Settled {
+    fn of(committed: &Committed) -> Result<Self, AuditError> {
+        let Some(position) = committed.position else {
+            return Ok(Self { position: None, ranges: Vec::new(), is_foreign: false });
+        };
+        let (ranges, is_foreign) = match Completion::decode(&committed.metadata, position) {
+            Ok(completion) => (completion.settled_ranges(position), false),
+            Err(CompletionError::Malformed(_)) => (Vec::new(), true),
+            Err(error @ CompletionError::Version(_)) => {
+                return Err(AuditError::NewerMetadata(error.to_string()));
+            }
+        };
+        Ok(Self { position: Some(position.0), ranges, is_foreign })
+    }
+
+    /// Whether a record at this offset is settled.
+    pub(crate) fn has(&self, offset: i64) -> bool {
+        let Some(position) = self.position else { return false };
+        if offset < position {
+            return true;
+        }
+        let after = self.ranges.partition_point(|(first, _)| *first <= offset);
+        after > 0 && offset <= self.ranges[after - 1].1
+    }
+
+    /// The committed offset, or one below every record.
+    pub(crate) fn floor(&self) -> i64 {
+        self.position.unwrap_or(i64::MIN)
+    }
+}
+
+/// What is settled of main and retry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offsets {
+    pub(crate) main: Settled,
+    pub(crate) retry: Settled,
+}
+
+/// First and end offset of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Bounds {
+    pub(crate) low: i64,
+    pub(crate) end: i64,
+}
+
+/// Bounds of one partition number in all topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct AllBounds {
+    pub(crate) main: Bounds,
+    pub(crate) retry: Bounds,
+    pub(crate) dead_letter: Bounds,
+    pub(crate) averages: Bounds,
+    pub(crate) outcomes: Bounds,
+}
+
+/// A consistent look at one partition number.
+#[derive(Debug, Clone)]
+pub(crate) struct Cut {
+    pub(crate) partition: i32,
+    /// Everything that these say is settled is seen below the bounds.
+    pub(crate) before: Offsets,
+    /// Everything that is seen below the bounds is settled by these.
+    pub(crate) after: Offsets,
+    pub(crate) bounds: AllBounds,
+}
+
+impl Cut {
+    /// Whether the group moved on between the two looks.
+    pub(crate) fn moved(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+/// A partition that cannot be read to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hanging {
+    pub(crate) topic: String,
+    pub(crate) partition: i32,
+    pub(crate) stable_end: i64,
+}
+
+/// Takes cuts.
+pub(crate) struct Cutter {
+    ends: Ends,
+    stable_ends: Ends,
+    offsets: GroupOffsets,
+    topics: Topics,
+}
+
+impl Cutter {
+    pub(crate) fn new(
+        config: &ClientConfig,
+        group: &str,
+        topics: &Topics,
+    ) -> Result<Self, AuditError> {
+        let failed = |error: kafka_io::KafkaError| AuditError::Kafka(error.to_string());
+        Ok(Self {
+            ends: Ends::new(config).map_err(failed)?,
+            stable_ends: Ends::stable(config).map_err(failed)?,
+            offsets: GroupOffsets::new(config, group).map_err(failed)?,
+            topics: topics.clone(),
+        })
+    }
+
+    /// Looks at one partition number.
+    pub(crate) fn take(&self, partition: i32) -> Result<Result<Cut, Hanging>, AuditError> {
+        let mut looks = 0;
+        loop {
+            let before = self.offsets(partition)?;
+            let bounds = self.bounds(partition)?;
+            if let Some(hanging) = self.wait_decided(partition, &bounds)? {
+                return Ok(Err(hanging));
+            }
+            let after = self.offsets(partition)?;
+            looks += 1;
+            if before == after || looks >= LOOKS_MAX {
+                return Ok(Ok(Cut { partition, before, after, bounds }));
+            }
+        }
+    }
+
+    fn offsets(&self, partition: i32) -> Result<Offsets, AuditError> {
+        let asked =
+            [(self.topics.main.as_str(), partition), (self.topics.retry.as_str(), partition)];
+        let give_up_at = Instant::now() + TRANSACTION_MAX;
+        loop {
+            match self.offsets.committed(&asked, ASK) {
+                Ok(answer) => {
+                    let [main, retry] = <[Committed; 2]>::try_from(answer).expect("two were asked");
+                    return Ok(Offsets { main: Settled::of(&main)?, retry: Settled::of(&retry)? });
+                }
+                Err(AskError::Undecided) if Instant::now() < give_up_at => {}
+                Err(AskError::Undecided) => return Err(AuditError::OffsetsUndecided(partition)),
+                Err(error) => return Err(AuditError::Kafka(error.to_string())),
+            }
+        }
+    }
+
+    fn bounds(&self, partition: i32) -> Result<AllBounds, AuditError> {
+        let ask = |topic: &str| {
+            let answer = self.ends.bounds(topic, partition, ASK);
+            let (low, end) = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
+            Ok::<_, AuditError>(Bounds { low, end })
+        };
+        Ok(AllBounds {
+            main: ask(&self.topics.main)?,
+            retry: ask(&self.topics.retry)?,
+            dead_letter: ask(&self.topics.dead_letter)?,
+            averages: ask(&self.topics.averages)?,
+            outcomes: self.topics.outcomes.as_deref().map_or(Ok(Bounds::default()), ask)?,
+        })
+    }
+
+    /// Waits until no transaction is open below the bounds.
+    fn wait_decided(
+        &self,
+        partition: i32,
+        bounds: &AllBounds,
+    ) -> Result<Option<Hanging>, AuditError> {
+        let give_up_at = Instant::now() + TRANSACTION_MAX;
+        let ends =
+            [bounds.main, bounds.retry, bounds.dead_letter, bounds.averages, bounds.outcomes];
+        for (topic, Bounds { end, .. }) in self.topics.names().into_iter().zip(ends) {
+            loop {
+                let answer = self.stable_ends.bounds(topic, partition, ASK);
+                let (_, stable) = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
+                if stable >= end {
+                    break;
+                }
+                if Instant::now() >= give_up_at {
+                    let topic = topic.to_owned();
+                    return Ok(Some(Hanging { topic, partition, stable_end: stable }));
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::record::CommitPosition;
+
+    use super::*;
+
+    #[test]
+    fn settled_is_what_lies_below_the_offset_or_in_its_metadata() {
+        let settled =
+            Settled { position: Some(10), ranges: vec![(12, 13), (20, 20)], is_foreign: false };
+        let found: Vec<i64> = (8..23).filter(|offset| settled.has(*offset)).collect();
+        assert_eq!(found, [8, 9, 12, 13, 20]);
+    }
+
+    #[test]
+    fn where_nothing_was_committed_nothing_is_settled() {
+        let none = Committed { position: None, metadata: String::new() };
+        assert!(!Settled::of(&none).unwrap().has(0));
+    }
+
+    #[test]
+    fn metadata_of_another_offset_or_tool_says_nothing() {
+        let committed = |metadata: &str| Committed {
+            position: Some(CommitPosition(1)),
+            metadata: metadata.to_owned(),
+        };
+        // Of base 0: 82 not settled, 1 settled.
+        let other = Settled::of(&committed("AQAAUgE")).unwrap();
+        assert!(!other.has(82) && !other.is_foreign);
+        assert!(Settled::of(&committed("a tool's")).unwrap().is_foreign);
+    }
+}

@@ -1,0 +1,44 @@
+//! Which subcommand runs.
+
+use clap::{Parser, Subcommand};
+use service_kit::exit::{AppError, ExitStatus};
+
+use crate::audit;
+
+/// Looks after an order pipeline: what is in its topics, and whether that is right.
+#[derive(Debug, Parser)]
+#[command(
+    name = "orders",
+    version,
+    after_help = "Examples:
+  orders audit
+  orders audit --outcomes-topic order-outcomes --order key -o json
+  orders audit --group-id order-consumer --allow-unprovable
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 a check found something"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prove that every order was counted once, waits, or is a dead letter: exactly one of them
+    #[command(long_about = audit::ABOUT, after_help = audit::EXAMPLES)]
+    // Boxed: its flags are many, and the other subcommands will have few.
+    Audit(Box<audit::Flags>),
+}
+
+impl Cli {
+    /// Runs the subcommand that was asked for.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the exit code that the error asks for.
+    pub fn run(self) -> Result<ExitStatus, AppError> {
+        match self.command {
+            Command::Audit(flags) => audit::command(*flags),
+        }
+    }
+}

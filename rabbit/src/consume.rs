@@ -1,0 +1,315 @@
+//! Messages in: each is acknowledged when what it asks for is done and durable, or when it lies
+//! safely in a retry queue or among the dead letters; and never before.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures_util::StreamExt as _;
+use lapin::Consumer;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
+use lapin::types::FieldTable;
+use order_store::StoreError;
+use orders::simulate;
+use pipeline::failure::{Failure, FailureReason};
+use pipeline::retry::RetryPlan;
+use pipeline::route::{Route, route};
+use service_kit::shutdown::Shutdown;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX, DRAIN_MAX};
+use crate::lineage::Failed;
+use crate::link::{Link, Live, jittered};
+use crate::metrics;
+use crate::publish::{Address, Message, Publisher};
+use crate::received::Received;
+use crate::topology::{Topology, WorkQueue};
+
+/// What a message asks for.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// Queue of such messages.
+    const QUEUE: WorkQueue;
+
+    /// Does it. The same message may come again, also at the same time; what was done before is
+    /// not done again.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may be dropped anywhere; the message comes again.
+    fn work(&self, received: &Received) -> impl Future<Output = Result<Done, Trouble>> + Send;
+}
+
+/// A message that can be acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// What it asked for is done.
+    Now,
+    /// It was done before.
+    Before,
+}
+
+/// Why what a message asks for is not done.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The message, or this attempt: retry or dead letter.
+    Failed(Failure),
+    /// The surroundings: the message waits in our hands.
+    Away(String),
+    /// Nothing can be kept any more: the service ends.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Where failed messages go, and when.
+#[derive(Debug, Clone)]
+pub(crate) struct Failures {
+    pub(crate) plan: RetryPlan,
+    /// Share of attempts that fail on request.
+    pub(crate) simulated_rate: f64,
+    pub(crate) seed: u64,
+}
+
+/// A service's reading side.
+pub(crate) struct Consuming<W> {
+    pub(crate) link: Link,
+    pub(crate) shared: Arc<Shared<W>>,
+}
+
+/// What the messages in hand share.
+pub(crate) struct Shared<W> {
+    pub(crate) work: W,
+    pub(crate) publisher: Publisher,
+    pub(crate) topology: Topology,
+    pub(crate) failures: Failures,
+}
+
+/// How the reading of one channel ended.
+enum Ended {
+    /// The channel is of no use.
+    ChannelLost,
+    /// A stop was asked for.
+    Stopped,
+}
+
+impl<W: Work> Consuming<W> {
+    /// Reads until `stop`, through as many channels as it takes.
+    ///
+    /// # Errors
+    ///
+    /// If the store fails.
+    pub(crate) async fn run(self, stop: Shutdown) -> Result<(), StoreError> {
+        loop {
+            let live = tokio::select! {
+                biased;
+                () = stop.requested() => return Ok(()),
+                live = self.link.up() => live,
+            };
+            let Some(live) = live else { return Ok(()) };
+            match self.read(&live, &stop).await? {
+                Ended::ChannelLost => {
+                    self.link.report_broken(live.generation);
+                    self.link.is_lost(live.generation).await;
+                }
+                Ended::Stopped => return Ok(()),
+            }
+        }
+    }
+
+    async fn read(&self, live: &Live, stop: &Shutdown) -> Result<Ended, StoreError> {
+        let queue = self.shared.topology.queue(W::QUEUE);
+        let options = BasicConsumeOptions::default();
+        let (name, tag) = (queue.as_str().into(), "".into());
+        let started = live.channel.basic_consume(name, tag, options, FieldTable::default());
+        // A queue without a leader says nothing.
+        let started = tokio::select! {
+            biased;
+            () = stop.requested() => return Ok(Ended::Stopped),
+            () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
+            started = timeout(DECLARE_MAX, started) => started,
+        };
+        let why = match started {
+            Ok(Ok(consumer)) => return self.take_from(live, stop, &queue, consumer).await,
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("no answer within {DECLARE_MAX:?}"),
+        };
+        tracing::warn!(reason = why, queue, "the queue cannot be read");
+        sleep(BACKOFF_MIN).await;
+        Ok(Ended::ChannelLost)
+    }
+
+    async fn take_from(
+        &self,
+        live: &Live,
+        stop: &Shutdown,
+        queue: &str,
+        mut consumer: Consumer,
+    ) -> Result<Ended, StoreError> {
+        tracing::info!(queue, "reading");
+        // As many as the broker hands out at a time: the prefetch.
+        let mut in_hand: JoinSet<Result<(), StoreError>> = JoinSet::new();
+        loop {
+            metrics::in_hand(W::QUEUE, in_hand.len());
+            tokio::select! {
+                biased;
+                () = stop.requested() => {
+                    drain(live, &consumer, in_hand).await?;
+                    return Ok(Ended::Stopped);
+                }
+                Some(ended) = in_hand.join_next() => settled(ended)?,
+                () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
+                delivery = consumer.next() => match delivery {
+                    Some(Ok(delivery)) => {
+                        in_hand.spawn(settle(Arc::clone(&self.shared), delivery));
+                    }
+                    Some(Err(error)) => {
+                        tracing::warn!(%error, queue, "the queue cannot be read any more");
+                        return Ok(Ended::ChannelLost);
+                    }
+                    None => return Ok(Ended::ChannelLost),
+                },
+            }
+        }
+    }
+}
+
+/// Finishes what is in hand, as far as the time allows.
+async fn drain(
+    live: &Live,
+    consumer: &Consumer,
+    mut in_hand: JoinSet<Result<(), StoreError>>,
+) -> Result<(), StoreError> {
+    let cancelled = live.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+    let all = async {
+        // A channel that is lost hands out nothing more either.
+        let _ = cancelled.await;
+        while let Some(ended) = in_hand.join_next().await {
+            settled(ended)?;
+        }
+        Ok(())
+    };
+    match timeout(DRAIN_MAX, all).await {
+        Ok(result) => result,
+        Err(_elapsed) => {
+            tracing::warn!("stopped with messages in hand; they stay in their queue");
+            Ok(())
+        }
+    }
+}
+
+fn settled(
+    ended: Result<Result<(), StoreError>, tokio::task::JoinError>,
+) -> Result<(), StoreError> {
+    match ended {
+        Ok(result) => result,
+        // The message stays unacknowledged; the broker hands it out again with the next channel,
+        // and gives it up after its delivery limit.
+        Err(error) => {
+            tracing::error!(%error, "a message made the service panic");
+            Ok(())
+        }
+    }
+}
+
+/// Does what a message asks for, and acknowledges it.
+async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(), StoreError> {
+    let received = Received::of(&delivery);
+    let result = match attempt(&shared, &received).await {
+        Ok(Done::Now) => "done",
+        Ok(Done::Before) => "duplicate",
+        Err(Fault::Store(error)) => return Err(error),
+        Err(Fault::Message(failure)) => shared.send_away(&received, &failure).await,
+    };
+    match delivery.acker.ack(BasicAckOptions::default()).await {
+        Ok(_) => metrics::delivery(W::QUEUE, result),
+        // Its channel is lost; the message comes again, and is found to be done.
+        Err(error) => tracing::debug!(%error, "a message could not be acknowledged"),
+    }
+    Ok(())
+}
+
+/// What ends the attempts at a message in hand.
+enum Fault {
+    Message(Failure),
+    Store(StoreError),
+}
+
+/// Tries until the surroundings are there.
+async fn attempt<W: Work>(shared: &Shared<W>, received: &Received) -> Result<Done, Fault> {
+    let mut wait = BACKOFF_MIN;
+    loop {
+        match shared.work.work(received).await {
+            Ok(done) => return Ok(done),
+            Err(Trouble::Failed(failure)) => return Err(Fault::Message(failure)),
+            Err(Trouble::Store(error)) => return Err(Fault::Store(error)),
+            Err(Trouble::Away(why)) => {
+                tracing::warn!(reason = why, queue = W::QUEUE.as_str(), "a message waits");
+                sleep(jittered(wait)).await;
+                wait = (wait * 2).min(BACKOFF_MAX);
+            }
+        }
+    }
+}
+
+impl<W: Work> Shared<W> {
+    /// Sends a failed message to a retry queue, or to the dead letters; returns when it is there.
+    async fn send_away(&self, received: &Received, failure: &Failure) -> &'static str {
+        let queue = self.topology.queue(W::QUEUE);
+        let now_ms = now_ms();
+        let (attempt, made_at_ms) = (received.attempt(), received.made_at_ms());
+        let failed = Failed { queue: &queue, failure, attempt, made_at_ms, now_ms };
+        let (to, headers, result) = match route(failure, attempt, &self.failures.plan, 0.0) {
+            Route::Retry(delay) => {
+                let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+                let due_at_ms = now_ms.saturating_add(delay_ms);
+                let to = self.topology.retry_queue(W::QUEUE, delay);
+                (to, failed.to_retry(&received.headers, due_at_ms), "retried")
+            }
+            Route::DeadLetter => {
+                let to = self.topology.dead_letter_queue(W::QUEUE);
+                (to, failed.to_dead_letter(&received.headers), "dead-lettered")
+            }
+        };
+        let message = Message::sent_on(received.body.clone(), &received.properties, &headers);
+        self.publisher.publish_until_confirmed(&Address::queue(to), &message).await;
+        if result == "retried" {
+            metrics::retried(W::QUEUE);
+        } else {
+            metrics::dead_lettered(W::QUEUE, failure.class());
+            let (class, reason) = (failure.class().as_str(), failure.reason.as_str());
+            let request_id = received.request_id();
+            tracing::warn!(
+                queue,
+                class,
+                reason,
+                request_id,
+                detail = failure.detail,
+                "dead letter"
+            );
+        }
+        result
+    }
+}
+
+impl Failures {
+    /// The failure of this attempt that was asked for, if any.
+    pub(crate) fn simulated(&self, order_id: &str, received: &Received) -> Result<(), Trouble> {
+        let (attempt, redrives) = (received.attempt(), received.past.redrive_count);
+        if simulate::fails(order_id, attempt, self.seed, redrives, self.simulated_rate) {
+            let detail = format!("attempt {attempt} fails on request");
+            return Err(Trouble::Failed(received.failure(FailureReason::Simulated, detail)));
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

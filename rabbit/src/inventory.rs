@@ -1,0 +1,74 @@
+//! The inventory service: decides about each order once, and says so.
+
+use std::time::Duration;
+
+use codec::encode::Encoder;
+use codec::resolver::SchemaResolver;
+use codec::wire::InventoryResult;
+use order_store::Store;
+use order_store::inventory::reserve_once;
+use orders::{Menu, Order, SimulatedRefusals, validate};
+use pipeline::failure::FailureReason;
+use tokio::time::sleep;
+
+use crate::consume::{Done, Failures, Trouble, Work, now_ms};
+use crate::publish::{Address, Message, Publisher};
+use crate::received::{Received, framed, properties};
+use crate::topology::WorkQueue;
+
+/// Decides about placed orders.
+pub(crate) struct Inventory {
+    pub(crate) store: Store,
+    pub(crate) menu: Menu,
+    pub(crate) refusals: SimulatedRefusals,
+    /// Injected time before each decision.
+    pub(crate) delay: Duration,
+    pub(crate) failures: Failures,
+    pub(crate) resolver: SchemaResolver,
+    pub(crate) encoder: Encoder<InventoryResult>,
+    pub(crate) publisher: Publisher,
+    pub(crate) decided: Address,
+}
+
+impl Work for Inventory {
+    const QUEUE: WorkQueue = WorkQueue::Inventory;
+
+    async fn work(&self, received: &Received) -> Result<Done, Trouble> {
+        let order: Order = received.decode(&self.resolver).await?;
+        validate(&order).map_err(|rule| {
+            let reason = broken_rule(rule);
+            Trouble::Failed(received.failure(reason, rule.to_string()))
+        })?;
+        self.failures.simulated(&order.order_id, received)?;
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
+        let (menu, refusals, wanted) = (self.menu.clone(), self.refusals, order.clone());
+        let step = move |rows: &order_store::Rows<'_>| {
+            reserve_once(rows, &menu, refusals, &wanted, now_ms())
+        };
+        let decision = self.store.change(step).await?;
+        if decision.is_other_order {
+            let detail = "an order for something else has the same id; nothing is reserved for it";
+            return Err(Trouble::Failed(received.failure(FailureReason::Handler, detail)));
+        }
+        let result = InventoryResult::new(&order, decision.outcome, decision.decided_at_ms);
+        let request_id = received.request_id();
+        let (id, created_at_ms) = (order.order_id.as_str(), order.created_at_ms);
+        let about = properties("InventoryResult", id, request_id.as_deref(), created_at_ms);
+        let message = Message::new(framed(&self.encoder, &result), about, received.passed_on());
+        // Also when it was decided before: the first message may never have been sent.
+        self.publisher.publish_until_confirmed(&self.decided, &message).await;
+        Ok(if decision.is_first { Done::Now } else { Done::Before })
+    }
+}
+
+const fn broken_rule(rule: orders::InvalidOrder) -> FailureReason {
+    match rule {
+        orders::InvalidOrder::EmptyOrderId => FailureReason::EmptyOrderId,
+        orders::InvalidOrder::EmptyProduct => FailureReason::EmptyProduct,
+        orders::InvalidOrder::NegativePrice => FailureReason::NegativePrice,
+        orders::InvalidOrder::PriceNotFinite => FailureReason::PriceNotFinite,
+        orders::InvalidOrder::PriceTooLarge => FailureReason::PriceTooLarge,
+    }
+}

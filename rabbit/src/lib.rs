@@ -1,0 +1,37 @@
+//! The order flow over RabbitMQ.
+//!
+//! ```text
+//! POST /order ─► order ──order.placed──► inventory ──inventory.decided──► notification
+//! GET /orders/{id} ◄── order ◄──────────────┘            (quorum queues, confirmed, mandatory)
+//! ```
+//!
+//! A message is acknowledged when what it asks for is done and durable, or when it lies in a retry
+//! queue or among the dead letters; and whatever is published is confirmed and has found a queue.
+//! So nothing is lost; what comes twice is found by its order id, and done once.
+
+mod app;
+mod consume;
+mod declare;
+mod dlq;
+mod flags;
+mod inventory;
+mod limits;
+mod lineage;
+mod link;
+mod metrics;
+mod notification;
+mod order;
+mod patience;
+mod publish;
+mod received;
+mod settings;
+mod topology;
+mod web;
+
+pub use app::run;
+pub use dlq::{list, redrive};
+pub use flags::{
+    BrokerArgs, Cli, Command, DlqCommand, DlqFlags, RedriveFlags, ServiceFlags, TopologyFlags,
+};
+pub use settings::{Broker, Services, Settings};
+pub use topology::{QueuePlan, Topology, WorkQueue};

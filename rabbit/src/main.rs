@@ -1,0 +1,71 @@
+//! `rabbit`: parse, load, build, run, report.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use rabbit::{Broker, Cli, Command, DlqCommand, ServiceFlags, Services, Settings, TopologyFlags};
+use service_kit::args::{LogFormat, OutputFormat};
+use service_kit::exit::{AppError, ExitStatus, run_main};
+use service_kit::shutdown::Shutdown;
+use service_kit::{metrics_recorder, settings, telemetry};
+use tokio::runtime::Runtime;
+
+fn main() -> ExitCode {
+    run_main("rabbit", run)
+}
+
+fn run() -> Result<ExitStatus, AppError> {
+    match Cli::parse().command {
+        Command::All(flags) => serve(flags, Services::All),
+        Command::Order(flags) => serve(flags, Services::Order),
+        Command::Inventory(flags) => serve(flags, Services::Inventory),
+        Command::Notification(flags) => serve(flags, Services::Notification),
+        Command::Topology(flags) => topology(flags),
+        Command::Dlq(command) => {
+            telemetry::init(LogFormat::Text);
+            let runtime = runtime()?;
+            let status = runtime.block_on(async {
+                match command {
+                    DlqCommand::List(flags) => rabbit::list(flags).await,
+                    DlqCommand::Redrive(flags) => rabbit::redrive(flags).await,
+                }
+            });
+            runtime.shutdown_background();
+            status
+        }
+    }
+}
+
+fn serve(flags: ServiceFlags, services: Services) -> Result<ExitStatus, AppError> {
+    let flags = settings::load("rabbit", flags.config.clone().as_deref(), flags)?;
+    telemetry::init(flags.log.format());
+    let checked = Settings::check(flags, services)?;
+    let runtime = runtime()?;
+    let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
+    let metrics =
+        metrics_recorder::install().map_err(|error| AppError::failed(error.to_string()))?;
+    runtime.block_on(rabbit::run(checked, metrics, stop))?;
+    // What is in hand after the time for draining is handed out again to the next run.
+    runtime.shutdown_background();
+    Ok(ExitStatus::Done)
+}
+
+fn topology(flags: TopologyFlags) -> Result<ExitStatus, AppError> {
+    let broker = Broker::load(flags.config.as_deref(), flags.broker)?;
+    let text = match flags.output {
+        OutputFormat::Table => broker.topology().table(),
+        OutputFormat::Json | OutputFormat::Jsonl => broker.topology().json().to_string() + "\n",
+    };
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .map_err(|error| AppError::failed(error.to_string()))?;
+    Ok(ExitStatus::Done)
+}
+
+fn runtime() -> Result<Runtime, AppError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| AppError::failed(error.to_string()))
+}

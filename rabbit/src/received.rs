@@ -1,0 +1,171 @@
+//! A message as it was read, and the properties of one that follows from it.
+
+use codec::decode::{DecodeError, Decoder};
+use codec::encode::Encoder;
+use codec::frame;
+use codec::resolver::SchemaResolver;
+use codec::scalar::{AvroRecord, Fields};
+use lapin::BasicProperties;
+use lapin::message::Delivery;
+use lapin::types::FieldTable;
+use pipeline::failure::Failure;
+use service_kit::http::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+
+use crate::consume::Trouble;
+use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::lineage::{Past, set, text};
+
+/// Content type of a framed Avro datum, as over HTTP.
+pub(crate) const CONTENT_TYPE: &str = "avro/binary";
+/// Name of the request that a message follows from; also the property `correlation-id`.
+const REQUEST_ID: &str = "x-request-id";
+/// Milliseconds in one unit of the property `timestamp`.
+const PER_SECOND: i64 = 1_000;
+
+/// A message as it was read.
+#[derive(Debug)]
+pub(crate) struct Received {
+    pub(crate) body: Vec<u8>,
+    pub(crate) properties: BasicProperties,
+    pub(crate) headers: FieldTable,
+    pub(crate) past: Past,
+}
+
+impl Received {
+    pub(crate) fn of(delivery: &Delivery) -> Self {
+        let properties = delivery.properties.clone();
+        let headers = properties.headers().clone().unwrap_or_default();
+        let past = Past::of(&headers);
+        Self { body: delivery.data.clone(), properties, headers, past }
+    }
+
+    /// Number of the attempt that is made now.
+    pub(crate) const fn attempt(&self) -> u32 {
+        self.past.attempts.saturating_add(1)
+    }
+
+    /// When it was made, by its own word, in milliseconds since the Unix epoch.
+    pub(crate) fn made_at_ms(&self) -> Option<i64> {
+        let seconds = i64::try_from((*self.properties.timestamp())?).ok()?;
+        seconds.checked_mul(PER_SECOND)
+    }
+
+    /// Reads its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Trouble::Failed`] if the message is at fault, [`Trouble::Away`] while the schema registry
+    /// is.
+    pub(crate) async fn decode<T: AvroRecord>(
+        &self,
+        resolver: &SchemaResolver,
+    ) -> Result<T, Trouble> {
+        if let Ok(frame) = frame::split(Some(&self.body)) {
+            // What became of it, the decoder tells.
+            resolver.resolve(frame.schema_id).await;
+        }
+        match Decoder::<T>::new(resolver.clone()).decode(Some(&self.body)) {
+            Ok(value) => Ok(value),
+            Err(DecodeError::Failed(failure)) => Err(Trouble::Failed(failure)),
+            Err(DecodeError::Unresolved { away, .. }) => {
+                let detail = away.unwrap_or_else(|| "it did not answer in time".to_owned());
+                Err(Trouble::Away(format!("schema registry: {detail}")))
+            }
+        }
+    }
+
+    /// Schema id of its frame, where there is one.
+    pub(crate) fn schema_id(&self) -> Option<u32> {
+        frame::split(Some(&self.body)).ok().map(|frame| frame.schema_id)
+    }
+
+    /// Headers of a message that follows from this one: its request, and a new span of its trace.
+    pub(crate) fn passed_on(&self) -> FieldTable {
+        let header = |name| text(&self.headers, name);
+        let trace = header(TRACEPARENT)
+            .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()))
+            .map_or_else(TraceContext::root, |caller| caller.child());
+        context_headers(self.request_id().as_deref(), &trace)
+    }
+
+    /// Name of the request that it follows from; what is longer than a name of ours is nobody's.
+    pub(crate) fn request_id(&self) -> Option<String> {
+        let id = text(&self.headers, REQUEST_ID)?;
+        (id.len() <= REQUEST_ID_BYTES_MAX).then(|| id.into_owned())
+    }
+
+    /// A failure of this message.
+    pub(crate) fn failure(
+        &self,
+        reason: pipeline::failure::FailureReason,
+        detail: impl Into<String>,
+    ) -> Failure {
+        Failure { reason, schema_id: self.schema_id(), detail: detail.into() }
+    }
+}
+
+/// Headers that say to which request and trace a message belongs.
+pub(crate) fn context_headers(request_id: Option<&str>, trace: &TraceContext) -> FieldTable {
+    let mut headers = FieldTable::default();
+    if let Some(request_id) = request_id {
+        set(&mut headers, REQUEST_ID, request_id);
+    }
+    set(&mut headers, TRACEPARENT, trace.traceparent());
+    if let Some(state) = trace.tracestate() {
+        set(&mut headers, TRACESTATE, state);
+    }
+    headers
+}
+
+/// Properties of a message about one order. The order's id is the message's: readers drop what
+/// they have seen.
+pub(crate) fn properties(
+    kind: &str,
+    order_id: &str,
+    request_id: Option<&str>,
+    created_at_ms: Option<i64>,
+) -> BasicProperties {
+    let mut properties = BasicProperties::default()
+        .with_content_type(CONTENT_TYPE.into())
+        .with_type(kind.into())
+        .with_app_id("rabbit".into());
+    // An id that AMQP cannot hold (255 bytes) is left to the body.
+    if order_id.len() <= 255 {
+        properties = properties.with_message_id(order_id.into());
+    }
+    if let Some(request_id) = request_id {
+        properties = properties.with_correlation_id(request_id.into());
+    }
+    let seconds = created_at_ms.and_then(|ms| u64::try_from(ms / PER_SECOND).ok());
+    match seconds {
+        Some(seconds) => properties.with_timestamp(seconds),
+        None => properties,
+    }
+}
+
+/// A value in its frame.
+pub(crate) fn framed<T: AvroRecord, F: Fields<T>>(encoder: &Encoder<T>, value: &F) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encoder.encode_into(&mut bytes, value);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endless_name_of_a_request_is_nobodys_and_is_not_passed_on() {
+        let mut headers = FieldTable::default();
+        set(&mut headers, REQUEST_ID, "r".repeat(REQUEST_ID_BYTES_MAX + 1));
+        let received = Received {
+            body: Vec::new(),
+            properties: BasicProperties::default(),
+            past: Past::of(&headers),
+            headers,
+        };
+        assert_eq!(received.request_id(), None);
+        assert!(!received.passed_on().contains_key(REQUEST_ID));
+        let _about = properties("t", "o-1", received.request_id().as_deref(), None);
+    }
+}

@@ -1,0 +1,256 @@
+//! Exchange, queues and bindings, as values.
+//!
+//! ```text
+//! exchange P (topic)
+//!    order.placed ──────► P.inventory ─────► inventory service
+//!    inventory.decided ─► P.notification ──► notification service
+//!                    └──► P.outcomes ──────► order service
+//!    notification.sent ─► P.notifications    whoever sends mail; the oldest go at 100,000
+//!
+//! per work queue:  Q.retry.<ms>  waits, then expires back into Q     one queue per delay
+//!                  Q.dlq         dead letters                        kept until redriven
+//! ```
+//!
+//! All queues are durable quorum queues. What expires or dies by itself is dead-lettered *at least
+//! once*: RabbitMQ does that from 3.10 on, for quorum queues that reject publishes when full.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Messages that wait for whoever sends mail; the oldest go when there are more.
+const NOTIFICATIONS_MAX: u64 = 100_000;
+/// Deliveries of one message that ended without an answer (crashes), before it is a dead letter.
+const DELIVERIES_MAX: u64 = 50;
+/// Looks at a dead letter, before RabbitMQ drops it: as good as never. From RabbitMQ 4 on, a queue
+/// that says nothing has a limit of 20.
+const LOOKS_MAX: u64 = 2_147_483_647;
+
+/// Routing key of a placed order.
+pub(crate) const ORDER_PLACED: &str = "order.placed";
+/// Routing key of a decision of inventory.
+pub(crate) const INVENTORY_DECIDED: &str = "inventory.decided";
+/// Routing key of what a customer was told.
+pub(crate) const NOTIFICATION_SENT: &str = "notification.sent";
+
+/// A queue that a service works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkQueue {
+    /// Placed orders.
+    Inventory,
+    /// Decisions whose customers are to be told.
+    Notification,
+    /// Decisions for those who ask for their order.
+    Outcomes,
+}
+
+impl WorkQueue {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Inventory, Self::Notification, Self::Outcomes];
+
+    /// Last part of its name, and label of metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::Notification => "notification",
+            Self::Outcomes => "outcomes",
+        }
+    }
+
+    const fn routing_key(self) -> &'static str {
+        match self {
+            Self::Inventory => ORDER_PLACED,
+            Self::Notification | Self::Outcomes => INVENTORY_DECIDED,
+        }
+    }
+}
+
+/// Everything that is declared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topology {
+    prefix: String,
+    delays: Vec<Duration>,
+}
+
+/// A queue to be declared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueuePlan {
+    /// Its name.
+    pub name: String,
+    /// Its arguments, all of type text or number.
+    pub arguments: Map<String, Value>,
+    /// Routing key of its binding to the exchange, if it has one.
+    pub routing_key: Option<&'static str>,
+}
+
+impl Topology {
+    /// One whose names begin with `prefix`, with a retry queue for each of these delays.
+    pub fn new(prefix: impl Into<String>, delays: &[Duration]) -> Self {
+        let mut delays = delays.to_vec();
+        delays.sort_unstable();
+        delays.dedup();
+        Self { prefix: prefix.into(), delays }
+    }
+
+    /// The exchange.
+    pub fn exchange(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Name of a work queue.
+    pub fn queue(&self, queue: WorkQueue) -> String {
+        format!("{}.{}", self.prefix, queue.as_str())
+    }
+
+    /// Name of the queue in which failed messages of `queue` wait for so long.
+    pub fn retry_queue(&self, queue: WorkQueue, delay: Duration) -> String {
+        format!("{}.retry.{}", self.queue(queue), delay.as_millis())
+    }
+
+    /// Name of the queue of the dead letters of `queue`.
+    pub fn dead_letter_queue(&self, queue: WorkQueue) -> String {
+        format!("{}.dlq", self.queue(queue))
+    }
+
+    /// All queues.
+    pub fn queues(&self) -> Vec<QueuePlan> {
+        let mut queues: Vec<QueuePlan> =
+            WorkQueue::ALL.into_iter().flat_map(|queue| self.queues_of(queue)).collect();
+        let arguments = quorum([
+            ("x-max-length", json!(NOTIFICATIONS_MAX)),
+            ("x-overflow", json!("drop-head")),
+        ]);
+        let name = format!("{}.notifications", self.prefix);
+        queues.push(QueuePlan { name, arguments, routing_key: Some(NOTIFICATION_SENT) });
+        queues
+    }
+
+    fn queues_of(&self, queue: WorkQueue) -> Vec<QueuePlan> {
+        let dies_to = |target: String| {
+            [
+                ("x-dead-letter-exchange", json!("")),
+                ("x-dead-letter-routing-key", json!(target)),
+                ("x-dead-letter-strategy", json!("at-least-once")),
+                ("x-overflow", json!("reject-publish")),
+            ]
+        };
+        let mut work = quorum(dies_to(self.dead_letter_queue(queue)));
+        work.insert("x-delivery-limit".to_owned(), json!(DELIVERIES_MAX));
+        let routing_key = Some(queue.routing_key());
+        let mut plans = vec![QueuePlan { name: self.queue(queue), arguments: work, routing_key }];
+        for delay in &self.delays {
+            let mut waits = quorum(dies_to(self.queue(queue)));
+            let ttl_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+            waits.insert("x-message-ttl".to_owned(), json!(ttl_ms));
+            let name = self.retry_queue(queue, *delay);
+            plans.push(QueuePlan { name, arguments: waits, routing_key: None });
+        }
+        // Each look at dead letters is a delivery that ends without an answer.
+        let arguments = quorum([("x-delivery-limit", json!(LOOKS_MAX))]);
+        let name = self.dead_letter_queue(queue);
+        plans.push(QueuePlan { name, arguments, routing_key: None });
+        plans
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        json!({
+            "exchange": { "name": self.exchange(), "type": "topic", "durable": true },
+            "queues": self.queues(),
+        })
+    }
+
+    /// As a table for people.
+    pub fn table(&self) -> String {
+        let mut lines =
+            vec![format!("exchange {} (topic, durable)", self.exchange()), String::new()];
+        let queues = self.queues();
+        let width = queues.iter().map(|plan| plan.name.len()).max().unwrap_or(0);
+        lines.push(format!("{:width$}  {:17}  ARGUMENTS", "QUEUE", "BOUND BY"));
+        for plan in queues {
+            let argument = |(name, value): (&String, &Value)| {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                format!("{}={value}", name.trim_start_matches("x-"))
+            };
+            let arguments: Vec<String> = plan.arguments.iter().map(argument).collect();
+            let key = plan.routing_key.unwrap_or("-");
+            lines.push(format!("{:width$}  {key:17}  {}", plan.name, arguments.join(" ")));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+fn quorum<'a>(more: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
+    let all = [("x-queue-type", json!("quorum"))].into_iter().chain(more);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn topology() -> Topology {
+        let seconds = Duration::from_secs;
+        Topology::new("orders", &[seconds(30), seconds(2), seconds(2)])
+    }
+
+    #[test]
+    fn each_work_queue_has_one_retry_queue_per_delay_and_one_for_dead_letters() {
+        let names: Vec<String> = topology().queues().into_iter().map(|plan| plan.name).collect();
+        let of_inventory: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("orders.inventory"))
+            .collect();
+        assert_eq!(
+            of_inventory,
+            [
+                "orders.inventory",
+                "orders.inventory.retry.2000",
+                "orders.inventory.retry.30000",
+                "orders.inventory.dlq"
+            ]
+        );
+        assert_eq!(names.len(), 3 * 4 + 1);
+    }
+
+    #[test]
+    fn whatever_dies_by_itself_dies_at_least_once_into_a_queue_that_is_declared() {
+        let queues = topology().queues();
+        for plan in &queues {
+            assert_eq!(plan.arguments["x-queue-type"], "quorum", "{}", plan.name);
+            let Some(target) = plan.arguments.get("x-dead-letter-routing-key") else { continue };
+            assert!(queues.iter().any(|other| other.name == *target), "{}", plan.name);
+            assert_eq!(plan.arguments["x-dead-letter-strategy"], "at-least-once");
+            // Without it RabbitMQ falls back to at most once.
+            assert_eq!(plan.arguments["x-overflow"], "reject-publish");
+        }
+    }
+
+    #[test]
+    fn dead_letters_can_be_looked_at_as_often_as_one_likes() {
+        for queue in WorkQueue::ALL {
+            let name = topology().dead_letter_queue(queue);
+            let plan = topology().queues().into_iter().find(|plan| plan.name == name).unwrap();
+            assert_eq!(plan.arguments["x-delivery-limit"], LOOKS_MAX);
+        }
+    }
+
+    #[test]
+    fn a_retry_queue_leads_back_to_its_work_queue() {
+        let plans = topology().queues();
+        let retry = plans.iter().find(|plan| plan.name == "orders.outcomes.retry.2000").unwrap();
+        assert_eq!(retry.arguments["x-message-ttl"], 2_000);
+        assert_eq!(retry.arguments["x-dead-letter-routing-key"], "orders.outcomes");
+    }
+
+    #[test]
+    fn the_table_and_the_json_name_every_queue() {
+        let (table, json) = (topology().table(), topology().json().to_string());
+        for plan in topology().queues() {
+            assert!(table.contains(&plan.name) && json.contains(&plan.name), "{}", plan.name);
+        }
+    }
+}

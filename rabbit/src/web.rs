@@ -1,0 +1,116 @@
+//! What inventory and notification tell over HTTP, besides metrics and health.
+
+use order_api::check_order_id;
+use order_store::{Store, StoreError, inventory};
+use orders::{InventoryOutcome, Menu};
+use serde::Serialize;
+use serde_json::json;
+use service_kit::http::header::CONTENT_TYPE;
+use service_kit::http::{
+    Handler, HeaderValue, HttpRequest, Method, Problem, Reply, Response, Route, StatusCode,
+};
+
+use crate::notification::{TOLD, Told};
+
+const STOCK: &str = "/stock";
+const DECISIONS: &str = "/decisions/";
+const NOTIFICATIONS: &str = "/notifications/";
+
+/// Answers for the inventory service.
+pub(crate) struct InventoryWeb {
+    pub(crate) store: Store,
+    pub(crate) menu: Menu,
+}
+
+/// Answers for the notification service.
+pub(crate) struct NotificationWeb {
+    pub(crate) store: Store,
+}
+
+impl InventoryWeb {
+    fn answer(&self, path: &str) -> Result<Reply, Problem> {
+        if path == STOCK {
+            return Ok(json_reply(&inventory::levels(&self.store, &self.menu).map_err(failed)?));
+        }
+        let Some(order_id) = path.strip_prefix(DECISIONS) else {
+            return Ok(Problem::no_such_path("GET /stock, /decisions/{order id}").reply());
+        };
+        check_order_id(order_id)?;
+        let decision = inventory::decision(&self.store, order_id).map_err(failed)?;
+        let decision = decision.ok_or_else(|| nothing_known(order_id))?;
+        let (status, reason) = match decision.outcome {
+            InventoryOutcome::Reserved => ("reserved", None),
+            InventoryOutcome::Failed(reason) => ("failed", Some(reason.as_str())),
+        };
+        Ok(json_reply(&json!({
+            "order_id": order_id,
+            "status": status,
+            "reason": reason,
+            "decided_at_ms": decision.decided_at_ms,
+        })))
+    }
+}
+
+impl NotificationWeb {
+    fn answer(&self, path: &str) -> Result<Reply, Problem> {
+        let Some(order_id) = path.strip_prefix(NOTIFICATIONS) else {
+            return Ok(Problem::no_such_path("GET /notifications/{order id}").reply());
+        };
+        check_order_id(order_id)?;
+        let told = self.store.get::<Told>(TOLD, order_id).map_err(failed)?;
+        told.map(|told| json_reply(&told)).ok_or_else(|| nothing_known(order_id))
+    }
+}
+
+impl Handler for InventoryWeb {
+    fn route(&self, _method: &Method, path: &str) -> Route {
+        let name = match path {
+            STOCK => STOCK,
+            _ if path.starts_with(DECISIONS) => "/decisions/{id}",
+            _ => "other",
+        };
+        Route { name, body_bytes_max: 0 }
+    }
+
+    async fn handle(&self, request: HttpRequest) -> Reply {
+        get(&request, |path| self.answer(path))
+    }
+}
+
+impl Handler for NotificationWeb {
+    fn route(&self, _method: &Method, path: &str) -> Route {
+        let is_known = path.starts_with(NOTIFICATIONS);
+        let name = if is_known { "/notifications/{id}" } else { "other" };
+        Route { name, body_bytes_max: 0 }
+    }
+
+    async fn handle(&self, request: HttpRequest) -> Reply {
+        get(&request, |path| self.answer(path))
+    }
+}
+
+fn get(request: &HttpRequest, answer: impl FnOnce(&str) -> Result<Reply, Problem>) -> Reply {
+    if request.method != Method::GET {
+        return Problem::no_such_method(&request.method, "GET");
+    }
+    answer(&request.path).unwrap_or_else(|problem| problem.reply())
+}
+
+fn json_reply(value: &impl Serialize) -> Reply {
+    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("\"{error}\""));
+    let mut reply = Response::new((text + "\n").into());
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+fn nothing_known(order_id: &str) -> Problem {
+    let detail = "nothing is known of an order of this id";
+    Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
+        .with("order_id", order_id)
+}
+
+fn failed(error: StoreError) -> Problem {
+    tracing::error!(%error, "the store cannot be read");
+    let detail = "the service cannot read what it stores; its log has the reason";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
+}

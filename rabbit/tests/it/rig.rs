@@ -1,0 +1,324 @@
+//! Three services as three processes, and a broker.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use codec::decode::Decoder;
+use codec::registry::{Registry, RegistrySettings};
+use codec::resolver::SchemaResolver;
+use codec::wire::InventoryResult;
+use lapin::options::{ExchangeDeleteOptions, QueueDeleteOptions};
+use orders::InventoryOutcome;
+use stack::{RabbitConfig, RabbitServer};
+use tempfile::TempDir;
+use testkit::http::{self, HttpAnswer};
+use testkit::ledger::{Ended, Final, Ledger, StockEnd, Unknowns};
+use testkit::order_flow::order_id_of;
+use testkit::{Finished, Process, wait};
+use tokio::runtime::Runtime;
+
+/// Longest wait for anything that should happen soon, on a busy machine.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+const MENU: &str = "[burger]\nprice = 8.5\nstock = 1000000\n[few]\nprice = 1\nstock = 3\n";
+
+pub(crate) fn variable(name: &str) -> String {
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: start servers with the program stack"))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Service {
+    Order,
+    Inventory,
+    Notification,
+}
+
+impl Service {
+    pub(crate) const ALL: [Self; 3] = [Self::Inventory, Self::Notification, Self::Order];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Order => "order",
+            Self::Inventory => "inventory",
+            Self::Notification => "notification",
+        }
+    }
+}
+
+pub(crate) struct Rig {
+    processes: Vec<(Service, Process, String)>,
+    args: Vec<String>,
+    pub(crate) prefix: String,
+    /// The broker, as services and commands reach it.
+    pub(crate) url: String,
+    /// The broker, as the test reaches it.
+    pub(crate) own_url: String,
+    pub(crate) runtime: Runtime,
+    /// It ends before its directory goes.
+    server: Option<(RabbitServer, TempDir)>,
+    dir: TempDir,
+}
+
+impl Rig {
+    /// All three services on the shared broker.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::new(variable("RABBITMQ_URL"), None, args).all()
+    }
+
+    /// All three services on the shared broker, which they reach through this address.
+    pub(crate) fn start_through(address: &str, args: &[&str]) -> Self {
+        let mut rig = Self::new(format!("amqp://guest:guest@{address}/%2f"), None, args);
+        rig.own_url = variable("RABBITMQ_URL");
+        rig.all()
+    }
+
+    /// Where the shared broker is.
+    pub(crate) fn shared_broker() -> String {
+        let url = variable("RABBITMQ_URL");
+        let address = url.rsplit('@').next().and_then(|rest| rest.split('/').next());
+        address.expect("an address").to_owned()
+    }
+
+    /// All three services on a broker of the test's own.
+    pub(crate) fn with_own_broker(args: &[&str], settings: &[&str]) -> Self {
+        Self::without_services(args, settings).all()
+    }
+
+    /// A broker of the test's own, and nobody who uses it yet.
+    pub(crate) fn without_services(args: &[&str], settings: &[&str]) -> Self {
+        let dir = TempDir::with_prefix("rabbit-broker-").expect("a directory");
+        let settings = settings.iter().map(|line| (*line).to_owned()).collect();
+        let config = RabbitConfig { settings, ..RabbitConfig::in_dir(dir.path()) };
+        let server = RabbitServer::start(config).expect("a broker");
+        Self::new(server.url(), Some((server, dir)), args)
+    }
+
+    fn new(url: String, server: Option<(RabbitServer, TempDir)>, args: &[&str]) -> Self {
+        let dir = TempDir::with_prefix("rabbit-").expect("a directory");
+        std::fs::write(dir.path().join("menu.toml"), MENU).expect("a file");
+        let name = dir.path().file_name().expect("a name").to_string_lossy().replace('.', "");
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let runtime = Runtime::new().expect("a runtime");
+        let (prefix, own_url) = (format!("t-{name}"), url.clone());
+        Self { processes: Vec::new(), args, prefix, url, own_url, runtime, server, dir }
+    }
+
+    fn all(mut self) -> Self {
+        for service in Service::ALL {
+            self.start_one(service);
+        }
+        self
+    }
+
+    pub(crate) fn start_one(&mut self, service: Service) {
+        self.start_service(service, "127.0.0.1:0");
+    }
+
+    /// Starts all services anew.
+    pub(crate) fn restart_all(&mut self) {
+        self.processes.clear();
+        for service in Service::ALL {
+            self.start_one(service);
+        }
+    }
+
+    pub(crate) fn server(&mut self) -> &mut RabbitServer {
+        &mut self.server.as_mut().expect("a broker of the test's own").0
+    }
+
+    /// Arguments that every command needs.
+    fn broker_args(&self) -> Vec<String> {
+        let pairs = [("--prefix", self.prefix.as_str()), ("--rabbitmq-url", self.url.as_str())];
+        let mut args: Vec<String> = pairs
+            .iter()
+            .flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()])
+            .collect();
+        let delays = self.args.iter().position(|arg| arg == "--retry-delay");
+        if let Some(at) = delays {
+            args.extend(self.args[at..at + 2].iter().cloned());
+        }
+        args
+    }
+
+    #[track_caller]
+    fn start_service(&mut self, service: Service, at: &str) {
+        let mut args = vec![service.name().to_owned(), "--listen".to_owned(), at.to_owned()];
+        args.extend(["--data-dir".to_owned(), self.data_dir()]);
+        args.extend(["--menu".to_owned(), self.menu()]);
+        args.extend(["--schema-registry-url".to_owned(), variable("SCHEMA_REGISTRY_URL")]);
+        args.extend(["--prefix".to_owned(), self.prefix.clone()]);
+        args.extend(["--rabbitmq-url".to_owned(), self.url.clone()]);
+        args.extend(self.args.iter().cloned());
+        let mut process = Process::start("rabbit", &args, &[("RUST_LOG", "info")]);
+        let address = process.address_of(service.name());
+        self.processes.push((service, process, address));
+    }
+
+    /// Runs a command of the program to its end.
+    pub(crate) fn command(&self, command: &[&str]) -> Finished {
+        let mut args: Vec<String> = command.iter().map(|arg| (*arg).to_owned()).collect();
+        args.extend(self.broker_args());
+        Process::start("rabbit", &args, &[]).wait(SOON)
+    }
+
+    pub(crate) fn menu(&self) -> String {
+        self.path("menu.toml")
+    }
+
+    pub(crate) fn data_dir(&self) -> String {
+        self.path("data")
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_str().expect("text").to_owned()
+    }
+
+    pub(crate) fn address(&self, service: Service) -> String {
+        self.processes.iter().find(|(known, ..)| *known == service).expect("started").2.clone()
+    }
+
+    pub(crate) fn process(&mut self, service: Service) -> &mut Process {
+        &mut self.processes.iter_mut().find(|(known, ..)| *known == service).expect("started").1
+    }
+
+    /// Starts a service that was killed where it was.
+    pub(crate) fn restart(&mut self, service: Service) {
+        let at = self.address(service);
+        self.process(service).kill_9();
+        self.processes.retain(|(known, ..)| *known != service);
+        self.start_service(service, &at);
+    }
+
+    /// Asks a service to stop, and returns how it ended.
+    pub(crate) fn stop(&mut self, service: Service) -> Finished {
+        let at = self.processes.iter().position(|(known, ..)| *known == service).expect("started");
+        let (_, process, _) = self.processes.remove(at);
+        process.stop()
+    }
+
+    pub(crate) fn post(&self, key: &str, body: &str) -> std::io::Result<HttpAnswer> {
+        let headers = [("idempotency-key", key)];
+        http::post_json(&self.address(Service::Order), "/order", &headers, body)
+    }
+
+    pub(crate) fn get(&self, service: Service, path: &str) -> HttpAnswer {
+        http::get(&self.address(service), path).expect("an answer")
+    }
+
+    /// What GET /orders/{id} says.
+    pub(crate) fn status(&self, key: &str) -> Option<String> {
+        let answer = self.get(Service::Order, &format!("/orders/{}", order_id_of(key)));
+        (answer.status == 200).then(|| answer.json()["status"].as_str().unwrap_or("").to_owned())
+    }
+
+    pub(crate) fn reserved(&self, item: &str) -> u64 {
+        self.stock().iter().find(|level| level.item == item).expect("on the menu").reserved
+    }
+
+    fn stock(&self) -> Vec<StockEnd> {
+        let levels = self.get(Service::Inventory, "/stock").json();
+        let level = |level: &serde_json::Value| StockEnd {
+            item: level["item"].as_str().expect("a name").to_owned(),
+            initial: level["initial"].as_u64(),
+            reserved: level["reserved"].as_u64().expect("a number"),
+            left: level["left"].as_u64(),
+        };
+        levels.as_array().expect("a list").iter().map(level).collect()
+    }
+
+    pub(crate) fn queue(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
+    }
+
+    /// Waits until every order that was accepted has its outcome, and its customer was told.
+    #[track_caller]
+    pub(crate) fn wait_until_drained(&self, ledger: &Ledger) {
+        for (key, entry) in ledger.entries() {
+            if entry.verdict != testkit::ledger::Verdict::Accepted {
+                continue;
+            }
+            wait::is_true(&format!("the end of order {key}"), SOON, || {
+                self.status(&key).is_some_and(|status| status != "pending") && self.is_told(&key)
+            });
+        }
+        let readers = [
+            ("inventory", Service::Inventory),
+            ("notification", Service::Notification),
+            ("outcomes", Service::Order),
+        ];
+        // In this order: what leaves one queue may enter the next.
+        for (queue, service) in readers {
+            wait::is_true("an empty queue", SOON, || self.depth(queue) == 0);
+            let idle = format!("rabbit_deliveries_in_hand{{queue=\"{queue}\"}} 0");
+            wait::is_true("empty hands", SOON, || {
+                self.get(service, "/metrics").body.lines().any(|line| line == idle)
+            });
+        }
+    }
+
+    pub(crate) fn is_told(&self, key: &str) -> bool {
+        let path = format!("/notifications/{}", order_id_of(key));
+        self.get(Service::Notification, &path).status == 200
+    }
+
+    /// Compares the clients' book with the queues, the services and the stock. [`Rig::listen`]
+    /// was called before the first order.
+    #[track_caller]
+    pub(crate) fn audit(&self, ledger: &Ledger) {
+        let mut decided: BTreeMap<String, BTreeSet<(i64, bool)>> = BTreeMap::new();
+        let settings = RegistrySettings::new(&variable("SCHEMA_REGISTRY_URL")).expect("a URL");
+        let registry = Registry::new(settings).expect("a registry");
+        let resolver = SchemaResolver::new(registry, self.runtime.handle().clone());
+        for seen in self.take_all("audit") {
+            let frame = codec::frame::split(Some(&seen.body)).expect("a frame");
+            self.runtime.block_on(resolver.resolve(frame.schema_id));
+            let result = Decoder::<InventoryResult>::new(resolver.clone())
+                .decode(Some(&seen.body))
+                .expect("a decision");
+            let is_reserved = result.outcome() == Some(InventoryOutcome::Reserved);
+            // The same decision may be told twice; another one has another time.
+            decided.entry(result.order_id).or_default().insert((result.decided_at_ms, is_reserved));
+        }
+        let mut finals = BTreeMap::new();
+        for key in ledger.entries().into_keys() {
+            let ended =
+                |(_, is_reserved)| if is_reserved { Ended::Reserved } else { Ended::Failed };
+            let outcomes: Vec<Ended> = decided
+                .remove(&order_id_of(&key))
+                .unwrap_or_default()
+                .into_iter()
+                .map(ended)
+                .collect();
+            let notifications = Some(usize::from(self.is_told(&key)));
+            if let [ended] = outcomes[..] {
+                let expected = if ended == Ended::Reserved { "confirmed" } else { "failed" };
+                assert_eq!(self.status(&key).as_deref(), Some(expected), "{key}");
+            }
+            finals.insert(key, Final { outcomes, notifications });
+        }
+        assert!(decided.is_empty(), "decisions about orders that nobody placed: {decided:?}");
+        ledger.assert_right(&finals, &self.stock(), Unknowns::AreSettled);
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.processes.clear();
+        if self.server.is_some() || std::thread::panicking() {
+            return;
+        }
+        let all = self.managed("queues/%2F");
+        let begins = self.queue("");
+        let names =
+            all.as_array().expect("a list").iter().filter_map(|queue| queue["name"].as_str());
+        let names: Vec<&str> = names.filter(|name| name.starts_with(&begins)).collect();
+        let exchange = self.prefix.as_str();
+        self.amqp(async |channel| {
+            for name in names {
+                channel.queue_delete(name.into(), QueueDeleteOptions::default()).await?;
+            }
+            channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! Before the first order: settings, files, topology, and servers that are not there.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::Process;
+
+use crate::rig::{Rig, SOON, Service};
+
+/// Runs the program to its end, which should be near, and returns its code and what it says.
+fn ends(args: &[&str]) -> (i32, String) {
+    let finished = Process::start("rabbit", args, &[]).wait(SOON);
+    (finished.code.expect("no signal"), finished.stderr)
+}
+
+#[test]
+fn the_settings_file_that_is_shipped_has_every_key_and_no_other() {
+    testkit::settings_file::shipped("rabbit", |path| {
+        service_kit::settings::load("rabbit", Some(path), rabbit::ServiceFlags::default())
+            .unwrap_or_else(|error| panic!("{error}"))
+    });
+}
+
+#[test]
+fn wrong_settings_end_with_2_and_name_the_setting() {
+    for (args, named) in [
+        (&["all", "--prefetch", "0"][..], "--prefetch"),
+        (&["all", "--simulate-failures", "1.5"], "--simulate-failures"),
+        (&["all", "--inventory-failure-rate", "2"], "--inventory-failure-rate"),
+        (&["all", "--rabbitmq-url", "localhost"], "--rabbitmq-url"),
+        (&["all", "--menu", "nothing.toml"], "nothing.toml"),
+        (&["all", "--listen", "127.0.0.1:0"], "--listen"),
+        (&["dlq", "list", "--prefix", "a b"], "--prefix"),
+        (&["everything"], "everything"),
+        (&[], "Usage"),
+    ] {
+        let (code, stderr) = ends(args);
+        assert_eq!(code, 2, "{args:?}: {stderr}");
+        assert!(stderr.contains(named), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_broker_that_is_not_there_is_an_error_soon_with_its_address_and_no_password() {
+    let rig = Rig::start(&[]);
+    let data = tempfile::tempdir().expect("a directory");
+    let (menu, data) = (rig.menu(), data.path().to_str().expect("text").to_owned());
+    let url = "amqp://me:secret@127.0.0.1:9/%2f";
+    let service = ["all", "--menu", &menu, "--data-dir", &data, "--rabbitmq-url", url];
+    for args in [&service[..], &["dlq", "list", "--rabbitmq-url", url]] {
+        let finished = Process::start("rabbit", args, &[]).wait(SOON);
+        assert_eq!(finished.code, Some(1), "{finished:?}");
+        assert!(finished.elapsed < Duration::from_secs(5), "{:?}", finished.elapsed);
+        let said = &finished.stderr;
+        assert!(said.contains("127.0.0.1:9") && said.contains("--rabbitmq-url"), "{said}");
+        assert!(!said.contains("secret"), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_in_use_ends_with_1_and_says_what_to_do() {
+    let rig = Rig::start(&[]);
+    let (menu, data) = (rig.menu(), rig.data_dir());
+    let (code, stderr) =
+        ends(&["inventory", "--listen", "127.0.0.1:0", "--menu", &menu, "--data-dir", &data]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("another process") && stderr.contains("--data-dir"), "{stderr}");
+    assert_eq!(rig.get(Service::Inventory, "/livez").status, 200);
+}
+
+#[test]
+fn logs_are_json_on_request() {
+    let mut rig = Rig::start(&["--log-format", "json"]);
+    let finished = rig.stop(Service::Inventory);
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.lines().count() > 1);
+    for line in finished.stderr.lines() {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"));
+        assert!(event["level"].is_string(), "{line}");
+    }
+}
+
+#[test]
+fn the_topology_is_printed_without_a_broker_and_is_what_the_broker_has() {
+    let rig = Rig::start(&["--retry-delay", "1s,5s"]);
+    let nowhere = ["--rabbitmq-url", "amqp://127.0.0.1:9"];
+    let args = ["topology", "--prefix", &rig.prefix, "--retry-delay", "1s,5s"];
+    let table = Process::start("rabbit", &[&args[..], &nowhere].concat(), &[]).wait(SOON).stdout;
+    let json = rig.command(&["topology", "-o", "json"]).stats();
+    let queues = json["queues"].as_array().expect("a list");
+    assert_eq!(queues.len(), 3 * 4 + 1);
+    for queue in queues {
+        let name = queue["name"].as_str().expect("a name");
+        assert!(table.contains(name), "{name}");
+        let found = rig.managed(&format!("queues/%2F/{name}"));
+        assert_eq!((&found["type"], &found["durable"]), (&json!("quorum"), &json!(true)), "{name}");
+        assert_eq!(found["arguments"], queue["arguments"], "{name}");
+        let bindings = rig.managed(&format!("queues/%2F/{name}/bindings"));
+        let bound: Vec<&Value> = bindings
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter(|binding| binding["source"] == json!(rig.prefix))
+            .map(|binding| &binding["routing_key"])
+            .collect();
+        let planned = &queue["routing_key"];
+        assert_eq!(bound, if planned.is_null() { vec![] } else { vec![planned] }, "{name}");
+    }
+}
+
+#[test]
+fn a_look_at_dead_letters_makes_no_queues() {
+    let rig = Rig::start(&[]);
+    let nobody = format!("{}-nobody", rig.prefix);
+    let (code, stderr) = ends(&["dlq", "list", "--prefix", &nobody, "--rabbitmq-url", &rig.url]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains(&format!("{nobody}.inventory.dlq")), "{stderr}");
+    assert!(stderr.contains("--prefix"), "{stderr}");
+    let (code, again) = ends(&["dlq", "list", "--prefix", &nobody, "--rabbitmq-url", &rig.url]);
+    assert_eq!((code, again), (1, stderr), "they are still not there");
+}

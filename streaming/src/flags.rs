@@ -1,0 +1,244 @@
+//! Commands, and settings as written: flags, environment, file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use order_api::args::{CatalogueArgs, TroubleArgs};
+use serde::{Deserialize, Serialize};
+use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
+use service_kit::units::DurationArg;
+
+/// The order flow over Kafka: an order is accepted when the brokers have it, decided about exactly
+/// once, and counted from the log.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "streaming",
+    version,
+    after_help = "Examples:
+  streaming all
+  streaming inventory --processing-delay 100ms --inventory-failure-rate 0.1
+  streaming analytics --report-interval 5s -o json
+  streaming analytics --analytics-group analytics-2 --exit-at-end
+  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' -H content-type:application/json localhost:8201/order
+  curl --data-binary @orders.jsonl -H content-type:application/x-ndjson localhost:8201/orders
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration"
+)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Run all four services in one process
+    All(ServiceFlags),
+    /// Take orders over HTTP and append them to the log (port 8201)
+    Order(ServiceFlags),
+    /// Decide about orders, exactly once (port 8202: stock, health)
+    Inventory(ServiceFlags),
+    /// Count decisions by event time and report (port 8203: report, health)
+    Analytics(ServiceFlags),
+    /// Tell customers (port 8204: health)
+    Notification(ServiceFlags),
+}
+
+/// Settings of the services.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+pub struct ServiceFlags {
+    /// Settings file [default: config/streaming.toml, if it exists]
+    #[arg(long, env = "STREAMING_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Kafka.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub kafka: KafkaArgs,
+
+    /// The schema registry.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub registry: RegistryArgs,
+
+    /// Only look schemas up in the registry; do not register them
+    #[arg(long, env = "STREAMING_NO_REGISTER", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Connection")]
+    pub no_register: Option<bool>,
+
+    /// Address of the one service that is run [default: 127.0.0.1, port 8201 to 8204]
+    #[arg(long, env = "STREAMING_LISTEN", value_name = "HOST:PORT", help_heading = "Addresses")]
+    pub listen: Option<String>,
+
+    /// Address of the order service, with `all` [default: 127.0.0.1:8201]
+    #[arg(
+        long,
+        env = "STREAMING_ORDER_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub order_listen: Option<String>,
+
+    /// Address of the inventory service, with `all` [default: 127.0.0.1:8202]
+    #[arg(
+        long,
+        env = "STREAMING_INVENTORY_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub inventory_listen: Option<String>,
+
+    /// Address of the analytics service, with `all` [default: 127.0.0.1:8203]
+    #[arg(
+        long,
+        env = "STREAMING_ANALYTICS_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub analytics_listen: Option<String>,
+
+    /// Address of the notification service, with `all` [default: 127.0.0.1:8204]
+    #[arg(
+        long,
+        env = "STREAMING_NOTIFICATION_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub notification_listen: Option<String>,
+
+    /// Topic of placed orders [default: order-events]
+    #[arg(long, env = "STREAMING_ORDER_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    pub order_topic: Option<String>,
+
+    /// Topic of decisions [default: inventory-events]
+    #[arg(long, env = "STREAMING_INVENTORY_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    pub inventory_topic: Option<String>,
+
+    /// Topic of what customers are told [default: notification-events]
+    #[arg(
+        long,
+        env = "STREAMING_NOTIFICATION_TOPIC",
+        value_name = "TOPIC",
+        help_heading = "Topics"
+    )]
+    pub notification_topic: Option<String>,
+
+    /// Make topics that are missing [default: true]
+    #[arg(long, env = "STREAMING_CREATE_TOPICS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Topics")]
+    pub create_topics: Option<bool>,
+
+    /// Partitions of topics that are made [default: 3]
+    #[arg(long, env = "STREAMING_CREATE_PARTITIONS", value_name = "N", help_heading = "Topics")]
+    pub create_partitions: Option<i32>,
+
+    /// Group of the inventory service, and beginning of the name of its state topic
+    /// [default: inventory]
+    #[arg(long, env = "STREAMING_INVENTORY_GROUP", value_name = "GROUP", help_heading = "Groups")]
+    pub inventory_group: Option<String>,
+
+    /// Group of the analytics service, and beginning of the names of its topics
+    /// [default: analytics]
+    #[arg(long, env = "STREAMING_ANALYTICS_GROUP", value_name = "GROUP", help_heading = "Groups")]
+    pub analytics_group: Option<String>,
+
+    /// Group of the notification service, and beginning of the names of its topics
+    /// [default: notification]
+    #[arg(
+        long,
+        env = "STREAMING_NOTIFICATION_GROUP",
+        value_name = "GROUP",
+        help_heading = "Groups"
+    )]
+    pub notification_group: Option<String>,
+
+    /// Name of this instance: static membership and a stable transactional id
+    #[arg(long, env = "STREAMING_INSTANCE_ID", value_name = "NAME", help_heading = "Groups")]
+    pub instance_id: Option<String>,
+
+    /// Threads of each service that own a share of the partitions [default: 1]
+    #[arg(long, env = "STREAMING_LANES", value_name = "N", help_heading = "Groups")]
+    pub lanes: Option<usize>,
+
+    /// Where orders and keys survive a restart of the order service [default: data/streaming]
+    #[arg(long, env = "STREAMING_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
+    pub data_dir: Option<PathBuf>,
+
+    /// The menu.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub catalogue: CatalogueArgs,
+
+    /// Decide once about orders of one id that stand at most N offsets apart; 0 for off
+    /// [default: 100000]
+    #[arg(long, env = "STREAMING_DEDUPE", value_name = "N", help_heading = "Delivery")]
+    pub dedupe: Option<u32>,
+
+    /// Further attempts after the first one [default: 3]
+    #[arg(long, env = "STREAMING_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
+    pub max_retries: Option<u32>,
+
+    /// Delay before each retry, the last one repeated: 2s or 2s,30s,5m [default: 2s]
+    #[arg(
+        long,
+        env = "STREAMING_RETRY_DELAY",
+        value_name = "DURATION",
+        value_delimiter = ',',
+        help_heading = "Delivery"
+    )]
+    pub retry_delay: Option<Vec<DurationArg>>,
+
+    /// Orders that a thread of inventory works on at a time while it waits [default: 64]
+    #[arg(long, env = "STREAMING_CONCURRENCY", value_name = "N", help_heading = "Delivery")]
+    pub concurrency: Option<usize>,
+
+    /// Time that inventory waits before each decision [default: --inventory-delay]
+    #[arg(long, env = "PROCESSING_DELAY", value_name = "DURATION", help_heading = "Simulation")]
+    pub processing_delay: Option<DurationArg>,
+
+    /// Share of attempts of inventory that fail on request, 0.0 to 1.0 [default: 0.0]
+    #[arg(
+        long,
+        env = "STREAMING_SIMULATE_FAILURES",
+        value_name = "SHARE",
+        help_heading = "Simulation"
+    )]
+    pub simulate_failures: Option<f64>,
+
+    /// Injected trouble.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trouble: TroubleArgs,
+
+    /// Time between two reports of analytics [default: 30s]
+    #[arg(long, env = "STREAMING_REPORT_INTERVAL", value_name = "DURATION", help_heading = "Run")]
+    pub report_interval: Option<DurationArg>,
+
+    /// Process what is there at the start, print the last report and exit; not with `all` and
+    /// `order`
+    #[arg(long, env = "STREAMING_EXIT_AT_END", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
+    pub exit_at_end: Option<bool>,
+
+    /// Form of the reports on stdout [default: table]
+    #[arg(
+        long,
+        short = 'o',
+        env = "STREAMING_OUTPUT",
+        value_name = "FORMAT",
+        help_heading = "Run"
+    )]
+    pub output: Option<OutputFormat>,
+
+    /// Limits of each HTTP server.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub http: HttpArgs,
+
+    /// Logs.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub log: LogArgs,
+}

@@ -1,0 +1,188 @@
+//! The inventory service: decides about each order exactly once.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use codec::decode::{DecodeError, Decoder};
+use codec::encode::Encoder;
+use codec::frame;
+use codec::resolver::SchemaResolver;
+use codec::wire::{InventoryResult, StockLevel};
+use engine::stage::{Emitted, HandleError, Names, Stage, Trial};
+use orders::{
+    InvalidOrder, InventoryOutcome, Menu, Order, SimulatedRefusals, decide, simulate, validate,
+};
+use pipeline::failure::{Failure, FailureReason};
+
+use crate::limits::ORDER_BYTES_MAX;
+use crate::stock::{Given, NOT_ON_MENU, StockLevels};
+use crate::trail;
+
+/// What inventory goes by.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) menu: Menu,
+    pub(crate) refusals: SimulatedRefusals,
+    /// Share of attempts that fail.
+    pub(crate) simulated_rate: f64,
+}
+
+/// Encoders of what inventory writes.
+#[derive(Clone)]
+pub(crate) struct InventoryEncoders {
+    pub(crate) results: Encoder<InventoryResult>,
+    pub(crate) levels: Encoder<StockLevel>,
+}
+
+/// Orders to decisions; its state is the stock.
+pub(crate) struct InventoryStage {
+    rules: Rules,
+    orders: Decoder<Order>,
+    levels: Decoder<StockLevel>,
+    encoders: InventoryEncoders,
+    buffer: Vec<u8>,
+}
+
+impl InventoryStage {
+    pub(crate) fn new(
+        resolver: &SchemaResolver,
+        encoders: InventoryEncoders,
+        rules: Rules,
+    ) -> Self {
+        let (orders, levels) = (Decoder::new(resolver.clone()), Decoder::new(resolver.clone()));
+        Self { rules, orders, levels, encoders, buffer: Vec::new() }
+    }
+
+    /// What keeps an order from being decided about at all.
+    fn fault(&self, order: &Order, attempt: u32, redrives: u32) -> Option<(FailureReason, String)> {
+        if let Err(rule) = validate(order) {
+            return Some((broken_rule(rule), rule.to_string()));
+        }
+        let text = [&order.order_id, &order.product].into_iter().chain(&order.user_id);
+        let bytes: usize = text.map(String::len).sum();
+        if bytes > ORDER_BYTES_MAX {
+            let detail = format!("texts of {bytes} bytes are above the limit of {ORDER_BYTES_MAX}");
+            return Some((FailureReason::Handler, detail));
+        }
+        let Rules { simulated_rate: rate, refusals, .. } = &self.rules;
+        if simulate::fails(&order.order_id, attempt, refusals.seed, redrives, *rate) {
+            let detail = format!("attempt {attempt} fails on request (--simulate-failures {rate})");
+            return Some((FailureReason::Simulated, detail));
+        }
+        None
+    }
+}
+
+impl Stage for InventoryStage {
+    type Input = Order;
+    type State = StockLevels;
+    type Summary = StockLevels;
+
+    fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
+        self.orders.decode(value)
+    }
+
+    fn names(&self, order: Order) -> Names {
+        Names { order_id: order.order_id, product: order.product }
+    }
+
+    fn is_valid(&self, order: &Order) -> bool {
+        validate(order).is_ok()
+    }
+
+    fn handle(
+        &mut self,
+        order: &Order,
+        trial: Trial<'_, '_, StockLevels>,
+    ) -> Result<(), HandleError> {
+        if let Some((reason, detail)) = self.fault(order, trial.attempt, trial.redrives) {
+            let schema_id = frame::schema_id(trial.value);
+            return Err(HandleError::Failed(Failure { reason, schema_id, detail }));
+        }
+        let Rules { menu, refusals, .. } = &self.rules;
+        let left = trial.state.left(menu, &order.product);
+        let outcome = decide(order, menu, left, *refusals);
+        let pieces = match outcome {
+            InventoryOutcome::Reserved => u64::try_from(order.quantity).unwrap_or(0),
+            InventoryOutcome::Failed(_) => 0,
+        };
+        let is_on_menu = menu.item(&order.product).is_some();
+        trial.state.decided(if is_on_menu { &order.product } else { NOT_ON_MENU }, pieces);
+        self.buffer.clear();
+        let result = InventoryResult::new(order, outcome, now_ms());
+        self.encoders.results.encode_into(&mut self.buffer, &result);
+        trial.emitted.push(Emitted {
+            partition: trial.partition,
+            key: order.product.as_bytes().into(),
+            value: self.buffer.as_slice().into(),
+            headers: trail::followed_from(trial.header),
+        });
+        Ok(())
+    }
+
+    fn write_state<E>(
+        &mut self,
+        levels: &StockLevels,
+        now_ms: i64,
+        mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (item, Given { reserved, decided }) in levels.touched() {
+            let level = StockLevel {
+                item: item.to_owned(),
+                reserved: i64::try_from(reserved).unwrap_or(i64::MAX),
+                decided: i64::try_from(decided).unwrap_or(i64::MAX),
+                updated_at_ms: now_ms,
+            };
+            self.buffer.clear();
+            self.encoders.levels.encode_into(&mut self.buffer, &level);
+            put(item.as_bytes(), &self.buffer)?;
+        }
+        Ok(())
+    }
+
+    fn read_state(
+        &mut self,
+        levels: &mut StockLevels,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> Result<bool, String> {
+        if value.is_none() {
+            // A tombstone of an operator: nothing was given away of this item.
+            if let Some(item) = key.and_then(|key| std::str::from_utf8(key).ok()) {
+                levels.restore(item, Given::default());
+            }
+            return Ok(true);
+        }
+        let level = match self.levels.decode(value) {
+            Ok(level) => level,
+            Err(DecodeError::Unresolved { .. }) => return Ok(false),
+            Err(DecodeError::Failed(failure)) => return Err(failure.detail),
+        };
+        let count = |count| u64::try_from(count).map_err(|_| "it has a negative count".to_owned());
+        let given = Given { reserved: count(level.reserved)?, decided: count(level.decided)? };
+        levels.restore(&level.item, given);
+        Ok(true)
+    }
+
+    fn summarize<'a>(states: impl Iterator<Item = &'a StockLevels>) -> StockLevels {
+        states.fold(StockLevels::default(), |mut sum, levels| {
+            sum.add(levels);
+            sum
+        })
+    }
+}
+
+pub(crate) const fn broken_rule(rule: InvalidOrder) -> FailureReason {
+    match rule {
+        InvalidOrder::EmptyOrderId => FailureReason::EmptyOrderId,
+        InvalidOrder::EmptyProduct => FailureReason::EmptyProduct,
+        InvalidOrder::NegativePrice => FailureReason::NegativePrice,
+        InvalidOrder::PriceNotFinite => FailureReason::PriceNotFinite,
+        InvalidOrder::PriceTooLarge => FailureReason::PriceTooLarge,
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,86 @@
+//! The order service: appends orders to the log.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use codec::encode::Encoder;
+use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
+use orders::{Menu, Order};
+use service_kit::http::{HttpRequest, Method, Problem, Reply, RequestContext, Route, StatusCode};
+
+use crate::batch;
+use crate::limits::{BATCH_BYTES_MAX, PLACE_MAX, RETRY_AFTER};
+use crate::outbox::{Outbox, Parcel, SendError};
+use crate::trail::{self, Trail};
+
+/// Path of a batch.
+const BATCH: &str = "/orders";
+
+/// Places orders by appending them to the log.
+pub(crate) struct StreamOrders {
+    pub(crate) outbox: Outbox,
+    pub(crate) encoder: Encoder<Order>,
+    pub(crate) orders: Orders,
+    pub(crate) menu: Menu,
+}
+
+impl StreamOrders {
+    /// Appends an order under the key of its item: all that is reserved of an item is decided in
+    /// one partition.
+    pub(crate) async fn send(
+        &self,
+        order: &NewOrder,
+        trail: &Arc<Trail>,
+        deadline: Instant,
+    ) -> Result<(), SendError> {
+        let mut value = Vec::new();
+        self.encoder.encode_into(&mut value, &order.order);
+        let key = order.order.product.clone().into_bytes();
+        self.outbox.send(Parcel { key, value, headers: Arc::clone(trail) }, deadline).await
+    }
+}
+
+impl Paradigm for StreamOrders {
+    async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
+        let context = context.clone().within(PLACE_MAX);
+        let deadline = context.deadline.unwrap_or_else(|| Instant::now() + PLACE_MAX);
+        let trail = Arc::new(trail::begun_by(&context));
+        match self.send(order, &trail, deadline).await {
+            Ok(()) => Ok(Placed::Accepted),
+            Err(error) if error.is_unknown() => Err(outcome_unknown(problem(&error))),
+            Err(error) => Err(problem(&error)),
+        }
+    }
+
+    fn extra_route(&self, _method: &Method, path: &str) -> Option<Route> {
+        (path == BATCH).then_some(Route { name: BATCH, body_bytes_max: BATCH_BYTES_MAX })
+    }
+
+    async fn extra(&self, request: HttpRequest) -> Reply {
+        if request.method != Method::POST {
+            return Problem::no_such_method(&request.method, "POST");
+        }
+        match batch::place(self, &request).await {
+            Ok(reply) => reply,
+            Err(problem) => {
+                order_api::metrics::rejected(problem.slug());
+                problem.reply()
+            }
+        }
+    }
+}
+
+/// What the client is told.
+pub(crate) fn problem(error: &SendError) -> Problem {
+    let (slug, title) = match error {
+        SendError::Away(_) => ("kafka-away", "Kafka is away"),
+        SendError::Full => ("outbox-full", "Too many orders wait to be sent"),
+        SendError::Refused(_) => ("kafka-refused", "Kafka refused the order"),
+        SendError::Unacknowledged(_) => {
+            ("kafka-unacknowledged", "Kafka did not acknowledge the order")
+        }
+    };
+    tracing::debug!(%error, "an order was not accepted");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, error.to_string())
+        .retry_after(RETRY_AFTER)
+}

@@ -1,0 +1,64 @@
+//! A slow or missing consumer: orders are accepted, wait in the log, and are decided later.
+
+use testkit::ledger::{Ledger, Verdict};
+use testkit::order_flow::burgers;
+use testkit::wait;
+
+use crate::rig::{Rig, SOON, Service};
+
+fn place(rig: &Rig, ledger: &Ledger, batch: &str, orders: usize) {
+    let lines: String = (0..orders).map(|_| burgers(1) + "\n").collect();
+    assert_eq!(rig.post_lines(batch, &lines).unwrap().status, 202);
+    for n in 0..orders {
+        ledger.note(&format!("{batch}#{n}"), "burger", 1, Verdict::Accepted);
+    }
+}
+
+#[test]
+fn lag_grows_under_a_processing_delay_and_drains() {
+    let mut rig = Rig::start(&[Service::Order], &[]);
+    let delay = ["PROCESSING_DELAY=500ms", "--concurrency", "100"];
+    rig.start_services(&[Service::Inventory], &delay);
+    let ledger = Ledger::new();
+    place(&rig, &ledger, "a", 500);
+    let first = rig.inventory.lag();
+    place(&rig, &ledger, "b", 500);
+    let second = rig.inventory.lag();
+    assert!(first > 0 && second > first, "{first} {second}");
+    let of_metrics = || {
+        let metrics = rig.get(Service::Inventory, "/metrics").body;
+        let lags = metrics.lines().filter(|line| line.starts_with("kafka_consumergroup_lag{"));
+        lags.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
+    };
+    wait::is_true("lag in the metrics", SOON, || of_metrics() > 100.0);
+    rig.audit(&ledger);
+    wait::is_true("no lag in the metrics", SOON, || of_metrics() == 0.0);
+}
+
+#[test]
+fn orders_wait_for_an_inventory_that_is_stopped_and_are_decided_when_it_is_back() {
+    let mut rig = Rig::start(&Service::FLOW, &[]);
+    let ledger = Ledger::new();
+    place(&rig, &ledger, "a", 100);
+    rig.wait_until_drained();
+    let stopped = rig.stop(Service::Inventory);
+    stopped.expect_code(0);
+    place(&rig, &ledger, "b", 500);
+    assert_eq!(rig.inventory.lag(), 500);
+    assert_eq!(rig.status("b#0").as_deref(), Some("pending"));
+    rig.start_services(&[Service::Inventory], &[]);
+    rig.audit(&ledger);
+}
+
+#[test]
+fn a_service_that_is_asked_to_stop_finishes_what_it_began_and_exits_0() {
+    let services = [Service::Inventory, Service::Analytics, Service::Notification, Service::Order];
+    let mut rig = Rig::start(&services, &["--inventory-delay", "200ms"]);
+    let ledger = Ledger::new();
+    place(&rig, &ledger, "a", 300);
+    for service in services {
+        rig.stop(service).expect_code(0);
+    }
+    rig.start_services(&services, &[]);
+    rig.audit(&ledger);
+}

@@ -1,0 +1,163 @@
+//! What inventory and notification answer, and how they read what they are asked.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use order_api::check_order_id;
+use order_store::StoreError;
+use orders::{FailureReason, InventoryOutcome};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use service_kit::http::header::CONTENT_TYPE;
+use service_kit::http::{HeaderValue, Problem, Reply, RequestContext, Response, Route, StatusCode};
+
+use crate::reservation::{DecidedFor, ReservationState};
+use crate::wire::BY_EARLIER_ATTEMPT;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Longest text of a parser that is handed on.
+const DETAIL_CHARS_MAX: usize = 200;
+
+/// Path of the API's description, on each service.
+pub(crate) const OPENAPI: &str = "/openapi.json";
+
+/// The API's description.
+pub(crate) const OPENAPI_TEXT: &str = include_str!("../openapi.json");
+
+/// What a path is to a service whose paths begin with `prefix`.
+pub(crate) fn route(path: &str, prefix: &str, name: &'static str, body_bytes_max: usize) -> Route {
+    if path.starts_with(prefix) {
+        return Route { name, body_bytes_max };
+    }
+    let name = if path == OPENAPI { OPENAPI } else { "other" };
+    Route { name, body_bytes_max: 0 }
+}
+
+/// The order's id in a path; else what to answer at once.
+pub(crate) fn order_id(path: &str, prefix: &str) -> Result<String, Box<Reply>> {
+    match path.strip_prefix(prefix) {
+        Some(order_id) => match check_order_id(order_id) {
+            Ok(()) => Ok(order_id.to_owned()),
+            Err(problem) => Err(Box::new(problem.reply())),
+        },
+        None if path == OPENAPI => Err(Box::new(openapi())),
+        None => {
+            let known =
+                format!("{prefix}{{order id}}, {OPENAPI}, /health, /livez, /readyz, /metrics");
+            Err(Box::new(Problem::no_such_path(&known).reply()))
+        }
+    }
+}
+
+/// The API's description.
+pub(crate) fn openapi() -> Reply {
+    let mut reply = Response::new(Bytes::from_static(OPENAPI_TEXT.as_bytes()));
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    reply
+}
+
+/// Reads a JSON body.
+pub(crate) fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
+        if error.is_data() {
+            return invalid(&detail);
+        }
+        Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is no JSON", detail)
+    })
+}
+
+/// The request is not one that can be done.
+pub(crate) fn invalid(detail: &str) -> Problem {
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "invalid-order", "The order cannot be placed as it is", detail)
+}
+
+/// Nothing is started whose time is over.
+pub(crate) fn check_time(context: &RequestContext) -> Result<(), Problem> {
+    if !context.is_over(Instant::now()) {
+        return Ok(());
+    }
+    let detail = "the deadline had passed before the work was done; nothing was done";
+    let status = StatusCode::GATEWAY_TIMEOUT;
+    Err(Problem::new(status, "deadline-exceeded", "The deadline has passed", detail))
+}
+
+/// The store fails.
+pub(crate) fn failed(error: StoreError) -> Problem {
+    tracing::error!(%error, "a decision could not be stored or found");
+    let detail =
+        "the service cannot reach what it stores; its log has the reason under the request's id";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
+}
+
+/// Inventory has decided: 200 or 409.
+pub(crate) fn decided(
+    order_id: &str,
+    outcome: InventoryOutcome,
+    decided_for: DecidedFor,
+) -> Result<Reply, Problem> {
+    let by_earlier_attempt = decided_for == DecidedFor::AnEarlierOne;
+    let reason = match outcome {
+        InventoryOutcome::Reserved => {
+            return Ok(json_reply(&json!({
+                "order_id": order_id, "status": "reserved",
+                BY_EARLIER_ATTEMPT: by_earlier_attempt,
+            })));
+        }
+        InventoryOutcome::Failed(reason) => reason,
+    };
+    let (title, detail) = match reason {
+        FailureReason::OutOfStock => ("Out of stock", "there is not enough of this item left"),
+        FailureReason::UnknownItem => ("The item is unknown", "the menu has no such item"),
+        FailureReason::Simulated => ("Refused on request", "this share of orders is refused"),
+    };
+    let status = if reason == FailureReason::UnknownItem {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::CONFLICT
+    };
+    Err(Problem::new(status, reason.as_str(), title, detail)
+        .with("order_id", order_id)
+        .with("reason", reason.as_str()))
+}
+
+/// What is known of a reservation.
+pub(crate) fn reservation(order_id: &str, state: ReservationState) -> Reply {
+    let (status, reason) = state.words();
+    let mut body = json!({ "order_id": order_id, "status": status });
+    if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
+        body.insert("reason".to_owned(), reason.into());
+    }
+    json_reply(&body)
+}
+
+/// The attempt was released before its reservation came.
+pub(crate) fn released(order_id: &str) -> Problem {
+    let detail = "this attempt was given up and released before; a new one needs a larger number";
+    Problem::new(StatusCode::CONFLICT, "released", "The attempt was given up", detail)
+        .with("order_id", order_id)
+}
+
+/// The id belongs to another order.
+pub(crate) fn other_order(order_id: &str) -> Problem {
+    let detail = "this order id was used before for another item or quantity";
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    Problem::new(status, "key-reused", "The id belongs to another order", detail)
+        .with("order_id", order_id)
+}
+
+/// Nothing was ever asked about this order.
+pub(crate) fn nothing_known(order_id: &str) -> Problem {
+    let detail = "nothing was asked about this order";
+    Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
+        .with("order_id", order_id)
+}
+
+/// 200 with a body.
+pub(crate) fn json_reply(body: &serde_json::Value) -> Reply {
+    let mut reply = Response::new(Bytes::from(format!("{body}\n")));
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    reply
+}

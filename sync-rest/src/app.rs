@@ -1,0 +1,211 @@
+//! Puts the services together and runs them to their end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use codec::registry::Registry;
+use codec::resolver::SchemaResolver;
+use order_api::{Front, Orders};
+use order_store::Store;
+use reqwest::Url;
+use service_kit::admin_http::Admin;
+use service_kit::exit::AppError;
+use service_kit::health::{Conditions, HealthReport, HealthSource, Reason};
+use service_kit::http::{Handler, Server};
+use service_kit::metrics_recorder::Metrics;
+use service_kit::shutdown::Shutdown;
+use tokio::task::JoinSet;
+
+use crate::downstream::Downstream;
+use crate::inventory::Inventory;
+use crate::notification::Notification;
+use crate::order::AskBoth;
+use crate::reservations::Reservations;
+use crate::settings::{Listen, Settings};
+
+/// A service that had this share of an order's deadline and did not answer is slow.
+const FAIR_SHARE_OF_DEADLINE: u32 = 2;
+
+/// Longest time from the request to stop to the end; what is not done by then is left undone.
+const STOP_MAX: Duration = Duration::from_millis(9_500);
+
+/// How long a stop waits for orders that are seen to in the background.
+const BACKGROUND_MAX_WHEN_STOPPED: Duration = Duration::from_secs(1);
+
+/// The services of one process, bound and not yet serving.
+pub struct App {
+    order: Option<(Server, Front<AskBoth>, Arc<OrderHealth>)>,
+    inventory: Option<(Server, Inventory)>,
+    notification: Option<(Server, Notification)>,
+    metrics: Metrics,
+}
+
+impl App {
+    /// Opens what is stored and binds the addresses.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 1 if an address or a file is taken.
+    pub async fn bind(settings: Settings, metrics: Metrics) -> Result<Self, AppError> {
+        let mut app = Self { order: None, inventory: None, notification: None, metrics };
+        match &settings.listen {
+            Listen::Inventory(at) => app.bind_inventory(&settings, *at).await?,
+            Listen::Notification(at) => app.bind_notification(&settings, *at).await?,
+            Listen::Order { at, inventory, notification } => {
+                app.bind_order(&settings, *at, inventory.clone(), notification.clone()).await?;
+            }
+            Listen::All { order, inventory, notification } => {
+                app.bind_inventory(&settings, *inventory).await?;
+                app.bind_notification(&settings, *notification).await?;
+                let inventory = app.inventory.as_ref().map(|(server, _)| server.address());
+                let notification = app.notification.as_ref().map(|(server, _)| server.address());
+                let (inventory, notification) = (url_of(inventory)?, url_of(notification)?);
+                app.bind_order(&settings, *order, inventory, notification).await?;
+            }
+        }
+        Ok(app)
+    }
+
+    /// Serves until `stop` is requested and what was begun is answered.
+    ///
+    /// # Errors
+    ///
+    /// If a service ended by itself.
+    pub async fn run(self, stop: Shutdown) -> Result<(), AppError> {
+        let Self { order, inventory, notification, metrics } = self;
+        let mut services = JoinSet::new();
+        let always_ready: Arc<dyn HealthSource> = Arc::new(Conditions::new());
+        // The order service drains first, since it needs the other two for what it has begun.
+        let others_stop = Shutdown::new();
+        let mut others = JoinSet::new();
+        if let Some((server, handler)) = inventory {
+            let admin = Admin::new(metrics.clone(), Arc::clone(&always_ready));
+            spawn(&mut others, server, handler, admin, others_stop.clone());
+        }
+        if let Some((server, handler)) = notification {
+            let admin = Admin::new(metrics.clone(), always_ready);
+            spawn(&mut others, server, handler, admin, others_stop.clone());
+        }
+        let mut paradigm = None;
+        if let Some((server, handler, health)) = order {
+            paradigm = Some(health.0.clone());
+            let health: Arc<dyn HealthSource> = health;
+            spawn(&mut services, server, handler, Admin::new(metrics, health), stop.clone());
+        }
+        stop.requested().await;
+        let leave_at = Instant::now() + STOP_MAX;
+        join(&mut services).await?;
+        if let Some(paradigm) = paradigm {
+            paradigm.finish(BACKGROUND_MAX_WHEN_STOPPED).await;
+        }
+        others_stop.request();
+        match tokio::time::timeout_at(leave_at.into(), join(&mut others)).await {
+            Ok(joined) => joined,
+            Err(_elapsed) => {
+                tracing::warn!("stopped before inventory and notification were done");
+                Ok(())
+            }
+        }
+    }
+
+    async fn bind_order(
+        &mut self,
+        settings: &Settings,
+        at: SocketAddr,
+        inventory: Url,
+        notification: Url,
+    ) -> Result<(), AppError> {
+        let store = open(&settings.data_dir, "order.redb")?;
+        let fair_time = settings.deadline / FAIR_SHARE_OF_DEADLINE;
+        let inventory = downstream("inventory", inventory, fair_time)?;
+        let notification = downstream("notification", notification, fair_time)?;
+        let orders = Orders::new(store);
+        let registry = Registry::new(settings.registry.clone())
+            .map_err(|error| AppError::failed(error.to_string()))?;
+        let resolver = SchemaResolver::new(registry, tokio::runtime::Handle::current());
+        let paradigm = AskBoth::new(inventory, notification, orders.clone(), settings.deadline);
+        let health = Arc::new(OrderHealth(paradigm.clone()));
+        let server = Server::bind("order", at, settings.limits).await?;
+        let front = Front::new(paradigm, orders, settings.menu.clone(), resolver);
+        self.order = Some((server, front, health));
+        Ok(())
+    }
+
+    async fn bind_inventory(
+        &mut self,
+        settings: &Settings,
+        at: SocketAddr,
+    ) -> Result<(), AppError> {
+        let store = open(&settings.data_dir, "inventory.redb")?;
+        let trouble = settings.trouble;
+        let reservations = Reservations::new(store, settings.menu.clone(), trouble.refusals);
+        let server = Server::bind("inventory", at, settings.limits).await?;
+        let inventory = Inventory::new(reservations, trouble.inventory_delay);
+        self.inventory = Some((server, inventory));
+        Ok(())
+    }
+
+    async fn bind_notification(
+        &mut self,
+        settings: &Settings,
+        at: SocketAddr,
+    ) -> Result<(), AppError> {
+        let store = open(&settings.data_dir, "notification.redb")?;
+        let server = Server::bind("notification", at, settings.limits).await?;
+        let notification = Notification::new(store, settings.trouble.notification_delay);
+        self.notification = Some((server, notification));
+        Ok(())
+    }
+}
+
+fn spawn<H: Handler>(
+    services: &mut JoinSet<()>,
+    server: Server,
+    handler: H,
+    admin: Admin,
+    stop: Shutdown,
+) {
+    services.spawn(server.serve(handler, admin, stop));
+}
+
+async fn join(services: &mut JoinSet<()>) -> Result<(), AppError> {
+    while let Some(ended) = services.join_next().await {
+        ended.map_err(|error| AppError::failed(format!("a service ended by itself: {error}")))?;
+    }
+    Ok(())
+}
+
+fn downstream(name: &'static str, url: Url, fair_time: Duration) -> Result<Downstream, AppError> {
+    Downstream::new(name, url, fair_time)
+        .map_err(|error| AppError::failed(format!("no HTTP client for {name}: {error}")))
+}
+
+fn open(data_dir: &Path, name: &str) -> Result<Store, AppError> {
+    Store::open(&data_dir.join(name))
+        .map_err(|error| AppError::failed(error.to_string()).hint("--data-dir names the folder"))
+}
+
+fn url_of(address: Option<SocketAddr>) -> Result<Url, AppError> {
+    let address = address.ok_or_else(|| AppError::failed("a service is not bound"))?;
+    Url::parse(&format!("http://{address}"))
+        .map_err(|error| AppError::failed(format!("{address} makes no URL: {error}")))
+}
+
+/// Ready while both other services answer.
+struct OrderHealth(AskBoth);
+
+impl HealthSource for OrderHealth {
+    fn live(&self) -> HealthReport {
+        HealthReport::default()
+    }
+
+    fn ready(&self) -> HealthReport {
+        let reason = |(service, trouble): (&str, &str)| Reason {
+            condition: service.to_owned(),
+            detail: format!("it was {trouble} a moment ago"),
+        };
+        HealthReport { reasons: self.0.troubles().into_iter().map(reason).collect() }
+    }
+}

@@ -1,0 +1,394 @@
+//! A service that this one asks: one client with its connections, one breaker, one deadline.
+//!
+//! | what happens | trouble | was anything begun there? |
+//! |---|---|---|
+//! | the breaker is open, the time is over before the call | as it opened, or none | no |
+//! | nobody listens | away | no |
+//! | it answers 503: it sheds load | overloaded | no |
+//! | the connection breaks under the call, or it answers 5xx | away | perhaps |
+//! | it does not answer in time | slow | perhaps |
+//!
+//! Every call is a PUT or a DELETE of something named by its order id, so that it can be repeated
+//! without harm. It is repeated once, and only after a connection that broke: where nobody
+//! listens or an answer is late, another try only adds load.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Url};
+use serde_json::Value;
+use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
+use service_kit::http::{DEADLINE_HEADER, REQUEST_ID_HEADER, RequestContext};
+
+use crate::breaker::{Breaker, Ticket, Trouble};
+use crate::metrics::{self, CallResult};
+use crate::wire::ATTEMPT_HEADER;
+
+/// Longest time to get a connection.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+/// Idle connections that are kept for the next calls.
+const IDLE_CONNECTIONS_MAX: usize = 256;
+/// How long they are kept; shorter than the server keeps them.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+/// Longest answer that is read.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// Tries of one call.
+const TRIES_MAX: u32 = 2;
+/// When to come again if the service that is away did not say.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A service to ask.
+#[derive(Debug)]
+pub struct Downstream {
+    name: &'static str,
+    base: Url,
+    client: reqwest::Client,
+    breaker: Mutex<Breaker>,
+    /// A late answer is held against the service only if it was given so long; else a client with
+    /// tiny deadlines could open the breaker for everybody.
+    fair_time: Duration,
+}
+
+/// What is asked: a PUT or a DELETE, which can be repeated without harm.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// How.
+    pub method: Method,
+    /// What.
+    pub path: String,
+    /// Number of the attempt at the order, where it matters.
+    pub attempt: Option<u64>,
+    /// With what.
+    pub body: Option<&'a Value>,
+    /// Whether the breaker has a say in it.
+    pub breaker: BreakerUse,
+}
+
+/// Whether the breaker has a say in a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerUse {
+    /// It is asked, and learns from the result.
+    Asked,
+    /// It is passed by: for cleaning up, which is rare, and cheaper to answer than what the
+    /// breaker protects, so that its success says little.
+    Bypassed,
+}
+
+/// An answer: that of a well service, whatever it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// Status.
+    pub status: u16,
+    /// Body; null where there is none, or none that is JSON.
+    pub body: Value,
+}
+
+/// Whether a failed call may have had an effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// Surely nothing was done.
+    Nothing,
+    /// The call was sent, and it is not known what became of it.
+    Perhaps,
+}
+
+/// A call without an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError {
+    /// The service.
+    pub service: &'static str,
+    /// What is wrong with it; `None` if only the deadline was too short.
+    pub trouble: Option<Trouble>,
+    /// Whether the deadline passed.
+    pub is_overdue: bool,
+    /// Whether it may have had an effect.
+    pub begun: Begun,
+    /// What happened.
+    pub detail: String,
+    /// When it is worth trying again.
+    pub retry_after: Duration,
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.service, self.detail)
+    }
+}
+
+impl Downstream {
+    /// One at this address; `fair_time` is how long it may take before it counts as slow.
+    ///
+    /// # Errors
+    ///
+    /// If no client can be made: the system lacks what TLS needs.
+    pub fn new(name: &'static str, base: Url, fair_time: Duration) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_MAX)
+            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+            .pool_idle_timeout(IDLE_MAX)
+            .build()?;
+        Ok(Self { name, base, client, breaker: Mutex::default(), fair_time })
+    }
+
+    /// What is wrong with it, while its breaker is not closed.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.breaker().trouble()
+    }
+
+    /// Fails as a call would while the breaker is open, and asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// As [`Downstream::call`].
+    pub fn check(&self) -> Result<(), CallError> {
+        let now = Instant::now();
+        let mut breaker = self.breaker();
+        match breaker.admit(now) {
+            Ok(ticket) => {
+                breaker.forget(ticket, now);
+                Ok(())
+            }
+            Err(open) => Err(self.refused(open)),
+        }
+    }
+
+    /// Calls it, within the deadline of `context`, which travels along.
+    ///
+    /// # Errors
+    ///
+    /// If there was no answer, or one that says that the service is not well.
+    pub async fn call(
+        &self,
+        call: &Call<'_>,
+        context: &RequestContext,
+    ) -> Result<Answer, CallError> {
+        let mut last = None;
+        for _ in 0..TRIES_MAX {
+            let began_at = Instant::now();
+            let result = self.try_once(call, context).await;
+            metrics::called(self.name, CallResult::of(&result), began_at.elapsed());
+            match result {
+                Ok(answer) => return Ok(answer),
+                Err(Failed { error, is_repeatable: true }) => last = Some(error),
+                Err(Failed { error, .. }) => return Err(merged(last, error)),
+            }
+        }
+        Err(last.expect("each try gave an answer or an error"))
+    }
+
+    async fn try_once(&self, call: &Call<'_>, context: &RequestContext) -> Result<Answer, Failed> {
+        let now = Instant::now();
+        let left = context.left(now);
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(self.overdue_before().into());
+        }
+        let ticket = match call.breaker {
+            BreakerUse::Asked => {
+                Some(self.breaker().admit(now).map_err(|open| self.refused(open))?)
+            }
+            BreakerUse::Bypassed => None,
+        };
+        let request = self.request(call, context, left);
+        let sent = match left {
+            Some(left) => tokio::time::timeout(left, self.send(request)).await.ok(),
+            None => Some(self.send(request).await),
+        };
+        let result = match sent {
+            Some(sent) => sent.and_then(|response| self.judge(response, left)),
+            None => Err(self.overdue(left.unwrap_or_default()).into()),
+        };
+        let Some(ticket) = ticket else { return result };
+        match &result {
+            Ok(_) => self.report(ticket, Ok(())),
+            Err(Failed { error: CallError { trouble: Some(trouble), .. }, .. }) => {
+                self.report(ticket, Err(*trouble));
+            }
+            Err(_) => self.breaker().forget(ticket, Instant::now()),
+        }
+        result
+    }
+
+    fn request(
+        &self,
+        call: &Call<'_>,
+        context: &RequestContext,
+        left: Option<Duration>,
+    ) -> reqwest::RequestBuilder {
+        let mut url = self.base.clone();
+        url.set_path(&call.path);
+        let trace = context.trace.child();
+        let mut request = self.client.request(call.method.clone(), url);
+        request = request.header(REQUEST_ID_HEADER, &context.request_id);
+        request = request.header(TRACEPARENT, trace.traceparent());
+        if let Some(state) = trace.tracestate() {
+            request = request.header(TRACESTATE, state);
+        }
+        if let Some(left) = left {
+            request = request.header(DEADLINE_HEADER, left.as_millis().to_string());
+        }
+        if let Some(attempt) = call.attempt {
+            request = request.header(ATTEMPT_HEADER, attempt);
+        }
+        match &call.body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Failed> {
+        let mut response = request.send().await.map_err(|error| self.not_sent(&error))?;
+        let retry_after = response
+            .headers()
+            .get(reqwest::header::RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok())
+            .map_or(RETRY_AFTER, Duration::from_secs);
+        let status = response.status().as_u16();
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.not_sent(&error))? {
+            if bytes.len() + chunk.len() > ANSWER_BYTES_MAX {
+                let detail = format!("its answer is longer than {ANSWER_BYTES_MAX} bytes");
+                return Err(self.away(Begun::Perhaps, detail).into());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Ok(Response { answer: Answer { status, body }, retry_after })
+    }
+
+    /// Tells an answer from the confession that there is none.
+    fn judge(&self, response: Response, left: Option<Duration>) -> Result<Answer, Failed> {
+        let Response { answer, retry_after } = response;
+        let error = match answer.status {
+            503 => {
+                let detail = "it answered 503: it has too much to do, or lacks what it needs";
+                let full = self.error(Some(Trouble::Full), Begun::Nothing, detail.to_owned());
+                CallError { retry_after, ..full }
+            }
+            504 => {
+                let detail = "the deadline passed there".to_owned();
+                CallError {
+                    is_overdue: true,
+                    ..self.error(self.slow_if_fair(left), Begun::Perhaps, detail)
+                }
+            }
+            status @ 500.. => self.away(Begun::Perhaps, format!("it answered {status}")),
+            _ => return Ok(answer),
+        };
+        Err(error.into())
+    }
+
+    fn not_sent(&self, error: &reqwest::Error) -> Failed {
+        if error.is_connect() {
+            let detail = format!("no connection to {}: {}", self.base, root_cause(error));
+            return self.away(Begun::Nothing, detail).into();
+        }
+        let detail = format!("the connection broke: {}", root_cause(error));
+        Failed { error: self.away(Begun::Perhaps, detail), is_repeatable: true }
+    }
+
+    fn overdue_before(&self) -> CallError {
+        let detail = "the deadline had passed before it was asked".to_owned();
+        CallError { is_overdue: true, ..self.error(None, Begun::Nothing, detail) }
+    }
+
+    fn overdue(&self, given: Duration) -> CallError {
+        let trouble = self.slow_if_fair(Some(given));
+        let detail = format!("no answer within the {} ms that were left", given.as_millis());
+        CallError { is_overdue: true, ..self.error(trouble, Begun::Perhaps, detail) }
+    }
+
+    /// A late answer is the service's fault only if it was given a fair time.
+    fn slow_if_fair(&self, given: Option<Duration>) -> Option<Trouble> {
+        given.is_none_or(|given| given >= self.fair_time).then_some(Trouble::Slow)
+    }
+
+    fn refused(&self, open: crate::breaker::Open) -> CallError {
+        let word = open.trouble.word();
+        let detail = format!("it was {word} a moment ago and is not asked now");
+        let error = self.error(Some(open.trouble), Begun::Nothing, detail);
+        CallError { retry_after: open.retry_after, ..error }
+    }
+
+    /// The error of an answer that this service does not expect.
+    pub fn misunderstood(&self, status: u16) -> CallError {
+        let detail = format!("it answered {status}; do both services run the same version?");
+        self.away(Begun::Perhaps, detail)
+    }
+
+    fn away(&self, begun: Begun, detail: String) -> CallError {
+        self.error(Some(Trouble::Away), begun, detail)
+    }
+
+    fn error(&self, trouble: Option<Trouble>, begun: Begun, detail: String) -> CallError {
+        let (service, retry_after) = (self.name, RETRY_AFTER);
+        CallError { service, trouble, is_overdue: false, begun, detail, retry_after }
+    }
+
+    fn report(&self, ticket: Ticket, result: Result<(), Trouble>) {
+        let mut breaker = self.breaker();
+        let before = breaker.trouble();
+        breaker.report(ticket, result, Instant::now());
+        let after = breaker.trouble();
+        drop(breaker);
+        metrics::breaker(self.name, after.is_some());
+        match (before, after) {
+            (None, Some(trouble)) => {
+                tracing::warn!(service = self.name, trouble = trouble.word(), "breaker opened");
+            }
+            (Some(_), None) => tracing::info!(service = self.name, "breaker closed"),
+            _ => {}
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Response {
+    answer: Answer,
+    retry_after: Duration,
+}
+
+struct Failed {
+    error: CallError,
+    is_repeatable: bool,
+}
+
+impl From<CallError> for Failed {
+    fn from(error: CallError) -> Self {
+        Self { error, is_repeatable: false }
+    }
+}
+
+impl CallResult {
+    fn of(result: &Result<Answer, Failed>) -> Self {
+        match result {
+            Ok(_) => Self::Answered,
+            Err(Failed { error, .. }) if error.is_overdue => Self::Overdue,
+            Err(Failed { error, .. }) => error.trouble.map_or(Self::Overdue, Self::Trouble),
+        }
+    }
+}
+
+/// The last error, knowing that an earlier try may have had an effect.
+fn merged(earlier: Option<CallError>, last: CallError) -> CallError {
+    match earlier {
+        Some(CallError { begun: Begun::Perhaps, .. }) => {
+            CallError { begun: Begun::Perhaps, ..last }
+        }
+        _ => last,
+    }
+}
+
+/// The innermost error: reqwest's own text names the URL and little else.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,125 @@
+//! Settings as written: flags, environment, file.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use order_api::args::{CatalogueArgs, TroubleArgs};
+use serde::{Deserialize, Serialize};
+use service_kit::args::{HttpArgs, LogArgs, RegistryArgs};
+use service_kit::units::DurationArg;
+
+/// The order flow over synchronous HTTP: an order is answered when inventory and notification have
+/// said yes.
+#[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
+#[command(
+    name = "sync-rest",
+    version,
+    after_help = "Examples:
+  sync-rest all
+  sync-rest inventory --listen 0.0.0.0:8002 --inventory-delay 2s
+  sync-rest order --inventory-url http://10.0.0.2:8002 --deadline 800ms
+  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' -H content-type:application/json localhost:8001/order
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration"
+)]
+pub struct Flags {
+    /// Which service to run
+    #[serde(skip)]
+    pub service: ServiceArg,
+
+    /// Settings file [default: config/sync-rest.toml, if it exists]
+    #[arg(long, env = "SYNC_REST_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+
+    /// Address of the one service that is run [default: 127.0.0.1, port 8001, 8002 or 8003]
+    #[arg(long, env = "SYNC_REST_LISTEN", value_name = "HOST:PORT", help_heading = "Addresses")]
+    pub listen: Option<String>,
+
+    /// Address of the order service, with `all` [default: 127.0.0.1:8001]
+    #[arg(
+        long,
+        env = "SYNC_REST_ORDER_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub order_listen: Option<String>,
+
+    /// Address of the inventory service, with `all` [default: 127.0.0.1:8002]
+    #[arg(
+        long,
+        env = "SYNC_REST_INVENTORY_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub inventory_listen: Option<String>,
+
+    /// Address of the notification service, with `all` [default: 127.0.0.1:8003]
+    #[arg(
+        long,
+        env = "SYNC_REST_NOTIFICATION_LISTEN",
+        value_name = "HOST:PORT",
+        help_heading = "Addresses"
+    )]
+    pub notification_listen: Option<String>,
+
+    /// Where `order` finds inventory [default: http://127.0.0.1:8002]
+    #[arg(long, env = "SYNC_REST_INVENTORY_URL", value_name = "URL", help_heading = "Addresses")]
+    pub inventory_url: Option<String>,
+
+    /// Where `order` finds notification [default: http://127.0.0.1:8003]
+    #[arg(
+        long,
+        env = "SYNC_REST_NOTIFICATION_URL",
+        value_name = "URL",
+        help_heading = "Addresses"
+    )]
+    pub notification_url: Option<String>,
+
+    /// Connection to the schema registry, needed only for orders as avro/binary.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub registry: RegistryArgs,
+
+    /// Where outcomes, stock and notifications survive a restart [default: data/sync-rest]
+    #[arg(long, env = "SYNC_REST_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
+    pub data_dir: Option<PathBuf>,
+
+    /// Longest time for one order, also where the caller gives more [default: 5s]
+    #[arg(long, env = "SYNC_REST_DEADLINE", value_name = "DURATION", help_heading = "Orders")]
+    pub deadline: Option<DurationArg>,
+
+    /// The menu.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub catalogue: CatalogueArgs,
+
+    /// Injected trouble.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trouble: TroubleArgs,
+
+    /// Limits of each HTTP server.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub http: HttpArgs,
+
+    /// Logs.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub log: LogArgs,
+}
+
+/// Which service to run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ServiceArg {
+    /// Takes orders, asks the other two (port 8001)
+    Order,
+    /// Reserves stock (port 8002)
+    Inventory,
+    /// Tells users (port 8003)
+    Notification,
+    /// All three in one process
+    #[default]
+    All,
+}

@@ -1,0 +1,34 @@
+//! `sync-rest`: parse, load, build, run, report.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use service_kit::exit::{AppError, ExitStatus, run_main};
+use service_kit::shutdown::Shutdown;
+use service_kit::{metrics_recorder, settings, telemetry};
+use sync_rest::{App, Flags, Settings};
+
+fn main() -> ExitCode {
+    run_main("sync-rest", run)
+}
+
+fn run() -> Result<ExitStatus, AppError> {
+    let flags = Flags::parse();
+    let service = flags.service;
+    let mut flags = settings::load("sync-rest", flags.config.clone().as_deref(), flags)?;
+    flags.service = service;
+    telemetry::init(flags.log.format());
+    let checked = Settings::check(flags)?;
+    let failed = |error: &dyn std::fmt::Display| AppError::failed(error.to_string());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| failed(&error))?;
+    let stop = Shutdown::on_signals().map_err(|error| failed(&error))?;
+    let metrics = metrics_recorder::install().map_err(|error| failed(&error))?;
+    runtime.block_on(async { App::bind(checked, metrics).await?.run(stop).await })?;
+    // A release that is still tried again is left behind: the client was told that the outcome
+    // is not known.
+    runtime.shutdown_background();
+    Ok(ExitStatus::Done)
+}

@@ -1,0 +1,26 @@
+//! What the three services say to each other: paths, headers, words.
+
+/// Header with the number of an attempt; a later one is larger.
+pub(crate) const ATTEMPT_HEADER: &str = "x-attempt";
+
+/// Member of an answer: whether an attempt before this one reserved it.
+pub(crate) const BY_EARLIER_ATTEMPT: &str = "by_earlier_attempt";
+
+/// Path of reservations, before the order's id.
+pub(crate) const RESERVATIONS: &str = "/reservations/";
+
+/// Path of what is left, before the item's name.
+pub(crate) const STOCK: &str = "/stock/";
+
+/// Path of notifications, before the order's id.
+pub(crate) const NOTIFICATIONS: &str = "/notifications/";
+
+/// Path of the reservation of an order.
+pub(crate) fn reservation_path(order_id: &str) -> String {
+    format!("{RESERVATIONS}{order_id}")
+}
+
+/// Path of the notification of an order.
+pub(crate) fn notification_path(order_id: &str) -> String {
+    format!("{NOTIFICATIONS}{order_id}")
+}

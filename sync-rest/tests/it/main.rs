@@ -1,0 +1,11 @@
+//! The real program with real sockets and files: what clients see while its services are well,
+//! slow, full, away and killed.
+
+mod rig;
+mod startup;
+mod flow;
+mod avro;
+mod trouble;
+mod abuse;
+mod retries;
+mod crash;
