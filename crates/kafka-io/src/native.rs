@@ -1,5 +1,5 @@
 //! The one module that calls librdkafka itself. Everything unsafe in the workspace is here and in
-//! its two parts.
+//! its three parts.
 //!
 //! The safe crate lacks four things that delivery depends on: header names and offset
 //! metadata that are not UTF-8 (it panics on both), headers that are copied and edited byte
@@ -13,7 +13,6 @@ use std::ffi::{CStr, CString, c_void};
 use std::os::raw::c_char;
 use std::ptr::{self, NonNull};
 use std::slice;
-use std::time::Duration;
 
 use pipeline::headers::HeaderEdit;
 use rdkafka::TopicPartitionList;
@@ -24,7 +23,11 @@ use rdkafka::message::BorrowedMessage;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 pub(crate) mod access;
+mod group;
 pub(crate) mod trust;
+
+pub(crate) use group::{GroupMetadata, send_offsets};
+pub use group::{Membership, membership};
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -271,102 +274,6 @@ where
             Err(error)
         }
     }
-}
-
-/// Where a group member stands: its generation and id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
-    /// Generation of the group, -1 outside of it.
-    pub generation: i32,
-    /// Member id, empty outside of the group.
-    pub member_id: String,
-}
-
-impl Membership {
-    /// Whether offsets may be sent in the member's name. A broker accepts offsets of
-    /// generation -1 without any check, so they must never be sent.
-    pub fn is_joined(&self) -> bool {
-        self.generation >= 0 && !self.member_id.is_empty()
-    }
-}
-
-struct GroupMetadata(*mut sys::rd_kafka_consumer_group_metadata_t);
-
-impl GroupMetadata {
-    fn of<C: ConsumerContext>(member: &BaseConsumer<C>) -> Option<Self> {
-        // SAFETY: the client is live; the metadata object is owned by this value.
-        let metadata =
-            unsafe { sys::rd_kafka_consumer_group_metadata(member.client().native_ptr()) };
-        (!metadata.is_null()).then_some(Self(metadata))
-    }
-
-    fn membership(&self) -> Membership {
-        // SAFETY: the metadata object is live; the id is a NUL-terminated string inside it.
-        unsafe {
-            let id = sys::rd_kafka_consumer_group_metadata_member_id(self.0);
-            Membership {
-                generation: sys::rd_kafka_consumer_group_metadata_generation_id(self.0),
-                member_id: CStr::from_ptr(id).to_string_lossy().into_owned(),
-            }
-        }
-    }
-}
-
-impl Drop for GroupMetadata {
-    fn drop(&mut self) {
-        // SAFETY: owned by this value and freed once.
-        unsafe { sys::rd_kafka_consumer_group_metadata_destroy(self.0) }
-    }
-}
-
-/// Reads where a member stands in its group at this moment.
-pub fn membership<C: ConsumerContext>(member: &BaseConsumer<C>) -> Membership {
-    GroupMetadata::of(member)
-        .map_or(Membership { generation: -1, member_id: String::new() }, |m| m.membership())
-}
-
-/// Why offsets were not sent.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendOffsetsError {
-    /// The member is not in its group.
-    #[error("the member is not in its group (generation {0})")]
-    NotJoined(i32),
-    /// Refused or failed.
-    #[error(transparent)]
-    Native(#[from] NativeError),
-}
-
-/// Sends offsets in the open transaction with the member's metadata of this moment.
-///
-/// # Errors
-///
-/// Fails without a request when the member is not joined, else as librdkafka says.
-pub fn send_offsets<P, C>(
-    producer: &BaseProducer<P>,
-    member: &BaseConsumer<C>,
-    offsets: &TopicPartitionList,
-    limit: Duration,
-) -> Result<(), SendOffsetsError>
-where
-    P: ProducerContext,
-    C: ConsumerContext,
-{
-    let metadata = GroupMetadata::of(member).ok_or(SendOffsetsError::NotJoined(-1))?;
-    let membership = metadata.membership();
-    if !membership.is_joined() {
-        return Err(SendOffsetsError::NotJoined(membership.generation));
-    }
-    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: producer, offsets and metadata are live for the call.
-    let error = unsafe {
-        sys::rd_kafka_send_offsets_to_transaction(
-            producer.client().native_ptr(),
-            offsets.ptr(),
-            metadata.0,
-            limit_ms,
-        )
-    };
-    NativeError::take(error).map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// Start and end of a partition as the last fetch answer told them; no request is made.

@@ -1,8 +1,10 @@
 //! Produces the records of one turn and commits them together with the source offsets.
 
 mod context;
+mod offsets;
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pipeline::record::Offset;
@@ -14,12 +16,13 @@ use rdkafka::producer::{BaseProducer, Producer};
 
 use crate::access::unreadable;
 use crate::member::{AskError, Member, OffsetCommit, offset_list};
-use crate::native::{self, Outgoing, RecordHeaders, SendOffsetsError};
+use crate::native::{self, GroupMetadata, Outgoing, RecordHeaders};
 use crate::permission::{Needs, missing};
 pub use crate::write_error::{Refused, WriteError};
 use crate::write_error::{is_fence, is_size, requires_abort, sort, sort_code, sort_native};
 
 use self::context::WriterContext;
+use self::offsets::OffsetsThread;
 
 /// Largest record that the producer itself lets through, in bytes: above any broker's limit,
 /// so that the broker decides.
@@ -61,7 +64,9 @@ pub enum Guarantee {
 
 /// Producer of one lane.
 pub struct Writer {
-    producer: BaseProducer<WriterContext>,
+    /// Before the producer, which it holds as well: the last one to be dropped ends it.
+    offsets: Option<OffsetsThread>,
+    producer: Arc<BaseProducer<WriterContext>>,
     guarantee: Guarantee,
     transactional_id: String,
     in_transaction: bool,
@@ -85,13 +90,17 @@ impl Writer {
     ) -> Result<Self, WriteError> {
         let producer = Self::create(config, guarantee, transactional_id)
             .map_err(|error| WriteError::Denied(error.to_string()))?;
+        let producer = Arc::new(producer);
+        let mut offsets = None;
         if guarantee == Guarantee::ExactlyOnce {
             let needs = Needs::transactional_id(transactional_id);
             producer.init_transactions(limit).map_err(|error| sort(&error, needs))?;
+            let thread = OffsetsThread::start(Arc::clone(&producer));
+            offsets = Some(thread.map_err(|error| WriteError::Unknown(error.to_string()))?);
         }
         let transactional_id = transactional_id.to_owned();
         let begun_at = Instant::now();
-        Ok(Self { producer, guarantee, transactional_id, in_transaction: false, begun_at })
+        Ok(Self { offsets, producer, guarantee, transactional_id, in_transaction: false, begun_at })
     }
 
     fn create(
@@ -325,26 +334,38 @@ impl Writer {
         Ok(())
     }
 
-    fn send_offsets(&self, member: &Member, offsets: &[OffsetCommit]) -> Result<(), WriteError> {
-        let needs = self.needs().and(Needs::group("Read", member.group()));
+    fn send_offsets(
+        &mut self,
+        member: &Member,
+        offsets: &[OffsetCommit],
+    ) -> Result<(), WriteError> {
+        let stale = |generation| {
+            let text = format!("the member is not in its group (generation {generation})");
+            WriteError::StaleMember(text)
+        };
+        let thread = self.offsets.as_mut();
+        let needs = Needs::transactional_id(&self.transactional_id)
+            .and(Needs::group("Read", member.group()));
         let list = offset_list(offsets).map_err(|error| sort(&error, needs))?;
-        match native::send_offsets(&self.producer, member.consumer(), &list, COORDINATOR_MAX) {
-            Ok(()) => Ok(()),
-            Err(SendOffsetsError::NotJoined(generation)) => Err(WriteError::StaleMember(format!(
-                "the member is not in its group (generation {generation})"
-            ))),
-            Err(SendOffsetsError::Native(error)) => {
-                let sorted = sort_native(&error, needs);
-                match error.code {
-                    // It names partitions, and not what is missing.
-                    RDKafkaErrorCode::TopicAuthorizationFailed => {
-                        let topics = offsets.iter().map(|commit| commit.topic.as_str());
-                        let missing = unreadable(member.consumer().client(), topics);
-                        Err(missing.map_or(sorted, WriteError::Denied))
-                    }
-                    _ => Err(sorted),
-                }
+        let metadata = GroupMetadata::of_joined(member.consumer()).map_err(stale)?;
+        let sent = thread.and_then(|thread| thread.send(metadata, list, COORDINATOR_MAX));
+        let error = match sent {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => error,
+            None => {
+                let text = "the group's coordinator is away: the offsets had no answer in time";
+                return Err(WriteError::Unknown(text.to_owned()));
             }
+        };
+        let sorted = sort_native(&error, needs);
+        match error.code {
+            // It names partitions, and not what is missing.
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                let topics = offsets.iter().map(|commit| commit.topic.as_str());
+                let missing = unreadable(member.consumer().client(), topics);
+                Err(missing.map_or(sorted, WriteError::Denied))
+            }
+            _ => Err(sorted),
         }
     }
 

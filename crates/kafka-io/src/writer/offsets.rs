@@ -1,0 +1,153 @@
+//! Sends offsets from a thread of its own, because the call may never return.
+//!
+//! librdkafka looks for the group's coordinator first and does not keep the call's limit there. A
+//! coordinator that dies and is forgotten with the next metadata leaves the call waiting for a
+//! change in some broker's connection, which a quiet cluster does not make (librdkafka issues
+//! 5456 and 5511; seen on three brokers, one of them killed). What is stuck is left behind with its
+//! producer, which ends both when the call returns, at the latest when a broker closes an idle
+//! connection; its transaction is given up by the coordinator or by the next writer.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::producer::BaseProducer;
+
+use super::WriterContext;
+use crate::native::{self, GroupMetadata, NativeError};
+
+/// Answers come within the limit that librdkafka is given, unless the call is stuck: this much
+/// later it is taken for that.
+const OVERDUE: Duration = Duration::from_millis(500);
+
+/// Offsets on their way into the open transaction.
+struct Ask {
+    member: GroupMetadata,
+    offsets: TopicPartitionList,
+    limit: Duration,
+}
+
+/// The thread of one producer.
+pub(super) struct OffsetsThread {
+    asks: Option<SyncSender<Ask>>,
+    answers: Receiver<Result<(), NativeError>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl OffsetsThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the system has no room for a thread.
+    pub(super) fn start(producer: Arc<BaseProducer<WriterContext>>) -> io::Result<Self> {
+        let (asks, asked) = sync_channel::<Ask>(1);
+        let (answer, answers) = sync_channel(1);
+        let work = move || {
+            for Ask { member, offsets, limit } in asked {
+                let result = native::send_offsets(&producer, &member, &offsets, limit);
+                if answer.send(result).is_err() {
+                    break; // left behind
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("offsets".to_owned()).spawn(work)?;
+        Ok(Self { asks: Some(asks), answers, thread: Some(thread) })
+    }
+
+    /// Sends offsets; `None` when the call is stuck, after which the producer can do nothing more.
+    pub(super) fn send(
+        &mut self,
+        member: GroupMetadata,
+        offsets: TopicPartitionList,
+        limit: Duration,
+    ) -> Option<Result<(), NativeError>> {
+        let is_asked = self.asks.as_ref()?.send(Ask { member, offsets, limit }).is_ok();
+        if is_asked && let Ok(answer) = self.answers.recv_timeout(limit + OVERDUE) {
+            return Some(answer);
+        }
+        self.asks = None;
+        self.thread = None;
+        None
+    }
+}
+
+impl Drop for OffsetsThread {
+    fn drop(&mut self) {
+        self.asks = None;
+        if let Some(thread) = self.thread.take() {
+            // It waits for offsets, of which there are no more.
+            let _panicked = thread.join().is_err();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use pipeline::record::CommitPosition;
+    use rdkafka::ClientConfig;
+    use rdkafka::mocking::{MockCluster, MockCoordinator};
+    use rdkafka::producer::Producer as _;
+
+    use super::*;
+    use crate::member::{Member, OffsetCommit, offset_list};
+
+    const LIMIT: Duration = Duration::from_millis(300);
+
+    fn offsets(next: i64) -> TopicPartitionList {
+        let commit = OffsetCommit {
+            topic: "orders".into(),
+            partition: 0,
+            position: CommitPosition(next),
+            metadata: String::new(),
+        };
+        offset_list(&[commit]).expect("a valid offset")
+    }
+
+    fn joined(member: &Member) -> GroupMetadata {
+        let give_up_at = Instant::now() + Duration::from_secs(30);
+        loop {
+            member.serve();
+            if let Ok(metadata) = GroupMetadata::of_joined(member.consumer()) {
+                return metadata;
+            }
+            assert!(Instant::now() < give_up_at, "the member did not join in time");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_call_that_does_not_return_is_left_behind_in_time() {
+        let cluster = MockCluster::new(2).expect("a mock cluster");
+        cluster.create_topic("orders", 1, 1).expect("a topic");
+        let place = |coordinator, broker| cluster.coordinator(coordinator, broker).expect("moved");
+        place(MockCoordinator::Transaction("t".into()), 1);
+        place(MockCoordinator::Group("g".into()), 2);
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", cluster.bootstrap_servers());
+        let member = Member::join(&config, "g", None, "orders").expect("good settings");
+        let metadata = joined(&member);
+        config.set("transactional.id", "t");
+        let producer = config.create_with_context(WriterContext::default()).expect("good settings");
+        let producer: Arc<BaseProducer<WriterContext>> = Arc::new(producer);
+        producer.init_transactions(Duration::from_secs(10)).expect("a writer");
+        let mut thread = OffsetsThread::start(Arc::clone(&producer)).expect("a thread");
+        producer.begin_transaction().expect("a transaction");
+        let sent = thread.send(joined(&member), offsets(1), Duration::from_secs(10));
+        assert_eq!(sent, Some(Ok(())));
+
+        cluster.broker_down(2).expect("a broker less");
+        let started = Instant::now();
+        assert_eq!(thread.send(metadata, offsets(2), LIMIT), None, "librdkafka keeps its limit");
+        let took = started.elapsed();
+        assert!(took >= LIMIT && took < LIMIT + 4 * OVERDUE, "{took:?}");
+        drop(thread);
+        assert!(Arc::strong_count(&producer) > 1, "the call has returned");
+        assert!(started.elapsed() < took + OVERDUE, "the end waited for the call");
+    }
+}
