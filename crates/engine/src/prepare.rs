@@ -1,10 +1,11 @@
 //! Everything that must be there before a lane starts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka_io::access::Operation;
-use kafka_io::admin::Admin;
+use kafka_io::admin::{Admin, TopicInfo};
 use kafka_io::client_config::{AwayReason, KafkaSettings, Role, probe_brokers};
 use kafka_io::member::AskError;
 use service_kit::exit::{AppError, ExitStatus};
@@ -20,6 +21,12 @@ pub const START_MAX: Duration = Duration::from_secs(4);
 /// What to do when no broker answers.
 pub const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
+
+/// First wait for the topics, and for their settings; doubled with each try up to [`LAST_LOOK`].
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// Last wait for each of them.
+const LAST_LOOK: Duration = Duration::from_secs(4);
 
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -55,17 +62,9 @@ pub(crate) async fn prepare_topics(
         let failed = AppError::failed(error.to_string());
         if matches!(error, AskError::Away(_)) { failed.hint(BROKER_HINT) } else { failed }
     };
-    let admin = Admin::new(&connections.consumer).map_err(failed)?;
     let names: Vec<&str> = layout::roles(&settings.topics).into_iter().map(|(_, n)| n).collect();
-    let look = async || {
-        if settings.checks_topic_settings {
-            admin.describe(&names, START_MAX).await
-        } else {
-            admin.partitions(&names, START_MAX)
-        }
-    };
+    let (admin, mut existing) = first_look(settings, connections, &names).await.map_err(failed)?;
     check_access(settings, &admin)?;
-    let mut existing = look().await.map_err(failed)?;
     if settings.creates_topics {
         let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
         if !missing.is_empty() {
@@ -73,7 +72,7 @@ pub(crate) async fn prepare_topics(
             let give_up_at = Instant::now() + START_MAX;
             while existing.len() < names.len() && Instant::now() < give_up_at {
                 tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one
-                existing = look().await.map_err(failed)?;
+                existing = look(settings, &admin, &names, START_MAX).await.map_err(failed)?;
             }
             check_access(settings, &admin)?; // a topic that did not exist had nothing to check
         }
@@ -81,6 +80,42 @@ pub(crate) async fn prepare_topics(
     let servers = settings.kafka.bootstrap_servers();
     layout::check(&settings.topics, &existing, servers, settings.checks_topic_settings)
         .map_err(|LayoutFault { message, hint }| AppError::failed(message).hint(hint))
+}
+
+/// Looks at the topics, through a client that some broker answers.
+///
+/// One broker of several may stand still and be taken for the controller: another try, with a new
+/// client, may find another.
+async fn first_look(
+    settings: &EngineSettings,
+    connections: &Connections,
+    names: &[&str],
+) -> Result<(Admin, HashMap<String, TopicInfo>), AskError> {
+    let mut limit = FIRST_LOOK;
+    loop {
+        let admin = Admin::new(&connections.consumer)?;
+        match look(settings, &admin, names, limit).await {
+            Ok(existing) => return Ok((admin, existing)),
+            Err(AskError::Away(text)) if limit < LAST_LOOK => {
+                tracing::warn!("the topics were not told within {limit:?}, asking again: {text}");
+                limit *= 2;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn look(
+    settings: &EngineSettings,
+    admin: &Admin,
+    names: &[&str],
+    limit: Duration,
+) -> Result<HashMap<String, TopicInfo>, AskError> {
+    if settings.checks_topic_settings {
+        admin.describe(names, limit).await
+    } else {
+        admin.partitions(names, limit)
+    }
 }
 
 /// Names the permissions that are missing, before anything runs into them.

@@ -61,7 +61,7 @@ impl Admin {
     }
 
     /// Describes topics with their settings; one that does not exist is absent from the answer.
-    /// Blocks for at most `limit` before the settings are asked for.
+    /// Takes at most `limit` for either.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Admin {
             return Ok(topics);
         }
         let resources: Vec<_> = existing.iter().map(|n| ResourceSpecifier::Topic(n)).collect();
-        let described = self.client.describe_configs(&resources, &question()).await;
+        let described = self.client.describe_configs(&resources, &question(limit)).await;
         match described {
             Ok(answers) => {
                 for (name, answer) in existing.iter().zip(answers) {
@@ -169,8 +169,8 @@ impl Admin {
 }
 
 /// Options of a question: it has no operation to wait for.
-fn question() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ADMIN_MAX))
+fn question(limit: Duration) -> AdminOptions {
+    AdminOptions::new().request_timeout(Some(limit))
 }
 
 fn options() -> AdminOptions {
