@@ -22,14 +22,11 @@ pub use crate::write_error::{Refused, WriteError};
 use crate::write_error::{is_fence, is_size, requires_abort, sort, sort_code, sort_native};
 
 use self::context::WriterContext;
-use self::offsets::OffsetsThread;
+use self::offsets::{OffsetsThread, chunks};
 
 /// Largest record that the producer itself lets through, in bytes: above any broker's limit,
 /// so that the broker decides.
 const MESSAGE_BYTES_MAX: &str = "104857600";
-
-/// A request with offsets carries about 1 MB of metadata at most; split well below it.
-const OFFSETS_REQUEST_BYTES_MAX: usize = 512 * 1024;
 
 /// Time that the coordinator gives a transaction. Short: a dead writer's open transaction
 /// holds up every reader for this long.
@@ -387,22 +384,6 @@ impl Writer {
     }
 }
 
-/// Splits offsets into requests that stay below the size that brokers take.
-fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
-    let mut rest = offsets;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let fits = rest.iter().take_while(|commit| {
-            bytes += commit.metadata.len() + commit.topic.len() + 24;
-            bytes <= OFFSETS_REQUEST_BYTES_MAX
-        });
-        let count = fits.count().max(1).min(rest.len());
-        let (chunk, left) = rest.split_at(count);
-        rest = left;
-        (!chunk.is_empty()).then_some(chunk)
-    })
-}
-
 /// Name of a topic in the form that producing takes, made once.
 ///
 /// # Panics
@@ -410,28 +391,4 @@ fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
 /// Panics for a name with a NUL byte, which settings refuse.
 pub fn topic_name(topic: &str) -> CString {
     CString::new(topic).expect("topic names hold no NUL")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pipeline::record::CommitPosition;
-
-    #[test]
-    fn offsets_are_split_by_the_size_of_their_metadata() {
-        let offset = |n: i32, len: usize| OffsetCommit {
-            topic: "orders".into(),
-            partition: n,
-            position: CommitPosition(1),
-            metadata: "m".repeat(len),
-        };
-        let offsets: Vec<_> = (0..300).map(|n| offset(n, 4096)).collect();
-        let sizes: Vec<_> = chunks(&offsets).map(<[_]>::len).collect();
-        assert_eq!(sizes.iter().sum::<usize>(), 300);
-        assert!(sizes.iter().all(|size| size * 4096 <= OFFSETS_REQUEST_BYTES_MAX), "{sizes:?}");
-        assert!(sizes.len() <= 4, "{sizes:?}");
-        let huge = [offset(0, OFFSETS_REQUEST_BYTES_MAX + 1), offset(1, 1)];
-        assert_eq!(chunks(&huge).map(<[_]>::len).collect::<Vec<_>>(), [1, 1]);
-        assert_eq!(chunks(&[]).count(), 0);
-    }
 }

@@ -1,4 +1,4 @@
-//! Sends offsets from a thread of its own, because the call may never return.
+//! Sends offsets, in requests that brokers take, from a thread of its own: the call may never return.
 //!
 //! librdkafka looks for the group's coordinator first and does not keep the call's limit there. A
 //! coordinator that dies and is forgotten with the next metadata leaves the call waiting for a
@@ -17,7 +17,11 @@ use rdkafka::TopicPartitionList;
 use rdkafka::producer::BaseProducer;
 
 use super::WriterContext;
+use crate::member::OffsetCommit;
 use crate::native::{self, GroupMetadata, NativeError};
+
+/// A request with offsets carries about 1 MB of metadata at most; split well below it.
+const OFFSETS_REQUEST_BYTES_MAX: usize = 512 * 1024;
 
 /// Answers come within the limit that librdkafka is given, unless the call is stuck: this much
 /// later it is taken for that.
@@ -85,6 +89,22 @@ impl Drop for OffsetsThread {
     }
 }
 
+/// Splits offsets into requests that stay below the size that brokers take.
+pub(super) fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetCommit]> {
+    let mut rest = offsets;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take_while(|commit| {
+            bytes += commit.metadata.len() + commit.topic.len() + 24;
+            bytes <= OFFSETS_REQUEST_BYTES_MAX
+        });
+        let count = fits.count().max(1).min(rest.len());
+        let (chunk, left) = rest.split_at(count);
+        rest = left;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
@@ -95,7 +115,7 @@ mod tests {
     use rdkafka::producer::Producer as _;
 
     use super::*;
-    use crate::member::{Member, OffsetCommit, offset_list};
+    use crate::member::{Member, offset_list};
 
     const LIMIT: Duration = Duration::from_millis(300);
 
@@ -149,5 +169,23 @@ mod tests {
         drop(thread);
         assert!(Arc::strong_count(&producer) > 1, "the call has returned");
         assert!(started.elapsed() < took + OVERDUE, "the end waited for the call");
+    }
+
+    #[test]
+    fn offsets_are_split_by_the_size_of_their_metadata() {
+        let offset = |n: i32, len: usize| OffsetCommit {
+            topic: "orders".into(),
+            partition: n,
+            position: CommitPosition(1),
+            metadata: "m".repeat(len),
+        };
+        let offsets: Vec<_> = (0..300).map(|n| offset(n, 4096)).collect();
+        let sizes: Vec<_> = chunks(&offsets).map(<[_]>::len).collect();
+        assert_eq!(sizes.iter().sum::<usize>(), 300);
+        assert!(sizes.iter().all(|size| size * 4096 <= OFFSETS_REQUEST_BYTES_MAX), "{sizes:?}");
+        assert!(sizes.len() <= 4, "{sizes:?}");
+        let huge = [offset(0, OFFSETS_REQUEST_BYTES_MAX + 1), offset(1, 1)];
+        assert_eq!(chunks(&huge).map(<[_]>::len).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(chunks(&[]).count(), 0);
     }
 }
