@@ -32,20 +32,41 @@ pub(crate) fn send(pipeline: &Pipeline, numbers: std::ops::Range<usize>) {
 }
 
 /// The real producer, which sends on until it is stopped.
-pub(crate) struct Feed(Process);
+pub(crate) struct Feed<'a> {
+    producer: Process,
+    pipeline: &'a Pipeline,
+    /// Orders in the log when it began.
+    logged: i64,
+}
 
-impl Feed {
+impl<'a> Feed<'a> {
     /// Starts it with so many orders in a second.
-    pub(crate) fn start(pipeline: &Pipeline, seed: u64, rate: &str) -> Self {
+    pub(crate) fn start(pipeline: &'a Pipeline, seed: u64, rate: &str) -> Self {
         let seed = (seed % 1_000_000).to_string();
         let args = ["--count", "0", "--rate", rate, "--quiet", "--seed", &seed];
-        Self(Process::producer(pipeline, &args))
+        let logged = logged(pipeline);
+        Self { producer: Process::producer(pipeline, &args), pipeline, logged }
     }
 
-    /// Stops it, and expects that all it has sent is acknowledged.
+    /// Stops it, and expects that all it has sent is acknowledged, and that the log has all that
+    /// was acknowledged.
     #[track_caller]
     pub(crate) fn stop(self) {
-        self.0.sigterm();
-        self.0.wait(STOP_MAX).expect_code(0);
+        self.producer.sigterm();
+        let finished = self.producer.wait(STOP_MAX);
+        finished.expect_code(0);
+        let last = finished.stderr.lines().rfind(|line| line.starts_with("sent "));
+        let acknowledged = last.and_then(|line| {
+            let (_, rest) = line.split_once("acknowledged ")?;
+            rest.split(',').next()?.parse::<i64>().ok()
+        });
+        let acknowledged = acknowledged.unwrap_or_else(|| panic!("no count: {}", finished.stderr));
+        let logged = logged(self.pipeline) - self.logged;
+        assert!(logged >= acknowledged, "{acknowledged} acknowledged, {logged} in the log");
     }
+}
+
+/// Orders that were ever written.
+fn logged(pipeline: &Pipeline) -> i64 {
+    pipeline.ends(&pipeline.orders).iter().sum()
 }

@@ -47,14 +47,21 @@ fn a_downstream_that_refuses_holds_everything_up_and_nothing_is_retried_or_given
     for order in ["none", "key"] {
         let pipeline = Cluster::shared().pipeline(2);
         pipeline.send(&pipeline.orders, &orders(&pipeline, 2_000));
-        let flags = ["--simulate-outage", "8s", "--order", order, "--exit-at-end", "-o", "json"];
+        let flags = ["--simulate-outage", "10s", "--order", order, "--exit-at-end", "-o", "json"];
+        let short = ["-X", "session.timeout.ms=6000", "-X", "max.poll.interval.ms=6000"];
+        let flags = [&flags[..], &short, &["--lanes", "1"]].concat();
         let started = Instant::now();
         let mut consumer = Process::consumer(&pipeline, &flags);
         expect_held_up(&mut consumer, "downstream", "outage");
         assert_eq!(consumer.metric("orders_breaker_open"), Some(1.0));
         nothing_was_moved(&pipeline);
+        let rebalances = consumer.metric("orders_rebalances_total");
+        wait::is_true("the outage outlasting session and poll interval", RUN_MAX, || {
+            started.elapsed() >= Duration::from_millis(8500)
+        });
+        assert_eq!(consumer.metric("orders_rebalances_total"), rebalances, "membership was lost");
         let statistics = consumer.wait(RUN_MAX).expect_code(0).stats();
-        assert!(started.elapsed() >= Duration::from_secs(8), "it did not wait for the end");
+        assert!(started.elapsed() >= Duration::from_secs(10), "it did not wait for the end");
         assert_eq!(statistics["succeeded"], 2_000, "{statistics}");
         nothing_was_moved(&pipeline);
         verify::exact(&pipeline, &Rules::new(&[&pipeline.orders_v1()]));

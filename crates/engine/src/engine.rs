@@ -87,7 +87,8 @@ impl<S: Stage> Engine<S> {
     ///
     /// # Errors
     ///
-    /// Fails within 5 s when a topic or permission is missing, saying which.
+    /// Fails within 5 s when a topic or permission is missing, saying which; within 8 s when
+    /// brokers that answer do not tell.
     pub fn start(
         settings: EngineSettings,
         around: Surroundings,

@@ -22,11 +22,8 @@ pub const START_MAX: Duration = Duration::from_secs(4);
 pub const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
 
-/// First wait for the topics, and for their settings; doubled with each try up to [`LAST_LOOK`].
-const FIRST_LOOK: Duration = Duration::from_secs(1);
-
-/// Last wait for each of them.
-const LAST_LOOK: Duration = Duration::from_secs(4);
+/// Waits for the permissions, and for the topics with their settings: 4 s in all for each.
+const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 1500];
 
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -58,13 +55,8 @@ pub(crate) async fn prepare_topics(
     settings: &EngineSettings,
     connections: &Connections,
 ) -> Result<i32, AppError> {
-    let failed = |error: AskError| {
-        let failed = AppError::failed(error.to_string());
-        if matches!(error, AskError::Away(_)) { failed.hint(BROKER_HINT) } else { failed }
-    };
     let names: Vec<&str> = layout::roles(&settings.topics).into_iter().map(|(_, n)| n).collect();
-    let (admin, mut existing) = first_look(settings, connections, &names).await.map_err(failed)?;
-    check_access(settings, &admin)?;
+    let (admin, mut existing) = first_look(settings, connections, &names).await?;
     if settings.creates_topics {
         let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
         if !missing.is_empty() {
@@ -74,7 +66,7 @@ pub(crate) async fn prepare_topics(
                 tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one
                 existing = look(settings, &admin, &names, START_MAX).await.map_err(failed)?;
             }
-            check_access(settings, &admin)?; // a topic that did not exist had nothing to check
+            check_access(settings, &admin, START_MAX)?; // a topic that did not exist had nothing to check
         }
     }
     let servers = settings.kafka.bootstrap_servers();
@@ -82,7 +74,8 @@ pub(crate) async fn prepare_topics(
         .map_err(|LayoutFault { message, hint }| AppError::failed(message).hint(hint))
 }
 
-/// Looks at the topics, through a client that some broker answers.
+/// Looks whether permissions are missing and at the topics, through a client that some broker
+/// answers.
 ///
 /// One broker of several may stand still and be taken for the controller: another try, with a new
 /// client, may find another.
@@ -90,19 +83,30 @@ async fn first_look(
     settings: &EngineSettings,
     connections: &Connections,
     names: &[&str],
-) -> Result<(Admin, HashMap<String, TopicInfo>), AskError> {
-    let mut limit = FIRST_LOOK;
-    loop {
-        let admin = Admin::new(&connections.consumer)?;
+) -> Result<(Admin, HashMap<String, TopicInfo>), AppError> {
+    let mut silence = String::new();
+    for limit in LOOKS_MS.map(Duration::from_millis) {
+        let admin = Admin::new(&connections.consumer).map_err(failed)?;
+        // First, since it names all that is missing at once.
+        check_access(settings, &admin, limit)?;
         match look(settings, &admin, names, limit).await {
             Ok(existing) => return Ok((admin, existing)),
-            Err(AskError::Away(text)) if limit < LAST_LOOK => {
+            Err(AskError::Away(text)) => {
                 tracing::warn!("the topics were not told within {limit:?}, asking again: {text}");
-                limit *= 2;
+                silence = text;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                check_access(settings, &admin, START_MAX)?; // it may have had no answer in time
+                return Err(failed(error));
+            }
         }
     }
+    Err(failed(AskError::Away(silence)))
+}
+
+fn failed(error: AskError) -> AppError {
+    let failed = AppError::failed(error.to_string());
+    if matches!(error, AskError::Away(_)) { failed.hint(BROKER_HINT) } else { failed }
 }
 
 async fn look(
@@ -119,12 +123,12 @@ async fn look(
 }
 
 /// Names the permissions that are missing, before anything runs into them.
-fn check_access(settings: &EngineSettings, admin: &Admin) -> Result<(), AppError> {
+fn check_access(settings: &EngineSettings, admin: &Admin, limit: Duration) -> Result<(), AppError> {
     if !settings.checks_topic_settings {
         return Ok(()); // the mock does not tell
     }
     let wants = layout::wants(&settings.topics, settings.trim_retry.is_some());
-    let mut missing = admin.missing_permissions(&wants, START_MAX);
+    let mut missing = admin.missing_permissions(&wants, limit);
     if missing.take(Operation::Delete) {
         let topic = &settings.topics.retry;
         tracing::warn!(

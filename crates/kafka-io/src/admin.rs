@@ -1,7 +1,7 @@
 //! Looks at topics, makes them, and trims what the group has settled.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::RDKafkaErrorCode;
@@ -14,6 +14,9 @@ use crate::permission::Needs;
 
 /// Longest wait for an administrative answer.
 const ADMIN_MAX: Duration = Duration::from_secs(10);
+
+/// Shortest wait for the answer to a question.
+const QUESTION_MIN: Duration = Duration::from_millis(100);
 
 /// Replicas of a topic that is made here: the broker's own default.
 const REPLICAS_OF_BROKER: i32 = -1;
@@ -61,7 +64,7 @@ impl Admin {
     }
 
     /// Describes topics with their settings; one that does not exist is absent from the answer.
-    /// Takes at most `limit` for either.
+    /// Takes at most `limit`.
     ///
     /// # Errors
     ///
@@ -71,13 +74,14 @@ impl Admin {
         names: &[&str],
         limit: Duration,
     ) -> Result<HashMap<String, TopicInfo>, AskError> {
+        let give_up_at = Instant::now() + limit;
         let mut topics = self.partitions(names, limit)?;
         let existing: Vec<String> = topics.keys().cloned().collect();
         if existing.is_empty() {
             return Ok(topics);
         }
         let resources: Vec<_> = existing.iter().map(|n| ResourceSpecifier::Topic(n)).collect();
-        let described = self.client.describe_configs(&resources, &question(limit)).await;
+        let described = self.client.describe_configs(&resources, &question(give_up_at)).await;
         match described {
             Ok(answers) => {
                 for (name, answer) in existing.iter().zip(answers) {
@@ -169,8 +173,9 @@ impl Admin {
 }
 
 /// Options of a question: it has no operation to wait for.
-fn question(limit: Duration) -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(limit))
+fn question(give_up_at: Instant) -> AdminOptions {
+    let left = give_up_at.saturating_duration_since(Instant::now()).max(QUESTION_MIN);
+    AdminOptions::new().request_timeout(Some(left))
 }
 
 fn options() -> AdminOptions {

@@ -125,7 +125,7 @@ fn coordinators_move(run: &mut Run) {
     moves(&pipeline, AGAIN_MAX);
     let transactions = format!("{}-one-0", pipeline.group);
     let cases =
-        [("__transaction_state", transactions), ("__consumer_offsets", pipeline.group.clone())];
+        [("__consumer_offsets", pipeline.group.clone()), ("__transaction_state", transactions)];
     for (topic, id) in &cases[..run.pick(1, 2)] {
         let broker = leader(&pipeline, topic, place(id, INTERNAL_PARTITIONS));
         run.step(format!("killing broker {broker}, which coordinates by {topic}"));

@@ -36,7 +36,12 @@ const AGAIN_MAX: Duration = Duration::from_secs(60);
 const FLAGS: [&str; 4] = ["--simulate-failures", "0.1", "--retry-delay", "200ms"];
 
 /// A consumer that works behind the proxy, and a producer that is not.
-fn behind(proxy: &KafkaProxy, pipeline: &Pipeline, seed: u64, flags: &[&str]) -> (Feed, Process) {
+fn behind<'a>(
+    proxy: &KafkaProxy,
+    pipeline: &'a Pipeline,
+    seed: u64,
+    flags: &[&str],
+) -> (Feed<'a>, Process) {
     let feed = Feed::start(pipeline, seed, "500/s");
     let consumer = Process::consumer(&proxy.before(pipeline), &[&FLAGS[..], flags].concat());
     moves(pipeline, AGAIN_MAX);

@@ -1,12 +1,13 @@
 //! Records that are not what they should be, through the real topics.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use codec::schemas::ORDER_V2;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use testkit::oracle::{End, Rules};
-use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, Role};
+use testkit::{Cluster, Input, LogRecord, OrderEncoder, Pipeline, Process, Role};
 
 use crate::ending::{finish, settled, stop};
 use crate::run::Run;
@@ -144,6 +145,7 @@ fn bad_values(run: &mut Run) {
         |value: &Option<Vec<u8>>| matches!(rules.fate(value.as_deref()).end, End::Dead { .. });
     let mut dead = values.iter().filter(|value| is_dead(value)).count();
     // The oracle knows nothing of other schemas.
+    let judged = values.len();
     let others = incompatible(&pipeline);
     dead += others.len();
     values.extend(others.into_iter().map(Some));
@@ -158,7 +160,28 @@ fn bad_values(run: &mut Run) {
     let statistics = finish(run, &pipeline, &["--dlq-limit", "off"], &[]);
     assert_eq!(statistics["dead_lettered"], dead, "by the oracle: {statistics}");
     assert_eq!(statistics["succeeded"], inputs.len() - dead, "by the oracle: {statistics}");
+    agree_with(&rules, &pipeline, &values[..judged]);
     run.figure("dead-lettered", format!("{dead} of {}", inputs.len()));
+}
+
+/// Compares what became of each value, and why, with what the oracle says.
+fn agree_with(rules: &Rules, pipeline: &Pipeline, values: &[Option<Vec<u8>>]) {
+    let dead: HashMap<(i32, i64), LogRecord> = pipeline
+        .records(&pipeline.dlq)
+        .into_iter()
+        .map(|letter| (letter.origin(), letter))
+        .collect();
+    for (n, value) in values.iter().enumerate() {
+        let place = (i32::try_from(n % 3).expect("small"), i64::try_from(n / 3).expect("small"));
+        let told = dead.get(&place).map(|letter| {
+            (letter.header_text("x-failure-class"), letter.header_text("x-failure-reason"))
+        });
+        let expected = match rules.fate(value.as_deref()).end {
+            End::Dead { class, reason } => Some((class, reason)),
+            End::Counted(_) => None,
+        };
+        assert_eq!(told, expected, "value {n} at {place:?}: {value:02x?}");
+    }
 }
 
 fn strange_shapes(run: &mut Run) {

@@ -319,3 +319,26 @@ impl Report {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_twenty_violations_are_shown_and_all_are_counted() {
+        let at = |offset| At { topic: "orders".to_owned(), partition: 0, offset: Some(offset) };
+        let violation =
+            |offset| Violation { at: at(offset), origin: None, product: None, what: String::new() };
+        let mut whole = Report::new(true, true);
+        let mut part = Report::new(true, true);
+        (0..15).for_each(|offset| whole.violation(Invariant::I1, violation(offset)));
+        (15..40).for_each(|offset| part.violation(Invariant::I1, violation(offset)));
+        whole.absorb(part);
+        let verdict = whole.verdict(Invariant::I1);
+        let shown: Vec<i64> =
+            verdict.violations.iter().filter_map(|violation| violation.at.offset).collect();
+        assert_eq!(shown, (0..20).collect::<Vec<_>>());
+        assert_eq!(verdict.violation_count, 40);
+        assert!(!whole.ok && whole.verdict(Invariant::I2).ok);
+    }
+}

@@ -48,6 +48,8 @@ fn without_outcomes_a_missing_dead_letter_shows_in_the_sums() {
     expect_violation(&report, "I1", (&log.pipeline.orders, 10), "8 should be counted");
     let violation = &verdict(&report, "I4")["violations"][0];
     assert_eq!(violation["product"], "cake", "{report:#}");
+    let notes = verdict(&report, "I1")["notes"].to_string();
+    assert!(notes.contains("only sums per partition and product are compared"), "{notes}");
 }
 
 #[test]

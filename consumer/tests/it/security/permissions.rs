@@ -91,6 +91,19 @@ impl<'a> Client<'a> {
         Self { broker, pipeline, name }
     }
 
+    /// Runs `orders audit` with the outcome log.
+    fn audit(&self) -> Finished {
+        let pipeline = over(self.pipeline, self.broker.listener("MUTUAL"));
+        let mut args = vec!["audit".to_owned()];
+        let all = pipeline.consumer_args();
+        let pairs = all.chunks(2).filter(|pair| pair[0] != "--metrics-addr");
+        args.extend(pairs.flatten().cloned());
+        let variables = mutual(self.broker, &self.broker.client(&self.name));
+        let variables: Vec<(&str, &str)> =
+            variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        Process::start("orders", &args, &variables).wait(LIMIT)
+    }
+
     fn start(&self, program: &str, args: &[&str]) -> Process {
         let pipeline = over(self.pipeline, self.broker.listener("MUTUAL"));
         let variables = mutual(self.broker, &self.broker.client(&self.name));
@@ -247,15 +260,20 @@ fn what_an_audit_reads_needs_its_permissions_and_no_others() {
     let order = |n: usize| orders.input(0, &format!("o-{n}"), "p", 1.0);
     pipeline.send(&pipeline.orders, &(0..30).map(order).collect::<Vec<_>>());
     Process::consumer(&pipeline, &finishing(&[])).wait(LIMIT).expect_code(0);
+    let all = audit_grants(&pipeline);
+    let auditor = Client::new(&broker, &pipeline, "auditor", all.clone());
+    auditor.audit().expect_code(0);
     // What was trimmed is written again, so that there is something to read.
     pipeline.send(&pipeline.retry, &[testkit::Input::new(0, None, Some(b"left"))]);
-
-    let all = audit_grants(&pipeline);
-    read_all(&Client::new(&broker, &pipeline, "auditor", all.clone())).expect("they suffice");
+    read_all(&auditor).expect("they suffice");
     let without = |missing: &Grant| {
         let others = all.iter().filter(|grant| *grant != missing).cloned();
         let name = format!("auditor-{}-{}", missing.kind, missing.name);
-        let refused = read_all(&Client::new(&broker, &pipeline, &name, others));
+        let client = Client::new(&broker, &pipeline, &name, others);
+        let audited = client.audit();
+        assert_eq!(audited.code, Some(1), "{missing:?}: {}", audited.stderr);
+        assert!(audited.stderr.contains(&missing.name), "{missing:?}: {}", audited.stderr);
+        let refused = read_all(&client);
         let text = refused.expect_err("each is needed");
         // Read implies Describe, which the offsets need first.
         let described = words(&Grant::topic("Describe", &missing.name));
@@ -280,6 +298,15 @@ fn without_any_one_of_them_a_run_fails_and_names_it() {
     assert_refused("producer", &finished, 1, &[&words(&producer_grants(&pipeline)[0])]);
 
     let all = consumer_grants(&pipeline);
+    let others = all.iter().filter(|grant| grant.operation != "DescribeConfigs").cloned();
+    let blind = Client::new(&broker, &pipeline, "blind", others);
+    let finished = blind.start("consumer", &finishing(&[])).wait(LIMIT);
+    let lacks: Vec<String> =
+        all.iter().filter(|grant| grant.operation == "DescribeConfigs").map(words).collect();
+    let lacks: Vec<&str> = lacks.iter().map(String::as_str).collect();
+    assert_refused("the settings of no topic", &finished, 1, &lacks);
+    assert!(finished.stderr.contains("kafka-acls"), "{}", finished.stderr);
+
     let mut indices: Vec<usize> = (0..all.len()).collect();
     while !indices.is_empty() {
         let some: Vec<usize> = indices.drain(..indices.len().min(RUNS_MAX)).collect();

@@ -43,7 +43,12 @@ fn orders_go_through_with_scram_and_with_basic_authentication_at_the_registry() 
     let principal = format!("User:{}", ALICE.0);
     // base64 of "me:pass word"
     let registry = ("Basic bWU6cGFzcyB3b3Jk", "SCHEMA_REGISTRY_BASIC_AUTH", "me:pass word");
-    run("SCRAM", &principal, &scram(&broker, ALICE), registry);
+    let mut variables = scram(&broker, ALICE);
+    variables.retain(|(name, _)| *name != "KAFKA_SASL_PASSWORD");
+    let file = broker.client("through-scram").key.with_extension("password");
+    std::fs::write(&file, format!("{}\n", ALICE.1)).expect("a file");
+    variables.push(("KAFKA_SASL_PASSWORD_FILE", file.display().to_string()));
+    run("SCRAM", &principal, &variables, registry);
 }
 
 #[test]

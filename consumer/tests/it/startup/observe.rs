@@ -158,6 +158,7 @@ fn readiness_follows_the_broker_and_the_registry_and_an_outage_is_no_dead_letter
     wait::is_true("the partition being told paused", RUN_MAX, || {
         consumer.metric(paused) == Some(1.0)
     });
+    assert_eq!(consumer.metric("orders_breaker_open"), Some(1.0));
     cluster.kafka().resume();
     consumer.wait_ready(RUN_MAX);
     wait::is_true("it being told read again", HEALTH_MAX, || consumer.metric(paused) == Some(0.0));

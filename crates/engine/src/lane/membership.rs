@@ -68,6 +68,8 @@ impl<S: Stage> Lane<S> {
                 for partition in partitions {
                     self.drop_partition(partition);
                 }
+                // What is owned next is known when the group has shared out anew.
+                self.has_assignment &= self.desk.iter().next().is_some();
             }
         }
     }
@@ -132,7 +134,10 @@ impl<S: Stage> Lane<S> {
     /// Looks now and then whether every partition has an owner; if one has none twice in a
     /// row, joins the group anew.
     pub(crate) fn look_for_unowned(&mut self) {
-        if self.index != 0 || Instant::now() < self.coverage_at || !self.has_assignment {
+        if self.index != 0
+            || Instant::now() < self.coverage_at
+            || !self.member.membership().is_joined()
+        {
             return;
         }
         self.coverage_at = Instant::now() + COVERAGE_EVERY;

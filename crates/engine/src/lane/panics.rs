@@ -26,10 +26,17 @@ pub(crate) fn failure(reason: FailureReason, value: Option<&[u8]>, who: &str) ->
 impl<S: Stage> Desk<S> {
     /// Decodes a value; a decoder that panics over it fails it.
     pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
-        contained(|| self.stage.decode(value)).unwrap_or_else(|| {
-            Err(DecodeError::Failed(failure(FailureReason::AvroDecode, value, "decoder")))
-        })
+        decoded(value, |value| self.stage.decode(value))
     }
+}
+
+fn decoded<T>(
+    value: Option<&[u8]>,
+    decode: impl FnOnce(Option<&[u8]>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    contained(|| decode(value)).unwrap_or_else(|| {
+        Err(DecodeError::Failed(failure(FailureReason::AvroDecode, value, "decoder")))
+    })
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
@@ -48,5 +55,14 @@ mod tests {
         let panic = catch_unwind(|| panic!("number {}", 7)).unwrap_err();
         assert_eq!(words(&*panic), "number 7");
         assert_eq!(words(&7), "no words");
+    }
+
+    #[test]
+    fn a_decoder_that_panics_fails_its_record_and_tells_none_of_its_words() {
+        let value = [0, 0, 0, 0, 7, 1];
+        let decoded = decoded::<()>(Some(&value), |_| panic!("secret"));
+        let Err(DecodeError::Failed(failure)) = decoded else { panic!("{decoded:?}") };
+        assert_eq!((failure.reason, failure.schema_id), (FailureReason::AvroDecode, Some(7)));
+        assert!(!failure.detail.contains("secret"), "{failure:?}");
     }
 }
