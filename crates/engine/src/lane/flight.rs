@@ -199,6 +199,9 @@ impl<S: Stage> Lane<S> {
             if self.ready_to_write()? {
                 self.desk.turn.restart();
                 self.finish_handlers();
+                if self.desk.flight.flying.is_empty() && self.desk.turn.records == 0 {
+                    break; // those that are late find no room before others are settled
+                }
                 self.wait_for_room();
                 self.fit_windows();
                 if self.passes_guard()? {
