@@ -5,15 +5,19 @@
 
 mod brokers;
 mod commits;
+mod hanging;
 mod identity;
 mod offsets;
 mod resets;
+mod unclean;
 
 use std::time::Duration;
 
 use testkit::oracle::Rules;
 use testkit::proxy;
-use testkit::{Cluster, Input, KafkaProxy, OrderEncoder, Pipeline, Process, verify, wait};
+use testkit::{
+    Cluster, Finished, Input, KafkaProxy, OrderEncoder, Pipeline, Process, verify, wait,
+};
 
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -92,6 +96,12 @@ fn direct(pipeline: &Pipeline, args: &[&str]) -> Process {
     Process::consumer(pipeline, &[&FLAGS[..], &["--retry-delay", SHORT_DELAY], args].concat())
 }
 
+/// Sends orders with these numbers, round-robin over the partitions that there are.
+fn send(pipeline: &Pipeline, encoder: &OrderEncoder, numbers: std::ops::Range<i32>) {
+    let placed = |n| Input { partition: n % pipeline.partitions, ..order(encoder, n) };
+    pipeline.send(&pipeline.orders, &numbers.map(placed).collect::<Vec<_>>());
+}
+
 fn order(encoder: &OrderEncoder, n: i32) -> Input {
     let product = ["tea", "cake", "rice"][n as usize / 5 % 3];
     encoder.input(n % PARTITIONS, &format!("order-{n}"), product, 0.25 + (n % 400) as f32)
@@ -101,9 +111,13 @@ fn order(encoder: &OrderEncoder, n: i32) -> Input {
 #[track_caller]
 fn check(pipeline: &Pipeline, encoder: &OrderEncoder) {
     verify::exact(pipeline, &Rules::new(&[encoder]).failing(RATE).after_kills());
+    audit(pipeline).expect_code(0);
+}
+
+fn audit(pipeline: &Pipeline) -> Finished {
     let mut args = vec!["audit".to_owned()];
     let all = pipeline.consumer_args();
     let pairs = all.chunks_exact(2).filter(|pair| pair[0] != "--metrics-addr");
     args.extend(pairs.flatten().cloned());
-    Process::start("orders", &args, &[]).wait(LIMIT).expect_code(0);
+    Process::start("orders", &args, &[]).wait(LIMIT)
 }

@@ -19,6 +19,9 @@ pub(crate) const SERVER_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for one question, within [`SERVER_MAX`].
 const ASK: Duration = Duration::from_secs(5);
 
+/// Kafka's tool for topics.
+const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
+
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -136,6 +139,30 @@ impl Pipeline {
             spec(self.topic(role), self.partitions, settings)
         });
         self.make(&specs);
+    }
+
+    /// The topic of one role is made anew, empty, with one partition on these brokers, the first
+    /// of them its leader: ids separated by colons. One of them is enough for a record.
+    pub fn move_to(&self, role: Role, brokers: &str, settings: &[(&str, &str)]) {
+        let topic = self.topic(role);
+        self.java(TOPICS, &["--delete", "--topic", topic]);
+        wait::is_true("the topic being gone", SERVER_MAX, || self.describe(topic).is_none());
+        let all = [role.settings(), &[("min.insync.replicas", "1")], settings].concat();
+        let all: Vec<String> = all.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let place = ["--create", "--topic", topic, "--replica-assignment", brokers];
+        let settings = all.iter().flat_map(|setting| ["--config", setting]);
+        self.java(TOPICS, &place.into_iter().chain(settings).collect::<Vec<_>>());
+        wait::is_true("the partition having a leader", SERVER_MAX, || {
+            self.ends_handle().of_topic(topic, 1, ASK).is_ok()
+        });
+    }
+
+    /// The broker that leads a partition, `None` while none does.
+    pub fn leader(&self, topic: &str, partition: i32) -> Option<usize> {
+        let described = self.java(TOPICS, &["--describe", "--topic", topic]);
+        let start = format!("Partition: {partition}\tLeader: ");
+        let (_, rest) = described.split_once(&start).expect("it is described");
+        rest.split_whitespace().next().and_then(|id| id.parse().ok())
     }
 
     /// Makes the topic of one role with just these settings.

@@ -43,9 +43,13 @@ fn dead_with_followers(
 }
 
 fn succeeded(pipeline: &Pipeline) -> Vec<i64> {
+    ended_as(pipeline, &[Outcome::Succeeded])
+}
+
+fn ended_as(pipeline: &Pipeline, ends: &[Outcome]) -> Vec<i64> {
     let log = pipeline.outcomes_log();
-    let succeeded = log.iter().filter(|entry| entry.outcome.outcome == Outcome::Succeeded);
-    succeeded.map(|entry| entry.outcome.origin_offset).collect()
+    let ended = log.iter().filter(|entry| ends.contains(&entry.outcome.outcome));
+    ended.map(|entry| entry.outcome.origin_offset).collect()
 }
 
 fn finish(pipeline: &Pipeline, flags: &[&str]) -> serde_json::Value {
@@ -124,14 +128,21 @@ fn a_crash_right_after_a_dead_letter_lets_none_of_its_followers_go() {
     others_succeeded(&pipeline);
 }
 
+/// Largest record that the narrow retry topic takes.
+const NARROW: [(Role, &str, &str); 1] = [(Role::Retry, "max.message.bytes", "20000")];
+
+/// An order that fails at its first attempt, or does not, and is larger than that.
+fn too_large(fails_first: bool) -> String {
+    let mut large = (0..).map(|n| format!("{n}-{}", "x".repeat(20_000)));
+    large.find(|id| fails(id, 1, 42, 0.5) == fails_first).expect("every other one")
+}
+
 #[test]
 fn a_record_that_is_too_large_to_wait_takes_those_behind_it_along() {
     let _machine = machine::shared();
-    let narrow = [(Role::Retry, "max.message.bytes", "20000")];
-    let pipeline = Cluster::shared().pipeline_with(1, &narrow);
+    let pipeline = Cluster::shared().pipeline_with(1, &NARROW);
     let encoder = pipeline.orders_v1();
-    let large = (0..).map(|n| format!("{n}-{}", "x".repeat(20_000)));
-    let large = large.into_iter().find(|id| fails(id, 1, 42, 0.5)).expect("every other one");
+    let large = too_large(true);
     let good = ids(0, 6, 0.5);
     let input = |id: &String| encoder.input(0, id, "tea", 0.25);
     // One batch: they are behind it in the turn that finds it to be too large.
@@ -147,4 +158,34 @@ fn a_record_that_is_too_large_to_wait_takes_those_behind_it_along() {
     pipeline.send(&pipeline.orders, &[input(&good[5])]);
     assert_eq!(finish(&pipeline, &[])["succeeded"], 1);
     assert_eq!((succeeded(&pipeline), pipeline.lag()), (vec![6], 0));
+}
+
+/// Nothing takes back what the retry topic has acknowledged: it is neither given up nor lost.
+#[test]
+fn without_transactions_those_that_wait_already_behind_a_record_that_is_too_large_go_on() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline_with(1, &NARROW);
+    let encoder = pipeline.orders_v1();
+    let (head, behind) = (too_large(true), too_large(false));
+    let (good, flaky) = (ids(0, 6, 0.5), ids(1, 1, 0.5));
+    // One batch: they are behind it in the turn that finds it to be too large, and another that
+    // cannot wait is among them.
+    let ids = [&head, &good[0], &good[1], &behind, &flaky[0], &good[2], &good[3]];
+    let input = |id: &String| encoder.input(0, id, "tea", 0.25);
+    pipeline.send(&pipeline.orders, &ids.map(input));
+    let flags = ["--guarantee", "at-least-once", "--retry-delay", "50ms"];
+    let stats = finish(&pipeline, &flags);
+    assert_eq!((&stats["succeeded"], &stats["dead_lettered"]), (&5.into(), &2.into()));
+    assert_eq!(dead_letters(&pipeline), dead_with_followers((0, "too-large-to-retry"), [3]));
+    assert_eq!(succeeded(&pipeline), [1, 2, 4, 5, 6]);
+    let ends = ended_as(&pipeline, &[Outcome::Succeeded, Outcome::DeadLettered]);
+    assert_eq!(ends.len(), ids.len(), "each ends once");
+    let mut waited: Vec<i64> =
+        pipeline.records(&pipeline.retry).iter().map(|record| record.origin().1).collect();
+    waited.sort_unstable();
+    assert_eq!(waited, [1, 2, 4, 4, 5, 6], "one has failed, and nothing is sent again");
+    // The key is free again.
+    pipeline.send(&pipeline.orders, &[input(&good[4])]);
+    assert_eq!(finish(&pipeline, &flags)["succeeded"], 1);
+    assert_eq!((succeeded(&pipeline).last(), pipeline.lag()), (Some(&7), 0));
 }

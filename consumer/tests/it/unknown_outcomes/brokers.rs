@@ -1,7 +1,7 @@
 //! Brokers that go, move and freeze in the middle of a transaction.
 
 use testkit::proxy::{Api, Caught, Trap};
-use testkit::{Cluster, machine, wait};
+use testkit::{Cluster, Pipeline, machine, wait};
 
 use super::{LIMIT, Rig};
 
@@ -105,12 +105,15 @@ fn averages_and_retries_are_read_to_the_marker_of_a_leader_that_was_frozen() {
 
 /// Another instance's name whose transactional id has the same coordinator.
 fn name_with_the_coordinator_of(rig: &Rig, instance: &str) -> String {
-    // As Java's String::hashCode, over the four partitions that the stack gives coordinators.
-    let partition = |name: &str| {
-        let id = format!("{}-{name}-0", rig.pipeline.group);
-        let next = |hash: i32, byte: u8| hash.wrapping_mul(31).wrapping_add(i32::from(byte));
-        id.bytes().fold(0, next).unsigned_abs() % 4
-    };
-    let names = (2..).map(|n| format!("instance-{n}"));
-    names.into_iter().find(|name| partition(name) == partition(instance)).expect("a quarter of all")
+    let partition = |name: &str| coordinating_partition(&rig.pipeline, name);
+    let mut names = (2..).map(|n| format!("instance-{n}"));
+    names.find(|name| partition(name) == partition(instance)).expect("a quarter of all")
+}
+
+/// The partition whose leader coordinates an instance's transactions: as Java's String::hashCode,
+/// over the four that the stack makes.
+pub(super) fn coordinating_partition(pipeline: &Pipeline, instance: &str) -> i32 {
+    let id = format!("{}-{instance}-0", pipeline.group);
+    let next = |hash: i32, byte: u8| hash.wrapping_mul(31).wrapping_add(i32::from(byte));
+    (id.bytes().fold(0, next).unsigned_abs() % 4).cast_signed()
 }

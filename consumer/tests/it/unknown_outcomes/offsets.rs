@@ -2,22 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, OrderEncoder, Pipeline, machine, wait};
+use testkit::{Cluster, machine, wait};
 
-use super::{LIMIT, check, direct, order};
+use super::{LIMIT, check, direct, send};
 use crate::state::{GROUPS, run_proposed_command};
 
 /// A broker forgets offsets of topics that a group does not subscribe to after this, at the
 /// shortest.
 const RETENTION: Duration = Duration::from_secs(60);
-
-fn send(pipeline: &Pipeline, encoder: &OrderEncoder, numbers: std::ops::Range<i32>) {
-    let placed = |n| {
-        let order = order(encoder, n);
-        testkit::Input { partition: n % pipeline.partitions, ..order }
-    };
-    pipeline.send(&pipeline.orders, &numbers.map(placed).collect::<Vec<_>>());
-}
 
 #[test]
 fn retry_offsets_of_an_idle_live_group_outlast_a_broker_that_forgets_after_a_minute() {

@@ -155,9 +155,11 @@ fn set_offsets(settings: &LaneSettings, arguments: &str) -> String {
 /// The command that starts a group over, apart from everything the old one left.
 fn anew(settings: &LaneSettings) -> String {
     let (group, topics) = (&settings.group, &settings.topics);
+    let outcomes = topics.outcomes.as_ref();
+    let outcomes = outcomes.map_or_else(String::new, |name| format!("--outcomes-topic {name}-2 "));
     format!(
         "{} --group-id {group}-2 {} {}-2 --retry-topic {}-2 --dlq-topic {}-2 \
-         --create-topics",
+         {outcomes}--create-topics",
         settings.words.program,
         settings.words.state_flag,
         topics.state,
