@@ -240,12 +240,15 @@ impl Pipeline {
 
     /// Records of the orders and the retry topic that the group has not settled, markers included.
     pub fn lag(&self) -> i64 {
-        let of = |topic: &str| -> i64 {
-            let bounds = self.bounds(topic).into_iter();
-            let pairs = bounds.zip(self.committed(topic));
+        // Offsets first: an end that is older than they are makes a lag below zero, which hides
+        // that of another partition.
+        let topics = [&self.orders, &self.retry];
+        let committed = topics.map(|topic| self.committed(topic));
+        let of = |(topic, committed): (&String, Vec<Option<i64>>)| -> i64 {
+            let pairs = self.bounds(topic).into_iter().zip(committed);
             pairs.map(|((start, end), committed)| end - committed.unwrap_or(start)).sum()
         };
-        of(&self.orders) + of(&self.retry)
+        topics.into_iter().zip(committed).map(of).sum()
     }
 
     /// Runs one of Kafka's Java tools and returns what it prints. The brokers are added.
