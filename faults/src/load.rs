@@ -55,12 +55,12 @@ impl<'a> Feed<'a> {
         self.producer.sigterm();
         let finished = self.producer.wait(STOP_MAX);
         finished.expect_code(0);
-        let last = finished.stderr.lines().rfind(|line| line.starts_with("sent "));
+        let last = finished.stdout.lines().rfind(|line| line.starts_with("sent "));
         let acknowledged = last.and_then(|line| {
             let (_, rest) = line.split_once("acknowledged ")?;
             rest.split(',').next()?.parse::<i64>().ok()
         });
-        let acknowledged = acknowledged.unwrap_or_else(|| panic!("no count: {}", finished.stderr));
+        let acknowledged = acknowledged.unwrap_or_else(|| panic!("no count: {}", finished.stdout));
         let logged = logged(self.pipeline) - self.logged;
         assert!(logged >= acknowledged, "{acknowledged} acknowledged, {logged} in the log");
     }
