@@ -101,6 +101,11 @@ const SECRET_VARIABLES: [(&str, &str); 3] = [
     ("KAFKA_SSL_KEYSTORE_PASSWORD", "ssl.keystore.password"),
 ];
 
+/// Longest pause before a broker that was lost is tried again, in milliseconds: as the Java client
+/// has it. With librdkafka's 10 s an outage lasts so much longer, and a program that is asked to
+/// stop just after it gives up what it holds.
+const RECONNECT_MAX_MS: &str = "1000";
+
 /// Largest file that is read for a secret; anything larger is a mistake.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
@@ -191,6 +196,9 @@ impl KafkaSettings {
             if allow_list::concerns(key, role) {
                 config.set(key, value);
             }
+        }
+        if !self.extra.iter().any(|(key, _)| key.starts_with("reconnect.backoff.")) {
+            config.set("reconnect.backoff.max.ms", RECONNECT_MAX_MS);
         }
         for (key, value) in &self.credentials {
             config.set(*key, value);

@@ -97,6 +97,18 @@ fn each_role_gets_only_what_concerns_it() {
 }
 
 #[test]
+fn a_lost_broker_is_tried_again_within_a_second_unless_the_user_says_otherwise() {
+    let pause = |extra: &[(&str, &str)]| {
+        let extra = extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = KafkaSettings::new("test", "a:1", extra.collect()).unwrap();
+        settings.base(Role::Producer).get("reconnect.backoff.max.ms").map(str::to_owned)
+    };
+    assert_eq!(pause(&[]).as_deref(), Some("1000"));
+    assert_eq!(pause(&[("reconnect.backoff.ms", "5000")]), None);
+    assert_eq!(pause(&[("reconnect.backoff.max.ms", "200")]).as_deref(), Some("200"));
+}
+
+#[test]
 fn an_empty_list_of_brokers_is_an_error() {
     assert!(matches!(KafkaSettings::new("test", " , ", vec![]), Err(ConfigError::NoBroker)));
 }
