@@ -189,6 +189,8 @@ pub(crate) struct Lane<S: Stage> {
     careful_until: Option<Instant>,
     /// How long the next question for committed offsets may take.
     committed_ask: Duration,
+    /// How long the next question for the ends of a partition may take.
+    bounds_ask: Duration,
     /// Why the brokers were found away when something was asked or written.
     away: Option<String>,
     /// Why they were found away when records were fetched, or when a quiet lane asked.
@@ -287,6 +289,7 @@ impl<S: Stage> Lane<S> {
             unowned_before: Vec::new(),
             careful_until: None,
             committed_ask: limits::COMMITTED_ASK,
+            bounds_ask: limits::BOUNDS_ASK,
             away: None,
             reader_away: None,
             away_at: None,

@@ -75,7 +75,12 @@ fn bad_line(run: &mut Run) {
     let long = Duration::from_secs(run.pick(2, 11)); // above the session in the full form
     let drip = Drip { bytes: 512, every: Duration::from_millis(5) };
     proxy.delay(Duration::from_millis(200));
-    run.step("200 ms late");
+    run.step("200 ms late, in each direction");
+    moves(&pipeline, AGAIN_MAX);
+    let second = Process::consumer(&proxy.before(&pipeline), &FLAGS);
+    second.wait_for_log("partition restored", AGAIN_MAX);
+    run.step("another instance has read back over the late line");
+    stop(second);
     moves(&pipeline, AGAIN_MAX);
     let mut worst = Duration::ZERO;
     type Spoil<'a> = &'a dyn Fn();

@@ -9,8 +9,8 @@ use kafka_io::member::{AskError, Committed};
 
 use crate::clock::Instant;
 use crate::lane::limits::{
-    ASK_BUDGET, ASK_BUDGET_IDLE, ASK_PAUSE_SHARE, BOUNDS_ASK, COMMITTED_ASK, COMMITTED_ASK_ALL,
-    COMMITTED_ASK_MAX, COMMITTED_PAUSE,
+    ASK_BUDGET, ASK_BUDGET_IDLE, ASK_PAUSE_SHARE, BOUNDS_ASK, BOUNDS_ASK_MAX, COMMITTED_ASK,
+    COMMITTED_ASK_ALL, COMMITTED_ASK_MAX, COMMITTED_PAUSE,
 };
 use crate::lane::owned::{Owned, Phase};
 use crate::lane::{Lane, LaneError};
@@ -134,8 +134,13 @@ impl<S: Stage> Lane<S> {
             // The first is asked about whatever the time is, so that each turn comes further.
             let is_first = index == 0;
             if is_started && (is_first || !asks.is_over()) {
-                let asks = if is_first { Asks::of(BOUNDS_ASK) } else { asks };
+                let asks = if is_first { Asks::of(self.bounds_ask) } else { asks };
                 is_started = self.start_restore(partition, asks, committed)?;
+                if is_started {
+                    self.bounds_ask = BOUNDS_ASK;
+                } else if is_first {
+                    self.bounds_ask = (self.bounds_ask * 2).min(BOUNDS_ASK_MAX);
+                }
                 self.beat();
             } else if let Some(owned) = self.desk.owned_mut(partition)
                 && let Phase::AskOffsets { asked_at, .. } = &mut owned.phase

@@ -86,8 +86,13 @@ pub(crate) const ASK_PAUSE_SHARE: u32 = 2;
 /// Pause before committed offsets are asked for again.
 pub(crate) const COMMITTED_PAUSE: Duration = Duration::from_millis(200);
 
-/// Wait for the ends of a partition, within the budget; asked again in a later turn.
+/// First wait for the ends of a partition's three topics, within the budget; asked again in a later
+/// turn. The first partition of a turn has twice the time when it had no answer, up to
+/// [`BOUNDS_ASK_MAX`].
 pub(crate) const BOUNDS_ASK: Duration = Duration::from_secs(1);
+
+/// Longest wait for them: six round trips to brokers that are 600 ms away.
+pub(crate) const BOUNDS_ASK_MAX: Duration = Duration::from_secs(4);
 
 /// Longest wait for a new writer in one go, between looks at the stop signal.
 pub(crate) const WRITER_OPEN: Duration = Duration::from_secs(2);

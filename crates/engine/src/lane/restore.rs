@@ -14,7 +14,7 @@ use crate::lane::ask::Asks;
 use crate::lane::desk::Desk;
 use crate::lane::handles::Fetched;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
-use crate::lane::limits::BOUNDS_ASK;
+use crate::lane::limits::BOUNDS_ASK_MAX;
 use crate::lane::noted::STATE_GROUP;
 use crate::lane::owned::{LastCommit, Owned, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
@@ -92,7 +92,7 @@ impl<S: Stage> Lane<S> {
         // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
         // the marker of a transaction that moved those offsets may still be missing elsewhere.
         let topics = self.settings.topics.clone();
-        let bounds = |topic: &str| self.ends.bounds(topic, partition, asks.wait(BOUNDS_ASK));
+        let bounds = |topic: &str| self.ends.bounds(topic, partition, asks.wait(BOUNDS_ASK_MAX));
         let all = [&topics.main, &topics.retry, &topics.state];
         let mut known = Vec::with_capacity(all.len());
         for topic in all {
