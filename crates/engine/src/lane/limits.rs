@@ -91,11 +91,13 @@ pub(crate) const COMMITTED_PAUSE: Duration = Duration::from_millis(200);
 /// [`BOUNDS_ASK_MAX`].
 pub(crate) const BOUNDS_ASK: Duration = Duration::from_secs(1);
 
-/// Longest wait for them: six round trips to brokers that are 600 ms away.
-pub(crate) const BOUNDS_ASK_MAX: Duration = Duration::from_secs(4);
+/// Longest wait for them: six round trips of 400 ms. Below the 3 s after which a lane is told not to
+/// turn.
+pub(crate) const BOUNDS_ASK_MAX: Duration = Duration::from_millis(2800);
 
-/// Longest wait for a new writer in one go, between looks at the stop signal.
-pub(crate) const WRITER_OPEN: Duration = Duration::from_secs(2);
+/// Longest wait for a new writer in one go, between looks at the stop signal: it needs five round
+/// trips, of 400 ms and more. Below the 3 s after which a lane is told not to turn.
+pub(crate) const WRITER_OPEN: Duration = Duration::from_millis(2800);
 
 /// Pause after an attempt at a new writer failed; doubled up to [`AWAY_PAUSE_MAX`].
 pub(crate) const AWAY_PAUSE: Duration = Duration::from_millis(100);
