@@ -87,7 +87,7 @@ impl<S: Stage> Engine<S> {
     ///
     /// # Errors
     ///
-    /// Fails within 5 s when a topic or permission is missing, saying which; within 8 s when
+    /// Fails within 5 s when a topic or permission is missing, saying which; within 10 s when
     /// brokers that answer do not tell.
     pub fn start(
         settings: EngineSettings,

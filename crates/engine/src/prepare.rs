@@ -22,8 +22,8 @@ pub const START_MAX: Duration = Duration::from_secs(4);
 pub const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
 
-/// Waits for the permissions, and for the topics with their settings: 4 s in all for each.
-const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 1500];
+/// Waits for the permissions, and for the topics with their settings: 5 s in all for each.
+const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 2500];
 
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

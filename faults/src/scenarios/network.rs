@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use testkit::proxy::{Api, Cut, Drip, KafkaProxy, Trap, Way};
 use testkit::{Cluster, Pipeline, Process};
 
-use crate::ending::{finish, heals, moves, stop};
+use crate::ending::{finish, heals, moves};
 use crate::load::Feed;
 use crate::run::Run;
 use crate::scenario::Scenario;
@@ -76,11 +76,6 @@ fn bad_line(run: &mut Run) {
     let drip = Drip { bytes: 512, every: Duration::from_millis(5) };
     proxy.delay(Duration::from_millis(200));
     run.step("200 ms late, in each direction");
-    moves(&pipeline, AGAIN_MAX);
-    let mut second = Process::consumer(&proxy.before(&pipeline), &FLAGS);
-    second.wait_for_log("partition restored", AGAIN_MAX);
-    run.step("another instance has read back over the late line");
-    stop(second);
     moves(&pipeline, AGAIN_MAX);
     let mut worst = Duration::ZERO;
     type Spoil<'a> = &'a dyn Fn();
