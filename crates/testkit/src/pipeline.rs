@@ -14,7 +14,7 @@ use crate::cluster::Servers;
 use crate::wait;
 
 /// Longest wait for anything that a healthy server answers.
-pub(crate) const SERVER_MAX: Duration = Duration::from_secs(30);
+pub(crate) const SERVER_MAX: Duration = Duration::from_secs(60);
 
 /// Longest wait for one question, within [`SERVER_MAX`].
 const ASK: Duration = Duration::from_secs(5);
