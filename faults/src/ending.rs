@@ -61,13 +61,7 @@ pub(crate) fn green(run: &mut Run, pipeline: &Pipeline, flags: &[&str], audit: &
 /// Runs `orders audit`, which must be green.
 #[track_caller]
 fn audited(pipeline: &Pipeline, flags: &[&str]) -> Value {
-    let mut args = vec!["audit".to_owned()];
-    let mut all = pipeline.consumer_args().into_iter();
-    while let (Some(flag), Some(value)) = (all.next(), all.next()) {
-        if flag != "--metrics-addr" {
-            args.extend([flag, value]);
-        }
-    }
+    let mut args = pipeline.audit_args(true);
     args.extend(["-o", "json"].iter().chain(flags).map(|flag| (*flag).to_owned()));
     let finished = Process::start("orders", &args, &[]).wait(AUDIT_MAX);
     assert!(matches!(finished.code, Some(0 | 4)), "orders audit failed:\n{}", finished.stderr);

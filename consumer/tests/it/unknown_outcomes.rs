@@ -115,9 +115,5 @@ fn check(pipeline: &Pipeline, encoder: &OrderEncoder) {
 }
 
 fn audit(pipeline: &Pipeline) -> Finished {
-    let mut args = vec!["audit".to_owned()];
-    let all = pipeline.consumer_args();
-    let pairs = all.chunks_exact(2).filter(|pair| pair[0] != "--metrics-addr");
-    args.extend(pairs.flatten().cloned());
-    Process::start("orders", &args, &[]).wait(LIMIT)
+    Process::start("orders", &pipeline.audit_args(true), &[]).wait(LIMIT)
 }

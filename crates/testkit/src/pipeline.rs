@@ -120,6 +120,17 @@ impl Pipeline {
         args.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect()
     }
 
+    /// Arguments that make `orders audit` judge these topics, the outcome log only if it is asked for.
+    pub fn audit_args(&self, with_outcomes: bool) -> Vec<String> {
+        let all = self.consumer_args();
+        let pairs = all.chunks_exact(2).filter(|pair| match pair[0].as_str() {
+            "--metrics-addr" => false,
+            "--outcomes-topic" => with_outcomes,
+            _ => true,
+        });
+        std::iter::once("audit".to_owned()).chain(pairs.flatten().cloned()).collect()
+    }
+
     /// Arguments that make the producer fill the topic of orders. Metrics are off.
     pub fn producer_args(&self) -> Vec<String> {
         let args = [

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::{Cluster, Process};
 
-use crate::rig::{Log, args, audit};
+use crate::rig::{Log, audit};
 
 const RUN_MAX: Duration = Duration::from_secs(20);
 
@@ -21,7 +21,7 @@ fn a_broker_that_is_not_there_is_told_within_five_seconds() {
 fn a_registry_that_is_not_there_is_told_in_time_and_without_its_password() {
     let log = Log::new(Cluster::shared().pipeline(1));
     log.send();
-    let mut all = args(&log.pipeline, true);
+    let mut all = log.pipeline.audit_args(true);
     let at = all.iter().position(|arg| arg == "--schema-registry-url").expect("it is named");
     all.drain(at..at + 2); // a password may not stand there
     let variables = [("SCHEMA_REGISTRY_URL", "http://user:canary@127.0.0.1:9")];
@@ -70,7 +70,7 @@ fn verdicts_are_a_table_for_people_and_json_of_the_contract_for_programs() {
     log.dead_letters.pop();
     log.send();
     let run = |format: &str| {
-        let mut all = args(&log.pipeline, true);
+        let mut all = log.pipeline.audit_args(true);
         all.extend(["-o".to_owned(), format.to_owned()]);
         let finished = Process::start("orders", &all, &[]).wait(RUN_MAX);
         finished.expect_code(4);

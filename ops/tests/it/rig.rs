@@ -21,23 +21,9 @@ const AUDIT_MAX: Duration = Duration::from_secs(60);
 /// Longest time until a lone member is in its group.
 const JOIN_MAX: Duration = Duration::from_secs(20);
 
-/// Arguments that name a pipeline's topics, the outcome log only if it is asked for.
-pub(crate) fn args(pipeline: &Pipeline, with_outcomes: bool) -> Vec<String> {
-    let mut args = vec!["audit".to_owned()];
-    let mut all = pipeline.consumer_args().into_iter();
-    while let (Some(flag), Some(value)) = (all.next(), all.next()) {
-        let is_left_out =
-            flag == "--metrics-addr" || (flag == "--outcomes-topic" && !with_outcomes);
-        if !is_left_out {
-            args.extend([flag, value]);
-        }
-    }
-    args
-}
-
 /// Runs `orders audit -o json`.
 pub(crate) fn audit(pipeline: &Pipeline, with_outcomes: bool, flags: &[&str]) -> Finished {
-    let mut all = args(pipeline, with_outcomes);
+    let mut all = pipeline.audit_args(with_outcomes);
     all.extend(["-o", "json"].iter().chain(flags).map(|flag| (*flag).to_owned()));
     Process::start("orders", &all, &[]).wait(AUDIT_MAX)
 }

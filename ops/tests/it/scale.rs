@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::{Cluster, Process, machine, wait};
 
-use crate::rig::{args, expect_green};
+use crate::rig::expect_green;
 
 const RUN_MAX: Duration = Duration::from_secs(120);
 
@@ -30,7 +30,7 @@ fn three_hundred_thousand_orders_are_audited_in_bounded_memory() {
     Process::producer(&pipeline, &load).wait(RUN_MAX).expect_code(0);
     let flags = ["--exit-at-end", "--simulate-failures", "0.1", "--retry-delay", "100ms"];
     Process::consumer(&pipeline, &flags).wait(RUN_MAX).expect_code(0);
-    let mut all = args(&pipeline, true);
+    let mut all = pipeline.audit_args(true);
     all.extend(["--expect-drained".to_owned()]);
     let mut process = Process::start("orders", &all, &[]);
     let directory = format!("/proc/{}", process.id());

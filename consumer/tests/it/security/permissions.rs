@@ -94,14 +94,10 @@ impl<'a> Client<'a> {
     /// Runs `orders audit` with the outcome log.
     fn audit(&self) -> Finished {
         let pipeline = over(self.pipeline, self.broker.listener("MUTUAL"));
-        let mut args = vec!["audit".to_owned()];
-        let all = pipeline.consumer_args();
-        let pairs = all.chunks(2).filter(|pair| pair[0] != "--metrics-addr");
-        args.extend(pairs.flatten().cloned());
         let variables = mutual(self.broker, &self.broker.client(&self.name));
         let variables: Vec<(&str, &str)> =
             variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        Process::start("orders", &args, &variables).wait(LIMIT)
+        Process::start("orders", &pipeline.audit_args(true), &variables).wait(LIMIT)
     }
 
     fn start(&self, program: &str, args: &[&str]) -> Process {
