@@ -111,12 +111,16 @@ pub(crate) fn decided(
     let (title, detail) = match reason {
         FailureReason::OutOfStock => ("Out of stock", "there is not enough of this item left"),
         FailureReason::UnknownItem => ("The item is unknown", "the menu has no such item"),
+        FailureReason::InvalidOrder => {
+            ("The order cannot be placed as it is", "its quantity or item breaks a rule")
+        }
         FailureReason::Simulated => ("Refused on request", "this share of orders is refused"),
     };
-    let status = if reason == FailureReason::UnknownItem {
-        StatusCode::UNPROCESSABLE_ENTITY
-    } else {
-        StatusCode::CONFLICT
+    let status = match reason {
+        FailureReason::UnknownItem | FailureReason::InvalidOrder => {
+            StatusCode::UNPROCESSABLE_ENTITY
+        }
+        FailureReason::OutOfStock | FailureReason::Simulated => StatusCode::CONFLICT,
     };
     Err(Problem::new(status, reason.as_str(), title, detail)
         .with("order_id", order_id)

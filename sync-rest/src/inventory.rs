@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orders::Order;
+use orders::{Order, check_wish};
 use serde::Deserialize;
 use serde_json::json;
 use service_kit::http::{
@@ -40,9 +40,8 @@ impl Inventory {
     async fn reserve(&self, order_id: &str, request: &HttpRequest) -> Result<Reply, Problem> {
         let body: Body = answers::read_body(&request.body)?;
         let attempt = attempt(&request.headers)?;
-        if body.quantity < 1 {
-            return Err(answers::invalid("quantity is below 1"));
-        }
+        check_wish(None, &body.item, body.quantity)
+            .map_err(|rule| answers::invalid(&rule.to_string()))?;
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use order_store::{Rows, Store, Table};
-use orders::{InventoryOutcome, Order, notification_text};
+use orders::{InventoryOutcome, Order, check_wish, notification_text};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use service_kit::http::{Handler, HttpRequest, Method, Problem, Reply, Route};
@@ -53,6 +53,8 @@ impl Notification {
 
     async fn tell(&self, order_id: &str, request: &HttpRequest) -> Result<Reply, Problem> {
         let Body { user_id, item, quantity } = answers::read_body(&request.body)?;
+        check_wish(Some(&user_id), &item, quantity)
+            .map_err(|rule| answers::invalid(&rule.to_string()))?;
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
         }

@@ -45,6 +45,9 @@ pub(crate) fn refused(order: &KnownOrder) -> Problem {
         Some(FailureReason::UnknownItem) => {
             ("unknown-item", "The item is unknown", "inventory has no such item")
         }
+        Some(FailureReason::InvalidOrder) => {
+            ("invalid-order", "The order cannot be placed as it is", "inventory refuses the order")
+        }
         Some(FailureReason::Simulated) | None => {
             ("simulated", "Refused on request", "inventory was asked to refuse some orders")
         }

@@ -1,6 +1,6 @@
 //! What inventory decides about an order, and what its customer is told.
 
-use crate::{Menu, Order, Stock, simulate};
+use crate::{Menu, Order, PlaceError, Stock, check_order, simulate};
 
 /// The attempt of the formula: inventory decides once, so an order's answer is always the same.
 const ATTEMPT: u32 = 1;
@@ -12,19 +12,23 @@ pub enum FailureReason {
     OutOfStock,
     /// The menu does not have the item.
     UnknownItem,
+    /// It breaks a rule of [`check_order`]: no front would have taken it.
+    InvalidOrder,
     /// Refused on request; see [`SimulatedRefusals`].
     Simulated,
 }
 
 impl FailureReason {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OutOfStock, Self::UnknownItem, Self::Simulated];
+    pub const ALL: [Self; 4] =
+        [Self::OutOfStock, Self::UnknownItem, Self::InvalidOrder, Self::Simulated];
 
     /// The kebab-case name under which records, answers and metrics know it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OutOfStock => "out-of-stock",
             Self::UnknownItem => "unknown-item",
+            Self::InvalidOrder => "invalid-order",
             Self::Simulated => "simulated",
         }
     }
@@ -58,7 +62,7 @@ impl SimulatedRefusals {
     pub const OFF: Self = Self { rate: 0.0, seed: 42 };
 }
 
-/// Decides about an order while `left` of its item is there. The caller takes the order's
+/// Decides about an order, which may have passed no front, while `left` of its item is there. The caller takes the order's
 /// quantity from the stock if, and only if, the answer is [`InventoryOutcome::Reserved`].
 pub fn decide(
     order: &Order,
@@ -66,15 +70,17 @@ pub fn decide(
     left: Stock,
     refusals: SimulatedRefusals,
 ) -> InventoryOutcome {
-    use FailureReason::{OutOfStock, Simulated, UnknownItem};
+    use FailureReason::{InvalidOrder, OutOfStock, Simulated, UnknownItem};
     let is_enough = match left {
         Stock::Unlimited => true,
-        // A negative quantity is no order that anybody places; it gets nothing.
         Stock::Pieces(left) => u32::try_from(order.quantity).is_ok_and(|wanted| wanted <= left),
     };
-    if menu.item(&order.product).is_none() {
-        InventoryOutcome::Failed(UnknownItem)
-    } else if simulate::fails(&order.order_id, ATTEMPT, refusals.seed, 0, refusals.rate) {
+    match check_order(order, menu) {
+        Ok(_) => {}
+        Err(PlaceError::UnknownItem(_)) => return InventoryOutcome::Failed(UnknownItem),
+        Err(_) => return InventoryOutcome::Failed(InvalidOrder),
+    }
+    if simulate::fails(&order.order_id, ATTEMPT, refusals.seed, 0, refusals.rate) {
         InventoryOutcome::Failed(Simulated)
     } else if is_enough {
         InventoryOutcome::Reserved
@@ -90,6 +96,7 @@ pub fn notification_text(order: &Order, outcome: InventoryOutcome) -> String {
         InventoryOutcome::Reserved => return format!("{quantity} x {product} is on its way"),
         InventoryOutcome::Failed(FailureReason::OutOfStock) => "is sold out",
         InventoryOutcome::Failed(FailureReason::UnknownItem) => "is not on the menu",
+        InventoryOutcome::Failed(FailureReason::InvalidOrder) => "cannot be ordered like this",
         InventoryOutcome::Failed(FailureReason::Simulated) => "cannot be had right now",
     };
     format!("{quantity} x {product} {what}")
@@ -120,14 +127,23 @@ mod tests {
         use InventoryOutcome::{Failed, Reserved};
         check(&order("burger", 5), Stock::Pieces(5), 0.0, Reserved);
         check(&order("burger", 6), Stock::Pieces(5), 0.0, Failed(FailureReason::OutOfStock));
-        check(&order("burger", i32::MAX), Stock::Unlimited, 0.0, Reserved);
+        check(&order("burger", 1_000_000), Stock::Unlimited, 0.0, Reserved);
         check(&order("ham", 1), Stock::Unlimited, 1.0, Failed(FailureReason::UnknownItem));
     }
 
     #[test]
-    fn a_quantity_below_zero_never_adds_to_the_stock() {
-        let nothing = InventoryOutcome::Failed(FailureReason::OutOfStock);
-        check(&order("burger", -1), Stock::Pieces(5), 0.0, nothing);
+    fn what_a_front_refuses_inventory_refuses_too() {
+        let refused = InventoryOutcome::Failed(FailureReason::InvalidOrder);
+        for quantity in [0, -1, -5, i32::MIN, crate::QUANTITY_MAX + 1] {
+            check(&order("burger", quantity), Stock::Pieces(5), 0.0, refused);
+            check(&order("burger", quantity), Stock::Unlimited, 0.0, refused);
+        }
+        for user_id in [String::new(), " ".to_owned(), "u".repeat(257)] {
+            let order = Order { user_id: Some(user_id), ..order("burger", 1) };
+            check(&order, Stock::Unlimited, 0.0, refused);
+        }
+        let priced = Order { price: -1.0, ..order("burger", 1) };
+        check(&priced, Stock::Unlimited, 0.0, refused);
     }
 
     #[test]

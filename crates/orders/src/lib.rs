@@ -34,4 +34,7 @@ pub use inventory::{
 pub use menu::{InvalidMenu, MENU_ITEMS_MAX, Menu, MenuItem, Stock};
 pub use money::Amount;
 pub use order::{InvalidOrder, Order, PRICE_MAX, validate};
-pub use place::{Blame, OrderRequest, PlaceError, QUANTITY_MAX, TEXT_BYTES_MAX, place_order};
+pub use place::{
+    Blame, OrderRequest, PlaceError, QUANTITY_MAX, TEXT_BYTES_MAX, check_order, check_wish,
+    place_order,
+};

@@ -85,7 +85,7 @@ impl PlaceError {
 ///
 /// # Errors
 ///
-/// The first rule that the request breaks, looking at user, item, quantity and price.
+/// The first rule that the request breaks, looking at [`check_wish`], menu and price.
 pub fn place_order(
     request: &OrderRequest,
     menu: &Menu,
@@ -93,18 +93,8 @@ pub fn place_order(
     created_at_ms: i64,
 ) -> Result<Order, PlaceError> {
     let OrderRequest { user_id, item, quantity, price } = request;
-    if user_id.chars().all(char::is_whitespace) {
-        return Err(PlaceError::EmptyUserId);
-    }
-    for (name, text) in [("user_id", user_id), ("item", item)] {
-        if text.len() > TEXT_BYTES_MAX {
-            return Err(PlaceError::TooLong(name));
-        }
-    }
+    check_wish(Some(user_id), item, *quantity)?;
     let on_menu = menu.item(item).ok_or_else(|| PlaceError::UnknownItem(item.clone()))?;
-    if !(1..=QUANTITY_MAX).contains(quantity) {
-        return Err(PlaceError::Quantity(*quantity));
-    }
     let price = match price {
         Some(price) => *price,
         None => times(on_menu.price, *quantity)?,
@@ -115,8 +105,44 @@ pub fn place_order(
         created_at_ms: Some(created_at_ms),
         ..Order::new(order_id, item.clone(), price)
     };
-    validate(&order)?;
+    check_order(&order, menu)?;
     Ok(order)
+}
+
+/// Checks an order against every rule that [`place_order`] checks, whoever wrote it: an order may
+/// reach inventory without having passed a front.
+///
+/// An order without a user was written before schema version 2, and breaks no rule by it.
+///
+/// # Errors
+///
+/// The first rule that the order breaks, looking at [`check_wish`], menu, id and price.
+pub fn check_order(order: &Order, menu: &Menu) -> Result<Amount, PlaceError> {
+    check_wish(order.user_id.as_deref(), &order.product, order.quantity)?;
+    if menu.item(&order.product).is_none() {
+        return Err(PlaceError::UnknownItem(order.product.clone()));
+    }
+    Ok(validate(order)?)
+}
+
+/// Checks the part of an order that does not need the menu: who asks, for what, and how many.
+///
+/// # Errors
+///
+/// The first rule that it breaks, looking at user, item and quantity.
+pub fn check_wish(user_id: Option<&str>, item: &str, quantity: i32) -> Result<(), PlaceError> {
+    if user_id.is_some_and(|user_id| user_id.chars().all(char::is_whitespace)) {
+        return Err(PlaceError::EmptyUserId);
+    }
+    for (name, text) in [("user_id", user_id.unwrap_or_default()), ("item", item)] {
+        if text.len() > TEXT_BYTES_MAX {
+            return Err(PlaceError::TooLong(name));
+        }
+    }
+    if !(1..=QUANTITY_MAX).contains(&quantity) {
+        return Err(PlaceError::Quantity(quantity));
+    }
+    Ok(())
 }
 
 /// The float nearest to the exact product.
@@ -175,6 +201,27 @@ mod tests {
         check(&request("burger", -1, None), Err(PlaceError::Quantity(-1)));
         let error = place_order(&nobody, &menu(), "o-1", 7).unwrap_err();
         assert_eq!((error.blame(), error.as_str()), (Blame::Client, "empty-user-id"));
+    }
+
+    #[test]
+    fn an_order_that_no_front_has_seen_keeps_the_rules_of_the_front() {
+        let good = place_order(&request("burger", 2, None), &menu(), "o-1", 7).unwrap();
+        assert_eq!(check_order(&good, &menu()), Ok(Amount::from_price(17.98).unwrap()));
+        assert!(check_order(&Order { user_id: None, ..good.clone() }, &menu()).is_ok());
+        let rules: [(Order, &str); 9] = [
+            (Order { quantity: 0, ..good.clone() }, "quantity"),
+            (Order { quantity: -5, ..good.clone() }, "quantity"),
+            (Order { quantity: QUANTITY_MAX + 1, ..good.clone() }, "quantity"),
+            (Order { user_id: Some(" ".to_owned()), ..good.clone() }, "empty-user-id"),
+            (Order { user_id: Some("u".repeat(257)), ..good.clone() }, "too-long"),
+            (Order { product: "p".repeat(257), ..good.clone() }, "too-long"),
+            (Order { product: "ham".to_owned(), ..good.clone() }, "unknown-item"),
+            (Order { order_id: String::new(), ..good.clone() }, "empty-order-id"),
+            (Order { price: -1.0, ..good }, "negative-price"),
+        ];
+        for (order, rule) in rules {
+            assert_eq!(check_order(&order, &menu()).unwrap_err().as_str(), rule, "{order:?}");
+        }
     }
 
     #[test]
