@@ -14,7 +14,7 @@ use codec::wire::InventoryResult;
 use kafka_io::ClientConfig;
 use kafka_io::ends::Ends;
 use kafka_io::reader::{HeldRecord, Polled, Reader};
-use order_api::{Decided, Orders};
+use order_api::{News, Orders, Progress, Wish};
 use order_store::{Rows, Store, Table};
 use pipeline::record::CommitPosition;
 use service_kit::shutdown::Shutdown;
@@ -165,7 +165,7 @@ impl Outcomes {
         let also = move |rows: &Rows<'_>| {
             positions.iter().try_for_each(|(row, position)| rows.put(POSITIONS, row, position))
         };
-        self.runtime.block_on(self.orders.settle_all(decided, also))?;
+        self.runtime.block_on(self.orders.note_all(decided, also))?;
         Ok(())
     }
 
@@ -176,16 +176,17 @@ impl Outcomes {
         decoder: &mut Decoder<InventoryResult>,
         value: Option<&[u8]>,
         started_at_ms: i64,
-    ) -> Option<Decided> {
+    ) -> Option<News> {
         loop {
             match decoder.decode(value) {
                 Ok(result) => {
                     // How long orders took that were placed under an earlier run is not told.
                     let made = result.created_at_ms.filter(|made| *made >= started_at_ms);
                     let outcome = result.outcome()?;
-                    return Some(Decided {
+                    return Some(News {
+                        wish: Some(Wish::of(&result.order())),
                         order_id: result.order_id,
-                        outcome,
+                        progress: Progress::Decided(outcome),
                         created_at_ms: made,
                     });
                 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
+use order_api::{AnswerForm, NewOrder, Orders, Paradigm, Placed, outcome_unknown};
 use orders::{FailureReason, InventoryOutcome};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -112,6 +112,8 @@ impl AskBoth {
 }
 
 impl Paradigm for AskBoth {
+    const ANSWER: AnswerForm = AnswerForm::WithOutcome;
+
     async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
         let context = context.clone().within(self.shared.deadline);
         // With one of them away nothing is begun at the other.

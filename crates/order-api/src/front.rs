@@ -54,7 +54,7 @@ impl<P: Paradigm> Front<P> {
         let _running = self.running.begin(&order_id)?;
         if let Some(known) = self.orders.look_up(&order_id, key.as_deref(), &asked.fingerprint())? {
             metrics::replayed();
-            let mut reply = view::answer(&known);
+            let mut reply = view::answer(&known, P::ANSWER);
             reply.headers_mut().insert(REPLAYED_HEADER, HeaderValue::from_static("true"));
             return Ok(reply);
         }
@@ -63,7 +63,7 @@ impl<P: Paradigm> Front<P> {
         let placed = self.paradigm.place(&order, &request.context).await;
         let placed = placed.map_err(|problem| problem.with("order_id", order_id))?;
         let known = self.orders.placed(&order, placed, key.as_deref(), received_at).await?;
-        Ok(view::answer(&known))
+        Ok(view::answer(&known, P::ANSWER))
     }
 
     fn find(&self, order_id: &str) -> Result<Reply, Problem> {

@@ -117,6 +117,23 @@ async fn a_retry_is_answered_from_memory_and_after_an_error_it_is_a_new_try() {
 }
 
 #[tokio::test]
+async fn an_accepted_order_is_answered_202_however_soon_its_outcome_comes_and_at_each_retry() {
+    for outcome in [InventoryOutcome::Reserved, InventoryOutcome::Failed(FailureReason::OutOfStock)]
+    {
+        let rig = rig();
+        // The outcome is faster than the front: the paradigm has not returned yet.
+        let id = crate::idempotency::order_id_of("k");
+        rig.orders.settle(&id, outcome, None).await.unwrap();
+        let first = rig.post("k").await;
+        assert_eq!(first.status(), StatusCode::ACCEPTED);
+        assert_eq!(first.headers()["location"], format!("/orders/{id}"));
+        let again = rig.post("k").await;
+        assert_eq!((again.status(), again.body()), (StatusCode::ACCEPTED, first.body()));
+        assert_eq!(again.headers()[REPLAYED_HEADER], "true");
+    }
+}
+
+#[tokio::test]
 async fn a_paradigm_may_have_paths_of_its_own() {
     let rig = rig();
     assert_eq!(rig.front.route(&Method::POST, "/orders").body_bytes_max, 7);

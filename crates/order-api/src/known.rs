@@ -9,6 +9,7 @@ use service_kit::http::{Problem, StatusCode};
 
 use crate::idempotency;
 use crate::metrics;
+use crate::news::{News, Progress};
 use crate::paradigm::{NewOrder, Placed};
 
 /// Orders that are known: the horizon of keys. A retry that comes after so many other orders is
@@ -16,7 +17,7 @@ use crate::paradigm::{NewOrder, Placed};
 pub const ORDERS_KNOWN_MAX: u64 = 1_000_000;
 
 /// Orders by their id.
-const ORDERS: Table = Table::bounded("orders", ORDERS_KNOWN_MAX);
+pub(crate) const ORDERS: Table = Table::bounded("orders", ORDERS_KNOWN_MAX);
 /// Ids of orders by the key that their client gave them.
 const KEYS: Table = Table::bounded("keys", ORDERS_KNOWN_MAX);
 
@@ -28,7 +29,7 @@ pub enum OrderStatus {
     Pending,
     /// Everything was done.
     Confirmed,
-    /// Inventory said no, for good.
+    /// Inventory said no, for good; or its message became a dead letter.
     Failed,
 }
 
@@ -42,6 +43,10 @@ pub struct KnownOrder {
     /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where its message became a dead letter: the class of that failure. Nothing was decided
+    /// then; a decision that comes later, after a redrive, takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class: Option<String>,
     /// What was asked for; `None` where only the outcome is known so far.
     #[serde(flatten)]
     pub wish: Option<Wish>,
@@ -62,12 +67,26 @@ pub struct Wish {
     pub created_at_ms: Option<i64>,
 }
 
+impl Wish {
+    /// What this order asks for.
+    #[must_use]
+    pub fn of(order: &Order) -> Self {
+        Self {
+            user_id: order.user_id.clone(),
+            item: order.product.clone(),
+            quantity: order.quantity,
+            price: order.price,
+            created_at_ms: order.created_at_ms,
+        }
+    }
+}
+
 /// A row: the order, and what tells it from another under the same name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Row {
-    order: KnownOrder,
-    /// `None` where only the outcome is known so far.
-    fingerprint: Option<String>,
+pub(crate) struct Row {
+    pub(crate) order: KnownOrder,
+    /// `None` where another instance has taken the order, or only its outcome is known so far.
+    pub(crate) fingerprint: Option<String>,
 }
 
 /// The orders that this service knows. Clones share them.
@@ -124,7 +143,7 @@ impl Orders {
             Some(Row { fingerprint: Some(known), .. }) if known != fingerprint => {
                 Err(idempotency::reused(order_id))
             }
-            // What came first was the outcome: the answer that accepts the order is still owed.
+            // What came first was news of it: the answer that accepts the order is still owed here.
             Some(Row { fingerprint: None, .. }) | None => Ok(None),
             Some(Row { order, .. }) => Ok(Some(order)),
         }
@@ -171,7 +190,7 @@ impl Orders {
     }
 
     /// Notes the outcome of an order that was accepted, whichever of the two comes first here. The
-    /// first outcome counts: another one of the same order changes nothing, and is answered false.
+    /// first decision counts: another one of the same order changes nothing, and is answered false.
     ///
     /// # Errors
     ///
@@ -182,29 +201,25 @@ impl Orders {
         outcome: InventoryOutcome,
         created_at_ms: Option<i64>,
     ) -> Result<bool, StoreError> {
-        let decided = Decided { order_id: order_id.to_owned(), outcome, created_at_ms };
-        let step = move |rows: &Rows<'_>| decided.store(rows);
-        let is_first = self.store.change(step).await?;
-        if is_first {
-            metrics::outcome(outcome, age(created_at_ms));
-        }
-        Ok(is_first)
+        let (order_id, progress) = (order_id.to_owned(), Progress::Decided(outcome));
+        let news = News { order_id, progress, wish: None, created_at_ms };
+        Ok(self.note_all(vec![news], |_| Ok(())).await? > 0)
     }
 
-    /// As [`Orders::settle`], for many outcomes in one commit, together with what `also` writes,
-    /// such as how far they were read. Returns how many were the first of their order.
+    /// As [`Orders::settle`], for much news in one commit, together with what `also` writes, such
+    /// as how far it was read. Returns how many outcomes were the first of their order.
     ///
     /// # Errors
     ///
     /// As [`Orders::settle`]; nothing is stored then.
-    pub async fn settle_all(
+    pub async fn note_all(
         &self,
-        decided: Vec<Decided>,
+        news: Vec<News>,
         also: impl FnOnce(&Rows<'_>) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<usize, StoreError> {
         let step = move |rows: &Rows<'_>| {
             let mut first = Vec::new();
-            for one in decided {
+            for one in news {
                 if one.store(rows)? {
                     first.push(one);
                 }
@@ -213,44 +228,10 @@ impl Orders {
             Ok(first)
         };
         let first = self.store.change(step).await?;
-        for Decided { outcome, created_at_ms, .. } in &first {
-            metrics::outcome(*outcome, age(*created_at_ms));
+        for News { progress, created_at_ms, .. } in &first {
+            progress.measured(*created_at_ms);
         }
         Ok(first.len())
-    }
-}
-
-/// What inventory decided about an order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decided {
-    /// Id of the order.
-    pub order_id: String,
-    /// What was decided.
-    pub outcome: InventoryOutcome,
-    /// When the order was made, for how long it took; `None` where nobody should know.
-    pub created_at_ms: Option<i64>,
-}
-
-impl Decided {
-    /// Notes it, and says whether it is the first outcome of its order.
-    fn store(&self, rows: &Rows<'_>) -> Result<bool, StoreError> {
-        let before: Option<Row> = rows.get(ORDERS, &self.order_id)?;
-        let (status, reason) = words(Placed::Settled(self.outcome));
-        let row = match before {
-            Some(Row { order, .. }) if order.status != OrderStatus::Pending => {
-                return Ok(false);
-            }
-            Some(Row { order, fingerprint }) => {
-                Row { order: KnownOrder { status, reason, ..order }, fingerprint }
-            }
-            None => {
-                let order_id = self.order_id.clone();
-                let order = KnownOrder { order_id, status, reason, wish: None };
-                Row { order, fingerprint: None }
-            }
-        };
-        rows.put(ORDERS, &self.order_id, &row)?;
-        Ok(true)
     }
 }
 
@@ -264,7 +245,8 @@ impl Row {
         let is_first = before.as_ref().is_none_or(|before| before.fingerprint.is_none());
         let is_settled = |before: &Self| before.order.status != OrderStatus::Pending;
         if let Some(before) = before.filter(is_settled) {
-            (self.order.status, self.order.reason) = (before.order.status, before.order.reason);
+            let KnownOrder { status, reason, class, .. } = before.order;
+            (self.order.status, self.order.reason, self.order.class) = (status, reason, class);
         }
         if let Some(key) = key {
             rows.put(KEYS, key, &self.order.order_id)?;
@@ -293,17 +275,11 @@ impl Stored {
 
 fn known(order: &Order, placed: Placed) -> KnownOrder {
     let (status, reason) = words(placed);
-    let wish = Wish {
-        user_id: order.user_id.clone(),
-        item: order.product.clone(),
-        quantity: order.quantity,
-        price: order.price,
-        created_at_ms: order.created_at_ms,
-    };
-    KnownOrder { order_id: order.order_id.clone(), status, reason, wish: Some(wish) }
+    let (order_id, wish) = (order.order_id.clone(), Some(Wish::of(order)));
+    KnownOrder { order_id, status, reason, class: None, wish }
 }
 
-fn words(placed: Placed) -> (OrderStatus, Option<String>) {
+pub(crate) fn words(placed: Placed) -> (OrderStatus, Option<String>) {
     match placed {
         Placed::Accepted => (OrderStatus::Pending, None),
         Placed::Settled(InventoryOutcome::Reserved) => (OrderStatus::Confirmed, None),
@@ -314,7 +290,7 @@ fn words(placed: Placed) -> (OrderStatus, Option<String>) {
 }
 
 /// Time since an order was made; nothing where that is not known, or lies ahead.
-fn age(created_at_ms: Option<i64>) -> Option<Duration> {
+pub(crate) fn age(created_at_ms: Option<i64>) -> Option<Duration> {
     let created_at = Duration::from_millis(u64::try_from(created_at_ms?).ok()?);
     SystemTime::now().duration_since(UNIX_EPOCH).ok()?.checked_sub(created_at)
 }

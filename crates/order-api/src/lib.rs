@@ -21,13 +21,13 @@ mod front;
 mod idempotency;
 mod known;
 pub mod metrics;
+mod news;
 mod paradigm;
 mod view;
 
 pub use asked::{check_order_id, read_json};
 pub use front::Front;
 pub use idempotency::{IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, key as idempotency_key};
-pub use known::{
-    Decided, KnownOrder, ORDERS_KNOWN_MAX, OrderStatus, Orders, Wish, outcome_unknown,
-};
-pub use paradigm::{NewOrder, Paradigm, Placed};
+pub use known::{KnownOrder, ORDERS_KNOWN_MAX, OrderStatus, Orders, Wish, outcome_unknown};
+pub use news::{News, Progress};
+pub use paradigm::{AnswerForm, NewOrder, Paradigm, Placed};

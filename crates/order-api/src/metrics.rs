@@ -16,7 +16,8 @@ const ACCEPTED: &str = "orders_accepted_total";
 const REJECTED: &str = "orders_rejected_total";
 /// Answers that were given before, to a client's retry.
 const REPLAYED: &str = "orders_replayed_total";
-/// Outcomes that became known, by outcome: `confirmed`, or why the inventory said no.
+/// Outcomes that became known, by outcome: `confirmed`, why the inventory said no, or
+/// `dead-lettered`.
 const OUTCOMES: &str = "order_outcomes_total";
 
 /// A new order was placed; where that settles it, its outcome is known as well.
@@ -41,6 +42,11 @@ pub fn rejected(reason: &'static str) {
 /// A client's retry was given the answer of its first try.
 pub fn replayed() {
     metrics::counter!(REPLAYED).increment(1);
+}
+
+/// The message of an order became a dead letter before inventory decided.
+pub(crate) fn dead_lettered() {
+    metrics::counter!(OUTCOMES, "outcome" => "dead-lettered").increment(1);
 }
 
 /// The outcome of an order became known.

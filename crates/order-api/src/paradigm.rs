@@ -6,6 +6,9 @@ use service_kit::http::{HttpRequest, Method, Problem, Reply, RequestContext, Rou
 /// How one paradigm places orders. The front has read and checked the order, knows it under its
 /// id, and has seen to it that no other request of this process places it now.
 pub trait Paradigm: Send + Sync + 'static {
+    /// What a placed order is answered with, the first time and at each retry.
+    const ANSWER: AnswerForm = AnswerForm::Accepted;
+
     /// Places an order, or hands it on.
     ///
     /// The same order may come again: from a client's retry after an error, after a crash, or
@@ -43,6 +46,15 @@ pub struct NewOrder {
     pub order: Order,
     /// Tells this wish from another under the same id.
     pub(crate) fingerprint: String,
+}
+
+/// The status of the answer to an order that was placed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// 202, whatever has become of the order in the meantime; the body says what is known.
+    Accepted,
+    /// 200, or 409 where inventory said no: the answer waits for the outcome.
+    WithOutcome,
 }
 
 /// What became of an order.

@@ -6,15 +6,16 @@ use service_kit::http::header::{CONTENT_TYPE, LOCATION};
 use service_kit::http::{HeaderValue, Problem, Reply, Response, StatusCode};
 
 use crate::known::{KnownOrder, OrderStatus};
+use crate::paradigm::AnswerForm;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The answer to `POST /order`.
-pub(crate) fn answer(order: &KnownOrder) -> Reply {
-    let status = match order.status {
-        OrderStatus::Confirmed => StatusCode::OK,
-        OrderStatus::Pending => StatusCode::ACCEPTED,
-        OrderStatus::Failed => return refused(order).reply(),
+pub(crate) fn answer(order: &KnownOrder, form: AnswerForm) -> Reply {
+    let status = match (form, order.status) {
+        (AnswerForm::Accepted, _) | (_, OrderStatus::Pending) => StatusCode::ACCEPTED,
+        (_, OrderStatus::Confirmed) => StatusCode::OK,
+        (_, OrderStatus::Failed) => return refused(order).reply(),
     };
     let mut reply = json(status, order);
     if let Ok(location) = HeaderValue::from_str(&format!("/orders/{}", order.order_id)) {
