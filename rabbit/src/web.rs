@@ -1,18 +1,17 @@
 //! What inventory and notification tell over HTTP, besides metrics and health.
 
-use order_api::check_order_id;
+use order_api::{check_order_id, stock};
 use order_store::{Store, StoreError, inventory};
 use orders::{InventoryOutcome, Menu};
 use serde::Serialize;
 use serde_json::json;
 use service_kit::http::header::CONTENT_TYPE;
 use service_kit::http::{
-    Handler, HeaderValue, HttpRequest, Method, Problem, Reply, Response, Route, StatusCode,
+    Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply, Response, StatusCode,
 };
 
 use crate::notification::{TOLD, Told};
 
-const STOCK: &str = "/stock";
 const DECISIONS: &str = "/decisions/";
 const NOTIFICATIONS: &str = "/notifications/";
 
@@ -29,12 +28,11 @@ pub(crate) struct NotificationWeb {
 
 impl InventoryWeb {
     fn answer(&self, path: &str) -> Result<Reply, Problem> {
-        if path == STOCK {
-            return Ok(json_reply(&inventory::levels(&self.store, &self.menu).map_err(failed)?));
+        let levels = || inventory::levels(&self.store, &self.menu).map_err(failed);
+        if let Some(reply) = stock::answer(path, levels) {
+            return Ok(reply);
         }
-        let Some(order_id) = path.strip_prefix(DECISIONS) else {
-            return Ok(Problem::no_such_path("GET /stock, /decisions/{order id}").reply());
-        };
+        let order_id = path.strip_prefix(DECISIONS).unwrap_or_default();
         check_order_id(order_id)?;
         let decision = inventory::decision(&self.store, order_id).map_err(failed)?;
         let decision = decision.ok_or_else(|| nothing_known(order_id))?;
@@ -53,9 +51,7 @@ impl InventoryWeb {
 
 impl NotificationWeb {
     fn answer(&self, path: &str) -> Result<Reply, Problem> {
-        let Some(order_id) = path.strip_prefix(NOTIFICATIONS) else {
-            return Ok(Problem::no_such_path("GET /notifications/{order id}").reply());
-        };
+        let order_id = path.strip_prefix(NOTIFICATIONS).unwrap_or_default();
         check_order_id(order_id)?;
         let told = self.store.get::<Told>(TOLD, order_id).map_err(failed)?;
         told.map(|told| json_reply(&told)).ok_or_else(|| nothing_known(order_id))
@@ -63,37 +59,26 @@ impl NotificationWeb {
 }
 
 impl Handler for InventoryWeb {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        let name = match path {
-            STOCK => STOCK,
-            _ if path.starts_with(DECISIONS) => "/decisions/{id}",
-            _ => "other",
-        };
-        Route { name, body_bytes_max: 0 }
+    fn endpoints(&self) -> &[Endpoint] {
+        const ALL: [Endpoint; 3] =
+            [stock::ENDPOINTS[0], stock::ENDPOINTS[1], Endpoint::get("/decisions/{order_id}")];
+        &ALL
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
-        get(&request, |path| self.answer(path))
+        self.answer(&request.path).unwrap_or_else(|problem| problem.reply())
     }
 }
 
 impl Handler for NotificationWeb {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        let is_known = path.starts_with(NOTIFICATIONS);
-        let name = if is_known { "/notifications/{id}" } else { "other" };
-        Route { name, body_bytes_max: 0 }
+    fn endpoints(&self) -> &[Endpoint] {
+        const ALL: [Endpoint; 1] = [Endpoint::get("/notifications/{order_id}")];
+        &ALL
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
-        get(&request, |path| self.answer(path))
+        self.answer(&request.path).unwrap_or_else(|problem| problem.reply())
     }
-}
-
-fn get(request: &HttpRequest, answer: impl FnOnce(&str) -> Result<Reply, Problem>) -> Reply {
-    if request.method != Method::GET {
-        return Problem::no_such_method(&request.method, "GET");
-    }
-    answer(&request.path).unwrap_or_else(|problem| problem.reply())
 }
 
 fn json_reply(value: &impl Serialize) -> Reply {

@@ -6,15 +6,12 @@ use std::time::Instant;
 use codec::encode::Encoder;
 use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
 use orders::{Menu, Order};
-use service_kit::http::{HttpRequest, Method, Problem, Reply, RequestContext, Route, StatusCode};
+use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext, StatusCode};
 
 use crate::batch;
 use crate::limits::{BATCH_BYTES_MAX, PLACE_MAX, RETRY_AFTER};
 use crate::outbox::{Outbox, Parcel, SendError};
 use crate::trail::{self, Trail};
-
-/// Path of a batch.
-const BATCH: &str = "/orders";
 
 /// Places orders by appending them to the log.
 pub(crate) struct StreamOrders {
@@ -52,14 +49,12 @@ impl Paradigm for StreamOrders {
         }
     }
 
-    fn extra_route(&self, _method: &Method, path: &str) -> Option<Route> {
-        (path == BATCH).then_some(Route { name: BATCH, body_bytes_max: BATCH_BYTES_MAX })
+    fn extra_endpoints(&self) -> &'static [Endpoint] {
+        const BATCHES: [Endpoint; 1] = [Endpoint::post("/orders", BATCH_BYTES_MAX)];
+        &BATCHES
     }
 
     async fn extra(&self, request: HttpRequest) -> Reply {
-        if request.method != Method::POST {
-            return Problem::no_such_method(&request.method, "POST");
-        }
         match batch::place(self, &request).await {
             Ok(reply) => reply,
             Err(problem) => {

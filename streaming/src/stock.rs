@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use engine::stage::State;
+use order_store::inventory::StockLevel;
 use orders::{Menu, Stock};
-use serde::Serialize;
 
 /// What was given away of one item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl StockLevels {
     }
 
     /// All items of the menu with what is left of them.
-    pub(crate) fn levels(&self, menu: &Menu) -> Vec<Level> {
+    pub(crate) fn levels(&self, menu: &Menu) -> Vec<StockLevel> {
         let level = |(item, on_menu): (&str, orders::MenuItem)| {
             let given = self.given(item);
             let (initial, left) = match on_menu.stock {
@@ -81,7 +81,7 @@ impl StockLevels {
                     (Some(pieces), left)
                 }
             };
-            Level { item: item.to_owned(), initial, reserved: given.reserved, left }
+            StockLevel { item: item.to_owned(), initial, reserved: given.reserved, left }
         };
         menu.items().map(level).collect()
     }
@@ -109,17 +109,6 @@ impl State for StockLevels {
         let any = self.items.last_key_value().filter(|_| self.touched.is_empty());
         self.touched.extend(any.map(|(item, _)| item.clone()));
     }
-}
-
-/// What is told of an item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Level {
-    pub(crate) item: String,
-    /// Pieces that there were; `null` for unlimited.
-    pub(crate) initial: Option<u32>,
-    pub(crate) reserved: u64,
-    /// Pieces that are left; `null` for unlimited.
-    pub(crate) left: Option<u32>,
 }
 
 #[cfg(test)]

@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use order_api::stock;
 use orders::Menu;
-use serde::Serialize;
 use service_kit::http::header::CONTENT_TYPE;
-use service_kit::http::{
-    Handler, HeaderValue, HttpRequest, Method, Problem, Reply, Response, Route,
-};
+use service_kit::http::{Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply, Response};
 
 use crate::report::Report;
 use crate::stock::StockLevels;
@@ -48,48 +46,37 @@ pub(crate) struct AnalyticsWeb {
 pub(crate) struct NoWeb;
 
 impl Handler for InventoryWeb {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        route(path, "/stock")
+    fn endpoints(&self) -> &[Endpoint] {
+        &stock::ENDPOINTS
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
-        get(&request, "/stock", || self.board.get().levels(&self.menu))
+        let levels = || Ok(self.board.get().levels(&self.menu));
+        stock::answer(&request.path, levels).unwrap_or_else(|| Problem::no_such_path(&[]).reply())
     }
 }
 
 impl Handler for AnalyticsWeb {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        route(path, "/analytics")
+    fn endpoints(&self) -> &[Endpoint] {
+        const ANALYTICS: [Endpoint; 1] = [Endpoint::get("/analytics")];
+        &ANALYTICS
     }
 
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        get(&request, "/analytics", || Report::of(&self.board.get()))
+    async fn handle(&self, _request: HttpRequest) -> Reply {
+        let report = Report::of(&self.board.get());
+        let text = serde_json::to_string(&report).unwrap_or_else(|error| format!("\"{error}\""));
+        let mut reply = Response::new((text + "\n").into());
+        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        reply
     }
 }
 
 impl Handler for NoWeb {
-    fn route(&self, _method: &Method, _path: &str) -> Route {
-        Route { name: "other", body_bytes_max: 0 }
+    fn endpoints(&self) -> &[Endpoint] {
+        &[]
     }
 
     async fn handle(&self, _request: HttpRequest) -> Reply {
-        Problem::no_such_path("/health, /livez, /readyz, /metrics").reply()
+        Problem::no_such_path(&[]).reply()
     }
-}
-
-fn route(path: &str, known: &'static str) -> Route {
-    Route { name: if path == known { known } else { "other" }, body_bytes_max: 0 }
-}
-
-fn get<T: Serialize>(request: &HttpRequest, known: &str, value: impl FnOnce() -> T) -> Reply {
-    if request.path != known {
-        return Problem::no_such_path(&format!("GET {known}")).reply();
-    }
-    if request.method != Method::GET {
-        return Problem::no_such_method(&request.method, "GET");
-    }
-    let text = serde_json::to_string(&value()).unwrap_or_else(|error| format!("\"{error}\""));
-    let mut reply = Response::new((text + "\n").into());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
 }

@@ -9,7 +9,9 @@ use orders::{FailureReason, InventoryOutcome};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use service_kit::http::header::CONTENT_TYPE;
-use service_kit::http::{HeaderValue, Problem, Reply, RequestContext, Response, Route, StatusCode};
+use service_kit::http::{
+    Endpoint, HeaderValue, Problem, Reply, RequestContext, Response, StatusCode,
+};
 
 use crate::reservation::{DecidedFor, ReservationState};
 use crate::wire::BY_EARLIER_ATTEMPT;
@@ -20,33 +22,20 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const DETAIL_CHARS_MAX: usize = 200;
 
 /// Path of the API's description, on each service.
-pub(crate) const OPENAPI: &str = "/openapi.json";
+pub(crate) const OPENAPI_ENDPOINT: Endpoint = Endpoint::get("/openapi.json");
 
 /// The API's description.
 pub(crate) const OPENAPI_TEXT: &str = include_str!("../openapi.json");
 
-/// What a path is to a service whose paths begin with `prefix`.
-pub(crate) fn route(path: &str, prefix: &str, name: &'static str, body_bytes_max: usize) -> Route {
-    if path.starts_with(prefix) {
-        return Route { name, body_bytes_max };
-    }
-    let name = if path == OPENAPI { OPENAPI } else { "other" };
-    Route { name, body_bytes_max: 0 }
-}
-
-/// The order's id in a path; else what to answer at once.
+/// The order's id in a path; else what to answer at once. The one path that has no `prefix` is that of
+/// the API's description.
 pub(crate) fn order_id(path: &str, prefix: &str) -> Result<String, Box<Reply>> {
     match path.strip_prefix(prefix) {
         Some(order_id) => match check_order_id(order_id) {
             Ok(()) => Ok(order_id.to_owned()),
             Err(problem) => Err(Box::new(problem.reply())),
         },
-        None if path == OPENAPI => Err(Box::new(openapi())),
-        None => {
-            let known =
-                format!("{prefix}{{order id}}, {OPENAPI}, /health, /livez, /readyz, /metrics");
-            Err(Box::new(Problem::no_such_path(&known).reply()))
-        }
+        None => Err(Box::new(openapi())),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
+use order_api::stock;
 use orders::{Order, check_wish};
 use serde::Deserialize;
-use serde_json::json;
 use service_kit::http::{
-    Handler, HeaderMap, HttpRequest, Method, Problem, Reply, Route, StatusCode,
+    Endpoint, Handler, HeaderMap, HttpRequest, Method, Problem, Reply, StatusCode,
 };
 
-use crate::answers;
+use crate::answers::{self, OPENAPI_ENDPOINT};
 use crate::reservations::{Answered, Ask, Reservations};
-use crate::wire::{ATTEMPT_HEADER, RESERVATIONS, STOCK};
+use crate::wire::{ATTEMPT_HEADER, RESERVATIONS};
 
 /// Largest request.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -74,32 +74,27 @@ impl Inventory {
     }
 }
 
-impl Inventory {
-    fn stock(&self, item: &str) -> Result<Reply, Problem> {
-        let item = percent_encoding::percent_decode_str(item).decode_utf8_lossy();
-        let Some(level) = self.reservations.stock(&item).map_err(answers::failed)? else {
-            let detail = "the menu has no such item";
-            let status = StatusCode::NOT_FOUND;
-            return Err(Problem::new(status, "unknown-item", "The item is unknown", detail));
-        };
-        Ok(answers::json_reply(&json!(level)))
-    }
-}
+/// Its paths.
+const ENDPOINTS: [Endpoint; 4] = [
+    Endpoint {
+        path: "/reservations/{order_id}",
+        methods: "GET, PUT, DELETE",
+        body_bytes_max: BODY_BYTES_MAX,
+    },
+    stock::ENDPOINTS[0],
+    stock::ENDPOINTS[1],
+    OPENAPI_ENDPOINT,
+];
 
 impl Handler for Inventory {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        if path.starts_with(STOCK) {
-            return Route { name: "/stock/{item}", body_bytes_max: 0 };
-        }
-        answers::route(path, RESERVATIONS, "/reservations/{id}", BODY_BYTES_MAX)
+    fn endpoints(&self) -> &[Endpoint] {
+        &ENDPOINTS
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
-        if let Some(item) = request.path.strip_prefix(STOCK) {
-            return match request.method {
-                Method::GET => self.stock(item).unwrap_or_else(|problem| problem.reply()),
-                method => Problem::no_such_method(&method, "GET"),
-            };
+        let levels = || self.reservations.stock().map_err(answers::failed);
+        if let Some(reply) = stock::answer(&request.path, levels) {
+            return reply;
         }
         let order_id = match answers::order_id(&request.path, RESERVATIONS) {
             Ok(order_id) => order_id,
@@ -108,8 +103,7 @@ impl Handler for Inventory {
         let answer = match request.method {
             Method::PUT => self.reserve(&order_id, &request).await,
             Method::DELETE => self.release(&order_id, &request).await,
-            Method::GET => self.find(&order_id),
-            method => return Problem::no_such_method(&method, "GET, PUT, DELETE"),
+            _ => self.find(&order_id),
         };
         answer.unwrap_or_else(|problem| problem.reply())
     }

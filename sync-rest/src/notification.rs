@@ -6,9 +6,9 @@ use order_store::{Rows, Store, Table};
 use orders::{InventoryOutcome, Order, check_wish, notification_text};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use service_kit::http::{Handler, HttpRequest, Method, Problem, Reply, Route};
+use service_kit::http::{Endpoint, Handler, HttpRequest, Method, Problem, Reply};
 
-use crate::answers;
+use crate::answers::{self, OPENAPI_ENDPOINT};
 use crate::wire::NOTIFICATIONS;
 
 /// Largest request.
@@ -89,9 +89,19 @@ fn notified(order_id: &str) -> Reply {
     answers::json_reply(&json!({ "order_id": order_id, "status": "notified" }))
 }
 
+/// Its paths.
+const ENDPOINTS: [Endpoint; 2] = [
+    Endpoint {
+        path: "/notifications/{order_id}",
+        methods: "GET, PUT",
+        body_bytes_max: BODY_BYTES_MAX,
+    },
+    OPENAPI_ENDPOINT,
+];
+
 impl Handler for Notification {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        answers::route(path, NOTIFICATIONS, "/notifications/{id}", BODY_BYTES_MAX)
+    fn endpoints(&self) -> &[Endpoint] {
+        &ENDPOINTS
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
@@ -101,8 +111,7 @@ impl Handler for Notification {
         };
         let answer = match request.method {
             Method::PUT => self.tell(&order_id, &request).await,
-            Method::GET => self.find(&order_id),
-            method => return Problem::no_such_method(&method, "GET, PUT"),
+            _ => self.find(&order_id),
         };
         answer.unwrap_or_else(|problem| problem.reply())
     }

@@ -21,9 +21,9 @@ use order_api::{AnswerForm, NewOrder, Orders, Paradigm, Placed, outcome_unknown}
 use orders::{FailureReason, InventoryOutcome};
 use reqwest::Method;
 use serde_json::{Value, json};
-use service_kit::http::{HttpRequest, Problem, Reply, RequestContext, Route, StatusCode};
+use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext, StatusCode};
 
-use crate::answers::{self, OPENAPI};
+use crate::answers::{self, OPENAPI_ENDPOINT};
 use crate::breaker::Trouble;
 use crate::downstream::{Answer, Begun, BreakerUse, Call, CallError, Downstream};
 use crate::metrics;
@@ -147,15 +147,13 @@ impl Paradigm for AskBoth {
         }
     }
 
-    fn extra_route(&self, _method: &Method, path: &str) -> Option<Route> {
-        (path == OPENAPI).then_some(Route { name: OPENAPI, body_bytes_max: 0 })
+    fn extra_endpoints(&self) -> &'static [Endpoint] {
+        const OPENAPI: [Endpoint; 1] = [OPENAPI_ENDPOINT];
+        &OPENAPI
     }
 
-    async fn extra(&self, request: HttpRequest) -> Reply {
-        if request.method == Method::GET {
-            return answers::openapi();
-        }
-        Problem::no_such_method(&request.method, "GET")
+    async fn extra(&self, _request: HttpRequest) -> Reply {
+        answers::openapi()
     }
 }
 

@@ -101,14 +101,13 @@ impl Reservations {
         Ok(row.map(|row| Known::from(row).state))
     }
 
-    /// How many of an item are taken and left; `None` where the menu has no such item.
+    /// How many of each item of the menu are taken and left.
     ///
     /// # Errors
     ///
     /// If the store fails.
-    pub(crate) fn stock(&self, item: &str) -> Result<Option<StockLevel>, StoreError> {
-        let all = levels(&self.store, &self.shop.menu)?;
-        Ok(all.into_iter().find(|level| level.item == item))
+    pub(crate) fn stock(&self) -> Result<Vec<StockLevel>, StoreError> {
+        levels(&self.store, &self.shop.menu)
     }
 }
 

@@ -9,9 +9,6 @@ pub(crate) const BY_EARLIER_ATTEMPT: &str = "by_earlier_attempt";
 /// Path of reservations, before the order's id.
 pub(crate) const RESERVATIONS: &str = "/reservations/";
 
-/// Path of what is left, before the item's name.
-pub(crate) const STOCK: &str = "/stock/";
-
 /// Path of notifications, before the order's id.
 pub(crate) const NOTIFICATIONS: &str = "/notifications/";
 

@@ -2,7 +2,7 @@
 
 use codec::resolver::SchemaResolver;
 use orders::Menu;
-use service_kit::http::{Handler, HeaderValue, HttpRequest, Method, Problem, Reply, Route};
+use service_kit::http::{Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply};
 
 use crate::asked::Asked;
 use crate::body::{self, BodyForm, ORDER_BYTES_MAX};
@@ -16,13 +16,15 @@ use crate::view;
 const ORDER: &str = "/order";
 /// Path of known orders, before their id.
 const ORDERS: &str = "/orders/";
-/// What is said to those who look elsewhere.
-const PATHS: &str = "POST /order, GET /orders/{id}, /health, /livez, /readyz, /metrics";
+/// Paths of every front.
+const ENDPOINTS: [Endpoint; 2] =
+    [Endpoint::post(ORDER, ORDER_BYTES_MAX), Endpoint::get("/orders/{id}")];
 
 /// The front of one paradigm.
 #[derive(Debug)]
 pub struct Front<P> {
     paradigm: P,
+    endpoints: Vec<Endpoint>,
     orders: Orders,
     menu: Menu,
     resolver: SchemaResolver,
@@ -33,7 +35,8 @@ impl<P: Paradigm> Front<P> {
     /// A front before `paradigm`, which shares `orders` with it. Framed orders are read with the
     /// schemas of `resolver`.
     pub fn new(paradigm: P, orders: Orders, menu: Menu, resolver: SchemaResolver) -> Self {
-        Self { paradigm, orders, menu, resolver, running: Running::default() }
+        let endpoints = [&ENDPOINTS[..], paradigm.extra_endpoints()].concat();
+        Self { paradigm, endpoints, orders, menu, resolver, running: Running::default() }
     }
 
     /// Places the order of a request, as `POST /order` does.
@@ -75,37 +78,21 @@ impl<P: Paradigm> Front<P> {
 }
 
 impl<P: Paradigm> Handler for Front<P> {
-    fn route(&self, method: &Method, path: &str) -> Route {
-        if let Some(route) = self.paradigm.extra_route(method, path) {
-            return route;
-        }
-        match path {
-            ORDER => Route { name: ORDER, body_bytes_max: ORDER_BYTES_MAX },
-            _ if path.starts_with(ORDERS) => Route { name: "/orders/{id}", body_bytes_max: 0 },
-            _ => Route { name: "other", body_bytes_max: 0 },
-        }
+    fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
-        if self.paradigm.extra_route(&request.method, &request.path).is_some() {
+        if self.paradigm.extra_endpoints().iter().any(|extra| extra.is_at(&request.path)) {
             return self.paradigm.extra(request).await;
         }
-        match (&request.method, request.path.as_str()) {
-            (&Method::POST, ORDER) => match self.place(&request).await {
-                Ok(reply) => reply,
-                Err(problem) => {
-                    metrics::rejected(problem.slug());
-                    problem.reply()
-                }
-            },
-            (method, ORDER) => Problem::no_such_method(method, "POST"),
-            (&Method::GET, path) if path.starts_with(ORDERS) => {
-                let found = self.find(&path[ORDERS.len()..]);
-                found.unwrap_or_else(|problem| problem.reply())
-            }
-            (method, path) if path.starts_with(ORDERS) => Problem::no_such_method(method, "GET"),
-            _ => Problem::no_such_path(PATHS).reply(),
+        if let Some(order_id) = request.path.strip_prefix(ORDERS) {
+            return self.find(order_id).unwrap_or_else(|problem| problem.reply());
         }
+        self.place(&request).await.unwrap_or_else(|problem| {
+            metrics::rejected(problem.slug());
+            problem.reply()
+        })
     }
 }
 

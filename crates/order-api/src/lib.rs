@@ -23,6 +23,7 @@ mod known;
 pub mod metrics;
 mod news;
 mod paradigm;
+pub mod stock;
 mod view;
 
 pub use asked::{check_order_id, read_json};

@@ -1,7 +1,7 @@
 //! What stands behind the front.
 
 use orders::{InventoryOutcome, Order, OrderRequest};
-use service_kit::http::{HttpRequest, Method, Problem, Reply, RequestContext, Route};
+use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext};
 
 /// How one paradigm places orders. The front has read and checked the order, knows it under its
 /// id, and has seen to it that no other request of this process places it now.
@@ -26,14 +26,14 @@ pub trait Paradigm: Send + Sync + 'static {
         context: &RequestContext,
     ) -> impl Future<Output = Result<Placed, Problem>> + Send;
 
-    /// A path of its own, beside those of the front; `None` where it has none there.
-    fn extra_route(&self, _method: &Method, _path: &str) -> Option<Route> {
-        None
+    /// Paths of its own, beside those of the front.
+    fn extra_endpoints(&self) -> &'static [Endpoint] {
+        &[]
     }
 
     /// Answers a request to a path of its own.
     fn extra(&self, _request: HttpRequest) -> impl Future<Output = Reply> + Send {
-        async { Problem::no_such_path("nothing of this kind").reply() }
+        async { Problem::no_such_path(&[]).reply() }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::exit::AppError;
 use crate::health::{HealthReport, HealthSource};
+use crate::http::{Problem, linger};
 use crate::metrics_recorder::Metrics;
 
 /// How long a client may take to send its request line and headers.
@@ -37,7 +38,10 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 const PORTS_TRIED_MAX: u16 = 100;
 
 /// The paths that are answered.
-const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
+pub(crate) const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
+
+/// Methods of all of them.
+const READ: &str = "GET, HEAD";
 
 const TEXT_METRICS: HeaderValue =
     HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -158,8 +162,8 @@ async fn serve_connection(stream: TcpStream, admin: Arc<Admin>) {
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), answer);
-    match timeout(CONNECTION_TIMEOUT, connection).await {
-        Ok(Ok(())) => {}
+    match timeout(CONNECTION_TIMEOUT, connection.without_shutdown()).await {
+        Ok(Ok(parts)) => linger(parts.io.into_inner()).await,
         Ok(Err(error)) => tracing::debug!(%error, "metrics connection failed"),
         Err(_elapsed) => tracing::debug!("metrics connection took too long"),
     }
@@ -168,8 +172,11 @@ async fn serve_connection(stream: TcpStream, admin: Arc<Admin>) {
 fn respond(admin: &Admin, method: &Method, path: &str) -> Response<Bytes> {
     match admin.answer(method, path) {
         Some(response) => response,
-        None if path == "/" => reply(StatusCode::OK, TEXT_PLAIN, format!("{}\n", PATHS.join("\n"))),
-        None => reply(StatusCode::NOT_FOUND, TEXT_PLAIN, format!("see {}\n", PATHS.join(", "))),
+        None if path != "/" => Problem::no_such_path(&[]).reply(),
+        None if method != Method::GET && method != Method::HEAD => {
+            Problem::no_such_method(method, READ)
+        }
+        None => reply(StatusCode::OK, TEXT_PLAIN, format!("{}\n", PATHS.join("\n"))),
     }
 }
 
@@ -188,10 +195,7 @@ impl Admin {
             return None;
         }
         if method != Method::GET && method != Method::HEAD {
-            let mut response =
-                reply(StatusCode::METHOD_NOT_ALLOWED, TEXT_PLAIN, "GET only\n".into());
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return Some(response);
+            return Some(Problem::no_such_method(method, READ));
         }
         Some(match path {
             "/metrics" => reply(StatusCode::OK, TEXT_METRICS, self.metrics.render()),

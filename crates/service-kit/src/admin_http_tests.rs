@@ -80,9 +80,20 @@ async fn health_tells_a_process_that_waits_from_one_that_hangs() {
 #[tokio::test]
 async fn other_paths_and_methods_are_refused() {
     let address = started(&Conditions::new()).await;
-    assert!(get(address, "/secret").await.starts_with("HTTP/1.1 404"));
-    let post = "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
-    assert!(exchange(address, post).await.starts_with("HTTP/1.1 405"));
+    let body = "x".repeat(1 << 20);
+    let post = |path: &str| {
+        let length = body.len();
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    for request in [post("/secret"), post("/metrics/"), "GET /secret HTTP/1.1\r\n\r\n".into()] {
+        let answer = exchange(address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("GET /metrics"), "{answer}");
+    }
+    for request in [post("/metrics"), post("/readyz"), post("/")] {
+        let answer = exchange(address, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+        assert!(answer.contains("allow: GET, HEAD"), "{answer}");
+    }
 }
 
 #[tokio::test]

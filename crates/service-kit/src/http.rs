@@ -3,7 +3,7 @@
 //! ```text
 //! socket ─► connection ─► exchange ─────────────► Handler (the program's)
 //!           cap, header    /health /livez /readyz /metrics from memory
-//!           and idle time  full? 503 at once · body limit 413 · body time 408 · deadline 504
+//!           and idle time  unknown? 404, 405 · full? 503 at once · body limit 413 · body time 408 · deadline 504
 //! ```
 //!
 //! hyper reads and writes the messages. What it leaves to its user stands here: how long a client
@@ -11,9 +11,11 @@
 //!
 //! | who | is answered |
 //! |---|---|
+//! | asks for a path that is in no table | 404, before a body is read |
+//! | asks with a method that the path does not take | 405 and `Allow`, before a body is read |
 //! | takes longer than [`Limits::header_read_timeout`] for its request line and headers | 408, closed |
 //! | takes longer than [`Limits::body_read_timeout`] for its body | 408, closed |
-//! | sends more than [`Route::body_bytes_max`] | 413, closed |
+//! | sends more than [`Endpoint::body_bytes_max`] | 413, closed |
 //! | comes while [`Limits::in_flight_max`] requests are worked on | 503 and `Retry-After`, at once |
 //! | comes while [`Limits::connections_max`] are connected | 503 and `Retry-After`, closed |
 //! | says nothing, or takes nothing, for [`Limits::idle_timeout`] | closed |
@@ -23,6 +25,7 @@
 
 mod args;
 mod connection;
+mod endpoint;
 mod exchange;
 mod limits;
 mod metric_names;
@@ -32,13 +35,13 @@ mod server;
 pub mod trace;
 
 pub use args::HttpArgs;
+pub(crate) use connection::linger;
+pub use endpoint::Endpoint;
 pub use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use hyper::{Method, Response, StatusCode};
 pub use limits::Limits;
 pub use problem::Problem;
-pub use request::{
-    DEADLINE_HEADER, Handler, HttpRequest, REQUEST_ID_HEADER, RequestContext, Route,
-};
+pub use request::{DEADLINE_HEADER, Handler, HttpRequest, REQUEST_ID_HEADER, RequestContext};
 pub use server::Server;
 pub use trace::TraceContext;
 

@@ -258,7 +258,7 @@ pub(super) async fn refuse(mut stream: TcpStream, problem: Problem) {
 }
 
 /// Ends the answer, then reads on for a moment, so that the client can read it.
-async fn linger(mut stream: TcpStream) {
+pub(crate) async fn linger(mut stream: TcpStream) {
     let read_rest = async {
         stream.shutdown().await?;
         let mut forgotten = [0; 4096];

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use super::Reply;
+use super::endpoint::Found;
 use super::limits::permits_for;
 use super::metric_names::{CUT_OFF, IN_FLIGHT, REQUEST_SECONDS, REQUESTS, SHED, SHED_SECONDS};
 use super::problem::Problem;
@@ -39,15 +40,23 @@ impl<H: Handler> Serving<H> {
         if let Some(reply) = self.admin.answer(request.method(), request.uri().path()) {
             return reply.map(Full::new);
         }
-        let route = self.handler.route(request.method(), request.uri().path());
+        let endpoints = self.handler.endpoints();
+        let found = Found::among(endpoints, request.method(), request.uri().path());
         let context = RequestContext::read(request.headers(), began_at);
         let request_id = match &context {
             Ok(context) => HeaderValue::from_str(&context.request_id).ok(),
             Err(_) => None,
         };
-        let (mut reply, then) = match context {
-            Ok(context) => self.admit(request, route.body_bytes_max, context).await,
-            Err(problem) => (problem.reply(), Then::Close),
+        let then = if request.body().is_end_stream() { Then::KeepAlive } else { Then::Close };
+        let (mut reply, then) = match (found, context) {
+            (Found::NoSuchPath, _) => (Problem::no_such_path(endpoints).reply(), then),
+            (Found::NoSuchMethod(known), _) => {
+                (Problem::no_such_method(request.method(), known.methods), then)
+            }
+            (Found::Endpoint(endpoint), Ok(context)) => {
+                self.admit(request, endpoint.body_bytes_max, context).await
+            }
+            (Found::Endpoint(_), Err(problem)) => (problem.reply(), Then::Close),
         };
         if let Some(request_id) = request_id {
             reply.headers_mut().insert(REQUEST_ID_HEADER, request_id);
@@ -57,7 +66,7 @@ impl<H: Handler> Serving<H> {
         }
         let status = reply.status().as_str().to_owned();
         let seconds = began_at.elapsed().as_secs_f64();
-        let (service, route) = (self.name, route.name);
+        let (service, route) = (self.name, found.name());
         metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => status)
             .increment(1);
         metrics::histogram!(REQUEST_SECONDS, "service" => service, "route" => route)
@@ -259,24 +268,4 @@ fn deadline_over() -> Problem {
 fn internal() -> Problem {
     let detail = "the service failed; its log has the reason under the request's id";
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The service failed", detail)
-}
-
-/// Answers for paths and methods that a service does not have.
-impl Problem {
-    /// Nothing is found at this path.
-    #[must_use]
-    pub fn no_such_path(known: &str) -> Self {
-        let detail = format!("nothing is here; there is {known}");
-        Self::new(StatusCode::NOT_FOUND, "no-such-path", "No such path", detail)
-    }
-
-    /// The path has no such method.
-    #[must_use]
-    pub fn no_such_method(method: &Method, allowed: &'static str) -> Reply {
-        let detail = format!("{method} is not for this path; it takes {allowed}");
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        let mut reply = Self::new(status, "no-such-method", "No such method", detail).reply();
-        reply.headers_mut().insert(hyper::header::ALLOW, HeaderValue::from_static(allowed));
-        reply
-    }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, StatusCode};
 
 use super::Reply;
+use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::trace::TraceContext;
 
@@ -24,21 +25,12 @@ const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
 
 /// A program behind a [`Server`](super::Server).
 pub trait Handler: Send + Sync + 'static {
-    /// Says what a path is, before anything is read of the body.
-    fn route(&self, method: &Method, path: &str) -> Route;
+    /// Its paths. What is not among them is answered by the server: 404, or 405 with `Allow`.
+    fn endpoints(&self) -> &[Endpoint];
 
-    /// Answers a request. It runs in a task of its own and is never dropped half-way, also when
+    /// Answers a request to one of its paths, with a method that the path takes. It runs in a task of its own and is never dropped half-way, also when
     /// the client has gone; a panic is answered 500.
     fn handle(&self, request: HttpRequest) -> impl Future<Output = Reply> + Send;
-}
-
-/// What the server must know of a path before it reads on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Route {
-    /// The path with its parameters named, such as `/orders/{id}`; a label of metrics.
-    pub name: &'static str,
-    /// Largest body that is read.
-    pub body_bytes_max: usize,
 }
 
 /// A request, read completely.
@@ -52,7 +44,7 @@ pub struct HttpRequest {
     pub query: Option<String>,
     /// Its headers.
     pub headers: HeaderMap,
-    /// Its body; at most as long as its route allows.
+    /// Its body; at most as long as its path allows.
     pub body: Bytes,
     /// Where it belongs, and until when its answer is of use.
     pub context: RequestContext,

@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use hyper::{Method, Response};
+use hyper::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 use super::*;
 use crate::health::Conditions;
-use crate::http::{HttpRequest, Reply, Route};
+use crate::http::{Endpoint, HttpRequest, Reply};
 use crate::metrics_recorder::unregistered;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -27,10 +27,16 @@ struct Echo {
 }
 
 impl Handler for Echo {
-    fn route(&self, _method: &Method, path: &str) -> Route {
-        let is_large = path.starts_with("/large");
-        let body_bytes_max = if is_large { LARGE_BODY_BYTES_MAX } else { BODY_BYTES_MAX };
-        Route { name: "/echo", body_bytes_max }
+    fn endpoints(&self) -> &[Endpoint] {
+        const BOTH: &str = "GET, POST";
+        const ALL: [Endpoint; 5] = [
+            Endpoint { path: "/echo", methods: BOTH, body_bytes_max: BODY_BYTES_MAX },
+            Endpoint::post("/wait", BODY_BYTES_MAX),
+            Endpoint::post("/panic", BODY_BYTES_MAX),
+            Endpoint::post("/large", LARGE_BODY_BYTES_MAX),
+            Endpoint::post("/large/{what}", LARGE_BODY_BYTES_MAX),
+        ];
+        &ALL
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
@@ -136,6 +142,37 @@ async fn a_body_over_the_limit_is_answered_413_also_to_a_client_that_sends_on() 
     }
     let fits = "x".repeat(BODY_BYTES_MAX);
     assert!(server.exchange(&post("/echo", &fits)).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_404_and_an_unknown_method_405_whatever_the_body() {
+    let server = started(limits()).await;
+    let mut busy = server.connect().await;
+    busy.write_all(post("/wait", "").as_bytes()).await.unwrap();
+    timeout(LIMIT, server.echo.began.notified()).await.unwrap();
+    let large = "x".repeat(1 << 20);
+    for (path, body) in [("/echo/", ""), ("/nothing", "hi"), ("/echo/x", &large), ("/", &large)] {
+        let answer = server.exchange(&post(path, body)).await;
+        assert!(answer.starts_with("HTTP/1.1 404"), "{path}: {answer}");
+        assert!(answer.contains("GET, POST /echo"), "{path}: {answer}");
+        let chunked = format!(
+            "PUT {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n{large}"
+        );
+        assert!(server.exchange(&chunked).await.starts_with("HTTP/1.1 404"), "{path}");
+    }
+    for (request, allowed) in [
+        (post("/echo", &large).replace("POST", "PUT"), "GET, POST"),
+        (post("/large", "").replace("POST", "DELETE"), "POST"),
+        (GET.replace("/echo", "/wait"), "POST"),
+        (post("/metrics", &large), "GET, HEAD"),
+    ] {
+        let answer = server.exchange(&request).await;
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+        assert!(answer.contains(&format!("allow: {allowed}\r\n")), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+    server.echo.let_go.notify_one();
+    assert!(rest_of(&mut busy).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
