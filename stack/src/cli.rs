@@ -15,6 +15,9 @@ Examples:
   stack up --dir /tmp/three --kafka-brokers 3 --only kafka
   stack status                               what runs, and whether it really answers
   stack logs kafka -f                        follow a log
+  stack kill kafka-2; stack start kafka-2    one process of a server dies and comes back, on its port
+  stack stop registry                        one server stops; `stack start registry` brings it back
+  stack run kafka-consumer-groups --describe --all-groups
   stack down                                 stop exactly what `up` started; Kafka and RabbitMQ keep their data
   rm -rf .stack                              forget the data too
 
@@ -35,6 +38,14 @@ enum Command {
     Up(UpArgs),
     /// Stop exactly what `up` started
     Down(DirArgs),
+    /// Start servers, or single processes of them, that were stopped, killed or died; their ports stay the same
+    Start(NamesArgs),
+    /// End servers, or single processes of them, in order
+    Stop(NamesArgs),
+    /// End servers, or single processes of them, with KILL, as a crash would
+    Kill(NamesArgs),
+    /// Run a command-line tool of a server, led to this stack
+    Run(RunArgs),
     /// Ask every server whether it answers
     Status(StatusArgs),
     /// Print the variables that lead clients to the servers, for `eval "$(stack env)"`
@@ -59,12 +70,39 @@ pub(crate) struct UpArgs {
     /// Servers to start, separated by commas; `redis` also starts Valkey
     #[arg(long, env = "STACK_ONLY", value_delimiter = ',', value_name = "SERVERS", default_values_t = ServerName::ALL)]
     pub(crate) only: Vec<ServerName>,
-    /// Brokers of the Kafka cluster: 1 or 3
-    #[arg(long, env = "STACK_KAFKA_BROKERS", default_value = "1", value_parser = parse_brokers)]
-    pub(crate) kafka_brokers: u16,
-    /// Use the ports that everyone knows: 9092, 8081, 5672 and 15672, 6379, 6380, 9090
+    /// Brokers of the Kafka cluster: 1 or 3; by default as many as the folder holds already, else 1
+    #[arg(long, env = "STACK_KAFKA_BROKERS", value_parser = parse_brokers)]
+    pub(crate) kafka_brokers: Option<u16>,
+    /// Use the ports that everyone knows: 9092, 8081, 5672 and 15672, 6379, 6380, 9090; without, a folder's servers
+    /// keep the ports that they had
     #[arg(long, env = "STACK_DEFAULT_PORTS")]
     pub(crate) default_ports: bool,
+}
+
+/// Which servers or processes.
+#[derive(Debug, Args)]
+pub(crate) struct NamesArgs {
+    /// Servers or single processes: kafka, kafka-2, registry, rabbitmq, redis, valkey, prometheus
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: DirArgs,
+}
+
+/// Which tool.
+#[derive(Debug, Args)]
+#[command(after_help = format!("Tools: {}", stack::tools::names().join(", ")))]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) place: DirArgs,
+    /// The tool, then its arguments; Kafka's get --bootstrap-server unless it is given
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "TOOL"
+    )]
+    pub(crate) call: Vec<std::ffi::OsString>,
 }
 
 /// How the answer is printed.
@@ -111,6 +149,13 @@ pub(crate) enum ServerName {
 }
 
 impl ServerName {
+    /// Returns the choice that starts the server called `name`.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        // Valkey comes with Redis.
+        let name = if name == "valkey" { "redis" } else { name };
+        Self::from_str(name, false).ok()
+    }
+
     const ALL: [Self; 5] =
         [Self::Kafka, Self::Registry, Self::Rabbitmq, Self::Redis, Self::Prometheus];
 }
@@ -136,6 +181,10 @@ impl Cli {
             Command::Up(args) => commands::up::run(args),
             Command::Down(args) => commands::down::run(&args.dir),
             Command::Status(args) => commands::status::run(&args.place.dir, args.output),
+            Command::Start(args) => commands::start::run(&args.place.dir, &args.names),
+            Command::Stop(args) => commands::end::stop(&args.place.dir, &args.names),
+            Command::Kill(args) => commands::end::kill(&args.place.dir, &args.names),
+            Command::Run(args) => commands::tool::run(&args.place.dir, &args.call),
             Command::Env(args) => commands::env::run(&args.dir),
             Command::Logs(args) => commands::logs::run(&args.place.dir, &args.name, args.follow),
         }

@@ -94,6 +94,20 @@ pub enum StackError {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// A tool that no server brings.
+    #[error("there is no tool {name}; there are: {}", known.join(", "))]
+    NoSuchTool {
+        /// The name given.
+        name: String,
+        /// The tools that there are.
+        known: Vec<&'static str>,
+    },
+    /// A server that a command needs and that was not started in the folder.
+    #[error("{server} was not started in this folder; `stack up` starts it")]
+    NotUp {
+        /// Name of the server.
+        server: &'static str,
+    },
     /// A setting that no server could run with.
     #[error("{setting}={value} is not possible: {rule}")]
     Setting {

@@ -3,7 +3,9 @@
 use std::env;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -17,6 +19,20 @@ const POM: &str = include_str!("../pom.xml");
 /// How long fetching may take; about 160 MB at the first time.
 pub const FETCH_LIMIT: Duration = Duration::from_secs(900);
 
+/// Time between two words of a fetch that goes on.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What a fetch is doing, for the one who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchStep<'a> {
+    /// Another process holds this file while it fetches the same.
+    AnotherFetches(&'a Path),
+    /// Maven begins to fetch into this folder.
+    Begins(&'a Path),
+    /// Maven has been at it for this long.
+    GoesOn(Duration),
+}
+
 /// A folder with Kafka's class path and the unpacked schema registry.
 #[derive(Debug, Clone)]
 pub struct Jars {
@@ -25,11 +41,14 @@ pub struct Jars {
 
 impl Jars {
     /// Returns the jars in the user's cache (`$XDG_CACHE_HOME` or `~/.cache`), fetching them if they are not there.
-    /// `on_fetch` is called before a fetch, which takes a while.
+    /// `say` is called with each step of a fetch, which takes a while.
     ///
     /// # Errors
     /// When Maven is missing or fails, or the cache cannot be written.
-    pub fn ensure(programs: &Programs, on_fetch: impl FnOnce(&Path)) -> Result<Self, StackError> {
+    pub fn ensure(
+        programs: &Programs,
+        say: &(dyn Fn(FetchStep<'_>) + Sync),
+    ) -> Result<Self, StackError> {
         let cache = env::var_os("XDG_CACHE_HOME")
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
@@ -39,7 +58,7 @@ impl Jars {
                 value: String::new(),
                 rule: "the jars are kept below it",
             })?;
-        Self::ensure_in(&cache.join("order-pipeline"), programs, on_fetch)
+        Self::ensure_in(&cache.join("order-pipeline"), programs, say)
     }
 
     /// Returns the jars in `cache`, fetching them if they are not there.
@@ -49,7 +68,7 @@ impl Jars {
     pub fn ensure_in(
         cache: &Path,
         programs: &Programs,
-        on_fetch: impl FnOnce(&Path),
+        say: &(dyn Fn(FetchStep<'_>) + Sync),
     ) -> Result<Self, StackError> {
         let digest = Sha256::digest(POM);
         let key: String = digest[..6].iter().map(|byte| format!("{byte:02x}")).collect();
@@ -59,10 +78,17 @@ impl Jars {
             return Ok(Self { dir });
         }
         fs::create_dir_all(cache).map_err(StackError::io("cannot create", cache))?;
-        let _lock = lock(&cache.join("fetch.lock"), FETCH_LIMIT)?;
+        let lock_path = cache.join("fetch.lock");
+        let _lock = match lock(&lock_path, Duration::ZERO) {
+            Err(StackError::Locked { .. }) => {
+                say(FetchStep::AnotherFetches(&lock_path));
+                lock(&lock_path, FETCH_LIMIT)?
+            }
+            taken => taken?,
+        };
         if !dir.is_dir() {
-            on_fetch(&dir);
-            fetch(cache, &dir, programs)?;
+            say(FetchStep::Begins(&dir));
+            saying_that_it_goes_on(say, || fetch(cache, &dir, programs))?;
         }
         Ok(Self { dir })
     }
@@ -89,6 +115,22 @@ impl Jars {
                 asked: "registry/*-runner.jar".to_owned(),
             })
     }
+}
+
+/// Runs `fetch`, and says every few seconds that it goes on.
+fn saying_that_it_goes_on<T>(say: &(dyn Fn(FetchStep<'_>) + Sync), fetch: impl FnOnce() -> T) -> T {
+    let (ended, ending) = channel::<()>();
+    let begun = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while ending.recv_timeout(SAY_EVERY) == Err(RecvTimeoutError::Timeout) {
+                say(FetchStep::GoesOn(begun.elapsed()));
+            }
+        });
+        let result = fetch();
+        drop(ended);
+        result
+    })
 }
 
 /// Fetches into a folder beside `dir` and renames it, while the lock is held.
@@ -132,6 +174,7 @@ pub(crate) fn lock(path: &Path, limit: Duration) -> Result<File, StackError> {
 mod tests {
     use super::*;
     use std::ffi::OsStr;
+    use std::sync::Mutex;
 
     #[test]
     fn a_lock_that_another_holds_is_an_error_after_the_limit() {
@@ -153,7 +196,10 @@ mod tests {
         fs::set_permissions(&maven, mode).unwrap();
         let cache = dir.path().join("cache");
         let programs = Programs::in_folders(dir.path().as_os_str());
-        let error = Jars::ensure_in(&cache, &programs, |_| ()).unwrap_err();
+        let steps = Mutex::new(Vec::new());
+        let note = |step: FetchStep<'_>| steps.lock().unwrap().push(format!("{step:?}"));
+        let error = Jars::ensure_in(&cache, &programs, &note).unwrap_err();
+        assert!(steps.into_inner().unwrap()[0].starts_with("Begins("));
         assert!(error.to_string().contains("no route to repository"), "{error}");
         assert!(fs::read_dir(&cache).unwrap().all(|entry| {
             !entry.unwrap().file_name().to_string_lossy().starts_with("servers-")
@@ -161,10 +207,28 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_for_the_fetch_of_another_process_is_told_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let others = lock(&dir.path().join("fetch.lock"), Duration::ZERO).unwrap();
+        let (waits, waiting) = channel();
+        let (programs, cache) = (Programs::in_folders(OsStr::new("")), dir.path());
+        let note = |step: FetchStep<'_>| {
+            // The second step is that of the fetch itself.
+            let _second = waits.send(matches!(step, FetchStep::AnotherFetches(_)));
+        };
+        thread::scope(|scope| {
+            let fetching = scope.spawn(|| Jars::ensure_in(cache, &programs, &note).map(|_| ()));
+            assert!(waiting.recv().unwrap());
+            drop(others);
+            fetching.join().unwrap().unwrap_err();
+        });
+    }
+
+    #[test]
     fn a_missing_maven_is_named_with_the_command_that_installs_it() {
         let dir = tempfile::tempdir().unwrap();
-        let error =
-            Jars::ensure_in(dir.path(), &Programs::in_folders(OsStr::new("")), |_| ()).unwrap_err();
+        let error = Jars::ensure_in(dir.path(), &Programs::in_folders(OsStr::new("")), &|_| ())
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "not installed: mvn; install with: apt-get install -y --no-install-recommends maven"

@@ -66,6 +66,14 @@ impl KafkaConfig {
     }
 }
 
+impl KafkaConfig {
+    /// Returns how many brokers the cluster has whose data lies in the folder; `None` where there is none.
+    #[must_use]
+    pub fn brokers_there(&self) -> Option<u16> {
+        storage::brokers_there(self)
+    }
+}
+
 /// The ports of one broker.
 #[derive(Debug)]
 struct BrokerPorts {
@@ -94,7 +102,7 @@ impl KafkaServer {
             return Err(StackError::Setting { setting: "brokers", value, rule: "give 1 or 3" });
         }
         let programs = Programs::from_env();
-        let jars = Jars::ensure(&programs, |_| ())?;
+        let jars = Jars::ensure(&programs, &|_| ())?;
         let config = KafkaConfig { dir: create_dir(&config.dir)?, ..config };
         let tools = JavaTools::new(&programs, &jars, &config.dir)?;
         let cluster_id = storage::cluster_id(&config)?;
@@ -113,10 +121,16 @@ impl KafkaServer {
     ) -> Result<Self, StackError> {
         let ports = (0..config.brokers)
             .map(|broker| {
-                let extra =
-                    config.listeners.iter().map(|_| ports::free()).collect::<Result<_, _>>()?;
+                let inner = |purpose: &str| {
+                    config.ports.choose_inner(&format!("kafka-{} {purpose}", broker + 1))
+                };
+                let extra = config
+                    .listeners
+                    .iter()
+                    .map(|listener| inner(&listener.name))
+                    .collect::<Result<_, _>>()?;
                 let plain = config.ports.choose("kafka", 9092 + broker)?;
-                Ok(BrokerPorts { plain, controller: ports::free()?, extra })
+                Ok(BrokerPorts { plain, controller: inner("controller")?, extra })
             })
             .collect::<Result<Vec<_>, StackError>>()?;
         let mut brokers = Vec::new();

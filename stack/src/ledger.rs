@@ -1,5 +1,6 @@
 //! The book of what a command starts to stay, kept while it starts it.
 
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::StackError;
@@ -15,6 +16,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Page {
     state: StackState,
+    /// What stood there before this run.
+    before: StackState,
     /// What this run has started: only that is stopped when it fails.
     started: Vec<NodeRecord>,
     is_closed: bool,
@@ -24,7 +27,9 @@ impl Ledger {
     /// Returns a ledger that goes on from `state`.
     #[must_use]
     pub fn new(dir: StackDir, state: StackState) -> Self {
-        Self { dir, page: Mutex::new(Page { state, started: Vec::new(), is_closed: false }) }
+        let before = state.clone();
+        let page = Page { state, before, started: Vec::new(), is_closed: false };
+        Self { dir, page: Mutex::new(page) }
     }
 
     fn page(&self) -> MutexGuard<'_, Page> {
@@ -72,13 +77,13 @@ impl Ledger {
         self.dir.write(&page.state)
     }
 
-    /// Forgets a server whose processes are gone.
+    /// Writes down where the commands lie that belong to the servers.
     ///
     /// # Errors
     /// When the files cannot be written.
-    pub fn forget(&self, server: &str) -> Result<(), StackError> {
+    pub fn note_commands(&self, dir: &Path) -> Result<(), StackError> {
         let mut page = self.page();
-        page.state.forget(server);
+        page.state.commands_dir = Some(dir.to_path_buf());
         self.dir.write(&page.state)
     }
 
@@ -88,7 +93,7 @@ impl Ledger {
         self.page().is_closed
     }
 
-    /// Lets nothing start any more and stops what this run has started; what ran before stays.
+    /// Lets nothing start any more and stops what this run has started; what stood there before stays written down.
     ///
     /// # Errors
     /// When the files cannot be written.
@@ -97,9 +102,14 @@ impl Ledger {
         page.is_closed = true;
         let started = std::mem::take(&mut page.started);
         stop_records(&started);
+        let Page { state, before, .. } = &mut *page;
         for node in &started {
-            page.state.forget(&node.server);
+            state.nodes.retain(|known| known.name != node.name);
+            state.nodes.extend(before.nodes.iter().find(|known| known.name == node.name).cloned());
         }
-        self.dir.write(&page.state)
+        let StackState { nodes, variables, .. } = state;
+        variables.retain(|variable| nodes.iter().any(|node| node.server == variable.server));
+        state.sort();
+        self.dir.write(state)
     }
 }

@@ -23,7 +23,7 @@ const BIND_FAILURES: [&str; 4] =
 /// One process of a server. It keeps its ports and data over `kill_9` and `restart`.
 #[derive(Debug)]
 pub struct Node {
-    server: &'static str,
+    server: String,
     name: String,
     launch: Launch,
     log_path: PathBuf,
@@ -40,14 +40,14 @@ impl Node {
     /// Returns a node of `server` that logs to `NAME.log` in the launch's folder; it does not run yet.
     #[must_use]
     pub(crate) fn new(
-        server: &'static str,
+        server: &str,
         name: &str,
         launch: Launch,
         probe: Probe,
         lifetime: Lifetime,
     ) -> Self {
         let log_path = launch.dir.join(format!("{name}.log"));
-        let name = name.to_owned();
+        let (server, name) = (server.to_owned(), name.to_owned());
         let (process, log_offset_bytes) = (None, 0);
         Self {
             server,
@@ -62,6 +62,13 @@ impl Node {
         }
     }
 
+    /// Returns the node that `record` speaks of, to be started again as it was; `None` where its launch was not noted.
+    pub(crate) fn of_record(record: &NodeRecord, lifetime: Lifetime) -> Option<Self> {
+        let (probe, launch) = (record.probe.clone(), record.launch.clone()?);
+        let node = Self::new(&record.server, &record.name, launch, probe, lifetime);
+        Some(Self { is_prerequisite: record.is_prerequisite, ..node })
+    }
+
     /// Returns the node as one that the others need.
     #[must_use]
     pub(crate) fn prerequisite(mut self) -> Self {
@@ -73,6 +80,10 @@ impl Node {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.probe
     }
 
     /// Returns the port that it answers on.
@@ -137,12 +148,14 @@ impl Node {
 
     fn record_of(&self, process: ProcessId) -> NodeRecord {
         NodeRecord {
-            server: self.server.to_owned(),
+            server: self.server.clone(),
             name: self.name.clone(),
             process,
             probe: self.probe.clone(),
             log_path: self.log_path.clone(),
             is_prerequisite: self.is_prerequisite,
+            launch: Some(self.launch.clone()),
+            is_stopped: false,
         }
     }
 
@@ -335,7 +348,7 @@ pub trait Server: std::fmt::Debug + Send {
     }
 }
 
-fn start_nodes(nodes: &mut [Node]) -> Result<(), StackError> {
+pub(crate) fn start_nodes(nodes: &mut [Node]) -> Result<(), StackError> {
     for is_prerequisite in [true, false] {
         // All are spawned before the first is waited for: a quorum needs company.
         for node in nodes.iter_mut().filter(|node| node.is_prerequisite == is_prerequisite) {

@@ -5,9 +5,10 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::TcpListener;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::StackError;
+use crate::port_book::PortBook;
 
 /// Where free ports are looked for. Below Linux's ephemeral range (32768 and up): there, any outgoing connection could
 /// take the port of a server while it is down between `kill_9` and `restart`.
@@ -17,28 +18,42 @@ const RANGE: Range<u16> = 20_000..30_000;
 pub const PORT_ATTEMPTS_MAX: u32 = 3;
 
 /// Which ports a server takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub enum Ports {
     /// Free ones, chosen anew for every start of a handle.
     #[default]
     Free,
     /// The ones that everyone knows, such as 9092 for Kafka.
     Default,
+    /// Those that the folder's servers had before; where there are none, or another process took one, a free one.
+    Kept(Arc<PortBook>),
 }
 
 impl Ports {
-    /// Returns `default`, or a free port.
+    /// Returns `default`, the port that `server` had before, or a free one.
     ///
     /// # Errors
     /// [`StackError::AddressInUse`] when the well-known port is taken.
-    pub fn choose(self, server: &str, default: u16) -> Result<u16, StackError> {
+    pub fn choose(&self, server: &str, default: u16) -> Result<u16, StackError> {
         match self {
             Self::Free => free(),
-            Self::Default if TcpListener::bind(("127.0.0.1", default)).is_ok() => Ok(default),
+            Self::Default if can_be_bound(default) => Ok(default),
             Self::Default => Err(StackError::AddressInUse {
                 server: server.to_owned(),
                 address: address(default),
             }),
+            Self::Kept(book) => book.port_of(&format!("{server}:{default}")),
+        }
+    }
+
+    /// Returns a port for `purpose`, which no client needs to know.
+    ///
+    /// # Errors
+    /// As for [`free`].
+    pub(crate) fn choose_inner(&self, purpose: &str) -> Result<u16, StackError> {
+        match self {
+            Self::Free | Self::Default => free(),
+            Self::Kept(book) => book.port_of(purpose),
         }
     }
 
@@ -47,14 +62,14 @@ impl Ports {
     /// # Errors
     /// Those of `start`; after [`PORT_ATTEMPTS_MAX`] attempts also [`StackError::AddressInUse`].
     pub(crate) fn retry<T>(
-        self,
+        &self,
         mut start: impl FnMut() -> Result<T, StackError>,
     ) -> Result<T, StackError> {
         let mut attempt = 1;
         loop {
             match start() {
                 Err(StackError::AddressInUse { .. })
-                    if self == Self::Free && attempt < PORT_ATTEMPTS_MAX =>
+                    if !matches!(self, Self::Default) && attempt < PORT_ATTEMPTS_MAX =>
                 {
                     attempt += 1;
                 }
@@ -78,7 +93,7 @@ pub fn free() -> Result<u16, StackError> {
     let beginning = u16::try_from(random % u64::from(count)).unwrap_or_default();
     for step in 0..count {
         let port = RANGE.start + (beginning + step) % count;
-        if !handed_out.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        if !handed_out.contains(&port) && can_be_bound(port) {
             handed_out.insert(port);
             return Ok(port);
         }
@@ -88,6 +103,11 @@ pub fn free() -> Result<u16, StackError> {
         value: format!("{}-{}", RANGE.start, RANGE.end),
         rule: "none is free; stop what listens there",
     })
+}
+
+/// Returns whether nobody listens on `port` of 127.0.0.1.
+pub(crate) fn can_be_bound(port: u16) -> bool {
+    TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
 /// Returns `127.0.0.1:port`.

@@ -116,7 +116,7 @@ fn unexpected(answer: impl Into<String>) -> io::Error {
 ///
 /// # Errors
 /// When the connection fails or the answer is not HTTP.
-pub(crate) fn http(
+pub fn http(
     port: u16,
     method: &str,
     path: &str,

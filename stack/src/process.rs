@@ -35,7 +35,7 @@ pub const STOP_LIMIT: Duration = Duration::from_secs(20);
 const PAUSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a killed process may take to disappear.
-const KILL_LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// Time between two looks at something that is waited for.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -143,7 +143,7 @@ pub(crate) fn wait_until(limit: Duration, mut is_done: impl FnMut() -> bool) -> 
 }
 
 /// A program with everything that its start needs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
     /// The executable.
     pub program: PathBuf,

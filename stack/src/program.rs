@@ -102,6 +102,18 @@ impl Programs {
         })
     }
 
+    /// Returns the path of the program called `name`, which a server's package brings.
+    ///
+    /// # Errors
+    /// [`StackError::Setting`] when it lies in none of the folders.
+    pub(crate) fn find_named(&self, name: &str) -> Result<PathBuf, StackError> {
+        self.path_of(name).ok_or_else(|| StackError::Setting {
+            setting: "program",
+            value: name.to_owned(),
+            rule: "it is not installed",
+        })
+    }
+
     /// Checks that all of `needed` are there, so that one answer names everything that is missing.
     ///
     /// # Errors
@@ -121,10 +133,11 @@ impl Programs {
     }
 
     fn look_up(&self, program: Program) -> Option<PathBuf> {
-        self.folders
-            .iter()
-            .map(|folder| folder.join(program.executable()))
-            .find(|path| is_executable(path))
+        self.path_of(program.executable())
+    }
+
+    fn path_of(&self, name: &str) -> Option<PathBuf> {
+        self.folders.iter().map(|folder| folder.join(name)).find(|path| is_executable(path))
     }
 }
 

@@ -66,8 +66,9 @@ impl RabbitServer {
         let dir = &config.dir;
         let port = config.ports.choose("rabbitmq", 5672)?;
         let management_port = config.ports.choose("rabbitmq", 15672)?;
+        let inner = |purpose: &str| config.ports.choose_inner(&format!("rabbitmq {purpose}"));
         let (epmd_port, distribution_port, prometheus_port) =
-            (ports::free()?, ports::free()?, ports::free()?);
+            (inner("epmd")?, inner("distribution")?, inner("prometheus")?);
         let settings = format!(
             "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management_port}\n\
              prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {prometheus_port}\n{}\n",

@@ -1,4 +1,4 @@
-//! A schema registry with Confluent's interface: Apicurio, in memory.
+//! A schema registry with Confluent's interface: Apicurio, on a database in its folder.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ const API: &str = "/apis/ccompat/v7";
 /// How the registry is started.
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
-    /// Where its log lies; the schemas live in memory.
+    /// Where its log and its schemas lie. Schemas that lie there are found again.
     pub dir: PathBuf,
     /// The well-known port is 8081.
     pub ports: Ports,
@@ -29,7 +29,7 @@ impl RegistryConfig {
     }
 }
 
-/// A running registry whose compatibility rule is BACKWARD. **A restart forgets all schemas.**
+/// A running registry whose compatibility rule is BACKWARD. It keeps its schemas, also over `kill -9`.
 #[derive(Debug)]
 pub struct RegistryServer {
     node: [Node; 1],
@@ -42,13 +42,18 @@ impl RegistryServer {
     /// When a program is missing, the jars cannot be fetched, or it does not come up.
     pub fn start(config: RegistryConfig) -> Result<Self, StackError> {
         let programs = Programs::from_env();
-        let jars = Jars::ensure(&programs, |_| ())?;
+        let jars = Jars::ensure(&programs, &|_| ())?;
         let java = programs.find(Program::Java)?;
         let dir = create_dir(&config.dir)?;
         config.ports.retry(|| {
             let port = config.ports.choose("registry", 8081)?;
             let args = [
                 "-Xmx256m".to_owned(),
+                // What was acknowledged is on disk: by default the database writes half a second later.
+                format!(
+                    "-Dapicurio.datasource.url=jdbc:h2:file:{}/schemas;DB_CLOSE_ON_EXIT=FALSE;WRITE_DELAY=0",
+                    dir.display()
+                ),
                 "-Dquarkus.http.host=127.0.0.1".to_owned(),
                 format!("-Dquarkus.http.port={port}"),
                 "-jar".to_owned(),

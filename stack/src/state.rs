@@ -11,11 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::jars::lock;
 use crate::node::create_dir;
-use crate::process::{ProcessId, STOP_LIMIT, stop_all};
+use crate::process::{KILL_LIMIT, Launch, ProcessId, STOP_LIMIT, stop_all, wait_until};
 use crate::{Probe, StackError};
 
 /// How long a command waits for another one on the same directory.
@@ -39,6 +40,12 @@ pub struct NodeRecord {
     pub log_path: PathBuf,
     /// Whether others need it, so that it stops last.
     pub is_prerequisite: bool,
+    /// How it was started, to start it again as it was.
+    #[serde(default)]
+    pub launch: Option<Launch>,
+    /// Whether a command ended it, so that it does not count as lost.
+    #[serde(default)]
+    pub is_stopped: bool,
 }
 
 /// A variable that leads clients to a server.
@@ -59,16 +66,25 @@ pub struct StackState {
     pub nodes: Vec<NodeRecord>,
     /// The variables of the servers that came up.
     pub variables: Vec<Variable>,
+    /// The folder of commands that belong to the servers.
+    #[serde(default)]
+    pub commands_dir: Option<PathBuf>,
 }
 
 impl StackState {
     /// Returns the lines of `DIR/env`.
     #[must_use]
     pub fn env_lines(&self) -> String {
-        self.variables
+        let variables = self
+            .variables
             .iter()
-            .map(|Variable { name, value, .. }| format!("export {name}={}\n", quoted(value)))
-            .collect()
+            .map(|Variable { name, value, .. }| format!("export {name}={}\n", quoted(value)));
+        let path = self.commands_dir.iter().map(|dir| {
+            // Once, however often the file is read by one shell.
+            let dir = quoted(&dir.display().to_string());
+            format!("case \":$PATH:\" in *:{dir}:*) ;; *) export PATH={dir}:\"$PATH\" ;; esac\n")
+        });
+        variables.chain(path).collect()
     }
 
     /// Returns the names of the servers, each once.
@@ -88,16 +104,22 @@ impl StackState {
         self.nodes.iter().filter(move |node| node.server == server)
     }
 
+    /// Returns the processes that `name` means: those of the server of that name, or the one process.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<&NodeRecord> {
+        let of_server: Vec<_> = self.nodes.iter().filter(|node| node.server == name).collect();
+        if of_server.is_empty() {
+            self.nodes.iter().filter(|node| node.name == name).collect()
+        } else {
+            of_server
+        }
+    }
+
     /// Brings processes and variables into the order of [`SERVERS`], whichever came up first.
     pub(crate) fn sort(&mut self) {
         let rank = |name: &str| SERVERS.iter().position(|server| *server == name);
         self.nodes.sort_by(|a, b| (rank(&a.server), &a.name).cmp(&(rank(&b.server), &b.name)));
         self.variables.sort_by_key(|variable| rank(&variable.server));
-    }
-
-    pub(crate) fn forget(&mut self, server: &str) {
-        self.nodes.retain(|node| node.server != server);
-        self.variables.retain(|variable| variable.server != server);
     }
 }
 
@@ -184,6 +206,7 @@ impl StackDir {
         let pids: String = state
             .nodes
             .iter()
+            .filter(|node| !node.is_stopped)
             .map(|node| format!("{} {}\n", node.name, node.process.pid))
             .collect();
         self.replace("stack.json", &json)?;
@@ -204,17 +227,30 @@ impl StackDir {
     /// # Errors
     /// When the files cannot be read or written.
     pub fn stop(&self) -> Result<Vec<(NodeRecord, Ending)>, StackError> {
-        let state = self.state()?;
-        let running: Vec<NodeRecord> =
-            state.nodes.into_iter().filter(|node| node.process.is_alive()).collect();
-        let killed = stop_records(&running);
+        let ended = end_records(self.state()?.nodes, Signal::SIGTERM);
         self.write(&StackState::default())?;
-        let ending = |node: &NodeRecord| match killed.contains(&node.process) {
-            _ if node.process.is_alive() => Ending::StillRuns,
-            true => Ending::Killed,
-            false => Ending::Stopped,
-        };
-        Ok(running.into_iter().map(|node| (node.clone(), ending(&node))).collect())
+        Ok(ended)
+    }
+
+    /// Ends the processes called `names` with TERM, or with KILL, waits until they are gone, and notes that they were
+    /// ended on purpose. Returns those that were running, and how they ended.
+    ///
+    /// # Errors
+    /// When the files cannot be read or written.
+    pub fn end(
+        &self,
+        names: &[String],
+        signal: Signal,
+    ) -> Result<Vec<(NodeRecord, Ending)>, StackError> {
+        let mut state = self.state()?;
+        let is_meant = |node: &NodeRecord| names.contains(&node.name);
+        let meant = state.nodes.iter().filter(|node| is_meant(node)).cloned().collect();
+        let ended = end_records(meant, signal);
+        for node in state.nodes.iter_mut().filter(|node| is_meant(node)) {
+            node.is_stopped = true;
+        }
+        self.write(&state)?;
+        Ok(ended)
     }
 }
 
@@ -227,6 +263,25 @@ pub enum Ending {
     Killed,
     /// Not at all.
     StillRuns,
+}
+
+/// Ends those of `nodes` that run, and says how each ended.
+fn end_records(nodes: Vec<NodeRecord>, signal: Signal) -> Vec<(NodeRecord, Ending)> {
+    let running: Vec<NodeRecord> =
+        nodes.into_iter().filter(|node| node.process.is_alive()).collect();
+    let killed = if signal == Signal::SIGKILL {
+        running.iter().for_each(|node| node.process.signal(Signal::SIGKILL));
+        wait_until(KILL_LIMIT, || running.iter().all(|node| !node.process.is_alive()));
+        Vec::new()
+    } else {
+        stop_records(&running)
+    };
+    let ending = |node: &NodeRecord| match killed.contains(&node.process) {
+        _ if node.process.is_alive() => Ending::StillRuns,
+        true => Ending::Killed,
+        false => Ending::Stopped,
+    };
+    running.into_iter().map(|node| (node.clone(), ending(&node))).collect()
 }
 
 /// Stops processes, those that others need last; returns those that had to be killed.
@@ -253,6 +308,8 @@ mod tests {
             probe: probe.clone(),
             log_path: log_path.clone(),
             is_prerequisite: false,
+            launch: None,
+            is_stopped: false,
         };
         let variable = |server: &str, name: &str, value: &str| Variable {
             server: server.into(),
@@ -265,6 +322,7 @@ mod tests {
                 variable("redis", "REDIS_URL", "redis://127.0.0.1:6379"),
                 variable("kafka", "KAFKA_CLASSPATH", "/home/o'hara x/kafka/*"),
             ],
+            commands_dir: Some(PathBuf::from("/home/o'hara x/bin")),
         }
     }
 
@@ -286,11 +344,12 @@ mod tests {
     #[test]
     fn the_env_file_survives_a_shell_whatever_the_path_is_called() {
         let lines = state().env_lines();
-        let script = format!("{lines}printf '%s|%s' \"$REDIS_URL\" \"$KAFKA_CLASSPATH\"");
+        let shown = r#"printf '%s|%s|%s' "$REDIS_URL" "$KAFKA_CLASSPATH" "$PATH""#;
+        let script = format!("PATH=/first\n{lines}{lines}{shown}");
         let output = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "redis://127.0.0.1:6379|/home/o'hara x/kafka/*"
+            "redis://127.0.0.1:6379|/home/o'hara x/kafka/*|/home/o'hara x/bin:/first"
         );
     }
 
@@ -310,5 +369,26 @@ mod tests {
     fn each_server_is_named_once() {
         assert_eq!(state().servers(), ["kafka", "redis"]);
         assert_eq!(state().nodes_of("kafka").count(), 2);
+    }
+
+    #[test]
+    fn a_name_means_a_whole_server_or_one_of_its_processes() {
+        let names = |name| -> Vec<String> {
+            state().named(name).into_iter().map(|node| node.name.clone()).collect()
+        };
+        assert_eq!(names("kafka"), ["kafka-1", "kafka-2"]);
+        assert_eq!(names("kafka-2"), ["kafka-2"]);
+        assert!(names("kafka-3").is_empty());
+    }
+
+    #[test]
+    fn a_file_of_the_version_before_is_read() {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = StackDir::create(temporary.path()).unwrap();
+        let old = r#"{"nodes":[{"server":"redis","name":"redis","process":{"pid":1,"start_ticks":0},
+            "probe":{"redis":{"port":6379}},"log_path":"/log","is_prerequisite":false}],"variables":[]}"#;
+        fs::write(temporary.path().join("stack.json"), old).unwrap();
+        let state = dir.state().unwrap();
+        assert_eq!((state.nodes[0].launch.clone(), state.nodes[0].is_stopped), (None, false));
     }
 }

@@ -269,7 +269,7 @@ impl Pipeline {
     /// Panics when it fails, with its output.
     pub fn java(&self, main_class: &str, args: &[&str]) -> String {
         let programs = Programs::from_env();
-        let jars = Jars::ensure(&programs, |_| ()).expect("Kafka's jars");
+        let jars = Jars::ensure(&programs, &|_| ()).expect("Kafka's jars");
         let tools = JavaTools::new(&programs, &jars, &std::env::temp_dir()).expect("Java");
         let args = [&["--bootstrap-server", &self.servers.bootstrap_servers], args].concat();
         let output =

@@ -18,6 +18,8 @@ enum Answer {
     Answers,
     /// It runs and does not answer.
     Silent,
+    /// It was ended by a command.
+    Stopped,
     /// It does not run any more.
     Gone,
 }
@@ -45,6 +47,8 @@ impl Row {
                 Ok(()) => (Answer::Silent, Some("another process answers on its port".to_owned())),
                 Err(error) => (Answer::Silent, Some(error.to_string())),
             }
+        } else if node.is_stopped {
+            (Answer::Stopped, None)
         } else {
             (Answer::Gone, None)
         };
@@ -92,6 +96,7 @@ fn print_table(rows: &[Row]) {
         let state = match row.state {
             Answer::Answers => "answers",
             Answer::Silent => "silent",
+            Answer::Stopped => "stopped",
             Answer::Gone => "gone",
         };
         let reason = row.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();

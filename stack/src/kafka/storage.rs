@@ -12,6 +12,12 @@ use crate::{JavaTools, StackError};
 /// How long formatting a broker's storage may take.
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 
+/// Returns how many brokers the cluster in the folder has, if one lies there.
+pub(super) fn brokers_there(config: &KafkaConfig) -> Option<u16> {
+    let text = fs::read_to_string(config.dir.join("cluster")).ok()?;
+    text.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// Returns the id of the cluster in the folder, made at its first start.
 pub(super) fn cluster_id(config: &KafkaConfig) -> Result<String, StackError> {
     let path = config.dir.join("cluster");

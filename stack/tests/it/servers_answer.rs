@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use stack::process::ProcessId;
 use stack::{
     Probe, PrometheusConfig, PrometheusServer, RabbitConfig, RabbitServer, RedisConfig,
-    RedisServer, RegistryConfig, RegistryServer, Server,
+    RedisServer, RegistryConfig, RegistryServer, Server, probe,
 };
 
 /// Takes `server` through pause, kill -9, restart and stop; `probe` is its question.
@@ -66,7 +66,7 @@ fn rabbitmq_answers_and_brings_its_own_epmd() {
 }
 
 #[test]
-fn the_registry_answers_and_holds_to_backward_compatibility_after_each_start() {
+fn the_registry_answers_and_keeps_its_schemas_and_their_compatibility_over_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = RegistryServer::start(RegistryConfig::in_dir(dir.path())).unwrap();
     assert_eq!(server.url(), format!("http://{}/apis/ccompat/v7", server.address()));
@@ -74,9 +74,15 @@ fn the_registry_answers_and_holds_to_backward_compatibility_after_each_start() {
     let port = server.nodes()[0].port();
     let rule = Probe::Http { port, path: "/apis/ccompat/v7/config".into(), authorization: None };
     rule.ask().unwrap();
+    let versions = "/apis/ccompat/v7/subjects/kept/versions";
+    let schema = r#"{"schema":"\"string\""}"#;
+    let (status, _) = probe::http(port, "POST", versions, None, schema).unwrap();
+    assert_eq!(status, 200);
     server.kill_9();
     server.restart().unwrap();
     rule.ask().unwrap();
+    let kept = Probe::Http { port, path: format!("{versions}/1"), authorization: None };
+    kept.ask().unwrap();
     server.pause();
     rule.ask().unwrap_err();
     server.resume();

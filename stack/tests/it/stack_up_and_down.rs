@@ -16,16 +16,16 @@ fn stack(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Path, args: &[&str]) -> Output {
+pub(crate) fn run(dir: &Path, args: &[&str]) -> Output {
     stack(dir, args).output().unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
 /// Returns the processes in `DIR/pids` with their names.
-fn processes(dir: &Path) -> Vec<(String, ProcessId)> {
+pub(crate) fn processes(dir: &Path) -> Vec<(String, ProcessId)> {
     let text = fs::read_to_string(dir.join("pids")).unwrap_or_default();
     text.lines()
         .filter_map(|line| {
@@ -35,7 +35,7 @@ fn processes(dir: &Path) -> Vec<(String, ProcessId)> {
         .collect()
 }
 
-fn rows(output: &Output) -> Vec<(String, String)> {
+pub(crate) fn rows(output: &Output) -> Vec<(String, String)> {
     let rows: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
     let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     rows.iter().map(|row| (text(row, "name"), text(row, "state"))).collect()
@@ -100,7 +100,7 @@ fn status_tells_a_silent_server_from_one_that_is_gone_and_up_replaces_the_latter
     let refused = run(dir, &["up", "--only", "redis"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        stderr(&refused).contains("does not answer (no answer within 2 s); run: "),
+        stderr(&refused).contains("does not answer (no answer within 2 s); if it is not just starting or paused, run: "),
         "{}",
         stderr(&refused)
     );

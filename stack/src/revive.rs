@@ -1,0 +1,43 @@
+//! A server of which some processes are gone: those are started again as they were, beside the ones that run.
+
+use std::sync::Arc;
+
+use crate::node::start_nodes;
+use crate::state::NodeRecord;
+use crate::{Ledger, Lifetime, Node, Probe, StackError};
+
+/// Starts the processes of `records` that do not run, on the same ports and data, and waits until they answer.
+/// A Kafka cluster is waited for until all its brokers know each other.
+///
+/// # Errors
+/// When one ends or does not answer in time, or its launch was not noted.
+pub fn revive(
+    whole_server: &[&NodeRecord],
+    names: &[&str],
+    ledger: &Arc<Ledger>,
+) -> Result<(), StackError> {
+    let mut nodes = Vec::new();
+    for record in whole_server {
+        if record.process.is_alive() || !names.contains(&record.name.as_str()) {
+            continue;
+        }
+        let lifetime = Lifetime::Detached(Arc::clone(ledger));
+        nodes.push(Node::of_record(record, lifetime).ok_or_else(|| StackError::Setting {
+            setting: "stack.json",
+            value: record.name.clone(),
+            rule: "how it was started is not written there; run `stack down`, then `stack up`",
+        })?);
+    }
+    start_nodes(&mut nodes)?;
+    let is_whole = whole_server
+        .iter()
+        .all(|record| record.process.is_alive() || names.contains(&record.name.as_str()));
+    for node in &mut nodes {
+        if let Probe::Kafka { port, .. } = *node.probe()
+            && is_whole
+        {
+            node.await_answer(&Probe::Kafka { port, brokers: whole_server.len() })?;
+        }
+    }
+    Ok(())
+}
