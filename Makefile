@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STACK_DIR ?= .stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint up down clean-stack
+.PHONY: help setup demo test faults lint up down clean-stack image-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed 
 lint: ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+image-build: ## build what docker/Dockerfile builds, from what a container engine would be sent
+	@scripts/image-build.sh
 
 up: ## start the real servers on this machine, in $(STACK_DIR)
 	@scripts/setup.sh all

@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 
 scripts/setup.sh all
+# shellcheck source=scripts/rust.sh
+. scripts/rust.sh
 
 target=${CARGO_TARGET_DIR:-target}
 stack_dir=$target/faults-stack

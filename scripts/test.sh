@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 
 scripts/setup.sh all
+# shellcheck source=scripts/rust.sh
+. scripts/rust.sh
 
 # A first build has nothing to be incremental to; without, it is faster and takes a third less room.
 if [[ "${CI:-}" == true ]]; then

@@ -100,7 +100,9 @@ fn status_tells_a_silent_server_from_one_that_is_gone_and_up_replaces_the_latter
     let refused = run(dir, &["up", "--only", "redis"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        stderr(&refused).contains("does not answer (no answer within 2 s); if it is not just starting or paused, run: "),
+        stderr(&refused).contains(
+            "does not answer (no answer within 2 s); if it is not just starting or paused, run: "
+        ),
         "{}",
         stderr(&refused)
     );

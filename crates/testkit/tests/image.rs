@@ -1,0 +1,191 @@
+//! The container image, as far as it shows without a container engine: one version of Rust everywhere, every program in
+//! the image, a build that finds all it reads in what is sent to the engine, and a start script that keeps its word.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use cargo_metadata::MetadataCommand;
+
+/// Programs that are not in the image, and why.
+const NOT_IN_THE_IMAGE: &[(&str, &str)] =
+    &[("stack", "it starts servers of this machine"), ("faults", "it is a tool for tests")];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the root exists")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// What stands between `before` and the next of `ends` in `text`.
+fn between<'a>(text: &'a str, before: &str, ends: &[char]) -> &'a str {
+    let rest = text.split_once(before).unwrap_or_else(|| panic!("no {before:?}")).1;
+    rest.split(ends).next().unwrap_or_default()
+}
+
+/// The arguments of the `cargo` command that the image is built with.
+fn build_args() -> Vec<String> {
+    let dockerfile = read("docker/Dockerfile");
+    let line = between(&dockerfile, "    cargo ", &['\\', '\n']);
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+fn programs_of(args: &[String]) -> Vec<&str> {
+    args.iter()
+        .zip(args.iter().skip(1))
+        .filter(|(flag, _)| *flag == "--bin")
+        .map(|(_, name)| name.as_str())
+        .collect()
+}
+
+#[test]
+fn one_version_of_rust_stands_in_the_toolchain_file_the_manifest_and_the_image() {
+    let channel = between(&read("rust-toolchain.toml"), "channel = \"", &['"']).to_owned();
+    let (minor, _patch) = channel.rsplit_once('.').expect("a whole version");
+    let manifest = read("Cargo.toml");
+    assert_eq!(between(&manifest, "\nrust-version = \"", &['"']), minor);
+    let dockerfile = read("docker/Dockerfile");
+    assert_eq!(between(&dockerfile, "FROM rust:", &['-']), channel);
+    assert_eq!(between(&dockerfile, "RUSTUP_TOOLCHAIN=", &['\n']), channel);
+}
+
+#[test]
+fn every_program_is_built_into_the_image_and_copied() {
+    let metadata = MetadataCommand::new().no_deps().current_dir(root()).exec().expect("metadata");
+    let mut expected: Vec<String> = metadata
+        .packages
+        .iter()
+        .flat_map(|package| package.targets.iter().filter(|target| target.is_bin()))
+        .map(|target| target.name.clone())
+        .filter(|name| NOT_IN_THE_IMAGE.iter().all(|(left_out, _)| left_out != name))
+        .collect();
+    let args = build_args();
+    let mut built: Vec<&str> = programs_of(&args);
+    expected.sort();
+    built.sort_unstable();
+    assert_eq!(built, expected);
+    let dockerfile = read("docker/Dockerfile");
+    for name in expected {
+        assert!(dockerfile.contains(&format!(" target/release/{name}")), "{name} is not copied");
+    }
+}
+
+/// Whether the path is left out of what is sent to the engine. The patterns of the ignore file are names, with `**/`
+/// and `*.` as their only wild cards.
+fn is_left_out(path: &str, patterns: &[&str]) -> bool {
+    patterns.iter().any(|pattern| {
+        if let Some(name) = pattern.strip_prefix("**/") {
+            path.split('/').any(|part| part == name)
+        } else if let Some(ending) = pattern.strip_prefix('*') {
+            !path.contains('/') && path.ends_with(ending)
+        } else {
+            path == *pattern || path.starts_with(&format!("{pattern}/"))
+        }
+    })
+}
+
+/// Copies what the engine would be sent to `to`: of the files that git knows or would know.
+fn copy_context(to: &Path) {
+    let ignore = read("docker/Dockerfile.dockerignore");
+    let patterns: Vec<&str> =
+        ignore.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let files = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(root())
+        .output()
+        .expect("git");
+    assert!(files.status.success());
+    let text = String::from_utf8(files.stdout).expect("paths are UTF-8");
+    for path in text.split('\0').filter(|path| !path.is_empty()) {
+        let source = root().join(path);
+        if is_left_out(path, &patterns) || !source.is_file() {
+            continue;
+        }
+        let target = to.join(path);
+        fs::create_dir_all(target.parent().expect("a file lies in a folder")).expect("a folder");
+        fs::copy(source, target).expect("a copy");
+    }
+}
+
+/// The image's own command, but that it only checks: what a build reads, a check reads too, and it takes seconds.
+/// `make image-build` runs the very command over the same copy.
+#[test]
+fn the_image_builds_from_what_the_engine_is_sent() {
+    let args = build_args();
+    assert_eq!(args[..3], ["build", "--release", "--locked"]);
+    let copy = tempfile::tempdir().expect("a folder");
+    copy_context(copy.path());
+    assert!(!copy.path().join("docs").exists() && copy.path().join("schemas").exists());
+    let output = Command::new(env!("CARGO"))
+        .args(["check", "--locked"])
+        .args(&args[3..])
+        .current_dir(copy.path())
+        // The dependencies are checked already; what is checked anew lies in a folder of its own beside them.
+        .env("CARGO_TARGET_DIR", target_dir())
+        .env_remove("GIT_COMMIT")
+        .output()
+        .expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn target_dir() -> PathBuf {
+    let metadata = MetadataCommand::new().no_deps().current_dir(root()).exec().expect("metadata");
+    metadata.target_directory.into_std_path_buf()
+}
+
+/// Starts `script` as the container starts a program.
+fn run(script: &str) -> Command {
+    let mut command = Command::new(root().join("docker/run.sh"));
+    command
+        .args(["/bin/sh", "-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+#[test]
+fn a_container_with_wrong_settings_ends_as_done_and_any_other_code_is_kept() {
+    let wrong = run("exit 2").output().unwrap();
+    assert_eq!(code(&wrong), Some(0));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("its settings are wrong"));
+    for kept in [0, 1, 3, 4, 101] {
+        assert_eq!(code(&run(&format!("exit {kept}")).output().unwrap()), Some(kept));
+    }
+}
+
+#[test]
+fn a_program_in_a_container_reads_its_input_and_hears_term() {
+    let mut reading = run("cat").spawn().unwrap();
+    reading.stdin.take().unwrap().write_all(b"order\n").unwrap();
+    assert_eq!(reading.wait_with_output().unwrap().stdout, b"order\n");
+
+    let script = "trap 'echo finished; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut child = run(script).spawn().unwrap();
+    let mut ready = [0; 6];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), &output.stdout[..]), (Some(3), &b"finished\n"[..]));
+}
+
+#[test]
+fn the_compose_file_runs_every_program_that_waits_for_work() {
+    let compose = read("docker-compose.yml");
+    for profile in ["pipeline", "sync-rest", "rabbit", "streaming", "observability"] {
+        assert!(compose.contains(&format!("profiles: [{profile}")), "no profile {profile}");
+    }
+    // A fixed port of the machine, and a second consumer could not start.
+    let consumer = between(&compose, "\n  consumer:\n", &['\0']);
+    let consumer = consumer.split("\n\n").next().unwrap_or_default();
+    assert!(!consumer.contains("ports:"), "{consumer}");
+    assert!(!compose.contains(".sh\", \"--bootstrap-server"), "a health check starts a Java tool");
+}
