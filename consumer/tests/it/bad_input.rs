@@ -231,10 +231,19 @@ fn every_reason_of_the_contract_ends_in_the_dlq_and_healthy_records_are_counted(
         inputs.push(Input { partition, key, value, headers });
         verdicts.push(Some(verdict));
     }
+    // Confluent 8's other framing: the schema id stands in a header, and the value is the bare datum.
+    let bare = encoder.input(0, "bare", "tea", 1.0).value.expect("an order")[5..].to_vec();
+    let id = (b"__value_schema_id".to_vec(), Some([&[1][..], &[7; 16]].concat()));
+    let (key, value) = (Some(b"bare".to_vec()), Some(bare));
+    inputs.push(Input { partition: 0, key, value, headers: vec![id] });
+    verdicts.push(Some(("malformed", "bad-magic", None)));
     pipeline.send(&pipeline.orders, &inputs);
     let stats = consume(&pipeline, &[]);
 
     let dead = dead_letters(&pipeline);
+    let last = *coordinates(&inputs).last().expect("there are some");
+    let detail = dead[&last].header_text("x-failure-detail");
+    assert!(detail.contains("this framing is not read"), "{detail}");
     for ((at, input), verdict) in coordinates(&inputs).iter().zip(&inputs).zip(&verdicts) {
         match verdict {
             Some(verdict) => check_dead_letter(&dead[at], input, *verdict, "1"),

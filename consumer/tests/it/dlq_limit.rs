@@ -50,6 +50,40 @@ fn the_batch_that_goes_past_the_limit_is_not_committed_whatever_restarts() {
     assert_eq!(pipeline.records(&pipeline.dlq).len(), 1_500);
 }
 
+#[test]
+fn the_first_orders_of_a_schema_that_cannot_be_used_are_not_given_up_by_the_hundred() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    let without_price = r#"{"type":"record","name":"Order","namespace":"com.example.orders","fields":[
+        {"name":"orderId","type":"string"},{"name":"product","type":"string"}]}"#;
+    let subject = format!("{}-without-price", pipeline.prefix);
+    let schema_id = pipeline.register_for(&subject, without_price);
+    // Good orders lie between, so that neither share nor row would stop it.
+    let inputs: Vec<Input> = (0..600)
+        .map(|n| {
+            let mut input = encoder.input(0, &format!("o-{n}"), "tea", 1.0);
+            if n % 3 == 0 {
+                let value = [&[0], &schema_id.to_be_bytes()[..], b"\x02a\x02b"].concat();
+                input.value = Some(value);
+            }
+            input
+        })
+        .collect();
+    pipeline.send(&pipeline.orders, &inputs);
+    let flags = ["--exit-at-end", "--on-dlq-limit", "exit"];
+    let finished = Process::consumer(&pipeline, &flags).wait(RUN_MAX);
+    finished.expect_code(1);
+    let said = format!("dead letters of schema {schema_id}, which cannot be used");
+    assert!(finished.stderr.contains(&said), "{}", finished.stderr);
+    assert!(dead_letters(&pipeline) < 100, "{}", dead_letters(&pipeline));
+
+    let flags = ["--exit-at-end", "--dlq-limit", "off", "-o", "json"];
+    let finished = Process::consumer(&pipeline, &flags).wait(RUN_MAX);
+    let stats = finished.expect_code(0).stats();
+    assert_eq!((stats["overall"]["count"].as_u64(), dead_letters(&pipeline)), (Some(400), 200));
+}
+
 fn dead_letters(pipeline: &Pipeline) -> usize {
     pipeline.records(&pipeline.dlq).len()
 }

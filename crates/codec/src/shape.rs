@@ -89,7 +89,7 @@ impl Shapes {
 }
 
 #[derive(Default)]
-struct Builder {
+pub(crate) struct Builder {
     /// `None` while a type is named but not yet defined.
     nodes: Vec<Option<Node>>,
     /// Full names of records, enums and fixed types.
@@ -158,7 +158,7 @@ impl Builder {
         Ok(id)
     }
 
-    fn reserve(&mut self) -> Result<NodeId, String> {
+    pub(crate) fn reserve(&mut self) -> Result<NodeId, String> {
         if self.nodes.len() >= NODES_MAX {
             return Err(format!("the schema has more than {NODES_MAX} types"));
         }
@@ -166,12 +166,19 @@ impl Builder {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
-    fn finish(self, root: NodeId) -> Result<Shapes, String> {
+    /// Fills a reserved place.
+    pub(crate) fn define(&mut self, id: NodeId, node: Node) {
+        self.nodes[id.0] = Some(node);
+    }
+
+    pub(crate) fn finish(self, root: NodeId) -> Result<Shapes, String> {
         let undefined = self.named.iter().find(|(_, id)| self.nodes[id.0].is_none());
         if let Some((name, _)) = undefined {
             return Err(format!("the schema names {name} and nothing defines it"));
         }
-        let nodes = self.nodes.into_iter().flatten().collect();
+        // A gap would move the places of all that follows.
+        let nodes: Option<Vec<Node>> = self.nodes.into_iter().collect();
+        let nodes = nodes.ok_or("a type is named and not defined")?;
         Ok(Shapes { nodes, root })
     }
 }

@@ -1,7 +1,5 @@
 //! A schema that records were written with.
 
-use apache_avro::Schema;
-
 use crate::shape::Shapes;
 
 /// A writer schema as the registry gave it, parsed.
@@ -11,26 +9,21 @@ pub struct WriterSchema {
     pub(crate) shapes: Shapes,
 }
 
-/// A schema that is not Avro, or none that can be parsed. Never worth another try: schemas of
+/// A schema that is not Avro, or whose layout cannot be read. Never worth another try: schemas of
 /// an id do not change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("not an Avro schema: {0}")]
 pub struct NotAvro(pub String);
 
 impl WriterSchema {
-    /// Parses a schema; `references` define what it names without defining it, in any order.
+    /// Reads the layout of a schema; `references` define what it names without defining it, in any order. Names,
+    /// defaults and logical types are not judged: what a registry delivers was written with.
     ///
     /// # Errors
     ///
-    /// If a text is no Avro schema, or a name stays undefined.
+    /// If the layout cannot be read, or a name stays undefined.
     pub fn parse(text: &str, references: &[String]) -> Result<Self, NotAvro> {
-        let parsed = if references.is_empty() {
-            Schema::parse_str(text).map(|schema| (schema, Vec::new()))
-        } else {
-            Schema::parse_str_with_list(text, references)
-        };
-        let (schema, references) = parsed.map_err(|error| NotAvro(error.to_string()))?;
-        let shapes = Shapes::of(&schema, &references).map_err(NotAvro)?;
+        let shapes = Shapes::read(text, references).map_err(NotAvro)?;
         Ok(Self { text: text.to_owned(), shapes })
     }
 

@@ -11,9 +11,10 @@
 
 use std::collections::VecDeque;
 
-use crate::failure::{Failure, FailureReason};
+use crate::failure::{Failure, FailureClass, FailureReason};
 pub use crate::tally::RATIO_RECORDS;
 use crate::tally::Tally;
+use crate::unread_schemas::UnreadSchemas;
 
 /// Share of dead letters above which the limit trips, unless it is set otherwise.
 pub const RATIO_DEFAULT: f64 = 0.5;
@@ -78,6 +79,13 @@ pub enum Tripped {
         /// Dead letters since the last record that went well.
         dead: u32,
     },
+    /// Too many of one schema that cannot be used and of which no record was ever read.
+    UnreadSchema {
+        /// Its id in the registry.
+        schema_id: u32,
+        /// Its dead letters.
+        dead: u32,
+    },
 }
 
 /// A cause of dead letters, and how many it has among the last records.
@@ -116,6 +124,7 @@ pub struct DeadLetterLimit {
     count: Count,
     durable_count: Count,
     causes: Vec<(u32, FailureReason, Option<u32>)>,
+    unread_schemas: UnreadSchemas,
 }
 
 impl DeadLetterLimit {
@@ -128,7 +137,13 @@ impl DeadLetterLimit {
             count: Count::default(),
             durable_count: Count::default(),
             causes: Vec::new(),
+            unread_schemas: UnreadSchemas::default(),
         }
+    }
+
+    /// A record of this schema could be read.
+    pub fn schema_was_read(&mut self, schema_id: u32) {
+        self.unread_schemas.was_read(schema_id);
     }
 
     /// A record of this turn ended well: counted, or found to be a duplicate.
@@ -142,6 +157,16 @@ impl DeadLetterLimit {
         if self.limits.is_some() && failure.reason != FailureReason::PredecessorDead {
             let cause = self.cause(failure);
             self.add(Some(cause));
+            self.count_schema(failure);
+        }
+    }
+
+    fn count_schema(&mut self, failure: &Failure) {
+        let is_schemas = failure.reason.class() == FailureClass::IncompatibleSchema;
+        if let Some(schema_id) = failure.schema_id.filter(|_| is_schemas)
+            && let Some(dead) = self.unread_schemas.dead_letter(schema_id)
+        {
+            self.count.tripped.get_or_insert(Tripped::UnreadSchema { schema_id, dead });
         }
     }
 
@@ -156,12 +181,14 @@ impl DeadLetterLimit {
         self.ends.drain(..surplus);
         self.durable = self.ends.len();
         self.durable_count = self.count;
+        self.unread_schemas.commit();
     }
 
     /// The turn was not committed.
     pub fn discard(&mut self) {
         self.ends.truncate(self.durable);
         self.count = self.durable_count;
+        self.unread_schemas.discard();
     }
 
     /// Forgets everything: an operator lets it go on.

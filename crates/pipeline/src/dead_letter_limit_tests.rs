@@ -251,3 +251,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn records_of_a_schema_that_nobody_ever_read_are_not_given_up_by_the_hundred() {
+    let not_avro = failure(FailureReason::NotAvro, Some(7));
+    let drain = |limit: &mut DeadLetterLimit| {
+        for _ in 0..1_000 {
+            limit.dead_letter(&not_avro);
+            limit.went_well();
+        }
+        limit.tripped()
+    };
+    let mut limit = DeadLetterLimit::new(Some(DeadLetterLimits::default()));
+    let drained = (1..=1_000).find(|_| {
+        limit.dead_letter(&not_avro);
+        limit.went_well();
+        limit.tripped().is_some()
+    });
+    assert_eq!(drained, Some(100));
+    assert_eq!(limit.tripped(), Some(Tripped::UnreadSchema { schema_id: 7, dead: 100 }));
+    limit.discard();
+    assert_eq!(limit.tripped(), None, "the turn is read again");
+
+    let mut known = DeadLetterLimit::new(Some(DeadLetterLimits::default()));
+    known.schema_was_read(7);
+    assert_eq!(drain(&mut known), None, "single records of a schema that can be read");
+    assert_eq!(drain(&mut DeadLetterLimit::new(None)), None, "the limit is off");
+}

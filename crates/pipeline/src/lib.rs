@@ -26,4 +26,5 @@ pub mod waiting;
 pub mod averages;
 pub mod dedupe;
 pub mod breaker;
+pub mod unread_schemas;
 pub mod dead_letter_limit;

@@ -1,6 +1,7 @@
 //! Works on fetched records: one attempt each, and what follows from it.
 
 use codec::decode::DecodeError;
+use codec::frame;
 use kafka_io::reader::HeldRecord;
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Lineage, Origin};
@@ -16,6 +17,7 @@ use rand::rngs::SmallRng;
 use crate::clock::Instant;
 use crate::lane::duplicates::Judged;
 use crate::lane::flight::Flight;
+use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
 use crate::lane::order::Order as KeyOrder;
@@ -275,9 +277,16 @@ impl<S: Stage> Desk<S> {
             return Attempted::Unresolved;
         }
         let (attempted, input) = match self.decode(subject.value) {
-            Err(DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
-            Err(DecodeError::Failed(failure)) => (Attempted::Failed(failure), None),
+            Err(error) => match (framed_in_header(subject), error) {
+                (Some(failure), _) | (None, DecodeError::Failed(failure)) => {
+                    (Attempted::Failed(failure), None)
+                }
+                (None, DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
+            },
             Ok(input) => {
+                if let Some(schema_id) = frame::schema_id(subject.value) {
+                    self.guard.schema_was_read(schema_id);
+                }
                 let index = usize::try_from(partition).expect("partition numbers start at 0");
                 let owned = self.owned[index].as_mut().expect("its record is being tried");
                 let emitted_before = self.turn.emitted.len();

@@ -96,6 +96,11 @@ impl Guard {
         }
     }
 
+    /// A record of this schema could be read.
+    pub(crate) fn schema_was_read(&mut self, schema_id: u32) {
+        self.limit.schema_was_read(schema_id);
+    }
+
     /// A record ended well without a handler.
     pub(crate) fn ended_well(&mut self) {
         self.limit.went_well();
@@ -247,6 +252,9 @@ impl<S: Stage> Lane<S> {
                 format!("{dead} of the last 1,000 records would be dead letters")
             }
             Tripped::Consecutive { dead } => format!("{dead} dead letters in a row"),
+            Tripped::UnreadSchema { schema_id, dead } => format!(
+                "{dead} dead letters of schema {schema_id}, which cannot be used and of which no record was ever read"
+            ),
         };
         for cause in self.desk.guard.limit.causes() {
             tracing::error!(
