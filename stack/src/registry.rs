@@ -1,14 +1,18 @@
 //! A schema registry with Confluent's interface: Apicurio, on a database in its folder.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::node::create_dir;
 use crate::probe::http;
-use crate::process::Launch;
+use crate::process::{Launch, wait_until};
 use crate::{Jars, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
 
 /// Where Apicurio speaks Confluent's protocol.
 const API: &str = "/apis/ccompat/v7";
+
+/// How long setting the compatibility rule may take.
+const RULE_LIMIT: Duration = Duration::from_secs(20);
 
 /// How the registry is started.
 #[derive(Debug, Clone)]
@@ -99,13 +103,20 @@ impl Server for RegistryServer {
 
     fn after_start(&mut self) -> Result<(), StackError> {
         let path = format!("{API}/config");
-        let answer =
-            http(self.node[0].port(), "PUT", &path, None, r#"{"compatibility":"BACKWARD"}"#);
-        let answer = match answer {
-            Ok((200, _)) => return Ok(()),
-            Ok((_, answer)) => answer.lines().next().unwrap_or_default().to_owned(),
-            Err(error) => error.to_string(),
-        };
+        // The first write after a start makes the database, which on a busy machine takes longer than an answer may.
+        let mut answer = String::new();
+        let is_set = wait_until(RULE_LIMIT, || {
+            let rule = r#"{"compatibility":"BACKWARD"}"#;
+            match http(self.node[0].port(), "PUT", &path, None, rule) {
+                Ok((200, _)) => return true,
+                Ok((_, text)) => text.lines().next().unwrap_or_default().clone_into(&mut answer),
+                Err(error) => answer = error.to_string(),
+            }
+            false
+        });
+        if is_set {
+            return Ok(());
+        }
         let (server, address) = (self.name().to_owned(), self.address());
         Err(StackError::Refused { server, address, request: format!("PUT {path}"), answer })
     }
