@@ -9,4 +9,5 @@ mod misbehaving_registry;
 mod real_registry;
 mod resolution;
 mod resolving;
+mod verdicts;
 mod writer_schemas;
