@@ -49,10 +49,28 @@ fn tells_of_lost_coordinator(facility: &str, text: &str) -> bool {
     matches!(facility, "FAIL" | "REQTMOUT") && text.contains("TxnCoordinator")
 }
 
+/// Whether a log line tells of something that the caller learns as the answer of its call, and
+/// deals with: nobody else has to act.
+///
+/// A transaction that fails is aborted and made again: always so when another member joins between
+/// two turns, since the broker takes no offsets of a generation that is over. The id of a producer
+/// is asked for again while the coordinator loads, as at the first use of a cluster.
+fn is_told_otherwise(facility: &str, text: &str) -> bool {
+    match facility {
+        "TXNERR" => text.contains("Current transaction failed"),
+        "GETPID" => text.contains("retrying"),
+        _ => false,
+    }
+}
+
 impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         if tells_of_lost_coordinator(facility, text) {
             self.coordinator_lost.store(true, Ordering::Release);
+        }
+        if is_told_otherwise(facility, text) {
+            tracing::debug!(target: "librdkafka", facility, "{text}");
+            return;
         }
         match level {
             RDKafkaLogLevel::Emerg
@@ -95,5 +113,22 @@ mod tests {
             "[thrd:127.0.0.1:9092/1]: 127.0.0.1:9092/1: Disconnected"
         ));
         assert!(!tells_of_lost_coordinator("TXNSTATE", "TxnCoordinator changed"));
+    }
+
+    #[test]
+    fn what_a_call_answers_is_not_told_a_second_time() {
+        let failed = "Current transaction failed in state BeginCommit: Failed to commit offsets to \
+                      transaction: Broker: Specified group generation id is not valid";
+        let asked = "Failed to acquire transactional PID from broker TxnCoordinator/1: Broker: \
+                     Coordinator load in progress: retrying";
+        assert!(is_told_otherwise("TXNERR", failed));
+        assert!(is_told_otherwise("GETPID", asked));
+        for (facility, text) in [
+            ("TXNERR", "Fatal transaction error: Producer fenced by newer instance"),
+            ("GETPID", "Fatal: no permission"),
+            ("FAIL", "Disconnected"),
+        ] {
+            assert!(!is_told_otherwise(facility, text), "{text}");
+        }
     }
 }
