@@ -175,6 +175,11 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
     pub accept_gap: Option<bool>,
 
+    /// Read orders from a compacted topic: what compaction removes is never counted
+    #[arg(long, env = "CONSUMER_ACCEPT_COMPACTED", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
+    pub accept_compacted: Option<bool>,
+
     /// Share of attempts that fail on request, 0.0 to 1.0 [default: 0.0]
     #[arg(
         long,

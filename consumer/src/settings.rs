@@ -7,7 +7,7 @@ use codec::resolver::NOT_FOUND_GRACE;
 use engine::settings::{
     EngineSettings, OnDeadLetter, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
 };
-use engine::stage::Words;
+use engine::stage::{HintFlags, Words};
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
@@ -31,8 +31,20 @@ const LANES_MAX: usize = 256;
 const TOPIC_NAME_CHARS_MAX: usize = 249;
 
 /// How messages call the parts of this pipeline.
-const WORDS: Words =
-    Words { program: "consumer", state: "averages", state_flag: "--averages-topic" };
+const WORDS: Words = Words {
+    program: "consumer",
+    state: "averages",
+    flags: HintFlags {
+        group: "--group-id",
+        state: "--averages-topic",
+        retry: "--retry-topic",
+        dead_letter: "--dlq-topic",
+        outcomes: "--outcomes-topic",
+        output: "",
+        no_dead_letter_limit: "--dlq-limit off",
+        no_trim: "--trim-retry 0",
+    },
+};
 
 /// Checked settings.
 #[derive(Debug, Clone)]
@@ -156,6 +168,7 @@ impl Settings {
                 None => OnDeadLetterLimit::Pause,
             },
             accepts_gap: flags.accept_gap.unwrap_or(false),
+            accepts_compacted: flags.accept_compacted.unwrap_or(false),
             simulate_latency: flags.simulate_latency.map_or(Duration::ZERO, |d| d.get()),
             concurrency,
             exits_at_end,

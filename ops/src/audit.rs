@@ -169,7 +169,8 @@ fn partitions(settings: &Settings) -> Result<i32, AppError> {
                  partition number in every topic",
                 settings.topics.main
             );
-            let hint = "add partitions with kafka-topics --alter until all topics have as many";
+            let hint = "are these the topics of one group? If they are, start its consumer: it refuses \
+                        them as well, and says what to do";
             return Err(AppError::failed(message).hint(hint));
         }
     }

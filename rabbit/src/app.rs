@@ -251,7 +251,8 @@ impl HealthSource for ServiceHealth {
 
 pub(crate) fn connect_error(error: &ConnectError) -> AppError {
     let hint = if error.detail.contains("PRECONDITION") {
-        "a queue or exchange of this name has other settings: delete it when it is empty, or choose another --prefix"
+        "a queue or exchange of this name has other settings: choose another --prefix, or delete the \
+         queue if nobody else uses it, with rabbitmqctl delete_queue NAME --if-empty --if-unused"
     } else {
         "start RabbitMQ (`cargo run --bin stack -- up`), or name another one with --rabbitmq-url"
     };

@@ -194,6 +194,16 @@ pub struct ServiceFlags {
     #[arg(long, env = "STREAMING_CONCURRENCY", value_name = "N", help_heading = "Delivery")]
     pub concurrency: Option<usize>,
 
+    /// Go on where records were deleted before they were read
+    #[arg(long, env = "STREAMING_ACCEPT_GAP", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
+    pub accept_gap: Option<bool>,
+
+    /// Read a compacted topic: what compaction removes is never decided about or counted
+    #[arg(long, env = "STREAMING_ACCEPT_COMPACTED", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
+    pub accept_compacted: Option<bool>,
+
     /// Time that inventory waits before each decision [default: --inventory-delay]
     #[arg(long, env = "PROCESSING_DELAY", value_name = "DURATION", help_heading = "Simulation")]
     pub processing_delay: Option<DurationArg>,

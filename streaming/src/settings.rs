@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use codec::registry::{Registration, RegistrySettings};
 use engine::settings::{EngineSettings, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX};
-use engine::stage::Words;
+use engine::stage::{HintFlags, Words};
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use order_api::args::Trouble;
@@ -175,7 +175,11 @@ fn pipelines(
     let inventory = group("--inventory-group", &flags.inventory_group, "inventory")?;
     let analytics = group("--analytics-group", &flags.analytics_group, "analytics")?;
     let notification = group("--notification-group", &flags.notification_group, "notification")?;
-    let words = |program, state, state_flag| Words { program, state, state_flag };
+    let words = |program, state, group, output| Words {
+        program,
+        state,
+        flags: HintFlags { group, output, ..HintFlags::default() },
+    };
     let dedupe = flags.dedupe.unwrap_or(DEDUPE_DEFAULT);
     require(dedupe <= DEDUPE_OFFSETS_MAX, || {
         format!("--dedupe {dedupe} is above {DEDUPE_OFFSETS_MAX}")
@@ -183,7 +187,12 @@ fn pipelines(
     let delay = flags.processing_delay.map_or(trouble.inventory_delay, |delay| delay.get());
     let pipelines = Pipelines {
         inventory: EngineSettings {
-            words: words("streaming inventory", "stock levels", "--inventory-group"),
+            words: words(
+                "streaming inventory",
+                "stock levels",
+                "--inventory-group",
+                "--inventory-topic",
+            ),
             topics: Topics {
                 retry: format!("{order_topic}-retry"),
                 dead_letter: format!("{order_topic}-dlq"),
@@ -198,13 +207,18 @@ fn pipelines(
             ..base.clone()
         },
         analytics: EngineSettings {
-            words: words("streaming analytics", "counts", "--analytics-group"),
+            words: words("streaming analytics", "counts", "--analytics-group", ""),
             topics: topics_of(&analytics, &inventory_topic, None),
             group: analytics,
             ..base.clone()
         },
         notification: EngineSettings {
-            words: words("streaming notification", "counts", "--notification-group"),
+            words: words(
+                "streaming notification",
+                "counts",
+                "--notification-group",
+                "--notification-topic",
+            ),
             topics: topics_of(&notification, &inventory_topic, Some(told_topic)),
             group: notification,
             simulate_latency: trouble.notification_delay,
@@ -246,7 +260,7 @@ fn base(flags: &ServiceFlags, kafka: &KafkaSettings) -> Result<EngineSettings, A
     let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
         .map_err(|error| AppError::usage(error.to_string()))?;
     Ok(EngineSettings {
-        words: Words { program: "streaming", state: "state", state_flag: "" },
+        words: Words { program: "streaming", state: "state", flags: HintFlags::default() },
         kafka: kafka.clone(),
         topics: topics_of("", "", None),
         creates_topics: flags.create_topics.unwrap_or(true),
@@ -263,7 +277,8 @@ fn base(flags: &ServiceFlags, kafka: &KafkaSettings) -> Result<EngineSettings, A
         waiting_records_max: WAITING_RECORDS_MAX,
         dead_letter_limits: Some(limits),
         on_dead_letter_limit: OnDeadLetterLimit::Pause,
-        accepts_gap: false,
+        accepts_gap: flags.accept_gap.unwrap_or(false),
+        accepts_compacted: flags.accept_compacted.unwrap_or(false),
         simulate_latency: Duration::ZERO,
         concurrency,
         exits_at_end: flags.exit_at_end.unwrap_or(false),

@@ -148,7 +148,7 @@ fn topics_that_do_not_fit_together_are_refused_with_the_command_that_mends_them(
     let _guard = machine::shared();
     type Case = (Role, i32, &'static [(&'static str, &'static str)], &'static [&'static str]);
     const FITS: &[(&str, &str)] = &[("cleanup.policy", "delete"), ("retention.ms", "-1")];
-    let cases: [Case; 4] = [
+    let cases: [Case; 7] = [
         (Role::Retry, 2, FITS, &["has 2 partitions", "kafka-topics", "--alter", "--partitions 3"]),
         (
             Role::Retry,
@@ -162,7 +162,21 @@ fn topics_that_do_not_fit_together_are_refused_with_the_command_that_mends_them(
             &[],
             &["cleanup.policy", "kafka-configs", "--add-config cleanup.policy=compact"],
         ),
-        (Role::DeadLetter, 4, &[], &["has 4 partitions", "kafka-topics", "--partitions 4"]),
+        // Nothing takes partitions away again, and the orders must keep theirs.
+        (Role::DeadLetter, 4, &[], &["has 4 partitions", "name another topic", "--dlq-topic"]),
+        (Role::Retry, 4, FITS, &["has 4 partitions", "name another topic", "--retry-topic"]),
+        (
+            Role::Orders,
+            3,
+            &[("cleanup.policy", "compact")],
+            &["is compact", "--add-config cleanup.policy=delete", "--accept-compacted"],
+        ),
+        (
+            Role::Orders,
+            3,
+            &[("cleanup.policy", "compact,delete")],
+            &["is compact,delete", "--add-config cleanup.policy=delete", "--accept-compacted"],
+        ),
     ];
     for (role, partitions, settings, words) in cases {
         let pipeline = Cluster::shared().names(3);
@@ -172,11 +186,65 @@ fn topics_that_do_not_fit_together_are_refused_with_the_command_that_mends_them(
             Role::Retry => &mut mixed.retry,
             Role::Averages => &mut mixed.averages,
             Role::DeadLetter => &mut mixed.dlq,
-            Role::Orders | Role::Outcomes => unreachable!("not among the cases"),
+            Role::Orders => &mut mixed.orders,
+            Role::Outcomes => unreachable!("not among the cases"),
         } = pipeline.topic(role).to_owned();
         mixed.create(role, partitions, settings);
-        refuses(&mixed, &[], FAILED, &[&[mixed.topic(role)], words].concat());
+        let told = refuses(&mixed, &[], FAILED, &[&[mixed.topic(role)], words].concat());
+        let alters_orders = format!(
+            "kafka-topics --bootstrap-server {} --alter --topic {}",
+            mixed.servers.bootstrap_servers, mixed.orders
+        );
+        assert!(!told.stderr.contains(&alters_orders), "{}", told.stderr);
+        if role == Role::Orders {
+            let accepts = ["--accept-compacted", "--exit-at-end"];
+            Process::consumer(&mixed, &accepts).wait(RUN_MAX).expect_code(0);
+        }
     }
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_topics_is_told_at_one_start() {
+    let _guard = machine::shared();
+    let pipeline = Cluster::shared().names(3);
+    pipeline.create(Role::Orders, 3, &[("cleanup.policy", "compact")]);
+    pipeline.create(Role::Retry, 2, &[("retention.ms", "1000")]);
+    pipeline.create(Role::DeadLetter, 1, &[]);
+    let words = [
+        &format!("do not exist: {}", pipeline.averages),
+        &format!("{} has 2 partitions", pipeline.retry),
+        &format!("{} has 1 partitions", pipeline.dlq),
+        &format!("topic {}: cleanup.policy is compact", pipeline.orders),
+        &format!("topic {}: retention.ms is 1000", pipeline.retry),
+    ];
+    refuses(&pipeline, &[], FAILED, &words.map(String::as_str));
+}
+
+#[test]
+fn a_first_start_on_topics_that_do_not_begin_at_0_any_more_is_told_in_one_line_each() {
+    let _guard = machine::shared();
+    let pipeline = Cluster::shared().pipeline(3);
+    let encoder = pipeline.orders_v1();
+    let order = |n: i32| encoder.input(n % 3, &format!("o{n}"), "tea", 1.0);
+    pipeline.send(&pipeline.orders, &(0..30).map(order).collect::<Vec<_>>());
+    pipeline.delete_records_below(&pipeline.orders, 0, 4);
+    pipeline.delete_records_below(&pipeline.orders, 2, 7);
+    let told = |finished: &Finished| {
+        let starts = format!("group {} reads ", pipeline.group);
+        let lines = finished.stderr.lines().filter(|line| line.contains(&starts));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = || Process::consumer(&pipeline, &["--exit-at-end", "-o", "json"]).wait(RUN_MAX);
+    let first = run();
+    assert_eq!(first.expect_code(0).stats()["consumed"], 19);
+    let lines = told(&first);
+    assert!(lines.len() == 1, "{lines:?}");
+    for words in [pipeline.orders.as_str(), "partition 0 at 4, partition 2 at 7"] {
+        assert!(lines[0].contains(words), "{lines:?}");
+    }
+    let second = run();
+    second.expect_code(0);
+    assert!(told(&second).is_empty(), "{}", second.stderr);
 }
 
 #[test]

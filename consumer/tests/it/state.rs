@@ -208,27 +208,57 @@ fn averages_that_are_gone_are_missed() {
     }
 }
 
-/// Nothing was counted, so that no state notes where the topics stood: the operator has to know.
+/// Nothing was settled, so that no state notes where the topics stood: the operator has to know.
 #[test]
 fn offsets_of_one_topic_that_are_gone_are_asked_of_the_operator() {
     let _machine = machine::shared();
     let pipeline = Cluster::shared().pipeline(1);
     let encoder = pipeline.orders_v1();
-    let negative = |n: i32| encoder.input(0, &format!("order-{n}"), "tea", -1.0);
-    pipeline.send(&pipeline.orders, &(0..10).map(negative).collect::<Vec<_>>());
     run(&pipeline).expect_code(0);
-    for (topic, position) in [(&pipeline.retry, "0"), (&pipeline.orders, "10")] {
-        let group = ["--group", pipeline.group.as_str()];
-        pipeline.java(GROUPS, &[&group[..], &["--delete-offsets", "--topic", topic]].concat());
-        let failed = run(&pipeline);
-        failed.expect_code(1);
-        let told = format!("--topic {topic}:0 --reset-offsets --to-offset OFFSET --execute");
+    let group = ["--group", pipeline.group.as_str()];
+    let delete = ["--delete-offsets", "--topic", &pipeline.retry];
+    pipeline.java(GROUPS, &[&group[..], &delete].concat());
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    let told = format!("--topic {}:0 --reset-offsets --to-offset OFFSET --execute", pipeline.retry);
+    assert!(failed.stderr.contains(&told), "{}", failed.stderr);
+    let topic = format!("{}:0", pipeline.retry);
+    let set = ["--topic", &topic, "--reset-offsets", "--to-offset", "0", "--execute"];
+    pipeline.java(GROUPS, &[&group[..], &set].concat());
+    pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
+    run(&pipeline).expect_code(0);
+    verify::exact(&pipeline, &Rules::new(&[&encoder]));
+}
+
+/// A group that has only dead-lettered is guarded as one that has counted, and all of its partitions
+/// and topics are named at one start.
+#[test]
+fn offsets_of_a_group_that_only_dead_lettered_are_refused_when_they_are_set_back() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(3);
+    let encoder = pipeline.orders_v1();
+    let negative = |n: i32| encoder.input(n % 3, &format!("order-{n}"), "tea", -1.0);
+    pipeline.send(&pipeline.orders, &(0..60).map(negative).collect::<Vec<_>>());
+    run(&pipeline).expect_code(0);
+    let group = ["--group", pipeline.group.as_str()];
+    let set_back = ["--reset-offsets", "--all-topics", "--to-earliest", "--execute"];
+    pipeline.java(GROUPS, &[&group[..], &set_back].concat());
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    for partition in 0..3 {
+        let told = format!("offset of {}/{partition} is 0, but", pipeline.orders);
         assert!(failed.stderr.contains(&told), "{}", failed.stderr);
-        let settled = ["--reset-offsets", "--to-offset", position, "--execute"];
-        let topic = format!("{topic}:0");
-        pipeline.java(GROUPS, &[&group[..], &["--topic", &topic], &settled[..]].concat());
     }
-    run(&pipeline).expect_code(0);
+    assert!(failed.stderr.contains("dead-letter orders twice"), "{}", failed.stderr);
+    run_proposed_command(&pipeline, &failed);
+    pipeline.send(&pipeline.orders, &(60..90).map(negative).collect::<Vec<_>>());
+    let delete = ["--delete-offsets", "--topic", &pipeline.orders];
+    pipeline.java(GROUPS, &[&group[..], &delete].concat());
+    let failed = run(&pipeline);
+    failed.expect_code(1);
+    run_proposed_command(&pipeline, &failed);
+    let statistics = run(&pipeline).expect_code(0).stats();
+    assert_eq!(statistics["dead_lettered"], 30, "{statistics}");
     verify::exact(&pipeline, &Rules::new(&[&encoder]));
 }
 

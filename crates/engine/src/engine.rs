@@ -16,6 +16,7 @@ use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
 use crate::finish::Finish;
+use crate::gaps::Missing;
 use crate::gauges::Share;
 use crate::lane::{Connections, Lane, LaneError, LaneSettings};
 use crate::layout;
@@ -23,6 +24,7 @@ use crate::prepare::{lane_settings, main_ends, prepare_topics};
 use crate::settings::EngineSettings;
 use crate::shared::{Away, Shared, View};
 use crate::stage::Stage;
+use crate::topic_watch::TopicWatch;
 
 /// Time between two looks at the lanes.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
@@ -60,6 +62,7 @@ pub struct Engine<S: Stage> {
     finish: Option<Finish>,
     trimming: Option<tokio::task::JoinHandle<()>>,
     gauges: Share,
+    topic_watch: TopicWatch,
 }
 
 /// How a run ended.
@@ -122,9 +125,18 @@ impl<S: Stage> Engine<S> {
             )),
             None => None,
         };
-        let (lanes, trimming, gauges) = (Vec::new(), None, Share::new());
-        let mut engine =
-            Self { settings, shared, around, lane_settings, lanes, finish, trimming, gauges };
+        let topic_watch = TopicWatch::new(&settings, &connections.consumer, &shared.notices);
+        let mut engine = Self {
+            settings,
+            shared,
+            around,
+            lane_settings,
+            lanes: Vec::new(),
+            finish,
+            trimming: None,
+            gauges: Share::new(),
+            topic_watch,
+        };
         for index in 0..lane_count {
             engine.start_lane(index, make_stage())?;
         }
@@ -198,7 +210,9 @@ impl<S: Stage> Engine<S> {
             if gauges_at <= Instant::now() {
                 gauges_at = Instant::now() + GAUGES_EVERY;
                 let registry_is_away = self.around.resolver.is_away().is_some();
-                self.gauges.set(&self.views(), registry_is_away);
+                let views = self.views();
+                self.gauges.set(&views, registry_is_away);
+                self.look_at_topics(&views);
             }
             if trim_at.is_some_and(|at| at <= Instant::now()) {
                 trim_at = self.settings.trim_retry.map(|every| Instant::now() + every);
@@ -213,12 +227,33 @@ impl<S: Stage> Engine<S> {
                 break;
             }
         }
+        self.tell_late_starts(true);
+        self.topic_watch.end();
         let is_stopped_from_outside = self.shared.stop.is_requested();
         self.shared.stop.request();
         self.shared.must_abandon(); // notes the time
         self.join()?;
         let stopping_for = is_stopped_from_outside.then(|| self.shared.stopping_for());
         Ok(Ended { reached_end, stopping_for })
+    }
+
+    /// Says what the lanes have found at their start, and looks at the topics, once all partitions
+    /// are restored.
+    fn look_at_topics(&mut self, views: &[View<S::Summary>]) {
+        let are_restored = self.shared.are_restored();
+        self.tell_late_starts(are_restored);
+        if are_restored {
+            let mut missing = Missing::default();
+            views.iter().for_each(|view| missing.add(view.missing));
+            let owned = views.iter().flat_map(|view| view.owned.iter().copied());
+            self.topic_watch.look(owned.collect(), missing);
+        }
+    }
+
+    fn tell_late_starts(&self, are_all_known: bool) {
+        for line in self.shared.notices.take_late_starts(&self.settings.group, are_all_known) {
+            tracing::warn!("{line}");
+        }
     }
 
     /// Waits for the lanes; one that is held by a broker that is away is left behind.
@@ -233,16 +268,20 @@ impl<S: Stage> Engine<S> {
             let wait = async { tokio::time::timeout(TRIM_END_MAX, task).await.is_ok() };
             let _is_over = self.around.runtime.block_on(wait);
         }
-        let mut failure = None;
+        let (mut failure, mut problems) = (None, Vec::new());
         for lane in self.lanes.drain(..).filter(JoinHandle::is_finished) {
             match lane.join() {
                 Ok(Ok(())) => {}
+                Ok(Err(LaneError::State(found))) => problems.extend(found),
                 Ok(Err(error)) => failure = Some(error.into()),
                 Err(_) => {
                     failure =
                         Some(AppError::failed("a lane panicked; nothing unsettled was committed"))
                 }
             }
+        }
+        if !problems.is_empty() {
+            failure = Some(LaneError::State(problems).into());
         }
         failure.map_or(Ok(()), Err)
     }

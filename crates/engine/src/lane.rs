@@ -56,7 +56,9 @@ use pipeline::retry::RetryPlan;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
+use crate::advice::Problem;
 use crate::clock::Instant;
+use crate::gaps::Missing;
 use crate::lane::desk::Desk;
 pub(crate) use crate::lane::error::LaneError;
 use crate::lane::flight::Flight;
@@ -183,6 +185,9 @@ pub(crate) struct Lane<S: Stage> {
     writer_pause: Duration,
     fenced_at: Option<Instant>,
     member_fenced_at: Option<Instant>,
+    /// What is wrong with the partitions that were refused, and when the first one was.
+    refusals: Vec<Problem>,
+    refused_at: Option<Instant>,
     /// When to look next whether every partition has an owner, and which had none last time.
     coverage_at: Instant,
     unowned_before: Vec<i32>,
@@ -267,6 +272,7 @@ impl<S: Stage> Lane<S> {
                     METADATA_CHARS_MAX,
                 )),
                 random: SmallRng::from_os_rng(),
+                missing: Missing::default(),
                 now_ms: crate::clock::now_ms(),
             },
             probe_records_max: None,
@@ -286,6 +292,8 @@ impl<S: Stage> Lane<S> {
             writer_pause: limits::AWAY_PAUSE,
             fenced_at: None,
             member_fenced_at: None,
+            refusals: Vec::new(),
+            refused_at: None,
             coverage_at: now + limits::COVERAGE_AGAIN,
             unowned_before: Vec::new(),
             careful_until: None,
@@ -312,6 +320,7 @@ impl<S: Stage> Lane<S> {
         while !self.shared.stop.is_requested() {
             self.turn()?;
         }
+        self.end_if_refused()?;
         self.land()?;
         self.report_now();
         self.member.leave();
@@ -325,6 +334,7 @@ impl<S: Stage> Lane<S> {
         self.look_for_unowned();
         if self.ready_to_write()? {
             self.restore_step()?;
+            self.end_if_refused()?;
             self.desk.turn.restart();
             if self.has_new_partition() {
                 self.settle_turn()?;
@@ -341,6 +351,7 @@ impl<S: Stage> Lane<S> {
                 self.run_unresolved();
             }
             self.fetch()?;
+            self.tell_strangers();
             self.advance_positions();
             self.fit_windows();
             hooks::pass(FailPoint::AfterPoll, self.desk.iter().any(|owned| owned.dirty));

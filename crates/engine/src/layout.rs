@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use kafka_io::access::{Operation, Want};
 use kafka_io::admin::{TopicInfo, TopicSpec};
 
+use crate::advice::{Advice, Problem};
 use crate::lane::Topics;
+use crate::stage::Words;
 
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,36 +59,55 @@ impl TopicRole {
         }
     }
 
-    /// A setting that loses records or state, with the value it must have.
-    fn fault(
-        self,
-        settings: &HashMap<String, String>,
-    ) -> Option<(&'static str, &'static str, String)> {
-        let is = |name: &str| settings.get(name).map(String::as_str);
-        let differs = |name: &'static str, wanted: &'static str, why: &str| {
-            let actual = is(name)?;
-            (actual != wanted).then(|| (name, wanted, format!("{name} is {actual}: {why}")))
+    /// Settings that lose records or state.
+    fn faults(self, settings: &HashMap<String, String>) -> Vec<SettingFault> {
+        let differs = |name: &'static str, wanted: &'static str, why: &'static str| {
+            let actual = settings.get(name)?;
+            (actual != wanted).then(|| SettingFault { name, actual: actual.clone(), wanted, why })
         };
-        match self {
-            Self::Main => None,
-            Self::Output => differs("cleanup.policy", "delete", "compaction drops records"),
-            Self::Outcomes => differs("cleanup.policy", "delete", "compaction drops outcomes"),
-            Self::Retry => differs("cleanup.policy", "delete", "compaction drops waiting retries")
-                .or_else(|| differs("retention.ms", "-1", "it deletes retries that still wait"))
-                .or_else(|| differs("retention.bytes", "-1", "it deletes retries that still wait")),
-            Self::DeadLetter => {
-                differs("cleanup.policy", "delete", "compaction drops dead letters")
+        let is_a_log = |why| differs("cleanup.policy", "delete", why);
+        let waits = "it deletes retries that still wait";
+        let found = match self {
+            Self::Main => {
+                [is_a_log("compaction drops orders, also such as nobody has read"), None, None]
             }
-            Self::State => differs("cleanup.policy", "compact", "it deletes state"),
+            Self::Output => [is_a_log("compaction drops records"), None, None],
+            Self::Outcomes => [is_a_log("compaction drops outcomes"), None, None],
+            Self::DeadLetter => [is_a_log("compaction drops dead letters"), None, None],
+            Self::Retry => [
+                is_a_log("compaction drops waiting retries"),
+                differs("retention.ms", "-1", waits),
+                differs("retention.bytes", "-1", waits),
+            ],
+            Self::State => [differs("cleanup.policy", "compact", "it deletes state"), None, None],
+        };
+        found.into_iter().flatten().collect()
+    }
+
+    /// The flag that names the topic; empty where there is none.
+    const fn flag(self, words: &Words) -> &'static str {
+        match self {
+            Self::Main => "",
+            Self::Retry => words.flags.retry,
+            Self::DeadLetter => words.flags.dead_letter,
+            Self::State => words.flags.state,
+            Self::Outcomes => words.flags.outcomes,
+            Self::Output => words.flags.output,
         }
+    }
+
+    /// Whether what lies in the topic belongs to a group's offsets.
+    const fn belongs_to_group(self) -> bool {
+        matches!(self, Self::Retry | Self::State)
     }
 }
 
-/// Something that keeps the consumer from starting, and the command that mends it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LayoutFault {
-    pub(crate) message: String,
-    pub(crate) hint: String,
+/// A setting that differs from what it must be.
+struct SettingFault {
+    name: &'static str,
+    actual: String,
+    wanted: &'static str,
+    why: &'static str,
 }
 
 /// Topics with their roles, the main topic first.
@@ -131,138 +152,166 @@ pub(crate) fn missing(
         .collect()
 }
 
-/// Checks that all topics exist, have the same number of partitions, and keep what must be
-/// kept. Returns that number.
-pub(crate) fn check(
-    topics: &Topics,
-    existing: &HashMap<String, TopicInfo>,
-    bootstrap_servers: &str,
-    checks_settings: bool,
-) -> Result<i32, LayoutFault> {
-    let roles = roles(topics);
-    let absent: Vec<&str> =
-        roles.iter().map(|(_, name)| *name).filter(|name| !existing.contains_key(*name)).collect();
-    if !absent.is_empty() {
-        return Err(LayoutFault {
-            message: format!("these topics do not exist: {}", absent.join(", ")),
-            hint: "start once with --create-topics".to_owned(),
-        });
-    }
-    let partitions = existing[&topics.main].partitions;
-    for (role, name) in roles {
-        let info = &existing[name];
-        if info.partitions != partitions {
-            let message = format!(
-                "{name} has {} partitions and {} has {partitions}: a record keeps its partition \
-                 number in every topic",
-                info.partitions, topics.main
-            );
-            let (larger, count) = if info.partitions < partitions {
-                (name, partitions)
-            } else {
-                (topics.main.as_str(), info.partitions)
-            };
-            let hint = format!(
-                "kafka-topics --bootstrap-server {bootstrap_servers} --alter --topic {larger} --partitions {count}"
-            );
-            return Err(LayoutFault { message, hint });
+/// What the topics are checked against.
+pub(crate) struct Layout<'a> {
+    pub(crate) topics: &'a Topics,
+    pub(crate) words: &'a Words,
+    pub(crate) bootstrap_servers: &'a str,
+    /// Whether topic settings are known.
+    pub(crate) checks_settings: bool,
+    /// The main topic may be compacted.
+    pub(crate) accepts_compacted: bool,
+}
+
+impl Layout<'_> {
+    /// Checks that all topics exist, have the same number of partitions, and keep what must be
+    /// kept. Returns that number.
+    ///
+    /// # Errors
+    ///
+    /// Fails with all that is wrong.
+    pub(crate) fn check(&self, existing: &HashMap<String, TopicInfo>) -> Result<i32, Vec<Problem>> {
+        let roles = roles(self.topics);
+        let absent: Vec<&str> = roles
+            .iter()
+            .map(|(_, name)| *name)
+            .filter(|name| !existing.contains_key(*name))
+            .collect();
+        let mut problems = Vec::new();
+        if !absent.is_empty() {
+            problems.push(Problem::new(
+                format!("these topics do not exist: {}", absent.join(", ")),
+                Advice::Words("if the names are right, start once with --create-topics".to_owned()),
+            ));
         }
-        if checks_settings && let Some((key, wanted, why)) = role.fault(&info.settings) {
-            return Err(LayoutFault {
-                message: format!("topic {name}: {why}"),
-                hint: format!(
-                    "kafka-configs --bootstrap-server {bootstrap_servers} --alter --topic {name} --add-config {key}={wanted}"
-                ),
-            });
+        if let Some(main) = existing.get(&self.topics.main) {
+            for (role, name) in roles {
+                let count = existing.get(name).map_or(main.partitions, |info| info.partitions);
+                problems.extend(self.partition_problem(role, name, count, main.partitions));
+            }
+        }
+        problems.extend(self.setting_problems(existing));
+        match (problems.is_empty(), existing.get(&self.topics.main)) {
+            (true, Some(main)) => Ok(main.partitions),
+            _ => Err(problems),
         }
     }
-    Ok(partitions)
+
+    /// Topics whose settings lose what must be kept.
+    pub(crate) fn setting_problems(&self, existing: &HashMap<String, TopicInfo>) -> Vec<Problem> {
+        if !self.checks_settings {
+            return Vec::new();
+        }
+        let known = roles(self.topics).into_iter();
+        let known = known.filter_map(|(role, name)| Some((role, name, existing.get(name)?)));
+        known.filter_map(|(role, name, info)| self.setting_problem(role, name, info)).collect()
+    }
+
+    fn partition_problem(
+        &self,
+        role: TopicRole,
+        name: &str,
+        count: i32,
+        wanted: i32,
+    ) -> Option<Problem> {
+        if count == wanted {
+            return None;
+        }
+        let Self { topics, words, bootstrap_servers: servers, .. } = self;
+        let message = format!(
+            "{name} has {count} partitions and {} has {wanted}: a record keeps its partition \
+             number in every topic",
+            topics.main
+        );
+        if count < wanted {
+            return Some(Problem::new(
+                message,
+                Advice::Command(format!(
+                    "kafka-topics --bootstrap-server {servers} --alter --topic {name} --partitions {wanted}"
+                )),
+            ));
+        }
+        // Nothing takes partitions away again, and more of them in main would move its keys.
+        let (flag, value) = match role.flag(words) {
+            "" => (words.flags.group, "a name of its own".to_owned()),
+            flag => (flag, format!("{name}-2")),
+        };
+        let another =
+            format!("name another topic: {} {flag} {value} --create-topics", words.program);
+        let advice = if role.belongs_to_group() {
+            format!(
+                "no partition of {name} can be taken away again. If the group has not run yet, \
+                 {another}. If it has, see \"A topic has too many partitions\" in docs/runbook.md"
+            )
+        } else {
+            format!("no partition of {name} can be taken away again; {another}")
+        };
+        Some(Problem::new(message, Advice::Words(advice)))
+    }
+
+    fn setting_problem(&self, role: TopicRole, name: &str, info: &TopicInfo) -> Option<Problem> {
+        if role == TopicRole::Main && self.accepts_compacted {
+            return None;
+        }
+        let faults = role.faults(&info.settings);
+        let told: Vec<String> = faults
+            .iter()
+            .map(|fault| format!("{} is {}: {}", fault.name, fault.actual, fault.why))
+            .collect();
+        if told.is_empty() {
+            return None;
+        }
+        let message = format!("topic {name}: {}", told.join(", "));
+        let command = self.alter_command(name, &faults, &info.settings);
+        let advice = match role {
+            // Compaction cannot be undone, and the topic may be somebody else's.
+            TopicRole::State => Advice::Words(format!(
+                "if {name} holds nothing but the {} of this group: {command}; if not, name \
+                 another topic: {} {} {name}-2 --create-topics",
+                self.words.state,
+                self.words.program,
+                match role.flag(self.words) {
+                    "" => self.words.flags.group,
+                    flag => flag,
+                },
+            )),
+            TopicRole::Main => Advice::Words(format!(
+                "{command}; what compaction has removed does not come back. To read the topic as \
+                 it is: --accept-compacted"
+            )),
+            _ => Advice::Command(command),
+        };
+        Some(Problem::new(message, advice))
+    }
+
+    /// The command that sets what differs. A topic that was compacted only has kept everything
+    /// else for ever: it must not start to delete by a retention that nobody has chosen for it.
+    fn alter_command(
+        &self,
+        name: &str,
+        faults: &[SettingFault],
+        settings: &HashMap<String, String>,
+    ) -> String {
+        let mut wanted: Vec<(&str, &str)> =
+            faults.iter().map(|fault| (fault.name, fault.wanted)).collect();
+        let was_compacted_only = settings.get("cleanup.policy").is_some_and(|is| is == "compact");
+        if was_compacted_only && wanted.contains(&("cleanup.policy", "delete")) {
+            for name in ["retention.ms", "retention.bytes"] {
+                let is_kept = settings.get(name).is_none_or(|is| is == "-1");
+                if !is_kept && !wanted.contains(&(name, "-1")) {
+                    wanted.push((name, "-1"));
+                }
+            }
+        }
+        let wanted: Vec<String> = wanted.iter().map(|(name, is)| format!("{name}={is}")).collect();
+        format!(
+            "kafka-configs --bootstrap-server {} --alter --topic {name} --add-config {}",
+            self.bootstrap_servers,
+            wanted.join(",")
+        )
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn topics() -> Topics {
-        Topics {
-            main: "orders".into(),
-            retry: "orders-retry".into(),
-            dead_letter: "orders-dlq".into(),
-            state: "orders-averages".into(),
-            outcomes: None,
-            output: None,
-        }
-    }
-
-    fn healthy() -> HashMap<String, TopicInfo> {
-        let topics = topics();
-        let info = |role: TopicRole| TopicInfo {
-            partitions: 3,
-            settings: role.settings().iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
-        };
-        roles(&topics).into_iter().map(|(role, name)| (name.to_owned(), info(role))).collect()
-    }
-
-    #[track_caller]
-    fn fault(change: impl FnOnce(&mut HashMap<String, TopicInfo>)) -> LayoutFault {
-        let mut existing = healthy();
-        change(&mut existing);
-        check(&topics(), &existing, "broker:9092", true).expect_err("a fault")
-    }
-
-    #[test]
-    fn topics_as_they_are_made_fit_together() {
-        assert_eq!(check(&topics(), &healthy(), "b", true), Ok(3));
-    }
-
-    #[test]
-    fn a_missing_topic_is_named_with_the_flag_that_makes_it() {
-        let fault = fault(|existing| drop(existing.remove("orders-dlq")));
-        assert!(fault.message.contains("orders-dlq") && !fault.message.contains("retry"));
-        assert!(fault.hint.contains("--create-topics"));
-    }
-
-    #[test]
-    fn unequal_partition_counts_are_named_with_the_command_that_mends_them() {
-        let fault = fault(|existing| existing.get_mut("orders-retry").unwrap().partitions = 2);
-        assert!(fault.message.contains("orders-retry has 2 partitions"), "{}", fault.message);
-        assert!(
-            fault.hint.ends_with("--alter --topic orders-retry --partitions 3"),
-            "{}",
-            fault.hint
-        );
-    }
-
-    #[test]
-    fn a_topic_that_loses_what_it_holds_is_refused() {
-        for (name, key, value) in [
-            ("orders-retry", "retention.ms", "604800000"),
-            ("orders-retry", "retention.bytes", "1000"),
-            ("orders-retry", "cleanup.policy", "compact"),
-            ("orders-dlq", "cleanup.policy", "compact"),
-            ("orders-averages", "cleanup.policy", "compact,delete"),
-        ] {
-            let fault = fault(|existing| {
-                let settings = &mut existing.get_mut(name).unwrap().settings;
-                settings.insert(key.into(), value.into());
-            });
-            assert!(
-                fault.message.contains(name) && fault.message.contains(value),
-                "{}",
-                fault.message
-            );
-            assert!(fault.hint.contains(&format!("--topic {name} --add-config {key}=")));
-        }
-    }
-
-    #[test]
-    fn missing_topics_get_the_partitions_of_the_main_topic() {
-        let mut existing = healthy();
-        existing.retain(|name, _| name == "orders");
-        existing.get_mut("orders").unwrap().partitions = 7;
-        let specs = missing(&topics(), &existing, 3);
-        assert_eq!(specs.len(), 3);
-        assert!(specs.iter().all(|spec| spec.partitions == 7));
-        assert_eq!(missing(&topics(), &HashMap::new(), 5).len(), 4);
-    }
-}
+#[path = "layout_tests.rs"]
+mod tests;

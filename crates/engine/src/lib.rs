@@ -13,14 +13,18 @@
 //! alone; `lane.rs` tells the story of a turn.
 
 mod clock;
+mod advice;
 pub mod stage;
 mod layout;
 mod metrics;
+mod notices;
 mod shared;
 mod lane;
 pub mod settings;
 mod gauges;
 mod finish;
+mod gaps;
+mod topic_watch;
 mod prepare;
 mod engine;
 

@@ -10,9 +10,10 @@ use kafka_io::client_config::{AwayReason, KafkaSettings, Role, probe_brokers};
 use kafka_io::member::AskError;
 use service_kit::exit::{AppError, ExitStatus};
 
+use crate::advice;
 use crate::lane::handles::Ends;
 use crate::lane::{Connections, LaneSettings};
-use crate::layout::{self, LayoutFault};
+use crate::layout::{self, Layout};
 use crate::settings::EngineSettings;
 
 /// A server that is not there is told within this time.
@@ -69,9 +70,20 @@ pub(crate) async fn prepare_topics(
             check_access(settings, &admin, START_MAX)?; // a topic that did not exist had nothing to check
         }
     }
-    let servers = settings.kafka.bootstrap_servers();
-    layout::check(&settings.topics, &existing, servers, settings.checks_topic_settings)
-        .map_err(|LayoutFault { message, hint }| AppError::failed(message).hint(hint))
+    layout(settings).check(&existing).map_err(|problems| {
+        AppError::failed(advice::message(&problems)).hint(advice::hint(&problems))
+    })
+}
+
+/// What the topics of a pipeline are checked against.
+pub(crate) fn layout(settings: &EngineSettings) -> Layout<'_> {
+    Layout {
+        topics: &settings.topics,
+        words: &settings.words,
+        bootstrap_servers: settings.kafka.bootstrap_servers(),
+        checks_settings: settings.checks_topic_settings,
+        accepts_compacted: settings.accepts_compacted,
+    }
 }
 
 /// Looks whether permissions are missing and at the topics, through a client that some broker
@@ -131,9 +143,13 @@ fn check_access(settings: &EngineSettings, admin: &Admin, limit: Duration) -> Re
     let mut missing = admin.missing_permissions(&wants, limit);
     if missing.take(Operation::Delete) {
         let topic = &settings.topics.retry;
+        let or_not = match settings.words.flags.no_trim {
+            "" => String::new(),
+            flag => format!(", or set {flag}"),
+        };
         tracing::warn!(
             "the permission Delete on topic '{topic}' is missing: settled retries stay there; \
-             grant it, or set --trim-retry 0"
+             grant it{or_not}"
         );
     }
     if missing.is_empty() {

@@ -61,6 +61,8 @@ pub struct EngineSettings {
     pub on_dead_letter_limit: OnDeadLetterLimit,
     /// Goes on where records were deleted before they were read.
     pub accepts_gap: bool,
+    /// Reads a main topic that is compacted.
+    pub accepts_compacted: bool,
     /// Time that the handler of each record waits.
     pub simulate_latency: Duration,
     /// Handlers of a lane that may wait at once.

@@ -9,6 +9,8 @@ use service_kit::health::{HealthReport, HealthSource, Reason};
 use service_kit::shutdown::Shutdown;
 
 use crate::clock::Instant;
+use crate::gaps::Missing;
+use crate::notices::Notices;
 
 /// What cannot be finished this long after a stop was requested is left uncommitted.
 const ABANDON_AFTER: Duration = Duration::from_secs(8);
@@ -41,6 +43,8 @@ pub(crate) struct View<T> {
     pub(crate) joined: bool,
     pub(crate) owned: Vec<i32>,
     pub(crate) restoring: Vec<i32>,
+    /// Partitions whose offsets, topics and state do not agree: the lane is about to end.
+    pub(crate) refused: Vec<i32>,
     /// Partitions that stand still: number, label of the reason, words.
     pub(crate) stopped: Vec<(i32, &'static str, String)>,
     pub(crate) crowded: bool,
@@ -58,6 +62,8 @@ pub(crate) struct View<T> {
     pub(crate) oldest_overdue_ms: i64,
     pub(crate) away: Option<String>,
     pub(crate) is_drained: bool,
+    /// Offsets of main without a record, in what the lane has read.
+    pub(crate) missing: Missing,
     pub(crate) retry_positions: Vec<(i32, i64)>,
     /// What the stage tells of its state.
     pub(crate) summary: T,
@@ -81,6 +87,7 @@ pub(crate) struct Shared<T> {
     /// Random once per process; part of the transactional id where no instance is named.
     pub(crate) process_id: String,
     pub(crate) counters: Counters,
+    pub(crate) notices: Arc<Notices>,
     views: Vec<Arc<LaneView<T>>>,
     away: Box<dyn Away>,
 }
@@ -100,7 +107,8 @@ impl<T: Clone + Default> Shared<T> {
     ) -> Self {
         let views = (0..lanes).map(|_| Arc::default()).collect();
         let (stopped_at, counters) = (OnceLock::new(), Counters::default());
-        Self { stop, stopped_at, process_id, counters, views, away }
+        let notices = Arc::default();
+        Self { stop, stopped_at, process_id, counters, notices, views, away }
     }
 
     pub(crate) fn view(&self, index: usize) -> Arc<LaneView<T>> {
@@ -109,6 +117,14 @@ impl<T: Clone + Default> Shared<T> {
 
     pub(crate) fn views(&self) -> impl Iterator<Item = View<T>> + '_ {
         self.views.iter().map(|view| view.lock().clone())
+    }
+
+    /// Whether every lane has its partitions, and none of these is still to be read back.
+    pub(crate) fn are_restored(&self) -> bool {
+        self.views.iter().all(|view| {
+            let view = view.lock();
+            view.joined && view.restoring.is_empty()
+        })
     }
 
     /// Whether the time to finish what is in flight is over.
@@ -163,6 +179,10 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 let detail = format!("{lane} restores partitions {:?}", view.restoring);
                 reasons.push(reason("restoring", detail));
             }
+            if !view.refused.is_empty() {
+                let detail = format!("{lane} cannot restore partitions {:?}", view.refused);
+                reasons.push(reason("restoring", detail));
+            }
             if let Some(away) = &view.away {
                 reasons.push(reason("broker", away.clone()));
             }
@@ -170,8 +190,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 reasons.push(reason("downstream", outage.clone()));
             }
             if let Some(limited) = &view.limited {
-                let detail = format!("{lane}: {limited}; {}", crate::lane::guard::RESUME_HINT);
-                reasons.push(reason("dlq-limit", detail));
+                reasons.push(reason("dlq-limit", format!("{lane}: {limited}")));
             }
             for (partition, label, words) in &view.stopped {
                 reasons.push(reason(label, format!("partition {partition}: {words}")));
@@ -179,6 +198,9 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
         }
         if let Some(away) = self.away.reason() {
             reasons.push(reason("registry", away));
+        }
+        if let Some(problems) = self.notices.topic_problems() {
+            reasons.push(reason("topic-settings", problems));
         }
         if self.stop.is_requested() {
             reasons.push(reason("stopping", "a stop was requested"));

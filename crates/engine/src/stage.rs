@@ -167,8 +167,30 @@ pub struct Words {
     pub program: &'static str,
     /// What its state is, in the plural.
     pub state: &'static str,
-    /// Flag that names the state topic.
-    pub state_flag: &'static str,
+    /// Flags of the program that hints propose.
+    pub flags: HintFlags,
+}
+
+/// Flags that hints propose. An empty one does not exist: a topic without a flag is named after
+/// the main topic or the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HintFlags {
+    /// Names the group.
+    pub group: &'static str,
+    /// Names the state topic.
+    pub state: &'static str,
+    /// Names the retry topic.
+    pub retry: &'static str,
+    /// Names the dead-letter topic.
+    pub dead_letter: &'static str,
+    /// Names the outcome log.
+    pub outcomes: &'static str,
+    /// Names the topic of emitted records.
+    pub output: &'static str,
+    /// Gives up whatever fails, without a limit.
+    pub no_dead_letter_limit: &'static str,
+    /// Keeps settled retries.
+    pub no_trim: &'static str,
 }
 
 /// Count and exact sum of a product.

@@ -137,12 +137,26 @@ impl Reader {
     ///
     /// Fails for settings that librdkafka does not accept.
     pub fn new(config: &ClientConfig, group: &str) -> KafkaResult<Self> {
+        Self::isolated(config, group, "read_committed")
+    }
+
+    /// As [`Self::new`], but a reader that also sees records of transactions that are undecided or
+    /// were aborted.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn new_uncommitted(config: &ClientConfig, group: &str) -> KafkaResult<Self> {
+        Self::isolated(config, group, "read_uncommitted")
+    }
+
+    fn isolated(config: &ClientConfig, group: &str, isolation: &str) -> KafkaResult<Self> {
         let mut config = config.clone();
         config
             .set("group.id", group) // never joined: librdkafka wants one to assign by hand
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set_log_level(RDKafkaLogLevel::Info);

@@ -193,7 +193,8 @@ impl Pipeline {
 
     /// Everything in the averages topic that compaction has left.
     pub fn averages_log(&self) -> Vec<AverageEntry> {
-        let records = self.records(&self.averages);
+        let mut records = self.records(&self.averages);
+        records.retain(|record| record.value.is_some()); // a note without state has none
         let decoded = decode_all::<ProductAverage>(&records);
         let entry = |(record, average): (LogRecord, ProductAverage)| AverageEntry {
             partition: record.partition,

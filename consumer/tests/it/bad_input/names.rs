@@ -144,7 +144,10 @@ fn retries_of_another_group_are_skipped_and_those_without_lineage_are_first_atte
         consumer.metric("orders_foreign_retries_total") == Some(2.0)
     });
     consumer.sigterm();
-    let stats = consumer.wait(LIMIT).expect_code(0).stats();
+    let finished = consumer.wait(LIMIT);
+    let told = format!("{}/0 also holds retries of group \"another-group\"", pipeline.retry);
+    assert_eq!(finished.stderr.matches(&told).count(), 1, "{}", finished.stderr);
+    let stats = finished.expect_code(0).stats();
     assert_eq!(
         (&stats["overall"]["count"], &stats["overall"]["sum"]),
         (&3.into(), &"7.0000".into())

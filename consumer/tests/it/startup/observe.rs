@@ -181,3 +181,57 @@ fn readiness_follows_the_broker_and_the_registry_and_an_outage_is_no_dead_letter
     let stats = consumer.wait(RUN_MAX).expect_code(0).stats();
     assert_eq!((&stats["consumed"], &stats["dead_lettered"]), (&0.into(), &0.into()));
 }
+
+/// A topic that was right at the start may be changed later: what is in it is read before it is
+/// removed, and somebody is to know.
+#[test]
+fn a_topic_that_is_compacted_while_it_is_read_is_told_and_the_consumer_goes_on() {
+    const CONFIGS: &str = "kafka.admin.ConfigCommand";
+    let _guard = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    let mut consumer = Process::consumer(&pipeline, &[]);
+    wait::is_true("being ready", RUN_MAX, || consumer.get("/readyz").status == 200);
+    let alter = |policy: &str| {
+        let setting = format!("cleanup.policy={policy}");
+        let args = ["--alter", "--topic", &pipeline.orders, "--add-config", &setting];
+        pipeline.java(CONFIGS, &args);
+    };
+    alter("compact");
+    wait::is_true("the change being told", RUN_MAX, || {
+        let answer = consumer.get("/readyz");
+        let words = ["topic-settings", &pipeline.orders, "cleanup.policy is compact"];
+        answer.status == 503 && words.iter().all(|words| answer.body.contains(words))
+    });
+    pipeline.send(&pipeline.orders, &[encoder.input(0, "a", "tea", 1.0)]);
+    wait::is_true("orders being counted all the same", RUN_MAX, || {
+        pipeline.committed(&pipeline.orders) == [Some(1)]
+    });
+    alter("delete");
+    wait::is_true("being ready again", RUN_MAX, || consumer.get("/readyz").status == 200);
+    consumer.sigterm();
+    let finished = consumer.wait(RUN_MAX);
+    finished.expect_code(0);
+    let told = finished.stderr.matches("a topic was changed while it is used").count();
+    assert_eq!(told, 1, "{}", finished.stderr);
+}
+
+#[test]
+fn dead_letters_of_another_group_in_the_same_topic_are_told_once_for_each_partition() {
+    let _guard = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    pipeline.send(&pipeline.orders, &[encoder.input(0, "a", "tea", -1.0)]);
+    let first = Process::consumer(&pipeline, &["--exit-at-end"]).wait(RUN_MAX);
+    first.expect_code(0);
+    assert!(!first.stderr.contains("also holds"), "{}", first.stderr);
+    let own = Cluster::shared().pipeline(1);
+    let other = Pipeline { orders: pipeline.orders.clone(), dlq: pipeline.dlq.clone(), ..own };
+    let consumer = Process::consumer(&other, &[]);
+    let told = format!("{}/0 also holds dead letters of group {:?}", pipeline.dlq, pipeline.group);
+    wait::is_true("the other group being named", RUN_MAX, || consumer.log().contains(&told));
+    consumer.sigterm();
+    let finished = consumer.wait(RUN_MAX);
+    finished.expect_code(0);
+    assert_eq!(finished.stderr.matches(&told).count(), 1, "{}", finished.stderr);
+}

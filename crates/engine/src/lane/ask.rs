@@ -135,7 +135,8 @@ impl<S: Stage> Lane<S> {
             let is_first = index == 0;
             if is_started && (is_first || !asks.is_over()) {
                 let asks = if is_first { Asks::of(self.bounds_ask) } else { asks };
-                is_started = self.start_restore(partition, asks, committed)?;
+                let started = self.start_restore(partition, asks, committed);
+                is_started = self.or_refused(partition, started)?.unwrap_or(true);
                 if is_started {
                     self.bounds_ask = BOUNDS_ASK;
                 } else if is_first {

@@ -15,13 +15,14 @@ use rand::Rng as _;
 use rand::rngs::SmallRng;
 
 use crate::clock::Instant;
+use crate::gaps::Missing;
 use crate::lane::duplicates::Judged;
 use crate::lane::flight::Flight;
 use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
 use crate::lane::order::Order as KeyOrder;
-use crate::lane::owned::{Owned, Waiter};
+use crate::lane::owned::{Owned, Stranger, Waiter};
 use crate::lane::panics::{self, contained};
 use crate::lane::turn::{Destination, Forward, HopParts, OutcomeEntry, Turn};
 use crate::stage::{HandleError, Names, Stage, Trial};
@@ -70,6 +71,8 @@ pub(crate) struct Desk<S: Stage> {
     /// Records of one partition that may wait for their schema; each may cost a run.
     pub(crate) unresolved_max: usize,
     pub(crate) random: SmallRng,
+    /// Offsets of main without a record, in what was read.
+    pub(crate) missing: Missing,
     pub(crate) now_ms: i64,
 }
 
@@ -122,6 +125,9 @@ impl<S: Stage> Desk<S> {
         if matches!(judged, Judged::Unjudged) {
             return Next::StopMain;
         }
+        let owned = self.owned_mut(partition).expect("looked up above");
+        let expected = owned.main.top();
+        self.missing.note(partition, expected, offset.0);
         let owned = self.owned_mut(partition).expect("looked up above");
         match owned.main.fetched(offset) {
             window::Fetched::New => {}
@@ -196,8 +202,9 @@ impl<S: Stage> Desk<S> {
             window::Fetched::Settled | window::Fetched::Repeated => return,
         }
         let lineage = Lineage::read(|name| record.header(name));
-        if lineage.as_ref().is_some_and(|lineage| lineage.origin.group != self.group) {
+        if let Some(lineage) = lineage.as_ref().filter(|it| it.origin.group != self.group) {
             let owned = self.owned_mut(partition).expect("looked up above");
+            owned.stranger.get_or_insert_with(|| Stranger::new(&lineage.origin.group));
             // Skipped whenever it is fetched: like a marker, it counts as settled or not.
             owned.retry.pass(offset.0 + 1);
             owned.is_shared = true;

@@ -3,7 +3,8 @@
 use kafka_io::RDKafkaErrorCode;
 use service_kit::exit::AppError;
 
-use crate::lane::LaneSettings;
+use crate::advice::{self, Advice, Problem};
+use crate::lane::{LaneSettings, Topics};
 
 /// A state in which going on would lose or repeat something, or cannot work at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,12 +15,12 @@ pub(crate) enum LaneError {
     /// Another process holds the same identity.
     #[error("another instance uses the id {id:?}: {detail}")]
     IdTaken { id: String, detail: String },
-    /// Offsets and state do not agree.
-    #[error("{message}")]
-    State { message: String, hint: String },
+    /// Offsets, topics and state do not agree.
+    #[error("{}", advice::message(.0))]
+    State(Vec<Problem>),
     /// Too much would be given up.
-    #[error("{0}")]
-    Limit(String),
+    #[error("{message}")]
+    Limit { message: String, hint: String },
     /// Anything else.
     #[error("{0}")]
     Failed(String),
@@ -41,24 +42,24 @@ impl LaneError {
         Self::Failed(format!("{code}: {text}"))
     }
 
-    pub(crate) const fn dead_letter_limit(text: String) -> Self {
-        Self::Limit(text)
-    }
-
     pub(crate) fn topic_missing(text: &str) -> Self {
         Self::Failed(format!("a topic is gone: {text}; start again with --create-topics"))
+    }
+
+    fn state(message: impl Into<String>, advice: Advice) -> Self {
+        Self::State(vec![Problem::new(message, advice)])
     }
 
     pub(crate) fn offsets_missing(settings: &LaneSettings, topic: &str, partition: i32) -> Self {
         let group = &settings.group;
         let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset OFFSET");
-        Self::State {
-            message: format!(
+        Self::state(
+            format!(
                 "group {group} has no committed offset for {topic}/{partition}, but for its \
                  counterpart: offsets of the two topics exist together or not at all"
             ),
-            hint: set_offsets(settings, &format!("{to} --execute")),
-        }
+            Advice::Command(set_offsets(settings, &format!("{to} --execute"))),
+        )
     }
 
     /// Offsets that the state does not agree with, and the commands that set each of them.
@@ -66,29 +67,34 @@ impl LaneError {
         settings: &LaneSettings,
         partition: i32,
         misplaced: &[Misplaced],
+        is_counted: bool,
     ) -> Self {
         let (group, topics) = (&settings.group, &settings.topics);
-        let told = misplaced.iter().map(|Misplaced { topic, committed, noted }| match committed {
+        let twice = if is_counted { "count" } else { "retry or dead-letter" };
+        let told = |Misplaced { topic, committed, noted }: &Misplaced| match committed {
             None => format!(
                 "group {group} has no committed offset for {topic}/{partition}, but {} says that \
-                 it was at {noted} or later: to start over would count orders twice",
+                 it was at {noted} or later: to start over would {twice} orders twice",
                 topics.state
             ),
-            Some(committed) => format!(
+            Some(committed) if is_counted => format!(
                 "the committed offset of {topic}/{partition} is {committed}, but the {} hold \
                  everything up to {noted}: to go on would count orders twice",
                 settings.words.state
             ),
-        });
-        let commands = misplaced.iter().map(|Misplaced { topic, noted, .. }| {
+            Some(committed) => format!(
+                "the committed offset of {topic}/{partition} is {committed}, but {} notes that \
+                 everything up to {noted} is settled: to go on would {twice} orders twice",
+                topics.state
+            ),
+        };
+        // The tool sets one offset at a time.
+        let command = |Misplaced { topic, noted, .. }: &Misplaced| {
             let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset {noted}");
             set_offsets(settings, &format!("{to} --execute"))
-        });
-        Self::State {
-            message: told.collect::<Vec<_>>().join("; "),
-            // The tool sets one offset at a time.
-            hint: commands.collect::<Vec<_>>().join(" && "),
-        }
+        };
+        let problem = |each| Problem::new(told(each), Advice::Command(command(each)));
+        Self::State(misplaced.iter().map(problem).collect())
     }
 
     pub(crate) fn offsets_beyond(
@@ -99,49 +105,61 @@ impl LaneError {
         end: i64,
     ) -> Self {
         let group = &settings.group;
-        Self::State {
-            message: format!(
-                "group {group} is at offset {position} of {topic}/{partition}, which \
-                              ends at {end}: was the topic deleted and made again?"
+        Self::state(
+            format!(
+                "group {group} is at offset {position} of {topic}/{partition}, which ends at \
+                 {end}: was the topic deleted and made again?"
             ),
-            hint: format!("start anew with a group and topics of its own: {}", anew(settings)),
-        }
+            Advice::Anew(anew(settings)),
+        )
     }
 
     pub(crate) fn state_lost(settings: &LaneSettings, partition: i32) -> Self {
         let (group, topic) = (&settings.group, &settings.topics.state);
-        Self::State {
-            message: format!(
+        Self::state(
+            format!(
                 "group {group} has counted orders of partition {partition}, but \
-                              {topic}/{partition} is empty: its {} are lost",
+                 {topic}/{partition} is empty: its {} are lost",
                 settings.words.state
             ),
-            hint: format!("count anew with a group and topics of its own: {}", anew(settings)),
-        }
+            Advice::Anew(anew(settings)),
+        )
     }
 
     pub(crate) fn foreign_state(settings: &LaneSettings, detail: &str) -> Self {
-        let topic = &settings.topics.state;
-        Self::State {
-            message: format!("{topic} does not belong to group {}: {detail}", settings.group),
-            hint: format!(
-                "give each group its own: {} {topic}-{} --create-topics",
-                settings.words.state_flag, settings.group
-            ),
-        }
+        let (topic, group, flags) = (&settings.topics.state, &settings.group, settings.words.flags);
+        let name = match flags.state {
+            "" => format!("{} {group}-2", flags.group),
+            flag => format!("{flag} {topic}-{group}"),
+        };
+        Self::state(
+            format!("{topic} does not belong to group {group}: {detail}"),
+            Advice::Words(format!("give each group its own: {name} --create-topics")),
+        )
     }
 
     pub(crate) fn state_refused(settings: &LaneSettings, detail: &str) -> Self {
         let topics = &settings.topics;
-        Self::State {
-            message: format!("{} or the outcomes topic refuses a record: {detail}", topics.state),
-            hint: format!(
-                "kafka-configs --bootstrap-server {} --alter --topic {} --add-config \
-                           max.message.bytes=4194304",
-                settings.bootstrap_servers, topics.state
-            ),
-        }
+        // Which of them it was is not said; larger records do no harm in any.
+        let written = std::iter::once(&topics.state).chain(&topics.outcomes).chain(&topics.output);
+        let problem = |topic: &String| {
+            Problem::new(
+                format!("{} refuses a record: {detail}", written_to(topics)),
+                Advice::Command(format!(
+                    "kafka-configs --bootstrap-server {} --alter --topic {topic} --add-config \
+                     max.message.bytes=4194304",
+                    settings.bootstrap_servers
+                )),
+            )
+        };
+        Self::State(written.map(problem).collect())
     }
+}
+
+/// Topics to which a turn writes what is not an order.
+fn written_to(topics: &Topics) -> String {
+    let further = topics.outcomes.iter().chain(&topics.output);
+    further.fold(topics.state.clone(), |all, topic| format!("{all} or {topic}"))
 }
 
 /// The command that sets offsets of the group.
@@ -154,26 +172,30 @@ fn set_offsets(settings: &LaneSettings, arguments: &str) -> String {
 
 /// The command that starts a group over, apart from everything the old one left.
 fn anew(settings: &LaneSettings) -> String {
-    let (group, topics) = (&settings.group, &settings.topics);
-    let outcomes = topics.outcomes.as_ref();
-    let outcomes = outcomes.map_or_else(String::new, |name| format!("--outcomes-topic {name}-2 "));
-    format!(
-        "{} --group-id {group}-2 {} {}-2 --retry-topic {}-2 --dlq-topic {}-2 \
-         {outcomes}--create-topics",
-        settings.words.program,
-        settings.words.state_flag,
-        topics.state,
-        topics.retry,
-        topics.dead_letter
-    )
+    let (topics, flags) = (&settings.topics, settings.words.flags);
+    let named = [
+        (flags.group, Some(&settings.group)),
+        (flags.state, Some(&topics.state)),
+        (flags.retry, Some(&topics.retry)),
+        (flags.dead_letter, Some(&topics.dead_letter)),
+        (flags.outcomes, topics.outcomes.as_ref()),
+        (flags.output, topics.output.as_ref()),
+    ];
+    let mut command = settings.words.program.to_owned();
+    for (flag, name) in named {
+        if let Some(name) = name.filter(|_| !flag.is_empty()) {
+            command.push_str(&format!(" {flag} {name}-2"));
+        }
+    }
+    format!("start anew with a group and topics of its own: {command} --create-topics")
 }
 
 impl From<LaneError> for AppError {
     fn from(error: LaneError) -> Self {
         let text = error.to_string();
         match error {
-            LaneError::State { hint, .. } => Self::failed(text).hint(hint),
-            LaneError::Limit(_) => Self::failed(text).hint(crate::lane::guard::RESUME_HINT),
+            LaneError::State(problems) => Self::failed(text).hint(advice::hint(&problems)),
+            LaneError::Limit { hint, .. } => Self::failed(text).hint(hint),
             LaneError::IdTaken { .. } => {
                 Self::failed(text).hint("give each instance its own --instance-id, or stop the other one")
             }

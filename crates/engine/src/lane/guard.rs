@@ -23,7 +23,7 @@ use crate::lane::limits::{ENDS_ASK, ENDS_EVERY, PROBE_MAIN_FIRST};
 use crate::lane::owned::Phase;
 use crate::lane::{Lane, LaneError};
 use crate::settings::OnDeadLetterLimit;
-use crate::stage::Stage;
+use crate::stage::{Stage, Words};
 
 /// What a failed record is told apart by: its key, or where it has none its coordinates.
 #[derive(Debug, Clone, Copy, Hash)]
@@ -237,11 +237,14 @@ impl<S: Stage> Lane<S> {
     pub(crate) fn passes_limit(&mut self) -> Result<bool, LaneError> {
         let Some(tripped) = self.desk.guard.limit.tripped() else { return Ok(true) };
         let text = self.tell_limit(tripped);
-        self.desk.guard.stopped = Some(text.clone());
+        self.desk.guard.stopped = Some(format!("{text}; {}", resume_hint(&self.settings.words)));
         self.read_again();
         match self.settings.on_dead_letter_limit {
             OnDeadLetterLimit::Pause => Ok(false),
-            OnDeadLetterLimit::Exit => Err(LaneError::dead_letter_limit(text)),
+            OnDeadLetterLimit::Exit => {
+                let hint = resume_hint(&self.settings.words);
+                Err(LaneError::Limit { message: text, hint })
+            }
         }
     }
 
@@ -268,14 +271,21 @@ impl<S: Stage> Lane<S> {
             );
         }
         let text = format!("{text}: the limit; this batch is not committed");
-        tracing::error!(lane = self.index, "{text}; {RESUME_HINT}");
+        tracing::error!(lane = self.index, "{text}; {}", resume_hint(&self.settings.words));
         text
     }
 }
 
 /// What an operator does when the limit was reached.
-pub(crate) const RESUME_HINT: &str =
-    "mend the cause and restart, or restart with --dlq-limit off to give them all up";
+fn resume_hint(words: &Words) -> String {
+    match words.flags.no_dead_letter_limit {
+        "" => "mend the cause and restart".to_owned(),
+        flag => format!(
+            "mend the cause and restart; or, if all of them are to become dead letters, restart \
+             with {flag}"
+        ),
+    }
+}
 
 impl Guard {
     /// The turn is durable.

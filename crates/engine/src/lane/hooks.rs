@@ -43,6 +43,8 @@ pub(crate) enum Bug {
     CompletionIgnored,
     /// What the averages note of it is forgotten.
     NotedIgnored,
+    /// A turn that has no state to write notes nothing.
+    NoteNeedsState,
     /// A retry does not raise the attempt.
     AttemptKept,
     /// Dead letters go to the next partition.
@@ -106,6 +108,7 @@ mod switched_on {
             Bug::StateOutside => "state-outside",
             Bug::CompletionIgnored => "completion-ignored",
             Bug::NotedIgnored => "noted-ignored",
+            Bug::NoteNeedsState => "note-needs-state",
             Bug::AttemptKept => "attempt-kept",
             Bug::WrongPartition => "wrong-partition",
             Bug::FloatSum => "float-sum",

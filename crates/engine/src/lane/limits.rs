@@ -141,6 +141,10 @@ pub(crate) const PROBE_CHOICE_MAX: usize = 256;
 /// longer than a transaction of a dead writer stays open.
 pub(crate) const RESTORE_OVERDUE: Duration = Duration::from_secs(30);
 
+/// A lane that has refused a partition waits so long for the others of its process to be restored or
+/// refused: all that an operator has to mend is told at once. Then it is told as far as it is known.
+pub(crate) const REFUSALS_MAX: Duration = Duration::from_secs(5);
+
 /// Records that may be sent one by one in a turn after their batch was refused for its size.
 pub(crate) const SUSPECTS_MAX: usize = 500;
 

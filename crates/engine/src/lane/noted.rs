@@ -1,7 +1,9 @@
 //! What the records of the state note of the offsets that were committed with them.
 //!
 //! Another tool sets an offset without its metadata. What was settled above it is then known from
-//! here only, and would run again otherwise.
+//! here only, and would run again otherwise. A partition in which something was settled and nothing
+//! was counted has no state to write: its note is a record of its own, with an empty key and no
+//! value.
 
 use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
@@ -26,6 +28,9 @@ const STATE_RETRY_OFFSET: &str = "x-retry-offset";
 const STATE_MAIN_COMPLETION: &str = "x-main-completion";
 /// Header of a turn's first state record: what is settled above the retry position.
 const STATE_RETRY_COMPLETION: &str = "x-retry-completion";
+
+/// Key of a note that comes without state. What reads the topic as a table finds a deleted row.
+pub(crate) const NOTE_KEY: &[u8] = b"";
 
 /// An offset as state records note it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +118,8 @@ impl<S: Stage> Lane<S> {
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         let misplaced = misplaced(settings, owned);
         if !misplaced.is_empty() {
-            let error = LaneError::offsets_misplaced(settings, partition, &misplaced);
+            let is_counted = !owned.state.is_empty();
+            let error = LaneError::offsets_misplaced(settings, partition, &misplaced, is_counted);
             return Err(self.made_anew(partition, &misplaced).unwrap_or(error));
         }
         let is_empty = owned.state.is_empty();
@@ -131,7 +137,10 @@ impl<S: Stage> Lane<S> {
             _ => {}
         }
         owned.has_state |= !is_empty;
-        take_noted(owned)
+        take_noted(owned)?;
+        // Written by a version that made no note without state: it is made up for.
+        owned.dirty |= owned.noted.main.is_none() && is_settled_further(owned);
+        Ok(())
     }
 
     /// A topic that was made anew may not have the position that was noted: no command is to
@@ -144,6 +153,16 @@ impl<S: Stage> Lane<S> {
                 .then(|| LaneError::offsets_beyond(&self.settings, topic, partition, *noted, end))
         })
     }
+}
+
+/// Whether the committed offsets are past what a group without a past starts at.
+fn is_settled_further<T: Default>(owned: &Owned<T>) -> bool {
+    let Owned { main, retry, main_low, retry_low, committed_main, .. } = owned;
+    committed_main.is_some()
+        && (main.position().0 > *main_low
+            || retry.position().0 > *retry_low
+            || main.completion().has_settled()
+            || retry.completion().has_settled())
 }
 
 /// Offsets of a partition that are missing, or below what its state says was committed with it.

@@ -31,6 +31,8 @@ pub(crate) enum Phase {
     LoadRetries { until: i64 },
     /// Takes part in turns.
     Active,
+    /// Its offsets, topics and state do not agree; the lane ends once it knows all of these.
+    Refused,
     /// Stands still until an operator acts.
     Stopped { reason: StopReason, detail: String },
 }
@@ -83,6 +85,19 @@ impl Waiter {
     }
 }
 
+/// A group whose records were found in a retry partition of this one.
+#[derive(Debug)]
+pub(crate) struct Stranger {
+    pub(crate) group: Box<str>,
+    pub(crate) is_told: bool,
+}
+
+impl Stranger {
+    pub(crate) fn new(group: &str) -> Self {
+        Self { group: group.into(), is_told: false }
+    }
+}
+
 /// Offset as it was last committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LastCommit {
@@ -115,6 +130,8 @@ pub(crate) struct Owned<T> {
     pub(crate) noted: Noted,
     /// Records of other groups were seen in the retry partition.
     pub(crate) is_shared: bool,
+    /// Whose the first of them was, since the partition was assigned.
+    pub(crate) stranger: Option<Stranger>,
     /// The tally that stands with its committed offset may be newer than the lane's own.
     pub(crate) takes_tally: bool,
     pub(crate) committed_main: Option<LastCommit>,
@@ -126,6 +143,8 @@ pub(crate) struct Owned<T> {
     pub(crate) reads_main: bool,
     /// First offset of the main partition when its offsets were read.
     pub(crate) main_low: i64,
+    /// First offset of the retry partition when its offsets were read.
+    pub(crate) retry_low: i64,
     /// End of the retry partition when its offsets were read.
     pub(crate) retry_load_until: i64,
     /// Everything up to the end of this run was fetched (`--exit-at-end`).
@@ -152,6 +171,7 @@ impl<T: Default> Owned<T> {
             state_unread: Vec::new(),
             noted: Noted::default(),
             is_shared: false,
+            stranger: None,
             takes_tally: false,
             committed_main: None,
             committed_retry: None,
@@ -159,6 +179,7 @@ impl<T: Default> Owned<T> {
             is_full: false,
             reads_main: false,
             main_low: 0,
+            retry_low: 0,
             retry_load_until: 0,
             main_done: false,
             dirty: false,
@@ -196,6 +217,14 @@ impl<T: Default> Owned<T> {
 
     pub(crate) const fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Active)
+    }
+
+    /// Whether its offsets, state or retries are still to be read.
+    pub(crate) const fn is_restoring(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::AskOffsets { .. } | Phase::LoadState { .. } | Phase::LoadRetries { .. }
+        )
     }
 
     /// Completion of the main window, with the note whether state must exist.

@@ -109,9 +109,8 @@ impl<S: Stage> Lane<S> {
             }
             _ => None,
         });
-        let restoring = owned
-            .iter()
-            .filter(|owned| !matches!(owned.phase, Phase::Active | Phase::Stopped { .. }));
+        let restoring = owned.iter().filter(|owned| owned.is_restoring());
+        let refused = owned.iter().filter(|owned| matches!(owned.phase, Phase::Refused));
         let away = self.away.clone().or_else(|| self.reader_away.clone());
         // Other groups may still wait for records that this one has passed.
         let own = owned.iter().filter(|owned| !owned.is_shared);
@@ -125,6 +124,7 @@ impl<S: Stage> Lane<S> {
         view.joined = self.member.membership().is_joined() && self.has_assignment;
         view.owned = owned.iter().map(|owned| owned.partition).collect();
         view.restoring = restoring.map(|owned| owned.partition).collect();
+        view.refused = refused.map(|owned| owned.partition).collect();
         view.stopped = stopped.collect();
         view.crowded = self.is_crowded;
         view.outage = self.desk.guard.outage().cloned();
@@ -143,10 +143,29 @@ impl<S: Stage> Lane<S> {
         view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;
+        view.missing = self.desk.missing;
         view.retry_positions = committed.collect();
         view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
         drop(view);
         self.report_lag(&owned);
+    }
+
+    /// Says once of each partition whose records lie in it besides those of this group.
+    pub(crate) fn tell_strangers(&mut self) {
+        let (topic, group) = (&self.settings.topics.retry, &self.settings.group);
+        for owned in self.desk.iter_mut() {
+            let Some(stranger) = owned.stranger.as_mut().filter(|it| !it.is_told) else { continue };
+            stranger.is_told = true;
+            if self.shared.notices.is_first_stranger(topic, owned.partition) {
+                tracing::warn!(
+                    "{topic}/{} also holds retries of group {:?}: group {group} skips them, and \
+                     does not delete what it has settled there; give each group a retry topic of \
+                     its own",
+                    owned.partition,
+                    stranger.group
+                );
+            }
+        }
     }
 
     /// The partition's next owner tells its lag: a stale one here would be counted twice.

@@ -9,12 +9,13 @@ use pipeline::dedupe::Dedupe;
 use pipeline::record::{CommitPosition, Offset};
 use pipeline::window::Window;
 
+use crate::advice;
 use crate::clock::Instant;
 use crate::lane::ask::Asks;
 use crate::lane::desk::Desk;
 use crate::lane::handles::Fetched;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
-use crate::lane::limits::BOUNDS_ASK_MAX;
+use crate::lane::limits::{BOUNDS_ASK_MAX, REFUSALS_MAX};
 use crate::lane::noted::STATE_GROUP;
 use crate::lane::owned::{LastCommit, Owned, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
@@ -37,7 +38,8 @@ impl<S: Stage> Lane<S> {
             match owned.phase {
                 Phase::LoadState { until } => {
                     let is_read = position(&topics.state) >= until;
-                    self.read_state_back(partition, is_read)?;
+                    let read = self.read_state_back(partition, is_read);
+                    self.or_refused(partition, read)?;
                 }
                 Phase::LoadRetries { until } if position(&topics.retry) >= until => {
                     owned.retry.pass(position(&topics.retry));
@@ -46,6 +48,35 @@ impl<S: Stage> Lane<S> {
                 _ => {}
             }
             self.tell_if_overdue(partition, &positions);
+        }
+        Ok(())
+    }
+
+    /// What a step of a restore came to; `None` where the partition is refused. An operator is to
+    /// learn of all partitions at once, so that the lane goes on until it knows them.
+    pub(crate) fn or_refused<T>(
+        &mut self,
+        partition: i32,
+        result: Result<T, LaneError>,
+    ) -> Result<Option<T>, LaneError> {
+        let problems = match result {
+            Err(LaneError::State(problems)) => problems,
+            other => return other.map(Some),
+        };
+        tracing::debug!(partition, "refused: {}", advice::message(&problems));
+        self.desk.owned_mut(partition).expect("it is being restored").phase = Phase::Refused;
+        self.refusals.extend(problems);
+        self.refused_at.get_or_insert_with(Instant::now);
+        self.report_now();
+        Ok(None)
+    }
+
+    /// Ends the lane when a partition was refused, and no lane of the process restores one any more.
+    pub(crate) fn end_if_refused(&mut self) -> Result<(), LaneError> {
+        let Some(refused_at) = self.refused_at else { return Ok(()) };
+        let is_known = !self.desk.iter().any(Owned::is_restoring) && self.shared.are_restored();
+        if is_known || refused_at.elapsed() >= REFUSALS_MAX || self.shared.stop.is_requested() {
+            return Err(LaneError::State(std::mem::take(&mut self.refusals)));
         }
         Ok(())
     }
@@ -109,6 +140,13 @@ impl<S: Stage> Lane<S> {
         let [main_bounds, retry_bounds, state_bounds] =
             <[_; 3]>::try_from(known).expect("three were asked");
         hooks::pass(FailPoint::InRestore, true);
+        for (topic, committed, (low, _)) in
+            [(&topics.main, &main, main_bounds), (&topics.retry, &retry, retry_bounds)]
+        {
+            if committed.position.is_none() && low > 0 {
+                self.shared.notices.starts_late(topic, partition, low);
+            }
+        }
         let accepts_gap = self.settings.accepts_gap;
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         let (main_start, completion) = start(&main, main_bounds.0)?;
@@ -155,7 +193,7 @@ impl<S: Stage> Lane<S> {
             }
         }
         let (low, until) = state_bounds;
-        owned.main_low = main_bounds.0;
+        (owned.main_low, owned.retry_low) = (main_bounds.0, retry_bounds.0);
         owned.retry_load_until = retry_bounds.1;
         if low >= until {
             self.load_retries(partition)?;
@@ -177,7 +215,12 @@ impl<S: Stage> Lane<S> {
         take_in_order(&mut unread, |record| {
             restore_one(stage, owned, record, &self.settings.group)
         })
-        .map_err(|detail| LaneError::foreign_state(&self.settings, &detail))?;
+        .map_err(|detail| {
+            if let Err(error) = self.reader.stop(&self.settings.topics.state, partition) {
+                tracing::warn!(%error, partition, "reading the state did not stop");
+            }
+            LaneError::foreign_state(&self.settings, &detail)
+        })?;
         owned.state_unread = unread;
         if !is_read || !owned.state_unread.is_empty() {
             return Ok(());
@@ -256,13 +299,19 @@ fn restore_one<S: Stage>(
 ) -> Result<bool, String> {
     let at = format!("partition {} offset {}", record.partition, record.offset);
     let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
-    // A record without a value is a tombstone that an operator wrote: its key starts anew.
-    let is_tombstone = record.value.is_none();
+    // A record without a value is a note without state or, where it names no group, a tombstone
+    // that an operator wrote: its key starts anew.
+    let writer = text(STATE_GROUP);
+    let is_tombstone = record.value.is_none() && writer.is_none();
     if !is_tombstone {
-        let writer = text(STATE_GROUP).ok_or_else(|| format!("{at} names no group"))?;
+        let writer = writer.ok_or_else(|| format!("{at} names no group"))?;
         if writer != group {
             return Err(format!("{at} belongs to group {writer:?}"));
         }
+    }
+    if record.value.is_none() && !is_tombstone {
+        owned.noted.take(record);
+        return Ok(true);
     }
     let taken = stage
         .read_state(&mut owned.state, record.key.as_deref(), record.value.as_deref())

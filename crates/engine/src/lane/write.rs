@@ -141,11 +141,26 @@ impl<S: Stage> Lane<S> {
             let headers = noted::headers(&self.settings.group, owned);
             let mut first = noted::first_headers(&headers, owned);
             let writer = aside.as_ref().unwrap_or(writer);
-            stage.write_state(&owned.state, now_ms, |key, value| {
-                let (key, value, first) = (Some(key), Some(value), first.take());
+            let mut put = |key: &[u8], value: Option<&[u8]>| {
+                let first = first.take();
                 let headers = first.as_ref().unwrap_or(&headers);
-                writer.produce(&names.state, owned.partition, key, value, Some(headers), NO_TAG)
+                writer.produce(
+                    &names.state,
+                    owned.partition,
+                    Some(key),
+                    value,
+                    Some(headers),
+                    NO_TAG,
+                )
+            };
+            let mut is_noted = false;
+            stage.write_state(&owned.state, now_ms, |key, value| {
+                is_noted = true;
+                put(key, Some(value))
             })?;
+            if !is_noted && !is_planted(Bug::NoteNeedsState) {
+                put(noted::NOTE_KEY, None)?;
+            }
         }
         aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
         if let (Some(topic), Some(encoder)) = (&names.outcomes, &self.outcomes) {

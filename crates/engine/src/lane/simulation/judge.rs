@@ -107,7 +107,11 @@ impl Judge<'_> {
         }
         (0..self.plan.partitions).try_for_each(|partition| {
             self.look_at_places(partition)?;
-            if self.allows_repeats() { Ok(()) } else { self.look_at_state(partition) }
+            if self.allows_repeats() {
+                return Ok(());
+            }
+            self.look_at_state(partition)?;
+            self.look_at_note(partition)
         })
     }
 
@@ -205,7 +209,8 @@ impl Judge<'_> {
 
     fn look_at_state(&self, partition: i32) -> Result<(), String> {
         let mut told: BTreeMap<String, (u64, i128)> = BTreeMap::new();
-        for (_, record) in self.committed(Topic::State, partition) {
+        let states = self.committed(Topic::State, partition).into_iter();
+        for (_, record) in states.filter(|(_, record)| record.value.is_some()) {
             let text = |part: &Option<Box<[u8]>>| {
                 String::from_utf8_lossy(part.as_deref().unwrap_or_default()).into_owned()
             };
@@ -227,6 +232,16 @@ impl Judge<'_> {
             return Ok(());
         }
         Err(format!("averages of partition {partition} are {told:?}, counted was {counted:?}"))
+    }
+
+    /// Where an attempt has ended, the state notes how far the offsets were: else nobody could say
+    /// that they were set back.
+    fn look_at_note(&self, partition: i32) -> Result<(), String> {
+        let is_tried = !self.committed(Topic::Outcomes, partition).is_empty();
+        if is_tried && outside::noted(self.broker, (Topic::Main, partition)).is_none() {
+            return Err(format!("nothing is noted of what was settled in partition {partition}"));
+        }
+        Ok(())
     }
 
     /// Tells what became of all records, where the schedule is told.

@@ -47,8 +47,8 @@ pub(crate) fn is_changed(broker: &Broker) -> bool {
     })
 }
 
-/// Deletes or moves back some offsets. Before anything is counted in a partition its state notes
-/// nothing, and what is moved then runs again.
+/// Deletes or moves back some offsets. Before anything is settled in a partition its state notes
+/// nothing, and nothing would run again.
 pub(crate) fn change_offsets(broker: &mut Broker, random: &mut SmallRng) {
     for target in targets(broker).collect::<Vec<_>>() {
         let position = broker.offsets_now(target).map(|(position, _)| position);

@@ -16,7 +16,7 @@ use crate::lane::order::{OnDeadLetter, Order as KeyOrder};
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
 use crate::settings::OnDeadLetterLimit;
-use crate::stage::Words;
+use crate::stage::{HintFlags, Words};
 
 /// The group of all schedules.
 pub(crate) const GROUP: &str = "simulation";
@@ -121,7 +121,7 @@ impl Plan {
             words: Words {
                 program: "simulation",
                 state: "averages",
-                state_flag: "--averages-topic",
+                flags: HintFlags { state: "--averages-topic", ..HintFlags::default() },
             },
             topics: Topics {
                 main: topic(Topic::Main),

@@ -46,13 +46,14 @@ impl Fault {
 }
 
 /// Bugs that can be planted in the lane itself.
-pub(crate) const BUGS: [Bug; 12] = [
+pub(crate) const BUGS: [Bug; 13] = [
     Bug::OffsetsFirst,
     Bug::OffsetsOutside,
     Bug::DeadLettersOutside,
     Bug::StateOutside,
     Bug::CompletionIgnored,
     Bug::NotedIgnored,
+    Bug::NoteNeedsState,
     Bug::AttemptKept,
     Bug::WrongPartition,
     Bug::FloatSum,

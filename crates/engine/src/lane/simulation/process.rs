@@ -228,8 +228,8 @@ impl Simulation {
         self.tell(|| format!("process {number}: ended with {ended:?}"));
         match ended {
             Ok(()) | Err(LaneError::IdTaken { .. }) => {}
-            Err(LaneError::State { hint, .. }) if self.plan.has_resets => {
-                self.hint.replace(Some(hint));
+            Err(LaneError::State(problems)) if self.plan.has_resets => {
+                self.hint.replace(Some(crate::advice::hint(&problems)));
             }
             Err(error) => self.break_off(format!("process {number} gave up: {error}")),
         }

@@ -380,7 +380,8 @@ impl Schedule {
             let lane = process.lane.as_ref().expect("nobody stands still any more");
             for owned in lane.desk.iter().filter(|owned| owned.is_active()) {
                 let mut told = std::collections::BTreeMap::new();
-                for (_, record) in broker.logs[&(Topic::State, owned.partition)].committed() {
+                let states = broker.logs[&(Topic::State, owned.partition)].committed();
+                for (_, record) in states.filter(|(_, record)| record.value.is_some()) {
                     told.insert(record.key.clone().unwrap_or_default(), record.value.clone());
                 }
                 let partials = owned.state.partials().iter().filter(|partial| partial.count > 0);
