@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
 use service_kit::args::{KafkaArgs, LogArgs, MetricsAddr, OutputFormat, RegistryArgs};
-use service_kit::units::DurationArg;
+use service_kit::units::{DurationArg, finite};
 
 /// Keeps exact running averages of orders per product; failed orders are retried after a
 /// delay and end, if they must, in a dead-letter topic.
@@ -131,7 +131,7 @@ pub struct Flags {
     pub retry_delay: Option<Vec<DurationArg>>,
 
     /// Spread each delay by up to this share of itself, 0.0 to 1.0 [default: 0.0]
-    #[arg(long, env = "CONSUMER_RETRY_JITTER", value_name = "SHARE", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_RETRY_JITTER", value_parser = finite, value_name = "SHARE", help_heading = "Delivery")]
     pub retry_jitter: Option<f64>,
 
     /// Records that may wait in retry, per lane, before new orders are held back [default: 200000]
@@ -144,7 +144,7 @@ pub struct Flags {
     pub dlq_limit: Option<Switch>,
 
     /// Share of dead letters among the last 1,000 records above which it stops [default: 0.5]
-    #[arg(long, env = "CONSUMER_DLQ_LIMIT_RATIO", value_name = "SHARE", help_heading = "Delivery")]
+    #[arg(long, env = "CONSUMER_DLQ_LIMIT_RATIO", value_parser = finite, value_name = "SHARE", help_heading = "Delivery")]
     pub dlq_limit_ratio: Option<f64>,
 
     /// Dead letters in a row at which it stops [default: 1000]
@@ -184,6 +184,7 @@ pub struct Flags {
     #[arg(
         long,
         env = "CONSUMER_SIMULATE_FAILURES",
+        value_parser = finite,
         value_name = "SHARE",
         help_heading = "Simulation"
     )]

@@ -21,8 +21,6 @@ use crate::flags::{
 };
 use crate::handler::Handler;
 
-/// Address of metrics and health when none is given.
-const METRICS_ADDR_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
 
 /// Most lanes that one process runs.
 const LANES_MAX: usize = 256;
@@ -135,7 +133,7 @@ impl Settings {
         check_distinct(&topics)?;
         use service_kit::admin_http::Listen;
         let metrics = match flags.metrics_addr {
-            None => Some(Listen::Default(METRICS_ADDR_DEFAULT.into())),
+            None => Some(Listen::default_of(WORDS.program)),
             Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
             Some(MetricsAddr::Off) => None,
         };

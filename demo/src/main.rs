@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use service_kit::exit::run_main;
+use service_kit::program::Program;
 
 fn main() -> ExitCode {
-    run_main("demo", || demo::run(demo::Flags::parse()))
+    Program::new("demo", build_info::commit!()).run(|_, flags| demo::run(flags))
 }

@@ -7,6 +7,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use service_kit::output::{note, result_line};
+
 use crate::run::Size;
 use crate::scenario::Scenario;
 use crate::{runner, scenarios, table};
@@ -94,13 +96,13 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
             })
         };
         let all: Vec<_> = scenarios::ALL.iter().map(one).collect();
-        println!("{}", serde_json::to_string(&all)?);
+        result_line(&serde_json::to_string(&all)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     for scenario in scenarios::ALL {
         let rows: Vec<String> = scenario.rows.iter().map(ToString::to_string).collect();
-        println!("{}  (rows {})", scenario.name, rows.join(", "));
-        println!("    {}\n    expected: {}", scenario.does, scenario.expects);
+        result_line(&format!("{}  (rows {})", scenario.name, rows.join(", ")))?;
+        result_line(&format!("    {}\n    expected: {}", scenario.does, scenario.expects))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -120,8 +122,8 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let size = if args.short { Size::Short } else { Size::Full };
     let outcomes = runner::execute_all(&chosen, size, seed);
     match args.output {
-        OutputForm::Table => println!("{}", table::table(&outcomes)),
-        OutputForm::Json => println!("{}", table::json(&outcomes)),
+        OutputForm::Table => result_line(&table::table(&outcomes))?,
+        OutputForm::Json => result_line(&table::json(&outcomes).to_string())?,
     }
     if outcomes.iter().all(runner::Outcome::is_passed) {
         return Ok(ExitCode::SUCCESS);
@@ -137,7 +139,7 @@ fn end_children() {
         let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
         for pid in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
             if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL) {
-                eprintln!("faults: {pid} is not killed: {error}"); // it may have ended by itself
+                note(&format!("faults: {pid} is not killed: {error}")); // it may have ended by itself
             }
         }
     }

@@ -2,15 +2,8 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use service_kit::program::Program;
 
 fn main() -> ExitCode {
-    // A wrong flag ends here with code 2, `--help` with 0.
-    match faults::cli::Cli::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("faults: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    Program::new("faults", build_info::commit!()).run(|_, cli: faults::cli::Cli| Ok(cli.run()?))
 }

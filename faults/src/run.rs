@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use service_kit::output::note;
 
 /// How much of a scenario is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Run {
     /// Tells on stderr what happens now.
     pub fn step(&self, text: impl AsRef<str>) {
         let seconds = self.started_at.elapsed().as_secs_f64();
-        eprintln!("faults: {} {seconds:.1}s: {}", self.name, text.as_ref());
+        note(&format!("faults: {} {seconds:.1}s: {}", self.name, text.as_ref()));
     }
 
     /// Notes something measured.

@@ -5,6 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use service_kit::output::note;
+
 use crate::run::{Figure, Run, Size};
 use crate::scenario::Scenario;
 
@@ -55,7 +57,7 @@ pub fn execute(scenario: &Scenario, size: Size, seed: u64) -> Outcome {
 
 fn execute_within(scenario: &Scenario, size: Size, seed: u64, limit: Duration) -> Outcome {
     let (name, run) = (scenario.name, scenario.run);
-    eprintln!("faults: {name} begins, seed {seed}, at most {} s", limit.as_secs());
+    note(&format!("faults: {name} begins, seed {seed}, at most {} s", limit.as_secs()));
     let (done, finished) = mpsc::sync_channel(1);
     let started_at = Instant::now();
     let work = move || {
@@ -80,7 +82,7 @@ fn execute_within(scenario: &Scenario, size: Size, seed: u64, limit: Duration) -
     };
     let elapsed = started_at.elapsed();
     let word = if verdict == Verdict::Passed { "passed" } else { "FAILED" };
-    eprintln!("faults: {name} {word} after {:.1} s (seed {seed})", elapsed.as_secs_f64());
+    note(&format!("faults: {name} {word} after {:.1} s (seed {seed})", elapsed.as_secs_f64()));
     Outcome { scenario: *scenario, seed, elapsed, verdict, figures }
 }
 

@@ -26,6 +26,7 @@ use kafka_io::admin::Admin;
 use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::output::{note, result_line};
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
@@ -92,7 +93,7 @@ pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
         .enable_all()
         .build()
         .map_err(|error| AppError::failed(format!("no runtime: {error}")))?;
-    let report = run(&checked, runtime.handle(), |progress| eprintln!("orders: {progress}"))?;
+    let report = run(&checked, runtime.handle(), |progress| note(&format!("orders: {progress}")))?;
     runtime.shutdown_background();
     print(&report, flags.output.unwrap_or_default())?;
     let is_proven = report.proven || flags.allow_unprovable.unwrap_or(false);
@@ -102,15 +103,15 @@ pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
 fn print(report: &Report, format: OutputFormat) -> Result<(), AppError> {
     let failed = |error: serde_json::Error| AppError::failed(error.to_string());
     match format {
-        OutputFormat::Table => println!("{}", report.table()),
-        OutputFormat::Json => println!("{}", serde_json::to_string(report).map_err(failed)?),
+        OutputFormat::Table => result_line(&report.table().to_string()),
+        OutputFormat::Json => result_line(&serde_json::to_string(report).map_err(failed)?),
         OutputFormat::Jsonl => {
             for verdict in &report.verdicts {
-                println!("{}", serde_json::to_string(verdict).map_err(failed)?);
+                result_line(&serde_json::to_string(verdict).map_err(failed)?)?;
             }
+            Ok(())
         }
     }
-    Ok(())
 }
 
 /// Audits what a group left in its topics. `progress` is told a line every few seconds.

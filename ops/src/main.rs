@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use ops::Cli;
-use service_kit::exit::run_main;
+use service_kit::program::Program;
 
 fn main() -> ExitCode {
-    run_main("orders", || Cli::parse().run())
+    Program::new("orders", build_info::commit!()).run(|_, cli: Cli| cli.run())
 }

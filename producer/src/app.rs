@@ -13,6 +13,7 @@ use orders::Order;
 use service_kit::admin_http;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::health::Conditions;
+use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::{metrics_recorder, telemetry};
 use tokio::runtime::Runtime;
@@ -39,7 +40,7 @@ const RUNTIME_THREADS: usize = 1;
 /// # Errors
 ///
 /// Fails with the exit code, the message and the hint for the user.
-pub fn run(flags: Flags) -> Result<ExitStatus, AppError> {
+pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let deadline = Instant::now() + START_LIMIT;
     let settings = Settings::load(flags)?;
     telemetry::init(settings.log_format);
@@ -56,7 +57,7 @@ pub fn run(flags: Flags) -> Result<ExitStatus, AppError> {
     };
     let encoder = connect(&settings, &runtime, deadline)?;
     let health = Conditions::new();
-    serve_metrics(&settings, &runtime, &health)?;
+    serve_metrics(program, &settings, &runtime, &health)?;
 
     let console = Arc::new(Console::new(
         ConsoleSettings {
@@ -222,15 +223,14 @@ fn check_topic(settings: &Settings, limit: Duration) -> Result<(), AppError> {
 }
 
 fn serve_metrics(
+    program: &Program,
     settings: &Settings,
     runtime: &Runtime,
     health: &Conditions,
 ) -> Result<(), AppError> {
     let Some(listen) = settings.metrics else { return Ok(()) };
     let metrics =
-        metrics_recorder::install().map_err(|error| AppError::failed(error.to_string()))?;
-    metrics::gauge!("orders_build_info", "program" => "producer", "version" => env!("CARGO_PKG_VERSION"))
-        .set(1.0);
+        metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
     let source = Arc::new(health.clone());
     runtime.block_on(admin_http::serve(listen, metrics, source))?;
     Ok(())

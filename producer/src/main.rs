@@ -2,12 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use producer::app;
-use producer::settings::Flags;
-use service_kit::exit::run_main;
+use service_kit::program::Program;
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    run_main("producer", || app::run(flags))
+    Program::new("producer", build_info::commit!()).run(app::run)
 }

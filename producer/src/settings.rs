@@ -13,7 +13,7 @@ use service_kit::admin_http::Listen;
 use service_kit::args::{KafkaArgs, LogArgs, LogFormat, MetricsAddr, OutputFormat, RegistryArgs};
 use service_kit::exit::AppError;
 use service_kit::settings::{self, KeyValue, pairs};
-use service_kit::units::{DurationArg, RateArg};
+use service_kit::units::{DurationArg, RateArg, finite};
 
 use crate::generate::GeneratorSettings;
 use crate::import::{FieldMap, ImportSettings, Input, InputFormat};
@@ -24,7 +24,6 @@ const PROGRAM: &str = "producer";
 const COUNT_DEFAULT: u64 = 20;
 const INTERVAL_DEFAULT: &str = "2s";
 const PRODUCTS_DEFAULT: u32 = 10;
-const METRICS_ADDR_DEFAULT: &str = "127.0.0.1:9465";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,6 +87,7 @@ pub struct Flags {
     #[arg(
         long,
         env = "PRODUCER_NEGATIVE_RATE",
+        value_parser = finite,
         allow_negative_numbers = true,
         value_name = "SHARE",
         help_heading = "Made-up orders"
@@ -98,6 +98,7 @@ pub struct Flags {
     #[arg(
         long,
         env = "PRODUCER_MALFORMED_RATE",
+        value_parser = finite,
         allow_negative_numbers = true,
         value_name = "SHARE",
         help_heading = "Made-up orders"
@@ -389,12 +390,11 @@ fn random_seed() -> u64 {
 }
 
 fn listen(given: Option<MetricsAddr>) -> Option<Listen> {
-    let default = || METRICS_ADDR_DEFAULT.parse().expect("the default is an address");
     match given {
         Some(MetricsAddr::Off) => None,
         // An address in the settings file was asked for, too.
         Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
-        None => Some(Listen::Default(default())),
+        None => Some(Listen::default_of(PROGRAM)),
     }
 }
 

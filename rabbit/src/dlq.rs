@@ -6,7 +6,6 @@
 //! by its order id and does nothing twice.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
@@ -17,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::output;
 use service_kit::terminal::one_line;
 use tokio::time::timeout;
 
@@ -142,10 +142,10 @@ fn report(groups: &[Group], report: &Report, output: OutputFormat) -> Result<(),
                 0 => String::new(),
                 n => format!("; {n} left alone, sent back too often before (--max-redrives)"),
             };
-            write_out(&format!("{line}{more}\n"))
+            output::result(&format!("{line}{more}\n"))
         }
         OutputFormat::Json | OutputFormat::Jsonl => {
-            write_out(&(json!({ "groups": groups, "redrive": report }).to_string() + "\n"))
+            output::result(&(json!({ "groups": groups, "redrive": report }).to_string() + "\n"))
         }
     }
 }
@@ -300,13 +300,7 @@ fn print(groups: &[Group], output: OutputFormat) -> Result<(), AppError> {
             head + &groups.iter().map(row).collect::<String>()
         }
     };
-    write_out(&text)
-}
-
-fn write_out(text: &str) -> Result<(), AppError> {
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| AppError::failed(error.to_string()))
+    output::result(&text)
 }
 
 fn away(error: lapin::Error) -> AppError {

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand};
 use order_api::args::{CatalogueArgs, TroubleArgs};
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, LogArgs, OutputFormat, RegistryArgs};
-use service_kit::units::DurationArg;
+use service_kit::secret::Secret;
+use service_kit::units::{DurationArg, finite};
 
 use crate::topology::WorkQueue;
 
@@ -62,7 +63,7 @@ pub struct BrokerArgs {
         hide_env_values = true,
         help_heading = "Connection"
     )]
-    pub rabbitmq_url: Option<String>,
+    pub rabbitmq_url: Option<Secret>,
 
     /// Exchange, and beginning of the names of all queues [default: orders]
     #[arg(long, env = "RABBIT_PREFIX", value_name = "NAME", help_heading = "Connection")]
@@ -151,6 +152,7 @@ pub struct ServiceFlags {
     #[arg(
         long,
         env = "RABBIT_SIMULATE_FAILURES",
+        value_parser = finite,
         value_name = "SHARE",
         help_heading = "Simulation"
     )]

@@ -39,7 +39,7 @@ pub(crate) enum Purpose {
 }
 
 /// How to reach the broker, and what it must have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) uri: AMQPUri,
     pub(crate) topology: Topology,

@@ -1,26 +1,26 @@
 //! `rabbit`: parse, load, build, run, report.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use rabbit::{Broker, Cli, Command, DlqCommand, ServiceFlags, Services, Settings, TopologyFlags};
 use service_kit::args::{LogFormat, OutputFormat};
-use service_kit::exit::{AppError, ExitStatus, run_main};
+use service_kit::exit::{AppError, ExitStatus};
+use service_kit::output;
+use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::{metrics_recorder, settings, telemetry};
 use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
-    run_main("rabbit", run)
+    Program::new("rabbit", build_info::commit!()).run(run)
 }
 
-fn run() -> Result<ExitStatus, AppError> {
-    match Cli::parse().command {
-        Command::All(flags) => serve(flags, Services::All),
-        Command::Order(flags) => serve(flags, Services::Order),
-        Command::Inventory(flags) => serve(flags, Services::Inventory),
-        Command::Notification(flags) => serve(flags, Services::Notification),
+fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
+    match cli.command {
+        Command::All(flags) => serve(program, flags, Services::All),
+        Command::Order(flags) => serve(program, flags, Services::Order),
+        Command::Inventory(flags) => serve(program, flags, Services::Inventory),
+        Command::Notification(flags) => serve(program, flags, Services::Notification),
         Command::Topology(flags) => topology(flags),
         Command::Dlq(command) => {
             telemetry::init(LogFormat::Text);
@@ -37,14 +37,18 @@ fn run() -> Result<ExitStatus, AppError> {
     }
 }
 
-fn serve(flags: ServiceFlags, services: Services) -> Result<ExitStatus, AppError> {
+fn serve(
+    program: &Program,
+    flags: ServiceFlags,
+    services: Services,
+) -> Result<ExitStatus, AppError> {
     let flags = settings::load("rabbit", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
     let checked = Settings::check(flags, services)?;
     let runtime = runtime()?;
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
-        metrics_recorder::install().map_err(|error| AppError::failed(error.to_string()))?;
+        metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
     runtime.block_on(rabbit::run(checked, metrics, stop))?;
     // What is in hand after the time for draining is handed out again to the next run.
     runtime.shutdown_background();
@@ -57,9 +61,7 @@ fn topology(flags: TopologyFlags) -> Result<ExitStatus, AppError> {
         OutputFormat::Table => broker.topology().table(),
         OutputFormat::Json | OutputFormat::Jsonl => broker.topology().json().to_string() + "\n",
     };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| AppError::failed(error.to_string()))?;
+    output::result(&text)?;
     Ok(ExitStatus::Done)
 }
 

@@ -11,10 +11,12 @@ use orders::Menu;
 use pipeline::retry::RetryPlan;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
+use service_kit::secret::{Secret, check_address};
 
 use crate::consume::Failures;
 use crate::flags::{BrokerArgs, ServiceFlags};
 use crate::limits::{DELAYS_MAX, PREFETCH_MAX};
+use crate::link::address as address_of;
 use crate::topology::Topology;
 
 const RABBITMQ_URL_DEFAULT: &str = "amqp://guest:guest@localhost:5672/%2f";
@@ -52,10 +54,17 @@ pub(crate) struct Listen {
 }
 
 /// The broker, and what it has.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Broker {
     pub(crate) uri: AMQPUri,
     pub(crate) topology: Topology,
+}
+
+impl std::fmt::Debug for Broker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The address carries a password.
+        f.debug_struct("Broker").field("address", &address_of(&self.uri)).finish_non_exhaustive()
+    }
 }
 
 /// Checked settings of services.
@@ -85,12 +94,8 @@ impl Broker {
     }
 
     fn check(args: &BrokerArgs) -> Result<Self, AppError> {
-        let url = args.rabbitmq_url.as_deref().unwrap_or(RABBITMQ_URL_DEFAULT);
-        let uri = url.parse().map_err(|detail: String| {
-            // The address itself is not repeated: it carries a password.
-            AppError::usage(format!("--rabbitmq-url is no AMQP address: {detail}"))
-                .hint("write amqp://USER:PASSWORD@HOST:5672/%2f")
-        })?;
+        let url = args.rabbitmq_url.as_ref().map_or(RABBITMQ_URL_DEFAULT, Secret::expose);
+        let uri = amqp_uri(url)?;
         let prefix = args.prefix.as_deref().unwrap_or(PREFIX_DEFAULT);
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if prefix.is_empty() || prefix.len() > PREFIX_CHARS_MAX || !prefix.chars().all(is_allowed) {
@@ -110,6 +115,17 @@ impl Broker {
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
+}
+
+/// Reads the address. It is not repeated where it is wrong, and neither is what the library says of
+/// it: parts of it may be a password.
+fn amqp_uri(url: &str) -> Result<AMQPUri, AppError> {
+    let wrong = |detail: &str| {
+        AppError::usage(format!("--rabbitmq-url (RABBITMQ_URL) is no AMQP address: {detail}"))
+            .hint("write amqp://USER:PASSWORD@HOST:5672/%2f, user and password percent-encoded")
+    };
+    check_address(url, &["amqp", "amqps"]).map_err(|fault| wrong(&fault.to_string()))?;
+    url.parse().map_err(|_: String| wrong("its virtual host or its parameters cannot be read"))
 }
 
 fn delays(args: &BrokerArgs) -> Vec<Duration> {
@@ -238,11 +254,23 @@ mod tests {
             ["--prefix", "a b"],
             ["--prefix", ""],
             ["--rabbitmq-url", "http://secret@localhost"],
+            ["--rabbitmq-url", "amqp:me:secret@localhost"],
+            ["--rabbitmq-url", "me:secret@localhost"],
+            ["--rabbitmq-url", "amqp://me:12/secret@localhost"],
+            ["--rabbitmq-url", "amqp://me:/secret@localhost"],
+            ["--rabbitmq-url", "amqp://me:se?secret@localhost"],
+            ["--rabbitmq-url", "amqp://me:x@localhost:secret"],
+            ["--rabbitmq-url", "amqp://me:x@localhost/%ff?secret"],
+            ["--rabbitmq-url", "amqp://localhost?auth_mechanism=secret"],
+            ["--rabbitmq-url", "amqp://localhost?heartbeat=secret"],
             ["--retry-delay", "1s,2s,3s,4s,5s,6s,7s,8s,9s"],
         ] {
             let error = broker(&wrong).unwrap_err();
             assert_eq!(error.status().code(), 2, "{wrong:?}");
-            assert!(!error.message().contains("secret"), "{}", error.message());
+            assert!(!error.render("rabbit").contains("secret"), "{}", error.message());
         }
+        let given = flags(&["--rabbitmq-url", "amqp://me:secret@localhost"]);
+        let known = Broker::check(&given.broker).unwrap();
+        assert!(!format!("{given:?} {known:?}").contains("secret"), "{known:?}");
     }
 }

@@ -5,15 +5,8 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use service_kit::program::Program;
 
 fn main() -> ExitCode {
-    // A wrong flag ends here with code 2, `--help` with 0.
-    match cli::Cli::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("stack: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    Program::new("stack", build_info::commit!()).run(|_, cli: cli::Cli| Ok(cli.run()?))
 }

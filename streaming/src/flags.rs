@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use order_api::args::{CatalogueArgs, TroubleArgs};
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
-use service_kit::units::DurationArg;
+use service_kit::units::{DurationArg, finite};
 
 /// The order flow over Kafka: an order is accepted when the brokers have it, decided about exactly
 /// once, and counted from the log.
@@ -212,6 +212,7 @@ pub struct ServiceFlags {
     #[arg(
         long,
         env = "STREAMING_SIMULATE_FAILURES",
+        value_parser = finite,
         value_name = "SHARE",
         help_heading = "Simulation"
     )]

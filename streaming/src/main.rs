@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use service_kit::exit::{AppError, ExitStatus, run_main};
+use service_kit::exit::{AppError, ExitStatus};
+use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::{metrics_recorder, settings, telemetry};
 use streaming::{Cli, Command, Service, Services, Settings};
 
 fn main() -> ExitCode {
-    run_main("streaming", run)
+    Program::new("streaming", build_info::commit!()).run(run)
 }
 
-fn run() -> Result<ExitStatus, AppError> {
-    let (flags, services) = match Cli::parse().command {
+fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
+    let (flags, services) = match cli.command {
         Command::All(flags) => (flags, Services::All),
         Command::Order(flags) => (flags, Services::One(Service::Order)),
         Command::Inventory(flags) => (flags, Services::One(Service::Inventory)),
@@ -29,7 +29,7 @@ fn run() -> Result<ExitStatus, AppError> {
         .map_err(|error| AppError::failed(format!("no runtime: {error}")))?;
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
-        metrics_recorder::install().map_err(|error| AppError::failed(error.to_string()))?;
+        metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
     streaming::run(checked, metrics, stop, runtime.handle())?;
     // A lane that a broker holds is left behind; waiting for the runtime would wait for it.
     runtime.shutdown_background();

@@ -1,6 +1,5 @@
 //! Starts pipelines on the engine, each with a server for its health, and runs them to their end.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -15,6 +14,7 @@ use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
 use service_kit::http::{Handler, Limits, Server};
 use service_kit::metrics_recorder::Metrics;
+use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
@@ -127,7 +127,7 @@ fn print(tally: &Tally, form: OutputFormat) {
         OutputFormat::Table => report.table(),
         OutputFormat::Json | OutputFormat::Jsonl => report.json() + "\n",
     };
-    if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
-        tracing::warn!(%error, "nobody reads the reports");
+    if let Err(error) = output::result(&text) {
+        tracing::warn!(%error, "the report is not printed");
     }
 }

@@ -6,6 +6,7 @@ use clap::{Parser, ValueEnum};
 use order_api::args::{CatalogueArgs, TroubleArgs};
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, LogArgs, RegistryArgs};
+use service_kit::secret::Secret;
 use service_kit::units::DurationArg;
 
 /// The order flow over synchronous HTTP: an order is answered when inventory and notification have
@@ -64,17 +65,24 @@ pub struct Flags {
     pub notification_listen: Option<String>,
 
     /// Where `order` finds inventory [default: http://127.0.0.1:8002]
-    #[arg(long, env = "SYNC_REST_INVENTORY_URL", value_name = "URL", help_heading = "Addresses")]
-    pub inventory_url: Option<String>,
+    #[arg(
+        long,
+        env = "SYNC_REST_INVENTORY_URL",
+        value_name = "URL",
+        hide_env_values = true,
+        help_heading = "Addresses"
+    )]
+    pub inventory_url: Option<Secret>,
 
     /// Where `order` finds notification [default: http://127.0.0.1:8003]
     #[arg(
         long,
         env = "SYNC_REST_NOTIFICATION_URL",
         value_name = "URL",
+        hide_env_values = true,
         help_heading = "Addresses"
     )]
-    pub notification_url: Option<String>,
+    pub notification_url: Option<Secret>,
 
     /// Connection to the schema registry, needed only for orders as avro/binary.
     #[command(flatten)]

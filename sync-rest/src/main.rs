@@ -2,18 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use service_kit::exit::{AppError, ExitStatus, run_main};
+use service_kit::exit::{AppError, ExitStatus};
+use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::{metrics_recorder, settings, telemetry};
 use sync_rest::{App, Flags, Settings};
 
 fn main() -> ExitCode {
-    run_main("sync-rest", run)
+    Program::new("sync-rest", build_info::commit!()).run(run)
 }
 
-fn run() -> Result<ExitStatus, AppError> {
-    let flags = Flags::parse();
+fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let service = flags.service;
     let mut flags = settings::load("sync-rest", flags.config.clone().as_deref(), flags)?;
     flags.service = service;
@@ -25,7 +24,7 @@ fn run() -> Result<ExitStatus, AppError> {
         .build()
         .map_err(|error| failed(&error))?;
     let stop = Shutdown::on_signals().map_err(|error| failed(&error))?;
-    let metrics = metrics_recorder::install().map_err(|error| failed(&error))?;
+    let metrics = metrics_recorder::install(program).map_err(|error| failed(&error))?;
     runtime.block_on(async { App::bind(checked, metrics).await?.run(stop).await })?;
     // A release that is still tried again is left behind: the client was told that the outcome
     // is not known.

@@ -10,6 +10,7 @@ use orders::Menu;
 use reqwest::Url;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
+use service_kit::secret::{Secret, check_address};
 
 use crate::flags::{Flags, ServiceArg};
 
@@ -84,15 +85,18 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
         ("--notification-listen", &flags.notification_listen),
     ];
     let urls = [
-        ("--inventory-url", &flags.inventory_url),
-        ("--notification-url", &flags.notification_url),
+        ("--inventory-url", flags.inventory_url.is_some()),
+        ("--notification-url", flags.notification_url.is_some()),
     ];
-    let unused = |flags: &[(&str, &Option<String>)], why: &str| {
-        let set = flags.iter().find(|(_, value)| value.is_some());
+    let unused = |flags: &[(&str, bool)], why: &str| {
+        let set = flags.iter().find(|(_, is_set)| *is_set);
         set.map_or(Ok(()), |(name, _)| Err(AppError::usage(format!("{name} {why}"))))
     };
     if flags.service == ServiceArg::All {
-        unused(&[("--listen", &flags.listen)], "is for one service; use --order-listen and so on")?;
+        unused(
+            &[("--listen", flags.listen.is_some())],
+            "is for one service; use --order-listen and so on",
+        )?;
         unused(&urls, "is for `order` alone; `all` brings its own")?;
         let [order, inventory, notification] = others.map(|(name, value)| (name, value.as_deref()));
         return Ok(Listen::All {
@@ -101,6 +105,7 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
             notification: address(notification.0, notification.1, NOTIFICATION_LISTEN)?,
         });
     }
+    let others = others.map(|(name, value)| (name, value.is_some()));
     unused(&others, "is for `all`; one service takes --listen")?;
     if flags.service != ServiceArg::Order {
         unused(&urls, "is for `order`, which asks the others")?;
@@ -110,10 +115,10 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
         ServiceArg::Notification => Listen::Notification(own(NOTIFICATION_LISTEN)?),
         ServiceArg::Order | ServiceArg::All => Listen::Order {
             at: own(ORDER_LISTEN)?,
-            inventory: url("--inventory-url", flags.inventory_url.as_deref(), INVENTORY_LISTEN)?,
+            inventory: url("--inventory-url", flags.inventory_url.as_ref(), INVENTORY_LISTEN)?,
             notification: url(
                 "--notification-url",
-                flags.notification_url.as_deref(),
+                flags.notification_url.as_ref(),
                 NOTIFICATION_LISTEN,
             )?,
         },
@@ -128,12 +133,21 @@ fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr,
     found.next().ok_or_else(|| wrong("no such host".to_owned()))
 }
 
-fn url(name: &str, given: Option<&str>, default: &str) -> Result<Url, AppError> {
-    let text = given.map_or_else(|| format!("http://{default}"), str::to_owned);
-    let wrong = |detail: &str| AppError::usage(format!("{name} '{text}' is no http URL: {detail}"));
-    let url = Url::parse(&text).map_err(|error| wrong(&error.to_string()))?;
-    if !["http", "https"].contains(&url.scheme()) || !["", "/"].contains(&url.path()) {
-        return Err(wrong("write for example http://127.0.0.1:8002"));
+/// Reads an address, which is not repeated: somebody may have written a login into it.
+fn url(name: &str, given: Option<&Secret>, default: &str) -> Result<Url, AppError> {
+    let default = format!("http://{default}");
+    let text = given.map_or(default.as_str(), Secret::expose);
+    let wrong = |detail: &str| {
+        AppError::usage(format!("{name} is no address of a service: {detail}"))
+            .hint(format!("write for example {default}"))
+    };
+    check_address(text, &["http", "https"]).map_err(|fault| wrong(&fault.to_string()))?;
+    let url = Url::parse(text).map_err(|_| wrong("it cannot be read"))?;
+    if text.contains('@') {
+        return Err(wrong("it has a user or password, which no service asks for"));
+    }
+    if !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some() {
+        return Err(wrong("it goes on after host and port"));
     }
     Ok(url)
 }
@@ -173,6 +187,12 @@ mod tests {
             ["order", "--listen", "8001"],
         ] {
             assert_eq!(checked(&args).unwrap_err().status().code(), 2, "{args:?}");
+        }
+        for address in
+            ["http://me:hunter2@h:1", "http://h:1/hunter2", "http://h:1?hunter2", "hunter2"]
+        {
+            let error = checked(&["order", "--inventory-url", address]).expect_err(address);
+            assert!(!error.render("sync-rest").contains("hunter2"), "{error}");
         }
     }
 }

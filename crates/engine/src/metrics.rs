@@ -68,7 +68,7 @@ impl LaneMetrics {
 }
 
 /// Describes the metrics and sets those that do not change.
-pub(crate) fn describe(program: &'static str) {
+pub(crate) fn describe() {
     use metrics::Unit::Seconds;
     describe_counter!(
         "orders_consumed_total",
@@ -114,8 +114,6 @@ pub(crate) fn describe(program: &'static str) {
     );
     describe_gauge!("kafka_consumergroup_lag", "records not settled, by partition");
     describe_gauge!("kafka_topic_partitions", "partitions of a topic");
-    gauge!("orders_build_info", "program" => program, "version" => env!("CARGO_PKG_VERSION"))
-        .set(1.0);
     gauge!("orders_parked_keys").set(0.0);
     for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
         counter!("orders_dead_lettered_total", "class" => class).absolute(0);

@@ -4,7 +4,9 @@
 //! holds keys that load code, read files, or silently end the delivery guarantees.
 
 mod allow_list;
+mod brokers;
 mod probe;
+mod property;
 mod weakness;
 
 use std::fmt;
@@ -12,10 +14,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
 
 pub use allow_list::{Refusal, allowed_keys};
+pub use brokers::BadBroker;
 pub use probe::{AwayReason, BROKER_PROBE_LIMIT, BrokersAway, probe_brokers};
+pub use property::PropertyError;
 
 /// What a handle is for; settings of the other kinds are left out, since librdkafka would warn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +40,15 @@ pub struct KafkaSettings {
     credentials: Vec<(&'static str, String)>,
 }
 
-// Credentials must not reach a log.
+// Credentials must not reach a log, nor what was written in another setting's place.
 impl fmt::Debug for KafkaSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let credentials: Vec<&str> = self.credentials.iter().map(|(key, _)| *key).collect();
+        let extra: Vec<&str> = self.extra.iter().map(|(key, _)| key.as_str()).collect();
         f.debug_struct("KafkaSettings")
             .field("bootstrap_servers", &self.bootstrap_servers)
             .field("client_id", &self.client_id)
-            .field("extra", &self.extra)
+            .field("extra", &extra)
             .field("credentials", &credentials)
             .finish()
     }
@@ -57,31 +61,21 @@ pub enum ConfigError {
     /// No broker is named.
     #[error("the list of brokers is empty; name at least one as host:port (--bootstrap-server)")]
     NoBroker,
-    /// A key of `-X` is not on the allow-list.
-    #[error("-X {key} is not allowed: {refusal}; allowed are {}", allowed_keys())]
-    Refused {
-        /// The key.
-        key: String,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// librdkafka does not know the key or refuses the value.
-    #[error("-X {key}={value}: {detail}")]
-    BadValue {
-        /// The key.
-        key: String,
-        /// The value.
-        value: String,
-        /// What librdkafka says.
-        detail: String,
-    },
-    /// A file that holds a secret cannot be read, or holds none.
-    #[error("{variable} {file} cannot be used: {source}")]
+    /// A broker of the list is not one.
+    #[error("{0} (--bootstrap-server)")]
+    Broker(#[from] BadBroker),
+    /// Settings of `-X` that are not allowed, unknown, or have a value that librdkafka refuses: all
+    /// of them.
+    #[error("{}", property::sentence(.0))]
+    Properties(Vec<PropertyError>),
+    /// A file that holds a secret cannot be read, or holds none. A file that is not there is not
+    /// named: it may be the secret itself, in the wrong variable.
+    #[error("{variable}{} cannot be used: {source}", .file.as_ref().map(|f| format!(" {f}")).unwrap_or_default())]
     SecretFile {
         /// The variable that names the file.
         variable: String,
-        /// The file.
-        file: String,
+        /// The file, if there is one of that name.
+        file: Option<String>,
         /// What the operating system says.
         source: std::io::Error,
     },
@@ -117,8 +111,8 @@ impl KafkaSettings {
     ///
     /// # Errors
     ///
-    /// Fails if no broker is named, if a key is not on the allow-list, or if librdkafka refuses a
-    /// value.
+    /// Fails if no broker is named or one is not `HOST:PORT`, if a key is not on the allow-list, or if
+    /// librdkafka refuses a value.
     pub fn new(
         client_id: &str,
         bootstrap_servers: &str,
@@ -127,16 +121,14 @@ impl KafkaSettings {
         // Before librdkafka does it: without the clean-up at the end of the process, which pulls
         // OpenSSL away from under handles whose brokers keep them from ending in time.
         openssl_sys::init();
-        let brokers =
-            bootstrap_servers.split(',').map(str::trim).filter(|broker| !broker.is_empty());
-        let bootstrap_servers = brokers.collect::<Vec<_>>().join(",");
-        if bootstrap_servers.is_empty() {
-            return Err(ConfigError::NoBroker);
-        }
-        for (key, value) in &extra {
-            allow_list::check(key)
-                .map_err(|refusal| ConfigError::Refused { key: key.clone(), refusal })?;
-            check_value(key, value)?;
+        let bootstrap_servers =
+            brokers::checked(bootstrap_servers)?.ok_or(ConfigError::NoBroker)?;
+        let check = |(index, (key, value)): (usize, &(String, String))| {
+            property::check(index + 1, key, value).err()
+        };
+        let problems: Vec<PropertyError> = extra.iter().enumerate().filter_map(check).collect();
+        if !problems.is_empty() {
+            return Err(ConfigError::Properties(problems));
         }
         let client_id = client_id.to_owned();
         Ok(Self { bootstrap_servers, client_id, extra, credentials: Vec::new() })
@@ -159,6 +151,8 @@ impl KafkaSettings {
             let secret = match (set(name), set(&file_variable)) {
                 (Some(_), Some(_)) => return Err(ConfigError::TwoSecrets { variable: name }),
                 (None, Some(file)) => Some(read_secret(&file).map_err(|source| {
+                    let is_there = std::fs::symlink_metadata(&file).is_ok();
+                    let file = is_there.then_some(file);
                     ConfigError::SecretFile { variable: file_variable, file, source }
                 })?),
                 (given, None) => given,
@@ -214,18 +208,6 @@ fn read_secret(file: &str) -> io::Result<String> {
         Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
         _ => Err(io::Error::other("its first line is empty")),
     }
-}
-
-/// Asks librdkafka itself, so that an unknown key or a bad value is found before anything connects.
-fn check_value(key: &str, value: &str) -> Result<(), ConfigError> {
-    let mut config = ClientConfig::new();
-    config.set(key, value);
-    let detail = match config.create_native_config() {
-        Ok(_) => return Ok(()),
-        Err(KafkaError::ClientConfig(_, detail, _, _)) => detail,
-        Err(other) => other.to_string(),
-    };
-    Err(ConfigError::BadValue { key: key.to_owned(), value: value.to_owned(), detail })
 }
 
 #[cfg(test)]

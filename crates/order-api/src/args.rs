@@ -6,7 +6,7 @@ use clap::Args;
 use orders::{Menu, SimulatedRefusals};
 use serde::{Deserialize, Serialize};
 use service_kit::exit::AppError;
-use service_kit::units::DurationArg;
+use service_kit::units::{DurationArg, finite};
 
 /// Where the menu is when nothing else is said.
 const MENU_DEFAULT: &str = "config/menu.toml";
@@ -41,7 +41,7 @@ pub struct TroubleArgs {
     pub inventory_delay: Option<DurationArg>,
 
     /// Share of orders that inventory refuses, 0.0 to 1.0 [default: 0.0]
-    #[arg(long, env = "INVENTORY_FAILURE_RATE", value_name = "SHARE", help_heading = "Simulation")]
+    #[arg(long, env = "INVENTORY_FAILURE_RATE", value_parser = finite, value_name = "SHARE", help_heading = "Simulation")]
     pub inventory_failure_rate: Option<f64>,
 
     /// Seed of the formula that says which orders are refused [default: 42]

@@ -37,6 +37,10 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How many ports after the default one are tried when it is taken.
 const PORTS_TRIED_MAX: u16 = 100;
 
+/// Where programs serve their metrics when nothing else is said. A program whose own port is taken
+/// leaves those of the others alone: one of them may start later.
+const PORTS_OF_PROGRAMS: [(&str, u16); 2] = [("consumer", 9464), ("producer", 9465)];
+
 /// The paths that are answered.
 pub(crate) const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
 
@@ -55,6 +59,20 @@ pub enum Listen {
     Explicit(SocketAddr),
     /// The program's default: if it is taken, the next free port is used.
     Default(SocketAddr),
+}
+
+impl Listen {
+    /// The default of a program: its own port on this machine alone.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the program has none.
+    #[must_use]
+    pub fn default_of(program: &str) -> Self {
+        let port = PORTS_OF_PROGRAMS.iter().find(|(name, _)| *name == program);
+        let (_, port) = port.expect("the program has a port of its own");
+        Self::Default(SocketAddr::from(([127, 0, 0, 1], *port)))
+    }
 }
 
 /// Starts the admin server on the current tokio runtime and returns the address it is bound to.
@@ -99,9 +117,8 @@ async fn bind(listen: Listen) -> Result<TcpListener, AppError> {
         }
         Listen::Default(address) => address,
     };
-    let mut candidate = address;
-    for step in 0..PORTS_TRIED_MAX {
-        candidate.set_port(address.port().saturating_add(step));
+    for port in ports_from(address.port()) {
+        let candidate = SocketAddr::new(address.ip(), port);
         match TcpListener::bind(candidate).await {
             Ok(listener) => return Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -110,6 +127,14 @@ async fn bind(listen: Listen) -> Result<TcpListener, AppError> {
     }
     let in_use = io::Error::from(io::ErrorKind::AddrInUse);
     Err(cannot_listen(address, &in_use))
+}
+
+/// The ports that are tried, beginning with the program's own.
+fn ports_from(own: u16) -> impl Iterator<Item = u16> {
+    let is_free_for_all = |port: &u16| PORTS_OF_PROGRAMS.iter().all(|(_, of)| of != port);
+    std::iter::once(own).chain(
+        (1..PORTS_TRIED_MAX).filter_map(move |step| own.checked_add(step)).filter(is_free_for_all),
+    )
 }
 
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> AppError {

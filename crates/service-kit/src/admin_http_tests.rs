@@ -33,6 +33,20 @@ async fn get(address: SocketAddr, path: &str) -> String {
     exchange(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n")).await
 }
 
+#[test]
+fn a_program_whose_port_is_taken_leaves_the_ports_of_the_others_alone() {
+    for (program, own) in PORTS_OF_PROGRAMS {
+        assert_eq!(Listen::default_of(program), Listen::Default(([127, 0, 0, 1], own).into()));
+        let ports: Vec<u16> = ports_from(own).collect();
+        assert_eq!(ports[0], own, "{program}");
+        assert!(ports.len() > 90, "{program}: {ports:?}");
+        for (other, port) in PORTS_OF_PROGRAMS {
+            assert_eq!(ports.contains(&port), other == program, "{program} takes that of {other}");
+        }
+    }
+    assert_eq!(ports_from(u16::MAX).collect::<Vec<_>>(), [u16::MAX]);
+}
+
 #[tokio::test]
 async fn metrics_are_served_as_prometheus_text() {
     let answer = get(started(&Conditions::new()).await, "/metrics").await;

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 mod connection;
 
 pub use connection::{
-    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, RegistryArgs, RegistryUrl, SCHEMA_REGISTRY_URL_DEFAULT,
+    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, OTHER_VARIABLES, RegistryArgs, RegistryUrl,
+    SCHEMA_REGISTRY_URL_DEFAULT,
 };
 
 /// How logs are written.

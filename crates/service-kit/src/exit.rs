@@ -118,7 +118,10 @@ impl From<anyhow::Error> for AppError {
 /// Runs a program and turns its result into an exit code; an error goes to stderr.
 ///
 /// Wrong flags never get here: clap prints its own message and ends with 2.
-pub fn run_main(program: &str, run: impl FnOnce() -> Result<ExitStatus, AppError>) -> ExitCode {
+pub fn run_main<S: Into<ExitCode>>(
+    program: &str,
+    run: impl FnOnce() -> Result<S, AppError>,
+) -> ExitCode {
     match run() {
         Ok(status) => status.into(),
         Err(error) => {
@@ -173,7 +176,9 @@ mod tests {
     fn run_main_returns_the_status_of_either_result() {
         let done = run_main("x", || Ok(ExitStatus::Partial));
         assert_eq!(format!("{done:?}"), format!("{:?}", ExitCode::from(3)));
-        let failed = run_main("x", || Err(AppError::usage("expected in the test's stderr")));
+        let failed = run_main("x", || {
+            Err::<ExitStatus, _>(AppError::usage("expected in the test's stderr"))
+        });
         assert_eq!(format!("{failed:?}"), format!("{:?}", ExitCode::from(2)));
     }
 }

@@ -3,7 +3,10 @@
 //!
 //! ```text
 //! flags > environment > config/<program>.toml      settings
+//! version, flags, unknown variables                 program
 //! error → "program: error: …", "hint: …", code      exit
+//! results on stdout, lines on stderr                output
+//! passwords, addresses with a login                 secret
 //! logs on stderr                                    telemetry
 //! counters and histograms                           metrics_recorder ─┐
 //! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
@@ -19,6 +22,10 @@ pub mod settings;
 pub mod args;
 pub mod units;
 pub mod exit;
+pub mod output;
+pub mod secret;
+mod environment;
+pub mod program;
 pub mod terminal;
 pub mod telemetry;
 pub mod metrics_recorder;

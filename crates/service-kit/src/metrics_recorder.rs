@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::program::Program;
+
 /// Upper bounds, in seconds, of every histogram whose name ends in `_seconds`: from half a
 /// millisecond (a decode, a small transaction) to five minutes (the end of a long retry).
 pub const SECONDS_BUCKETS: [f64; 18] = [
@@ -47,13 +49,15 @@ pub enum MetricsError {
     Thread(#[from] std::io::Error),
 }
 
-/// Installs the recorder for the `metrics` macros and the thread that does its upkeep.
+/// Installs the recorder for the `metrics` macros and the thread that does its upkeep, and says
+/// which build of which program this is.
 ///
 /// # Errors
 ///
 /// Fails if the process has a recorder already, or cannot start a thread.
-pub fn install() -> Result<Metrics, MetricsError> {
+pub fn install(program: &Program) -> Result<Metrics, MetricsError> {
     let handle = builder()?.install_recorder()?;
+    say_which_build(program);
     let upkeep = handle.clone();
     thread::Builder::new().name("metrics-upkeep".to_owned()).spawn(move || {
         loop {
@@ -62,6 +66,16 @@ pub fn install() -> Result<Metrics, MetricsError> {
         }
     })?;
     Ok(Metrics { handle })
+}
+
+fn say_which_build(program: &Program) {
+    let Program { name, version, commit } = *program;
+    metrics::describe_gauge!(
+        "orders_build_info",
+        "always 1; program, version and commit of the build"
+    );
+    metrics::gauge!("orders_build_info", "program" => name, "version" => version, "commit" => commit)
+        .set(1.0);
 }
 
 fn builder() -> Result<PrometheusBuilder, BuildError> {
@@ -94,9 +108,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_recorder_in_one_process_is_an_error() {
-        install().expect("the first one");
-        assert!(matches!(install(), Err(MetricsError::Install(_))));
+    fn a_second_recorder_in_one_process_is_an_error_and_the_first_names_the_build() {
+        let program = Program::new("test", "0123456789ab");
+        let text = install(&program).expect("the first one").render();
+        assert!(matches!(install(&program), Err(MetricsError::Install(_))));
+        let build = format!(
+            "orders_build_info{{program=\"test\",version=\"{}\",commit=\"0123456789ab\"}} 1",
+            program.version
+        );
+        assert!(text.contains(&build), "{text}");
     }
 
     #[test]

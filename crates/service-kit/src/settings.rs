@@ -153,10 +153,19 @@ fn parse<T: DeserializeOwned>(
             problems.push(unknown_key(&written, known));
             continue;
         }
+        if has_no_finite_number(&value) {
+            problems.push(format!("key '{written}': nan and inf are no values of a setting"));
+            continue;
+        }
         let value =
             serde_json::to_value(value).map_err(|error| SettingsError::Shape(error.to_string()))?;
         let alone = Map::from_iter([(key.clone(), value.clone())]);
         match serde_json::from_value::<T>(Value::Object(alone)) {
+            // What the parser says may repeat the value.
+            Err(_) if may_hold_a_secret(&key) => problems.push(format!(
+                "key '{written}': its value has not the form that it must have; it is not repeated \
+                 here, since it may hold a secret"
+            )),
             Err(error) => problems.push(format!("key '{written}': {error}")),
             Ok(_) if accepted.insert(key, value).is_some() => {
                 problems.push(format!("key '{written}' stands twice, with '-' and with '_'"));
@@ -169,6 +178,23 @@ fn parse<T: DeserializeOwned>(
     }
     serde_json::from_value(Value::Object(accepted))
         .map_err(|error| SettingsError::Shape(error.to_string()))
+}
+
+/// Whether the value of a key, or what stands there in its place, may be a secret.
+fn may_hold_a_secret(key: &str) -> bool {
+    const PARTS: [&str; 8] =
+        ["url", "server", "librdkafka", "password", "secret", "token", "auth", "key_"];
+    PARTS.iter().any(|part| key.contains(part))
+}
+
+/// JSON knows neither: a number that is none would count as a setting that is not set.
+fn has_no_finite_number(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Float(number) => !number.is_finite(),
+        toml::Value::Array(values) => values.iter().any(has_no_finite_number),
+        toml::Value::Table(table) => table.values().any(has_no_finite_number),
+        _ => false,
+    }
 }
 
 fn unknown_key(written: &str, known: &Map<String, Value>) -> String {
@@ -207,8 +233,8 @@ fn overlay(lower: &mut Map<String, Value>, upper: Map<String, Value>) {
     }
 }
 
-/// One `key=value` of a repeatable flag.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One `key=value` of a repeatable flag. Its debug form has no value: that may be a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyValue {
     /// What stands before the first `=`; never empty.
     pub key: String,
@@ -230,9 +256,9 @@ impl FromStr for KeyValue {
     }
 }
 
-impl fmt::Display for KeyValue {
+impl fmt::Debug for KeyValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={}", self.key, self.value)
+        write!(f, "{}=…", self.key)
     }
 }
 

@@ -99,7 +99,8 @@ fn tables_of_file_and_flags_are_merged() {
     let text = "[librdkafka]\nlinger.ms = 5\n\"batch.size\" = 1000\n";
     let settings = load_text(text, &["-X", "linger.ms=7", "-X", "client.id=me"]).unwrap();
     let pairs = settings.kafka.librdkafka.unwrap();
-    let written: Vec<String> = pairs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> =
+        pairs.iter().map(|pair| format!("{}={}", pair.key, pair.value)).collect();
     assert_eq!(written, ["batch.size=1000", "linger.ms=7", "client.id=me"]);
 }
 
@@ -117,4 +118,40 @@ fn a_pair_needs_a_key_and_an_equals_sign() {
     assert!(!error.contains("secret"));
     let pair: KeyValue = "a=b=c".parse().unwrap();
     assert_eq!((pair.key.as_str(), pair.value.as_str()), ("a", "b=c"));
+}
+
+#[test]
+fn what_is_no_finite_number_is_an_error_and_not_a_setting_that_is_not_set() {
+    for value in ["nan", "inf", "-inf", "[1.0, nan]"] {
+        let error = load_text(&format!("count = {value}\n"), &[]).unwrap_err().to_string();
+        assert!(error.contains("key 'count'") && error.contains("nan and inf"), "{error}");
+    }
+    let error = load_text("[librdkafka]\n'linger.ms' = nan\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("key 'librdkafka'"), "{error}");
+}
+
+#[test]
+fn a_value_that_may_hold_a_secret_is_not_repeated_whatever_its_form() {
+    for text in [
+        "librdkafka = 'sasl.password=hunter2'",
+        "librdkafka = ['sasl.password=hunter2']",
+        "librdkafka = { 'sasl.password' = ['hunter2'] }",
+        "bootstrap-server = ['me:hunter2@host']",
+        "bootstrap-server = { hunter2 = 1 }",
+        "sasl-password = 'hunter2'",
+        "[librdkafka]\nsasl.password = hunter2",
+        "[librdkafka]\nsasl.password: hunter2",
+        "[librdkafka]\nsasl.password = 'hunter2",
+        "[librdkafka]\nsasl.password = \"hunter2\\x\"",
+        "bootstrap-server = 'a'\nbootstrap-server = 'hunter2'",
+        "hunter2",
+        "topic = 'a' hunter2",
+        "[hunter2",
+        "count = 0xhunter2",
+        "count = 12hunter2",
+    ] {
+        let error = load_text(text, &[]).unwrap_err();
+        let shown = error.to_string() + &AppError::from(error).render("test");
+        assert!(!shown.contains("hunter2"), "{text}: {shown}");
+    }
 }

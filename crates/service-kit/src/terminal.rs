@@ -64,6 +64,9 @@ fn push_escaped(clean: &mut String, character: char) {
 
 /// Writes each buffer as one line: control characters inside it become escapes.
 ///
+/// A line that cannot be written is dropped: the log formatter would panic over it, in the middle
+/// of the program's work, because the reader of a pipe has gone.
+///
 /// The log formatter hands over one whole event per write. It escapes ESC in the fields itself but
 /// lets line breaks through, so a field could fake a second log line; the colors that it adds on a
 /// terminal stay with [`Escapes::ColoredText`].
@@ -97,7 +100,7 @@ impl<W: Write> Write for LineGuard<W> {
         let body = text.strip_suffix('\n').unwrap_or(&text);
         if self.escapes == Escapes::Json {
             let line = tame_json(body.to_owned()) + "\n";
-            self.inner.write_all(line.as_bytes())?;
+            let _ = self.inner.write_all(line.as_bytes());
             return Ok(event.len());
         }
         let mut line = String::with_capacity(body.len() + 1);
@@ -109,12 +112,13 @@ impl<W: Write> Write for LineGuard<W> {
             }
         }
         line.push('\n');
-        self.inner.write_all(line.as_bytes())?;
+        let _ = self.inner.write_all(line.as_bytes());
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        let _ = self.inner.flush();
+        Ok(())
     }
 }
 
@@ -138,6 +142,24 @@ mod tests {
         let mut out = Vec::new();
         LineGuard::new(&mut out, Escapes::Text).write_all(b"a\nERROR fake\x1b[2J\n").unwrap();
         assert_eq!(out, b"a\\nERROR fake\\x1b[2J\n");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_does_not_stop_the_log() {
+        struct Gone;
+        impl Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+        }
+        for escapes in [Escapes::Text, Escapes::Json] {
+            let mut guard = LineGuard::new(Gone, escapes);
+            guard.write_all(b"a\n").unwrap();
+            guard.flush().unwrap();
+        }
     }
 
     #[test]

@@ -236,6 +236,20 @@ impl fmt::Display for RateArg {
     }
 }
 
+/// Reads a number of a flag: `nan` and `inf` are numbers to Rust, but no values of a setting. The
+/// range is for the settings to check.
+///
+/// # Errors
+///
+/// Fails if it is no number, or not a finite one.
+pub fn finite(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        Ok(_) => Err("it is not a finite number".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 macro_rules! serde_as_text {
     ($type:ty) => {
         impl Serialize for $type {
@@ -312,6 +326,15 @@ mod tests {
         }
         assert_eq!(parse("-1/s"), Err(UnitError::Negative("-1/s".into())));
         assert_eq!(parse("5000000000/s"), Err(UnitError::TooLarge("5000000000/s".into())));
+    }
+
+    #[test]
+    fn a_number_is_finite() {
+        assert_eq!(finite("0.25"), Ok(0.25));
+        assert_eq!(finite(" 1e-3 "), Ok(0.001));
+        for text in ["nan", "NaN", "-nan", "inf", "-inf", "infinity", "1e999", "", "x"] {
+            assert!(finite(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -3,17 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use service_kit::output::note;
 use stack::state::{Ending, StackDir};
 
 pub(crate) fn run(dir: &Path) -> anyhow::Result<ExitCode> {
     let Some(stack) = StackDir::open(dir) else {
-        eprintln!("nothing is running in {}", dir.display());
+        note(&format!("nothing is running in {}", dir.display()));
         return Ok(ExitCode::SUCCESS);
     };
     let _lock = stack.lock()?;
     let stopped = stack.stop()?;
     if stopped.is_empty() {
-        eprintln!("nothing is running in {}", dir.display());
+        note(&format!("nothing is running in {}", dir.display()));
     }
     for (node, ending) in &stopped {
         let ending = match ending {
@@ -23,7 +24,7 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("{} (pid {}) runs on after KILL", node.name, node.process.pid)
             }
         };
-        eprintln!("{:<12} {ending}", node.name);
+        note(&format!("{:<12} {ending}", node.name));
     }
     Ok(ExitCode::SUCCESS)
 }

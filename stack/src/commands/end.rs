@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use nix::sys::signal::Signal;
 use stack::state::{Ending, StackDir};
 
+use service_kit::output::note;
+
 use super::{existing, named};
 
 pub(crate) fn stop(dir: &Path, names: &[String]) -> anyhow::Result<ExitCode> {
@@ -34,7 +36,7 @@ fn end(dir: &Path, names: &[String], signal: Signal) -> anyhow::Result<ExitCode>
             Some(Ending::Stopped) if signal == Signal::SIGKILL => "killed",
             Some(Ending::Stopped) => "stopped",
         };
-        eprintln!("{name:<12} {text}");
+        note(&format!("{name:<12} {text}"));
     }
     Ok(ExitCode::SUCCESS)
 }

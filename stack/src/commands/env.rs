@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use service_kit::output::result;
+
 use super::existing;
 
 pub(crate) fn run(dir: &Path) -> anyhow::Result<ExitCode> {
-    print!("{}", existing(dir)?.env_lines());
+    result(&existing(dir)?.env_lines())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use stack::state::StackDir;
 use stack::{Ledger, revive};
 
+use service_kit::output::note;
+
 use super::up::{self, Wanted, roll_back_on_signal};
 use super::{existing, named};
 use crate::cli::ServerName;
@@ -60,7 +62,7 @@ fn start_processes(dir: &Path, names: &[String]) -> anyhow::Result<()> {
         for node in meant.iter().filter(|node| node.server == server) {
             let was = if node.process.is_alive() { "already running" } else { "ready" };
             let address = stack::ports::address(node.probe.port());
-            eprintln!("{:<12} {was} on {address}", node.name);
+            note(&format!("{:<12} {was} on {address}", node.name));
         }
     }
     Ok(())

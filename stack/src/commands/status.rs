@@ -8,6 +8,8 @@ use serde::Serialize;
 use stack::ports;
 use stack::state::{NodeRecord, StackDir};
 
+use service_kit::output::{note, result_line};
+
 use crate::cli::OutputForm;
 
 /// What one process had to say.
@@ -69,7 +71,7 @@ impl Row {
 pub(crate) fn run(dir: &Path, form: OutputForm) -> anyhow::Result<ExitCode> {
     let state = StackDir::open(dir).map(|dir| dir.state()).transpose()?.unwrap_or_default();
     if state.nodes.is_empty() {
-        eprintln!("nothing is running in {}", dir.display());
+        note(&format!("nothing is running in {}", dir.display()));
     }
     // All at once: a paused server answers only by silence, and that takes its time.
     let asked: Vec<_> =
@@ -78,11 +80,11 @@ pub(crate) fn run(dir: &Path, form: OutputForm) -> anyhow::Result<ExitCode> {
         asked.into_iter().map(|row| row.join().expect("asking does not panic")).collect();
     match form {
         OutputForm::Table if rows.is_empty() => {}
-        OutputForm::Table => print_table(&rows),
-        OutputForm::Json => println!("{}", serde_json::to_string_pretty(&rows)?),
+        OutputForm::Table => print_table(&rows)?,
+        OutputForm::Json => result_line(&serde_json::to_string_pretty(&rows)?)?,
         OutputForm::Jsonl => {
             for row in &rows {
-                println!("{}", serde_json::to_string(row)?);
+                result_line(&serde_json::to_string(row)?)?;
             }
         }
     }
@@ -90,8 +92,8 @@ pub(crate) fn run(dir: &Path, form: OutputForm) -> anyhow::Result<ExitCode> {
     Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_table(rows: &[Row]) {
-    println!("{:<12} {:<16} {:>8}  STATE", "NAME", "ADDRESS", "PID");
+fn print_table(rows: &[Row]) -> anyhow::Result<()> {
+    result_line(&format!("{:<12} {:<16} {:>8}  STATE", "NAME", "ADDRESS", "PID"))?;
     for row in rows {
         let state = match row.state {
             Answer::Answers => "answers",
@@ -100,6 +102,10 @@ fn print_table(rows: &[Row]) {
             Answer::Gone => "gone",
         };
         let reason = row.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        println!("{:<12} {:<16} {:>8}  {state}{reason}", row.name, row.address, row.pid);
+        result_line(&format!(
+            "{:<12} {:<16} {:>8}  {state}{reason}",
+            row.name, row.address, row.pid
+        ))?;
     }
+    Ok(())
 }

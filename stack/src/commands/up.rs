@@ -17,6 +17,8 @@ use stack::{
     RedisServer, RegistryConfig, RegistryServer, Server, StackError, revive, tools,
 };
 
+use service_kit::output::note;
+
 use crate::cli::{ServerName, UpArgs};
 
 /// Starts a server, or what is missing of it, and waits until it answers.
@@ -35,7 +37,7 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     };
     bring_up(&args.place.dir, &wanted)?;
     let shown = args.place.dir.join("env");
-    eprintln!("variables in {0}; use them with: . {0}", shown.display());
+    note(&format!("variables in {0}; use them with: . {0}", shown.display()));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -60,7 +62,9 @@ pub(super) fn bring_up(place: &Path, wanted: &Wanted) -> anyhow::Result<()> {
             continue;
         }
         match standing.get(name) {
-            Some(Standing::Whole(address)) => eprintln!("{name:<12} already running on {address}"),
+            Some(Standing::Whole(address)) => {
+                note(&format!("{name:<12} already running on {address}"))
+            }
             Some(Standing::Part(address)) => {
                 let (state, ledger) = (state.clone(), Arc::clone(&ledger));
                 let revive = move || {
@@ -83,18 +87,18 @@ pub(super) fn bring_up(place: &Path, wanted: &Wanted) -> anyhow::Result<()> {
 
 fn say_fetch(step: FetchStep<'_>) {
     match step {
-        FetchStep::AnotherFetches(lock) => eprintln!(
+        FetchStep::AnotherFetches(lock) => note(&format!(
             "{:<12} another process is fetching Kafka and the registry; waiting for it ({})",
             "jars",
             lock.display()
-        ),
-        FetchStep::Begins(dir) => eprintln!(
+        )),
+        FetchStep::Begins(dir) => note(&format!(
             "{:<12} fetching Kafka and the registry with mvn, once: about 200 MB into {}",
             "jars",
             dir.display()
-        ),
+        )),
         FetchStep::GoesOn(elapsed) => {
-            eprintln!("{:<12} still fetching after {} s", "jars", elapsed.as_secs());
+            note(&format!("{:<12} still fetching after {} s", "jars", elapsed.as_secs()));
         }
     }
 }
@@ -251,10 +255,10 @@ fn note_default_ports(wanted: &Wanted, book: &PortBook) -> anyhow::Result<()> {
 fn start_valkey(config: RedisConfig) -> Result<RedisServer, StackError> {
     let server = RedisServer::start(config)?;
     if server.is_stand_in() {
-        eprintln!(
+        note(&format!(
             "{:<12} valkey-server is not installed: a second redis-server stands in for it",
             "valkey"
-        );
+        ));
     }
     Ok(server)
 }
@@ -267,7 +271,7 @@ fn start_all(starts: Vec<(&'static str, Start)>, ledger: &Arc<Ledger>) -> anyhow
             .map(|(name, start)| {
                 scope.spawn(move || {
                     let begun = Instant::now();
-                    eprintln!("{name:<12} starting");
+                    note(&format!("{name:<12} starting"));
                     let failed = || format!("cannot start {name}");
                     let address = match start {
                         Start::OfWhole(start) => {
@@ -281,7 +285,7 @@ fn start_all(starts: Vec<(&'static str, Start)>, ledger: &Arc<Ledger>) -> anyhow
                         }
                     };
                     let seconds = begun.elapsed().as_secs_f64();
-                    eprintln!("{name:<12} ready on {address} in {seconds:.1} s");
+                    note(&format!("{name:<12} ready on {address} in {seconds:.1} s"));
                     anyhow::Ok(())
                 })
             })
@@ -301,9 +305,9 @@ pub(super) fn roll_back_on_signal(ledger: Arc<Ledger>) -> anyhow::Result<()> {
         Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     thread::spawn(move || {
         if signals.forever().next().is_some() {
-            eprintln!("stack: stopped by a signal: stopping what was started");
+            note("stack: stopped by a signal: stopping what was started");
             if let Err(error) = ledger.roll_back() {
-                eprintln!("stack: {error}");
+                note(&format!("stack: {error}"));
             }
             std::process::exit(1);
         }

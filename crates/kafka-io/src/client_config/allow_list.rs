@@ -62,6 +62,34 @@ const ALLOWED: [(&str, Scope); 46] = [
     ("coordinator.query.interval.ms", Scope::Consumer),
 ];
 
+/// Members of the patterns of [`ALLOWED`], to be suggested.
+const MEMBERS: [&str; 24] = [
+    "socket.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.nagle.disable",
+    "socket.max.fails",
+    "socket.send.buffer.bytes",
+    "socket.receive.buffer.bytes",
+    "socket.connection.setup.timeout.ms",
+    "reconnect.backoff.ms",
+    "reconnect.backoff.max.ms",
+    "topic.metadata.refresh.interval.ms",
+    "topic.metadata.refresh.fast.interval.ms",
+    "topic.metadata.refresh.sparse",
+    "fetch.wait.max.ms",
+    "fetch.queue.backoff.ms",
+    "fetch.message.max.bytes",
+    "fetch.max.bytes",
+    "fetch.min.bytes",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.ms",
+    "batch.num.messages",
+    "batch.size",
+    "compression.type",
+    "compression.level",
+];
+
 /// Settings that are refused with a particular reason. The first pattern that matches counts.
 const REFUSED: [(&str, Refusal); 48] = [
     ("bootstrap.servers", Refusal::HasFlag("--bootstrap-server")),
@@ -164,6 +192,24 @@ pub(super) fn check(key: &str) -> Result<(), Refusal> {
         return Err(*refusal);
     }
     scope(key).map(|_| ()).ok_or(Refusal::NotListed)
+}
+
+/// Keys that a user may have meant, refused ones included.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let patterns = ALLOWED.iter().map(|(pattern, _)| *pattern);
+    let patterns = patterns.chain(REFUSED.iter().map(|(pattern, _)| *pattern));
+    patterns.filter(|pattern| !pattern.ends_with('*')).chain(MEMBERS)
+}
+
+/// The pattern that refuses a key.
+pub(super) fn refusing_pattern(key: &str) -> Option<&'static str> {
+    REFUSED.iter().map(|(pattern, _)| *pattern).find(|pattern| matches(pattern, key))
+}
+
+/// Whether a key begins like that of a secret: the rest of it may be the secret.
+pub(super) fn begins_like_a_secret(key: &str) -> bool {
+    let is_secret = |refusal: &Refusal| matches!(refusal, Refusal::Secret(_));
+    REFUSED.iter().any(|(pattern, refusal)| is_secret(refusal) && key.starts_with(pattern))
 }
 
 pub(super) fn concerns(key: &str, role: Role) -> bool {

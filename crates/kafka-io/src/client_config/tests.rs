@@ -73,10 +73,24 @@ fn a_refused_secret_is_not_repeated() {
 
 #[test]
 fn librdkafka_checks_the_values() {
-    for (key, value) in [("linger.ms", "soon"), ("fetch.no.such", "1")] {
-        let error = with(key, value).expect_err(key);
-        assert!(matches!(error, ConfigError::BadValue { .. }), "{error}");
+    for (key, value, part) in [
+        ("linger.ms", "soon", "does not take this value"),
+        ("fetch.no.such", "1", "fetch.no.such is not allowed"),
+    ] {
+        let error = with(key, value).expect_err(key).to_string();
+        assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn all_settings_that_are_wrong_are_named_at_once() {
+    let extra = [("acks", "1"), ("linger.ms", "5"), ("sesion.timeout.ms", "9"), ("debug", "x")];
+    let extra = extra.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let error = KafkaSettings::new("test", "a:1", extra).unwrap_err().to_string();
+    for part in ["-X acks is not", "did you mean session.timeout.ms?", "-X debug: "] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert_eq!(error.matches("allowed are").count(), 1, "{error}");
 }
 
 #[test]
@@ -127,6 +141,8 @@ fn secrets_come_from_the_environment_and_stay_out_of_logs() {
         assert_eq!(config.get(key), Some(format!("hunter2-{variable}").as_str()));
     }
     assert!(!format!("{settings:?}").contains("hunter2"));
+    let written = KafkaSettings::new("test", "a:1", vec![("client.id".into(), "hunter2".into())]);
+    assert!(!format!("{written:?}").contains("hunter2"));
     assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
 }
 
@@ -151,7 +167,20 @@ fn each_secret_comes_from_a_variable_or_a_file_but_not_from_both() {
     assert!(empty.contains("first line is empty") && !empty.contains("not this"), "{empty}");
     std::fs::remove_file(&path).unwrap();
     let missing = plain.read_credentials(variable).unwrap_err().to_string();
-    assert!(missing.contains(&file) && missing.contains("KAFKA_SASL_PASSWORD_FILE"), "{missing}");
+    assert!(missing.contains("KAFKA_SASL_PASSWORD_FILE cannot be used"), "{missing}");
+    assert!(missing.contains("No such file"), "{missing}");
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_file_is_not_repeated() {
+    for (name, _) in SECRET_VARIABLES {
+        for secret in ["hunter2", "/hunter2", "/tmp/hunter2", "hunter2\n", "a/hunter2=="] {
+            let variable = |asked: &str| (asked == format!("{name}_FILE")).then(|| secret.into());
+            let plain = KafkaSettings::new("test", "a:1", vec![]).unwrap();
+            let error = plain.read_credentials(variable).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
 }
 
 #[test]

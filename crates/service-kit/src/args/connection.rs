@@ -9,6 +9,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
 use crate::settings::{KeyValue, pairs};
 
 /// Where the brokers are when nothing else is said.
@@ -28,6 +29,31 @@ const KAFKA_VARIABLES: [(&str, &str); 8] = [
     ("KAFKA_SSL_KEY_LOCATION", "ssl.key.location"),
     ("KAFKA_SSL_KEYSTORE_LOCATION", "ssl.keystore.location"),
     ("KAFKA_SSL_CRL_LOCATION", "ssl.crl.location"),
+];
+
+/// Variables that are read beside those of the flags: see `kafka-io` and `codec` for the secrets,
+/// [`crate::telemetry`] for the last two.
+pub const OTHER_VARIABLES: [&str; 20] = [
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SSL_CA_LOCATION",
+    "KAFKA_SSL_CERTIFICATE_LOCATION",
+    "KAFKA_SSL_KEY_LOCATION",
+    "KAFKA_SSL_KEYSTORE_LOCATION",
+    "KAFKA_SSL_CRL_LOCATION",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SASL_PASSWORD_FILE",
+    "KAFKA_SSL_KEY_PASSWORD",
+    "KAFKA_SSL_KEY_PASSWORD_FILE",
+    "KAFKA_SSL_KEYSTORE_PASSWORD",
+    "KAFKA_SSL_KEYSTORE_PASSWORD_FILE",
+    "SCHEMA_REGISTRY_BASIC_AUTH",
+    "SCHEMA_REGISTRY_BASIC_AUTH_FILE",
+    "SCHEMA_REGISTRY_TOKEN",
+    "SCHEMA_REGISTRY_TOKEN_FILE",
+    "RUST_LOG",
+    "NO_COLOR",
 ];
 
 /// How to reach Kafka.
@@ -51,15 +77,17 @@ struct KafkaFlags {
         alias = "bootstrap-servers",
         env = "KAFKA_BOOTSTRAP_SERVERS",
         value_name = "HOST:PORT",
+        hide_env_values = true,
         help_heading = "Connection"
     )]
     bootstrap_server: Option<String>,
 
     /// librdkafka setting; may be repeated (in the environment: separated by ';'). Environment
     /// names of their own have KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME,
-    /// KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION and KAFKA_SSL_KEY_LOCATION. Secrets
-    /// come from KAFKA_SASL_PASSWORD and KAFKA_SSL_KEY_PASSWORD only, or from the file that the
-    /// same name with _FILE at its end names
+    /// KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION,
+    /// KAFKA_SSL_KEYSTORE_LOCATION and KAFKA_SSL_CRL_LOCATION. Secrets come from
+    /// KAFKA_SASL_PASSWORD, KAFKA_SSL_KEY_PASSWORD and KAFKA_SSL_KEYSTORE_PASSWORD only, or from
+    /// the file that the same name with _FILE at its end names
     #[arg(
         short = 'X',
         long = "property",
@@ -69,7 +97,22 @@ struct KafkaFlags {
         hide_env_values = true,
         help_heading = "Connection"
     )]
-    librdkafka: Option<Vec<KeyValue>>,
+    librdkafka: Option<Vec<Secret>>,
+}
+
+/// Reads what clap has split. clap would repeat what cannot be read, and that may be a secret.
+fn pairs_of(settings: Vec<Secret>) -> Result<Vec<KeyValue>, clap::Error> {
+    let pair = |(index, setting): (usize, Secret)| {
+        setting.expose().parse::<KeyValue>().map_err(|detail| {
+            let text = format!(
+                "setting {} of -X (or of KAFKA_PROPERTIES, where ';' separates them) {detail}; it is \
+                 not repeated here, since it may be a secret\n",
+                index + 1
+            );
+            clap::Error::raw(ErrorKind::ValueValidation, text)
+        })
+    };
+    settings.into_iter().enumerate().map(pair).collect()
 }
 
 impl KafkaArgs {
@@ -107,6 +150,7 @@ fn is_same(written: &str, key: &str) -> bool {
 impl FromArgMatches for KafkaArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let KafkaFlags { bootstrap_server, librdkafka } = KafkaFlags::from_arg_matches(matches)?;
+        let librdkafka = librdkafka.map(pairs_of).transpose()?;
         let mut args = Self { bootstrap_server, librdkafka };
         args.add_variables(|name| std::env::var(name).ok());
         Ok(args)
@@ -240,6 +284,28 @@ mod tests {
 
     fn flags(args: &[&str]) -> Result<Flags, clap::Error> {
         Flags::try_parse_from([&["test"], args].concat())
+    }
+
+    #[test]
+    fn every_variable_that_stands_for_a_setting_is_known_and_told_by_help() {
+        let help = <Flags as clap::CommandFactory>::command().render_long_help().to_string();
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (name, _) in KAFKA_VARIABLES {
+            assert!(OTHER_VARIABLES.contains(&name), "{name}");
+        }
+        for name in OTHER_VARIABLES.iter().filter(|name| !name.ends_with("_FILE")) {
+            assert!(help.contains(name) || ["RUST_LOG", "NO_COLOR"].contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_setting_of_another_form_is_not_repeated_wherever_it_stands() {
+        let error = flags(&["-X", "linger.ms=5", "-X", "sasl.password hunter2"]).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("setting 2 of -X") && text.contains("key=value"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+        let kafka = flags(&["-X", "a=hunter2"]).unwrap().kafka;
+        assert!(!format!("{kafka:?}").contains("hunter2"), "{kafka:?}");
     }
 
     #[test]

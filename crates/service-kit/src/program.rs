@@ -1,0 +1,250 @@
+//! The way into every program: its version, its flags, its environment, its exit code.
+//!
+//! ```no_run
+//! use service_kit::exit::ExitStatus;
+//! use service_kit::program::Program;
+//!
+//! #[derive(clap::Parser)]
+//! #[command(name = "echo")]
+//! struct Flags {}
+//!
+//! fn main() -> std::process::ExitCode {
+//!     Program::new("echo", "0123456789ab").run(|_program, _flags: Flags| Ok(ExitStatus::Done))
+//! }
+//! ```
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, Parser};
+
+use crate::environment;
+use crate::exit::{AppError, run_main};
+use crate::settings::nearest;
+
+/// Stands for what was written where that may be a secret.
+const NOT_SHOWN: &str = "(not shown: it may be a secret)";
+
+/// What a program says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// Version of the workspace.
+    pub version: &'static str,
+    /// Commit that it was built from, or `unknown`.
+    pub commit: &'static str,
+}
+
+impl Program {
+    /// Returns the program of this name, built from this commit.
+    #[must_use]
+    pub const fn new(name: &'static str, commit: &'static str) -> Self {
+        Self { name, version: env!("CARGO_PKG_VERSION"), commit }
+    }
+
+    /// Reads flags and environment and runs the program. Wrong ones end it with code 2; nothing
+    /// that may be a secret is repeated.
+    pub fn run<C: Parser, S: Into<ExitCode>>(
+        self,
+        run: impl FnOnce(&Self, C) -> Result<S, AppError>,
+    ) -> ExitCode {
+        let flags = match self.parse::<C>(std::env::args_os()) {
+            Ok(flags) => flags,
+            Err(error) => {
+                // Neither --help nor an error needs a reader.
+                let _ = error.print();
+                return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            }
+        };
+        run_main(self.name, || {
+            environment::check(self.name, &C::command())?;
+            run(&self, flags)
+        })
+    }
+
+    fn parse<C: Parser>(
+        &self,
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<C, clap::Error> {
+        // As long-lived as the process.
+        let version: &'static str =
+            Box::leak(format!("{} ({})", self.version, self.commit).into_boxed_str());
+        let mut command = C::command().version(version);
+        let parsed = command.try_get_matches_from_mut(args).and_then(|mut matches| {
+            C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+        });
+        parsed.map_err(|error| without_secrets(error, &command))
+    }
+}
+
+/// Takes out of an error what the user may have meant as a secret: values of flags that may hold
+/// one (those whose environment `--help` hides), and words that belong to no flag, such as a
+/// password after `-X sasl.password=` and a blank.
+fn without_secrets(mut error: clap::Error, command: &Command) -> clap::Error {
+    let text = |error: &clap::Error, kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        _ => None,
+    };
+    let replace = |error: &mut clap::Error, kind| {
+        error.insert(kind, ContextValue::String(NOT_SHOWN.to_owned()));
+    };
+    let arg = text(&error, ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            if let Some(word) = arg.filter(|word| !is_a_flag(word)) {
+                replace(&mut error, ContextKind::InvalidArg);
+                drop_suggestions_of(&mut error, &word);
+            }
+        }
+        ErrorKind::InvalidSubcommand => {
+            if let Some(word) = text(&error, ContextKind::InvalidSubcommand)
+                && !is_a_slip(&word, command.get_subcommands().map(Command::get_name))
+            {
+                replace(&mut error, ContextKind::InvalidSubcommand);
+                drop_suggestions_of(&mut error, &word);
+            }
+        }
+        _ => {
+            let shows_value = text(&error, ContextKind::InvalidValue);
+            let of_a_flag = arg.as_deref().is_some_and(|arg| arg.starts_with('-'));
+            let is_hidden = arg.as_ref().is_some_and(|arg| hidden_args(command).contains(arg));
+            if let Some(value) = shows_value
+                && !value.is_empty()
+                && (is_hidden || !(of_a_flag || is_a_slip(&value, valid_values(&error))))
+            {
+                replace(&mut error, ContextKind::InvalidValue);
+            }
+        }
+    }
+    error
+}
+
+/// Whether it is written as a flag and nothing else: `--topik`, `-q`.
+fn is_a_flag(word: &str) -> bool {
+    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+    name.is_some_and(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
+        || (word.len() == 2 && word.starts_with('-'))
+}
+
+fn is_a_slip<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> bool {
+    const LETTERS_MAX: usize = 3;
+    nearest(word, names).is_some_and(|name| strsim::osa_distance(word, name) <= LETTERS_MAX)
+}
+
+fn valid_values(error: &clap::Error) -> Vec<&str> {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => values.iter().map(String::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn drop_suggestions_of(error: &mut clap::Error, word: &str) {
+    if let Some(ContextValue::StyledStrs(texts)) = error.get(ContextKind::Suggested) {
+        let kept = texts.iter().filter(|text| !text.to_string().contains(word)).cloned().collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(kept));
+    }
+}
+
+/// Arguments whose values may hold a secret, as errors name them.
+fn hidden_args(command: &Command) -> BTreeSet<String> {
+    let mut hidden = BTreeSet::new();
+    let mut commands = vec![command];
+    while let Some(command) = commands.pop() {
+        let args = command.get_arguments().filter(|arg| arg.is_hide_env_values_set());
+        hidden.extend(args.map(ToString::to_string));
+        commands.extend(command.get_subcommands());
+    }
+    hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Subcommand, ValueEnum};
+
+    use super::*;
+    use crate::args::KafkaArgs;
+    use crate::units::DurationArg;
+
+    #[derive(Debug, Parser)]
+    #[command(name = "test")]
+    struct Cli {
+        #[command(subcommand)]
+        command: Task,
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum Task {
+        /// Runs.
+        Audit(Flags),
+    }
+
+    #[derive(Debug, clap::Args)]
+    struct Flags {
+        #[command(flatten)]
+        _kafka: KafkaArgs,
+        #[arg(long)]
+        _interval: Option<DurationArg>,
+        #[arg(long, hide_env_values = true)]
+        _number: Option<u8>,
+        _what: Option<What>,
+    }
+
+    #[derive(Debug, Clone, ValueEnum)]
+    enum What {
+        Inventory,
+    }
+
+    const PROGRAM: Program = Program::new("test", "0123456789ab");
+
+    fn error(args: &[&str]) -> String {
+        let error = PROGRAM.parse::<Cli>([&["test"], args].concat()).expect_err("it is wrong");
+        assert_eq!(error.exit_code(), 2, "{args:?}");
+        error.to_string()
+    }
+
+    #[test]
+    fn nothing_that_may_be_a_secret_is_repeated() {
+        for args in [
+            &["audit", "-X", "hunter2"][..],
+            &["audit", "-X", "sasl.password:hunter2"],
+            &["audit", "-X", "sasl.password", "=hunter2"],
+            &["audit", "-X", "sasl.password=", "hunter2"],
+            &["audit", "-X=", "hunter2"],
+            &["audit", "inventory", "http://me:hunter2@host"],
+            &["audit", "http://me:hunter2@host"],
+            &["audit", "--number", "hunter2"],
+            &["audit", "--sasl-password=hunter2"],
+            &["audit", "--sasl-password:hunter2"],
+            &["audit", "--hunter2"],
+            &["audit", "-phunter2"],
+            &["http://me:hunter2@host"],
+            &["hunter2"],
+        ] {
+            let text = error(args);
+            assert!(!text.contains("hunter2"), "{args:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_slip_is_still_named_with_what_was_meant() {
+        for (args, parts) in [
+            (&["audti"][..], ["'audti'", "'audit'"]),
+            (&["audit", "inventroy"], ["'inventroy'", "'inventory'"]),
+            (&["audit", "--intervall", "2s"], ["'--intervall'", "--interval"]),
+            (&["audit", "--interval", "2x"], ["'2x'", "is not a duration"]),
+        ] {
+            let text = error(args);
+            assert!(parts.iter().all(|part| text.contains(part)), "{args:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn the_version_names_the_commit() {
+        let shown = PROGRAM.parse::<Cli>(["test", "--version"]).unwrap_err();
+        let expected = format!("test {} (0123456789ab)\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!((shown.to_string(), shown.exit_code()), (expected, 0));
+    }
+}
