@@ -359,7 +359,11 @@ impl Finished {
 }
 
 /// A program that was built beside this one: a test in `deps`, or a program itself.
-fn path_of(program: &str) -> PathBuf {
+///
+/// # Panics
+///
+/// Panics when it is not built.
+pub fn path_of(program: &str) -> PathBuf {
     let this = std::env::current_exe().expect("a path");
     let dir = this.parent().expect("target/PROFILE/deps or target/PROFILE");
     let dir = if dir.ends_with("deps") { dir.parent().expect("target/PROFILE") } else { dir };
