@@ -133,6 +133,9 @@ pub(crate) fn released(order_id: &str) -> Problem {
         .with("order_id", order_id)
 }
 
+/// The `type` of [`other_order`].
+pub(crate) const KEY_REUSED_TYPE: &str = "urn:orders:problem:key-reused";
+
 /// The id belongs to another order.
 pub(crate) fn other_order(order_id: &str) -> Problem {
     let detail = "this order id was used before for another item or quantity";

@@ -91,6 +91,8 @@ impl App {
         let mut paradigm = None;
         if let Some((server, handler, health)) = order {
             paradigm = Some(health.0.clone());
+            let (mender, until) = (health.0.clone(), stop.clone());
+            services.spawn(async move { mender.mend(until).await });
             let health: Arc<dyn HealthSource> = health;
             spawn(&mut services, server, handler, Admin::new(metrics, health), stop.clone());
         }

@@ -8,9 +8,11 @@ use crate::breaker::Trouble;
 const CALL_SECONDS: &str = "sync_call_seconds";
 /// 1 while the breaker in front of a service is not closed.
 const BREAKER_OPEN: &str = "sync_breaker_open";
-/// Orders answered with an error and seen to afterwards, by result: `released`, `completed` or
-/// `given-up`.
+/// Orders answered with an error and seen to afterwards, by result: `released` or
+/// `completed`.
 const SEEN_TO: &str = "sync_orders_seen_to_total";
+/// Orders begun and without an outcome, at the last look.
+const UNFINISHED: &str = "sync_orders_unfinished";
 
 /// How a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,4 +49,25 @@ pub(crate) fn breaker(service: &'static str, is_open: bool) {
 /// An order that was answered with an error was seen to, or could not be.
 pub(crate) fn seen_to(result: &'static str) {
     metrics::counter!(SEEN_TO, "result" => result).increment(1);
+}
+
+/// So many orders are unfinished.
+pub(crate) fn unfinished(orders: u64) {
+    #[expect(clippy::cast_precision_loss, reason = "there are at most 100,000")]
+    metrics::gauge!(UNFINISHED).set(orders as f64);
+}
+
+/// Describes what is measured, and lets counters begin at 0.
+pub(crate) fn start() {
+    metrics::describe_histogram!(CALL_SECONDS, "one call to another service, by result");
+    metrics::describe_gauge!(BREAKER_OPEN, "1 while the breaker before a service is not closed");
+    metrics::describe_counter!(SEEN_TO, "orders answered with an error and seen to afterwards");
+    metrics::describe_gauge!(UNFINISHED, "orders begun and without an outcome");
+    for service in ["inventory", "notification"] {
+        breaker(service, false);
+    }
+    for result in ["released", "completed"] {
+        metrics::counter!(SEEN_TO, "result" => result).increment(0);
+    }
+    unfinished(0);
 }

@@ -11,6 +11,7 @@ use crate::idempotency;
 use crate::metrics;
 use crate::news::{News, Progress};
 use crate::paradigm::{NewOrder, Placed};
+use crate::unfinished::{UNFINISHED, Unfinished};
 
 /// Orders that are known: the horizon of keys. A retry that comes after so many other orders is
 /// taken for a new order here; inventory still knows it as long as its own horizon reaches.
@@ -92,7 +93,7 @@ pub(crate) struct Row {
 /// The orders that this service knows. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Orders {
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl Orders {
@@ -102,14 +103,19 @@ impl Orders {
         Self { store }
     }
 
-    /// The order of this id.
+    /// The order of this id. One that was begun, and may still be placed, is pending.
     ///
     /// # Errors
     ///
     /// 500 if the store fails.
     pub fn find(&self, order_id: &str) -> Result<Option<KnownOrder>, Problem> {
         let row: Option<Row> = self.store.get(ORDERS, order_id).map_err(|error| failed(&error))?;
-        Ok(row.map(|row| row.order))
+        if let Some(row) = row {
+            return Ok(Some(row.order));
+        }
+        let begun = self.unfinished(order_id).map_err(|error| failed(&error))?;
+        let on_its_way = begun.filter(Unfinished::may_be_placed);
+        Ok(on_its_way.map(|begun| known(&begun.order().order, Placed::Accepted)))
     }
 
     /// What became of an order that was placed before, under this id and key.
@@ -252,6 +258,9 @@ impl Row {
             rows.put(KEYS, key, &self.order.order_id)?;
         }
         rows.put(ORDERS, &self.order.order_id, &self)?;
+        if self.order.status != OrderStatus::Pending {
+            rows.remove(UNFINISHED, &self.order.order_id);
+        }
         Ok(Stored { order: self.order, is_first })
     }
 }
@@ -301,7 +310,7 @@ pub fn outcome_unknown(problem: Problem) -> Problem {
     problem.with("outcome", "unknown")
 }
 
-fn failed(error: &StoreError) -> Problem {
+pub(crate) fn failed(error: &StoreError) -> Problem {
     tracing::error!(%error, "an order could not be stored or found");
     let detail =
         "the service cannot reach what it stores; its log has the reason under the request's id";

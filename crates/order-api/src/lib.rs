@@ -24,6 +24,7 @@ pub mod metrics;
 mod news;
 mod paradigm;
 pub mod stock;
+mod unfinished;
 mod view;
 
 pub use asked::{check_order_id, read_json};
@@ -32,3 +33,4 @@ pub use idempotency::{IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, key as idempotenc
 pub use known::{KnownOrder, ORDERS_KNOWN_MAX, OrderStatus, Orders, Wish, outcome_unknown};
 pub use news::{News, Progress};
 pub use paradigm::{AnswerForm, NewOrder, Paradigm, Placed};
+pub use unfinished::{Left, Rest, UNFINISHED_MAX, Unfinished};

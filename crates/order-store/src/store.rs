@@ -166,6 +166,38 @@ impl Store {
         stored.map(|stored| parse(table, key, &table.row_of(key, &stored)?)).transpose()
     }
 
+    /// Up to `rows_max` rows of a table with their keys, in the order of the keys, as of the last
+    /// commit.
+    ///
+    /// # Errors
+    ///
+    /// If the disk fails, or a row is not what this program writes.
+    pub fn rows<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        rows_max: usize,
+    ) -> Result<Vec<(String, T)>, StoreError> {
+        let read = || -> Result<Vec<(String, Vec<u8>)>, redb::Error> {
+            let transaction = self.shared.database.begin_read()?;
+            let rows = match transaction.open_table(table.rows()) {
+                Ok(rows) => rows,
+                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+                Err(error) => return Err(error.into()),
+            };
+            let row =
+                |row: Result<(redb::AccessGuard<'_, &str>, redb::AccessGuard<'_, &[u8]>), _>| {
+                    row.map(|(key, row)| (key.value().to_owned(), row.value().to_vec()))
+                };
+            Ok(rows.iter()?.take(rows_max).map(row).collect::<Result<_, redb::StorageError>>()?)
+        };
+        let stored = read().map_err(|error| failed(&error))?;
+        let row = |(key, stored): (String, Vec<u8>)| {
+            let row = parse(table, &key, &table.row_of(&key, &stored)?)?;
+            Ok((key, row))
+        };
+        stored.into_iter().map(row).collect()
+    }
+
     /// Number of rows of a table, as of the last commit.
     ///
     /// # Errors

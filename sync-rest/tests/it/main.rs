@@ -6,6 +6,7 @@ mod startup;
 mod flow;
 mod avro;
 mod trouble;
+mod unfinished;
 mod abuse;
 mod retries;
 mod crash;

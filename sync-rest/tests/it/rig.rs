@@ -155,6 +155,11 @@ impl Rig {
         word(&answer, "status")
     }
 
+    /// Whether an order was placed.
+    pub(crate) fn is_confirmed(&self, order_id: &str) -> bool {
+        self.status_of(order_id).as_deref() == Some("confirmed")
+    }
+
     /// What inventory knows of an order.
     pub(crate) fn reservation_of(&self, order_id: &str) -> Option<String> {
         let path = format!("/reservations/{order_id}");
