@@ -15,6 +15,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Longest metadata that a broker takes by default, in characters.
 const METADATA_CHARS_MAX: usize = 4096;
 
+/// Partitions that are not read because too much waits.
+const PAUSED: &str = r#"orders_partitions_paused{reason="waiting"}"#;
+
 /// What the log says when waiting retries are moved.
 const MOVED: &str = "waiting retries moved to the tail";
 
@@ -119,9 +122,9 @@ fn three_hundred_partitions_are_settled_exactly() {
 
 #[test]
 fn too_many_waiting_records_hold_back_new_orders_until_they_are_settled() {
+    const MAX: i64 = 500;
     const FIRST: usize = 600;
     const ALL: usize = 1_200;
-    const PAUSED: &str = r#"orders_partitions_paused{reason="waiting"}"#;
     let _guard = machine::shared();
     let pipeline = Cluster::shared().pipeline(1);
     let all = orders(&pipeline, ALL);
@@ -145,7 +148,7 @@ fn too_many_waiting_records_hold_back_new_orders_until_they_are_settled() {
     pipeline.send(&pipeline.orders, &all[FIRST..]);
     let held_back = pipeline.committed(&pipeline.orders);
     assert_eq!(consumer.metric(PAUSED), Some(1.0), "it looked too late: the retries were due");
-    assert_eq!(held_back, [Some(FIRST as i64)]);
+    assert_eq!(held_back, [Some(MAX)], "each of them failed");
     assert_eq!(consumer.get("/readyz").status, 200, "holding back is no fault");
 
     // It fills up a second time with the others, and empties.
@@ -155,6 +158,47 @@ fn too_many_waiting_records_hold_back_new_orders_until_they_are_settled() {
     let stats = consumer.wait(LIMIT).expect_code(0).stats();
     let rules = Rules { max_retries: 1, ..Rules::new(&[&pipeline.orders_v1()]).failing(1.0) };
     verify::exact(&pipeline, &rules).expect_stats(&stats);
+}
+
+/// A consumer meets a backlog of which 9 in 10 fail: how many wait when it holds the others back, and
+/// the most memory that it took, in KiB.
+fn hold_back(pipeline: &Pipeline, backlog: usize, waiting_max: usize) -> (usize, u64) {
+    pipeline.send(&pipeline.orders, &orders(pipeline, backlog));
+    let waiting_max = waiting_max.to_string();
+    let args = [
+        &["--lanes", "1", "--dlq-limit", "off", "--simulate-failures", "0.9", "-o", "json"][..],
+        &["--retry-delay", "5m", "-X", "queued.min.messages=1000"],
+        &["--waiting-max", &waiting_max],
+    ];
+    let mut consumer = Process::consumer(pipeline, &args.concat());
+    wait::is_true("the pause", LIMIT, || consumer.metric(PAUSED) == Some(1.0));
+    let told = consumer.metric("orders_retry_waiting").expect("a gauge");
+    let peak_kib = peak_kib(consumer.id());
+    // None is due for minutes: what was sent to the topic waits there.
+    let waiting = pipeline.records(&pipeline.retry).len();
+    assert!((told - waiting as f64).abs() < 1.0, "{told} are told to wait, and {waiting} do");
+    consumer.sigterm();
+    assert_eq!(consumer.wait(LIMIT).expect_code(0).stats()["waiting"], waiting);
+    (waiting, peak_kib)
+}
+
+fn peak_kib(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("the kernel says it");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
+}
+
+#[test]
+fn as_many_records_wait_as_may_however_long_the_backlog_that_fails() {
+    const MAX: usize = 1_000;
+    let _guard = machine::shared();
+    let short = hold_back(&Cluster::shared().pipeline(1), 2_000, MAX);
+    let long = hold_back(&Cluster::shared().pipeline(1), 60_000, MAX);
+    for (waiting, _) in [short, long] {
+        assert_eq!(waiting, MAX);
+    }
+    let (short, long) = (short.1, long.1);
+    assert!(long * 2 < short * 3, "{short} KiB for a short backlog, {long} KiB for a long one");
 }
 
 fn now_ms() -> i64 {

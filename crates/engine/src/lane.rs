@@ -36,6 +36,7 @@ pub(crate) mod restore;
 pub(crate) mod settle;
 pub(crate) mod shrink;
 pub(crate) mod turn;
+pub(crate) mod unread;
 pub(crate) mod write;
 #[cfg(test)]
 mod simulation;
@@ -59,7 +60,7 @@ use rand::rngs::SmallRng;
 use crate::advice::Problem;
 use crate::clock::Instant;
 use crate::gaps::Missing;
-use crate::lane::desk::Desk;
+use crate::lane::desk::{Desk, Room};
 pub(crate) use crate::lane::error::LaneError;
 use crate::lane::flight::Flight;
 use crate::lane::guard::Guard;
@@ -271,6 +272,7 @@ impl<S: Stage> Lane<S> {
                 unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(
                     METADATA_CHARS_MAX,
                 )),
+                room: Room::ANY,
                 random: SmallRng::from_os_rng(),
                 missing: Missing::default(),
                 now_ms: crate::clock::now_ms(),

@@ -21,6 +21,7 @@ use crate::lane::flight::Flight;
 use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
+use crate::lane::limits::HOP_BYTES;
 use crate::lane::order::Order as KeyOrder;
 use crate::lane::owned::{Owned, Stranger, Waiter};
 use crate::lane::panics::{self, contained};
@@ -51,6 +52,18 @@ pub(super) struct Subject<'r, 'a> {
     pub(super) redrives: u32,
 }
 
+/// How much more may wait in a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
+impl Room {
+    /// No limit was looked at yet.
+    pub(crate) const ANY: Self = Self { records: usize::MAX, bytes: usize::MAX };
+}
+
 /// The part of a lane that works on records, apart from its connections.
 pub(crate) struct Desk<S: Stage> {
     pub(crate) owned: Vec<Option<Box<Owned<S::State>>>>,
@@ -70,6 +83,8 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) flight: Flight,
     /// Records of one partition that may wait for their schema; each may cost a run.
     pub(crate) unresolved_max: usize,
+    /// What this turn may still send to the retry topic: records and bytes.
+    pub(crate) room: Room,
     pub(crate) random: SmallRng,
     /// Offsets of main without a record, in what was read.
     pub(crate) missing: Missing,
@@ -101,6 +116,11 @@ impl<S: Stage> Desk<S> {
         self.iter().map(|owned| owned.partition).collect()
     }
 
+    /// Whether what this turn sends to retry, with what waits already, is as much as may wait.
+    fn is_out_of_room(&self) -> bool {
+        self.turn.entering >= self.room.records || self.turn.entering_bytes >= self.room.bytes
+    }
+
     /// Takes a record of the main topic and makes its first attempt.
     pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
         let (partition, offset) = (record.partition(), record.offset());
@@ -118,7 +138,7 @@ impl<S: Stage> Desk<S> {
         if owned.unresolved.len() >= unresolved_max {
             return Next::StopMain; // fetched again later: the window does not know it yet
         }
-        if owned.unjudged.is_some() {
+        if owned.unjudged.is_some() || self.is_out_of_room() {
             return Next::StopMain;
         }
         let judged = self.judge(record);
@@ -197,6 +217,7 @@ impl<S: Stage> Desk<S> {
     pub(crate) fn take_retry(&mut self, record: &Fetched<'_>) {
         let (partition, offset) = (record.partition(), record.offset());
         let Some(owned) = self.owned_mut(partition) else { return };
+        owned.unread.read_to(offset.next().0);
         match owned.retry.fetched(offset) {
             window::Fetched::New => {}
             window::Fetched::Settled | window::Fetched::Repeated => return,
@@ -402,6 +423,9 @@ impl<S: Stage> Desk<S> {
         }
         if destination != Destination::DeadLetter {
             self.expect(&waiter);
+            if !waiter.carries_lineage {
+                self.turn.enter(waiter.record.bytes() + HOP_BYTES);
+            }
         }
         let hop = HopParts {
             origin: waiter.origin,

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use kafka_io::reader::HeldRecord;
 use pipeline::completion::Completion;
 use pipeline::record::{CommitPosition, Offset};
 use rand::SeedableRng as _;
@@ -10,7 +9,7 @@ use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
 
 use crate::clock::Instant;
-use crate::lane::desk::Next;
+use crate::lane::desk::{Next, Room};
 use crate::lane::duplicates::read_from;
 use crate::lane::handles::{Fetched, Polled};
 use crate::lane::limits::{
@@ -233,19 +232,34 @@ impl<S: Stage> Lane<S> {
         }
     }
 
+    /// Whether so much waits that main is not to be read. Once it is not, it is read again when less
+    /// waits by a share.
+    fn is_crowded_with(&self, records: usize, bytes: usize) -> bool {
+        let (records_max, bytes_max) = (self.settings.waiting_records_max, WAITING_BYTES_MAX);
+        if self.is_crowded {
+            let share = WAITING_RESUME_PERCENT;
+            return records.saturating_mul(100) > records_max.saturating_mul(share)
+                || bytes > bytes_max / 100 * share;
+        }
+        records >= records_max || bytes >= bytes_max
+    }
+
     /// Starts and stops reading main partitions: all of them while too much waits in the
     /// lane, and one while too many of its records wait for a schema.
     pub(crate) fn steer_main(&mut self) -> Result<(), LaneError> {
-        let waits = |owned: &super::owned::Owned<S::State>| {
-            let unresolved: usize = owned.unresolved.values().map(HeldRecord::bytes).sum();
-            (owned.waiting.len(), owned.waiting.bytes() + unresolved)
+        for owned in self.desk.iter_mut() {
+            owned.unread.read_to(owned.retry.top());
+        }
+        let (mut records, mut bytes) = (0, 0);
+        for owned in self.desk.iter() {
+            records += owned.waits() + owned.unloaded();
+            bytes += owned.held_bytes();
+        }
+        let crowded = self.is_crowded_with(records, bytes);
+        self.desk.room = Room {
+            records: self.settings.waiting_records_max.saturating_sub(records),
+            bytes: WAITING_BYTES_MAX.saturating_sub(bytes),
         };
-        let (records, bytes) =
-            self.desk.iter().map(waits).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-        let share = if self.is_crowded { WAITING_RESUME_PERCENT } else { 100 };
-        let (records_max, bytes_max) = (self.settings.waiting_records_max, WAITING_BYTES_MAX);
-        let crowded = records.saturating_mul(100) > records_max.saturating_mul(share)
-            || bytes > bytes_max / 100 * share;
         if crowded != self.is_crowded {
             self.is_crowded = crowded;
             tracing::info!(

@@ -26,11 +26,18 @@ pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// the earliest (`offsets.retention.minutes`), so that this is soon enough for any of them.
 pub(crate) const OFFSET_REFRESH: Duration = Duration::from_secs(20);
 
-/// Records in the retry window of a lane above which main is not read.
+/// Records that may wait in the retry partitions of a lane, those included that were only written
+/// so far: at this number main is not read. A turn stops taking main records when it would add
+/// more. On top come only what its handlers have begun with what is held in memory behind that,
+/// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
 pub const WAITING_RECORDS_MAX: usize = 200_000;
 
-/// Bytes in the retry window of a lane above which main is not read.
+/// Bytes of them in memory, and of what is held until its schema is known, at which main is not
+/// read.
 pub(crate) const WAITING_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes that the headers of a hop take in memory, about.
+pub(crate) const HOP_BYTES: usize = 1_024;
 
 /// Main is read again below this share of the limits, in percent: each pause costs what
 /// librdkafka has fetched ahead.

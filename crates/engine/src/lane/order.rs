@@ -12,6 +12,7 @@ use pipeline::window::Fetched;
 
 use crate::lane::Lane;
 use crate::lane::desk::Desk;
+use crate::lane::limits::HOP_BYTES;
 use crate::lane::owned::Waiter;
 use crate::lane::turn::{Destination, Forward, OutcomeEntry};
 use crate::stage::Stage;
@@ -62,9 +63,7 @@ impl Order {
 impl<S: Stage> Lane<S> {
     /// Notes where the records of a turn were written.
     pub(crate) fn note_deliveries(&mut self) {
-        let Some(writer) = self.writer.as_ref().filter(|_| self.settings.order.is_kept()) else {
-            return;
-        };
+        let Some(writer) = &self.writer else { return };
         for (tag, offset) in writer.take_delivered() {
             if let Some(forward) = self.desk.turn.forwards.get_mut(tag) {
                 forward.delivered_at = Some(offset);
@@ -74,13 +73,13 @@ impl<S: Stage> Lane<S> {
 
     /// The turn is durable: what it forwarded to retry waits from now on.
     pub(crate) fn enter_forwards(&mut self) {
-        if !self.settings.order.is_kept() {
-            return; // it waits when it is fetched
-        }
-        let dialects = self.settings.dialects;
+        let (dialects, keeps_order) = (self.settings.dialects, self.settings.order.is_kept());
         let mut forwards = std::mem::take(&mut self.desk.turn.forwards);
         for forward in &mut forwards {
-            self.desk.enter(forward, dialects);
+            let is_entered = keeps_order && self.desk.enter(forward, dialects);
+            if !is_entered && forward.is_to_retry() {
+                self.desk.note_unread(forward);
+            }
         }
         self.desk.turn.forwards = forwards; // they are counted next
     }
@@ -117,20 +116,28 @@ impl<S: Stage> Desk<S> {
         self.send(waiter, 0, None, Destination::Behind { due_at_ms: self.now_ms });
     }
 
-    /// Lets a forwarded record wait, as if it had been fetched.
-    fn enter(&mut self, forward: &mut Forward, dialects: Dialects) {
-        let Some(origin) = forward.place else { return };
+    /// A record was written that waits when it is fetched; until then it is counted.
+    fn note_unread(&mut self, forward: &Forward) {
+        let bytes = forward.record.bytes() + if forward.hop.is_some() { HOP_BYTES } else { 0 };
+        if let Some(owned) = self.owned_mut(forward.record.partition) {
+            owned.unread.push(forward.delivered_at, bytes);
+        }
+    }
+
+    /// Lets a forwarded record wait, as if it had been fetched; `false` if it does so only then.
+    fn enter(&mut self, forward: &mut Forward, dialects: Dialects) -> bool {
+        let Some(origin) = forward.place else { return false };
         let (partition, is_to_retry) = (forward.record.partition, forward.is_to_retry());
-        let Some(owned) = self.owned_mut(partition) else { return };
+        let Some(owned) = self.owned_mut(partition) else { return false };
         if !is_to_retry {
             let key = forward.record.key.as_deref();
             owned.waiting.give_up(sequence(key, Some(origin)));
-            return;
+            return false;
         }
         // Without a report it starts to wait when it is fetched; its key is parked until then.
-        let Some(offset) = forward.delivered_at else { return };
+        let Some(offset) = forward.delivered_at else { return false };
         if owned.retry.hold_early(offset) != Fetched::New {
-            return;
+            return true; // it was fetched already
         }
         let headers = forward.wire(dialects).headers;
         let record = HeldRecord {
@@ -145,6 +152,7 @@ impl<S: Stage> Desk<S> {
         let (due_at_ms, waiter) = self.waiter(record, lineage);
         let owned = self.owned_mut(partition).expect("looked up above");
         owned.wait(offset, due_at_ms, waiter);
+        true
     }
 }
 

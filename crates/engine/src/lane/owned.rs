@@ -14,6 +14,7 @@ use crate::clock::Instant;
 use crate::lane::limits::RESTORE_OVERDUE;
 use crate::lane::noted::Noted;
 use crate::lane::order::Order;
+use crate::lane::unread::Unread;
 
 /// How far a partition has come since it was assigned.
 #[derive(Debug)]
@@ -115,6 +116,8 @@ pub(crate) struct Owned<T> {
     pub(crate) main: Window,
     pub(crate) retry: Window,
     pub(crate) waiting: Waiting<Waiter>,
+    /// Records that wait as well, and were not read back yet.
+    pub(crate) unread: Unread,
     /// Main records that are held in memory: their schema is not known yet, or one of their
     /// key comes first.
     pub(crate) unresolved: BTreeMap<Offset, HeldRecord>,
@@ -163,6 +166,7 @@ impl<T: Default> Owned<T> {
             main: Window::new(start),
             retry: Window::new(start),
             waiting: order.waiting(),
+            unread: Unread::default(),
             unresolved: BTreeMap::new(),
             dedupe: None,
             unjudged: None,
@@ -193,6 +197,27 @@ impl<T: Default> Owned<T> {
         let sequence =
             key.as_deref().zip(waiter.place).map(|(key, origin)| Sequence { key, origin });
         self.waiting.insert_sequenced(offset, due_at_ms, bytes, waiter, sequence);
+    }
+
+    /// Records that wait in the retry partition: those that were read, and those that were only
+    /// written so far.
+    pub(crate) fn waits(&self) -> usize {
+        self.waiting.len() + self.unread.len()
+    }
+
+    /// Records that a restore may still find in the retry partition, at most.
+    pub(crate) fn unloaded(&self) -> usize {
+        let until = match self.phase {
+            Phase::LoadState { .. } | Phase::LoadRetries { .. } => self.retry_load_until,
+            Phase::AskOffsets { .. } | Phase::Active | Phase::Stopped { .. } => 0,
+        };
+        usize::try_from(until - self.retry.top()).unwrap_or(0)
+    }
+
+    /// Bytes of what waits, and of what is held until its schema is known.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let unresolved: usize = self.unresolved.values().map(HeldRecord::bytes).sum();
+        self.waiting.bytes() + self.unread.bytes() + unresolved
     }
 
     /// Keeps a main record in memory: its schema is not known, or one of its key comes first.

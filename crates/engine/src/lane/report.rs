@@ -139,7 +139,7 @@ impl<S: Stage> Lane<S> {
         view.unresolved = owned.iter().map(held).sum();
         view.parked_keys = owned.iter().map(|owned| owned.waiting.parked_keys()).sum();
         view.full = owned.iter().filter(|owned| owned.is_full).count();
-        view.waiting = owned.iter().map(|owned| owned.waiting.len()).sum();
+        view.waiting = owned.iter().map(|owned| owned.waits()).sum();
         view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;

@@ -237,6 +237,9 @@ pub(crate) struct Turn {
     pub(crate) duplicates: u64,
     pub(crate) foreign: u64,
     pub(crate) reparked: u64,
+    /// Main records that this turn sends to the retry topic, and their bytes.
+    pub(crate) entering: usize,
+    pub(crate) entering_bytes: usize,
     /// Waiting records were settled that the window was not asked about.
     pub(crate) has_given_up_waiting: bool,
     pub(crate) forwards: Vec<Forward>,
@@ -259,6 +262,8 @@ impl Turn {
             duplicates: 0,
             foreign: 0,
             reparked: 0,
+            entering: 0,
+            entering_bytes: 0,
             has_given_up_waiting: false,
             forwards: Vec::new(),
             emitted: Vec::new(),
@@ -274,6 +279,12 @@ impl Turn {
         }
         self.records += 1;
         self.bytes += bytes;
+    }
+
+    /// Counts a main record in that goes to the retry topic.
+    pub(crate) fn enter(&mut self, bytes: usize) {
+        self.entering += 1;
+        self.entering_bytes += bytes;
     }
 
     /// Empties the turn; buffers keep their room.

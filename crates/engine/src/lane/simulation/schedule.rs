@@ -1,5 +1,7 @@
 //! One schedule from its first order to the last.
 
+mod backlog;
+
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +27,8 @@ use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::process::{Process, Simulation};
 use crate::lane::{Connections, Lane};
 use crate::shared::{Away, Shared};
+
+pub(crate) use backlog::run_backlog;
 
 /// Turns after which everything is settled once nothing goes wrong any more.
 const HEALING_TURNS_MAX: usize = 6_000;

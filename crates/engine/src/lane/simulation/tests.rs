@@ -3,13 +3,15 @@ use std::thread;
 use std::time::Duration;
 
 use kafka_io::writer::Guarantee;
+use pipeline::completion::Completion;
 
 use crate::clock::{now_ms, simulated};
 use crate::lane::hooks::Bug;
+use crate::lane::limits::unresolved_max;
 use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::planted::{BUGS, Fault, Planted, plant};
 use crate::lane::simulation::schedule::{
-    Figures, lose_what_is_held, run, run_beside_undecided, run_plan,
+    Figures, lose_what_is_held, run, run_backlog, run_beside_undecided, run_plan,
 };
 
 /// Schedules of a run unless `SIMULATION_SCHEDULES` says otherwise.
@@ -133,6 +135,28 @@ fn an_outage_is_told_while_records_are_held_and_not_once_nothing_is_left_to_try(
     for seed in 0..40 {
         assert_eq!(lose_what_is_held(seed), (true, false), "seed {seed}");
     }
+}
+
+#[test]
+fn no_more_records_wait_than_may_while_a_backlog_fails_and_reading_back_lags() {
+    const WAITING_MAX: usize = 20;
+    const SEEDS: u64 = 60;
+    let mut full = 0;
+    for seed in 0..SEEDS {
+        let calm = Plan { faults: 0, has_resets: false, processes_max: 1, ..Plan::of(seed) };
+        // Nothing is read back from the brokers anew meanwhile: what is found there is not held back.
+        let calm = Plan { metadata_chars_max: 4_096, ..calm };
+        let plan = Plan { orders: 300, waiting_records_max: WAITING_MAX, ..calm };
+        let plan = Plan { delays_ms: vec![2_000], away_ms: (0, 0), turns: 40, ..plan };
+        // What handlers have begun comes on top, and what is held in memory behind it.
+        let held = unresolved_max(Completion::bytes_for_chars(plan.metadata_chars_max));
+        let began = if plan.latency.is_zero() { 0 } else { plan.concurrency + held };
+        let most = run_backlog(plan).unwrap_or_else(|broken| panic!("{seed}: {broken}"));
+        assert!(most.by_log <= WAITING_MAX + began, "seed {seed}: {most:?}");
+        assert_eq!(most.unseen, 0, "seed {seed}: the lane knows of all that waits");
+        full += u64::from(most.by_log >= WAITING_MAX);
+    }
+    assert!(full > SEEDS / 2, "only {full} backlogs came to the limit");
 }
 
 #[test]
