@@ -21,7 +21,6 @@ use crate::flags::{
 };
 use crate::handler::Handler;
 
-
 /// Most lanes that one process runs.
 const LANES_MAX: usize = 256;
 

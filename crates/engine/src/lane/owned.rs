@@ -209,7 +209,7 @@ impl<T: Default> Owned<T> {
     pub(crate) fn unloaded(&self) -> usize {
         let until = match self.phase {
             Phase::LoadState { .. } | Phase::LoadRetries { .. } => self.retry_load_until,
-            Phase::AskOffsets { .. } | Phase::Active | Phase::Stopped { .. } => 0,
+            Phase::AskOffsets { .. } | Phase::Active | Phase::Refused | Phase::Stopped { .. } => 0,
         };
         usize::try_from(until - self.retry.top()).unwrap_or(0)
     }

@@ -9,7 +9,15 @@ use testkit::process::path_of;
 
 /// Every program of the workspace.
 pub(crate) const PROGRAMS: [&str; 9] = [
-    "producer", "consumer", "orders", "rabbit", "streaming", "sync-rest", "stack", "demo", "faults",
+    "producer",
+    "consumer",
+    "orders",
+    "rabbit",
+    "streaming",
+    "sync-rest",
+    "stack",
+    "demo",
+    "faults",
 ];
 
 /// How a run ended, and what it printed.

@@ -15,9 +15,8 @@ use crate::run::run;
 const HALVES: [&str; 2] = ["Kan4rien", "Vogel77"];
 
 /// What stands between the halves.
-const BETWEEN: [&str; 18] = [
-    "", ",", "/", "?", "#", "@", ":", ";", "=", "%", "%2F", " ", "\"", "'", "\\", "\n", "ä", "&",
-];
+const BETWEEN: [&str; 18] =
+    ["", ",", "/", "?", "#", "@", ":", ";", "=", "%", "%2F", " ", "\"", "'", "\\", "\n", "ä", "&"];
 
 /// Programs of a test at a time: most of them wait for a server that is not there.
 const RUNS_AT_ONCE: usize = 8;
@@ -171,7 +170,13 @@ fn printed(case: &Case) -> String {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let variables: Vec<(&str, &str)> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
     let done = run(case.program, &args, &variables);
-    assert!(done.code.is_some_and(|code| code < 3), "{} {:?}: {}", case.program, case.source, done.stderr);
+    assert!(
+        done.code.is_some_and(|code| code < 3),
+        "{} {:?}: {}",
+        case.program,
+        case.source,
+        done.stderr
+    );
     done.stdout + &done.stderr
 }
 
