@@ -1,7 +1,7 @@
 //! The schemas of what the consumer writes: registered, or looked up.
 
 use codec::encode::Encoder;
-use codec::registry::{Registration, Registry, RegistryError, value_subject};
+use codec::registry::{AwayCause, Registration, Registry, RegistryError, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::wire::{OrderOutcome, ProductAverage};
 use engine::START_MAX;
@@ -44,7 +44,7 @@ pub(crate) async fn connect_registry(
         Err(_) => {
             let message =
                 format!("the schema registry at {address} does not answer within {START_MAX:?}");
-            return Err(AppError::failed(message).hint(REGISTRY_HINT));
+            return Err(AppError::failed(message).hint(AwayCause::Silent.hint()));
         }
     };
     let limits =
@@ -52,16 +52,6 @@ pub(crate) async fn connect_registry(
     Ok((SchemaResolver::with_limits(registry, runtime.clone(), limits), encoders))
 }
 
-const REGISTRY_HINT: &str =
-    "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL";
-
 fn registry_failure(address: &str, error: &RegistryError) -> AppError {
-    let failed = AppError::failed(format!("schema registry at {address}: {error}"));
-    match error {
-        RegistryError::Away { .. } => failed.hint(REGISTRY_HINT),
-        RegistryError::NotFound { .. } => failed.hint("start once without --no-register"),
-        RegistryError::Incompatible { .. } | RegistryError::Rejected { .. } => {
-            failed.hint("the subject holds another schema: use a topic of its own for this group")
-        }
-    }
+    AppError::failed(format!("schema registry at {address}: {error}")).hint(error.start_hint())
 }

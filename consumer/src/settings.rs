@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use codec::registry::RegistrySettings;
+use codec::resolver::NOT_FOUND_GRACE;
 use engine::settings::{
     EngineSettings, OnDeadLetter, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
 };
@@ -22,9 +23,6 @@ use crate::handler::Handler;
 
 /// Address of metrics and health when none is given.
 const METRICS_ADDR_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 9464);
-
-/// A replica of the registry may lag behind a new schema for this long.
-const SCHEMA_GRACE_DEFAULT: Duration = Duration::from_secs(30);
 
 /// Most lanes that one process runs.
 const LANES_MAX: usize = 256;
@@ -169,8 +167,7 @@ impl Settings {
             failure_seed: flags.failure_seed.unwrap_or(42),
             outage_until: outage.filter(|o| !o.is_zero()).map(|outage| Instant::now() + outage),
         };
-        let schema_grace =
-            flags.unknown_schema_grace.map_or(SCHEMA_GRACE_DEFAULT, |grace| grace.get());
+        let schema_grace = flags.unknown_schema_grace.map_or(NOT_FOUND_GRACE, |grace| grace.get());
         let registers = !flags.no_register.unwrap_or(false);
         Ok(Self { engine, registry, registers, schema_grace, handler, metrics })
     }

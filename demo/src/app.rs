@@ -114,7 +114,7 @@ fn consumer_settings(story: &Story, servers: &Servers) -> Result<Settings, AppEr
             ..KafkaArgs::default()
         },
         registry: RegistryArgs {
-            schema_registry_url: Some(servers.registry_url().to_owned()),
+            schema_registry_url: Some(servers.registry_url().to_owned().into()),
             schema_registry_ca_location: None,
         },
         topic: Some(servers::ORDERS.to_owned()),

@@ -38,8 +38,8 @@ const FETCH_WAIT_MS: &str = "10";
 
 const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
-const REGISTRY_HINT: &str =
-    "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL";
+const REGISTRY_HINT: &str = "run the audit again when it does; --schema-registry-url or \
+                             SCHEMA_REGISTRY_URL names another one";
 
 /// Why the log could not be audited.
 #[derive(Debug, thiserror::Error)]

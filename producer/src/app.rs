@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::encode::Encoder;
-use codec::registry::{Registry, RegistryError, value_subject};
+use codec::registry::{AwayCause, Registry, RegistryError, value_subject};
 use kafka_io::client_config::{AwayReason, Role, probe_brokers};
 use kafka_io::publisher::{TopicError, partition_count};
 use orders::Order;
@@ -170,24 +170,30 @@ fn connect(
     let schema = settings.schema_version.schema();
     let connecting = Encoder::connect_as(&registry, &subject, schema, settings.registration);
     let result = block_on(runtime, left(), connecting);
-    let away = |detail: &str| {
-        let address = registry.address();
-        AppError::failed(format!("the schema registry at {address} cannot be used: {detail}")).hint(
-            "start one with 'cargo run --bin stack -- up', or name another with \
-             --schema-registry-url URL (SCHEMA_REGISTRY_URL)",
-        )
+    let address = registry.address();
+    let away = |cause: AwayCause, detail: &str| {
+        let failed =
+            AppError::failed(format!("the schema registry at {address} cannot be used: {detail}"));
+        match cause {
+            AwayCause::Unreachable => failed.hint(
+                "start one with 'cargo run --bin stack -- up', or name another with \
+                 --schema-registry-url URL (SCHEMA_REGISTRY_URL)",
+            ),
+            _ => failed.hint(cause.hint()),
+        }
     };
     match result {
-        None => Err(away("no answer in time")),
+        None => Err(away(AwayCause::Silent, "no answer in time")),
         Some(Ok(encoder)) => Ok(encoder),
-        Some(Err(RegistryError::Away { detail })) => Err(away(&detail)),
+        Some(Err(RegistryError::Away { cause, detail })) => Err(away(cause, &detail)),
         Some(Err(RegistryError::NotFound { .. })) => Err(AppError::failed(format!(
             "the Order schema is not registered under subject '{subject}'"
         ))
         .hint("leave --no-register out once, or have it registered")),
         Some(Err(error)) => Err(AppError::failed(format!(
             "the schema registry refuses the Order schema for subject '{subject}': {error}"
-        ))),
+        ))
+        .hint(error.start_hint())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use codec::encode::Encoder;
 use codec::registry::{Registry, value_subject};
-use codec::resolver::SchemaResolver;
+use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
 use order_api::{Front, Orders};
 use order_store::{Store, StoreError};
@@ -30,7 +30,10 @@ use crate::web::{InventoryWeb, NotificationWeb};
 struct Parts {
     settings: Settings,
     registry: Registry,
+    /// For messages.
     resolver: SchemaResolver,
+    /// For orders over HTTP, whose clients wait.
+    front_resolver: SchemaResolver,
     metrics: Metrics,
     /// A stop was asked for.
     stop: Shutdown,
@@ -49,9 +52,20 @@ type Services = JoinSet<Result<(), AppError>>;
 pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result<(), AppError> {
     let registry = Registry::new(settings.registry.clone())
         .map_err(|error| AppError::failed(error.to_string()))?;
-    let resolver = SchemaResolver::new(registry.clone(), tokio::runtime::Handle::current());
-    let links_stop = Shutdown::new();
-    let parts = Parts { settings, registry, resolver, metrics, stop: stop.clone(), links_stop };
+    let handle = tokio::runtime::Handle::current();
+    let parts = Parts {
+        settings,
+        resolver: SchemaResolver::with_limits(
+            registry.clone(),
+            handle.clone(),
+            ResolverLimits::for_records(),
+        ),
+        front_resolver: SchemaResolver::new(registry.clone(), handle),
+        registry,
+        metrics,
+        stop: stop.clone(),
+        links_stop: Shutdown::new(),
+    };
     let mut services = Services::new();
     let started = start_all(&parts, &mut services).await;
     // A service that ends by itself takes the others with it.
@@ -133,9 +147,9 @@ async fn start_order(parts: &Parts, services: &mut Services) -> Result<(), AppEr
         placed: parts.address(ORDER_PLACED),
         encoder: parts.encoder(ORDER_PLACED).await?,
     };
-    let (menu, resolver) = (settings.menu.clone(), parts.resolver.clone());
-    let front = Front::new(paradigm, orders.clone(), menu, resolver.clone());
-    let work = Outcomes { orders, resolver };
+    let front_resolver = parts.front_resolver.clone();
+    let front = Front::new(paradigm, orders.clone(), settings.menu.clone(), front_resolver);
+    let work = Outcomes { orders, resolver: parts.resolver.clone() };
     parts.start(services, server, front, work, publisher, "order consumes", store).await
 }
 
@@ -163,8 +177,7 @@ impl Parts {
         let subject = value_subject(&format!("{}.{key}", self.settings.broker.topology.exchange()));
         let registration = self.settings.registration;
         Encoder::connect(&self.registry, &subject, registration).await.map_err(|error| {
-            AppError::failed(format!("schema of {subject}: {error}"))
-                .hint("start the registry, or name another one with --schema-registry-url")
+            AppError::failed(format!("schema of {subject}: {error}")).hint(error.start_hint())
         })
     }
 
@@ -187,7 +200,7 @@ impl Parts {
         let health = ServiceHealth {
             publishes: publisher.link().clone(),
             consumes: link.clone(),
-            resolver: self.resolver.clone(),
+            resolvers: [self.resolver.clone(), self.front_resolver.clone()],
             store,
         };
         let admin = Admin::new(self.metrics.clone(), Arc::new(health));
@@ -214,7 +227,8 @@ impl Parts {
 struct ServiceHealth {
     publishes: Link,
     consumes: Link,
-    resolver: SchemaResolver,
+    /// Of messages, and of orders over HTTP, whose clients wait.
+    resolvers: [SchemaResolver; 2],
     store: Store,
 }
 
@@ -229,7 +243,7 @@ impl HealthSource for ServiceHealth {
         HealthReport::of_troubles([
             ("rabbitmq-publish", self.publishes.trouble()),
             ("rabbitmq-consume", self.consumes.trouble()),
-            ("schema-registry", self.resolver.is_away()),
+            ("schema-registry", self.resolvers.iter().find_map(SchemaResolver::is_away)),
             ("store", store),
         ])
     }

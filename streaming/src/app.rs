@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::encode::Encoder;
-use codec::registry::{Registry, RegistryError, value_subject};
-use codec::resolver::SchemaResolver;
+use codec::registry::{AwayCause, Registry, value_subject};
+use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
 use engine::stage::Stage as _;
 use engine::{BROKER_HINT, START_MAX};
@@ -34,9 +34,6 @@ use crate::web::{AnalyticsWeb, Board, InventoryWeb, NoWeb};
 /// Pause between two looks at a topic that was made a moment ago.
 const TOPIC_LOOK_EVERY: Duration = Duration::from_millis(50);
 
-const REGISTRY_HINT: &str =
-    "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL";
-
 /// Runs the services of one process until `stop`, or until they are at the end of what there is.
 ///
 /// # Errors
@@ -51,7 +48,11 @@ pub fn run(
 ) -> Result<(), AppError> {
     let registry = Registry::new(settings.registry.clone())
         .map_err(|error| AppError::usage(error.to_string()))?;
-    let resolver = SchemaResolver::new(registry.clone(), runtime.clone());
+    let resolver = SchemaResolver::with_limits(
+        registry.clone(),
+        runtime.clone(),
+        ResolverLimits::for_records(),
+    );
     let parts = Parts {
         connections: engine::connect(&settings.pipelines.inventory.kafka)?,
         registry,
@@ -179,12 +180,17 @@ fn start_order(
         stop: parts.stop.clone(),
         away: reading.clone(),
     };
-    let health =
-        OrderHealth { outbox: outbox.clone(), reading, resolver: parts.resolver.clone(), store };
+    let front_resolver = SchemaResolver::new(parts.registry.clone(), parts.runtime.clone());
+    let health = OrderHealth {
+        outbox: outbox.clone(),
+        reading,
+        resolvers: [parts.resolver.clone(), front_resolver.clone()],
+        store,
+    };
     let admin = Admin::new(parts.metrics.clone(), Arc::new(health));
     let menu = settings.menu.clone();
     let paradigm = StreamOrders { outbox, encoder, orders: orders.clone(), menu: menu.clone() };
-    let front = Front::new(paradigm, orders, menu, parts.resolver.clone());
+    let front = Front::new(paradigm, orders, menu, front_resolver);
     let (runtime, stop) = (parts.runtime.clone(), parts.stop.clone());
     let reader = thread("outcomes", move || {
         outcomes.run();
@@ -251,22 +257,14 @@ impl Parts {
         match self.runtime.block_on(connect) {
             Ok(Ok(encoder)) => Ok(encoder),
             Ok(Err(error)) => {
-                let failed = AppError::failed(format!("schema registry at {address}: {error}"));
-                Err(match error {
-                    RegistryError::Away { .. } => failed.hint(REGISTRY_HINT),
-                    RegistryError::NotFound { .. } => {
-                        failed.hint("start once without --no-register")
-                    }
-                    RegistryError::Incompatible { .. } | RegistryError::Rejected { .. } => {
-                        failed.hint("the subject holds another schema: use a topic of its own")
-                    }
-                })
+                let message = format!("schema registry at {address}: {error}");
+                Err(AppError::failed(message).hint(error.start_hint()))
             }
             Err(_elapsed) => {
                 let message = format!(
                     "the schema registry at {address} does not answer within {START_MAX:?}"
                 );
-                Err(AppError::failed(message).hint(REGISTRY_HINT))
+                Err(AppError::failed(message).hint(AwayCause::Silent.hint()))
             }
         }
     }
@@ -277,7 +275,8 @@ impl Parts {
 struct OrderHealth {
     outbox: Outbox,
     reading: Away,
-    resolver: SchemaResolver,
+    /// Of records, and of orders over HTTP, whose clients wait.
+    resolvers: [SchemaResolver; 2],
     store: Store,
 }
 
@@ -292,7 +291,7 @@ impl HealthSource for OrderHealth {
         HealthReport::of_troubles([
             ("kafka-publish", self.outbox.away()),
             ("kafka-read", self.reading.reason()),
-            ("schema-registry", self.resolver.is_away()),
+            ("schema-registry", self.resolvers.iter().find_map(SchemaResolver::is_away)),
             ("store", store),
         ])
     }

@@ -19,6 +19,7 @@ use order_store::{Rows, Store, Table};
 use pipeline::record::CommitPosition;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use crate::inventory::now_ms;
 use crate::limits::{
@@ -199,9 +200,9 @@ impl Outcomes {
                 }
                 Err(DecodeError::Unresolved { .. }) => {
                     let id = frame::schema_id(value)?;
-                    let known = self.runtime.block_on(self.resolver.resolve(id));
-                    let pause = match known {
-                        Lookup::Away(_) => OUTCOMES_PAUSE,
+                    let asking = async { timeout(OUTCOMES_PAUSE, self.resolver.resolve(id)).await };
+                    let pause = match self.runtime.block_on(asking) {
+                        Ok(Lookup::Away(_)) => OUTCOMES_PAUSE,
                         _ => Duration::ZERO,
                     };
                     if self.stop.wait(pause) {

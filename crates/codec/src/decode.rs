@@ -1,6 +1,7 @@
 //! Bytes to values.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use pipeline::failure::{Failure, FailureReason};
@@ -51,6 +52,7 @@ struct Planned {
     writer: Arc<WriterSchema>,
     /// The error says why the writer schema does not resolve.
     plan: Result<Plan, String>,
+    made_at: Instant,
 }
 
 impl<T: AvroRecord> Decoder<T> {
@@ -79,7 +81,7 @@ impl<T: AvroRecord> Decoder<T> {
     pub fn decode(&mut self, value: Option<&[u8]>) -> Result<T, DecodeError> {
         let Frame { schema_id, body } = frame::split(value).map_err(DecodeError::Failed)?;
         let planned = match &self.last {
-            Some((id, planned)) if *id == schema_id => planned,
+            Some((id, planned)) if *id == schema_id && planned.plan.is_ok() => planned,
             _ => {
                 let planned = self.planned(schema_id)?;
                 &self.last.insert((schema_id, planned)).1
@@ -99,7 +101,12 @@ impl<T: AvroRecord> Decoder<T> {
 
     fn planned(&mut self, schema_id: u32) -> Result<Arc<Planned>, DecodeError> {
         if let Some(planned) = self.plans.get(&schema_id) {
-            return Ok(Arc::clone(planned));
+            if planned.plan.is_ok() || planned.made_at.elapsed() < self.resolver.unusable_ttl() {
+                return Ok(Arc::clone(planned));
+            }
+            // That it does not resolve is no reason to believe so for ever.
+            self.resolver.doubt(schema_id, &planned.writer);
+            self.plans.remove(&schema_id);
         }
         let failed = |reason, detail| {
             Err(DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail }))
@@ -116,7 +123,7 @@ impl<T: AvroRecord> Decoder<T> {
             Lookup::Unusable(detail) => return failed(FailureReason::NotAvro, detail),
         };
         let plan = Plan::compile(&writer, &self.reader);
-        let planned = Arc::new(Planned { writer, plan });
+        let planned = Arc::new(Planned { writer, plan, made_at: Instant::now() });
         if self.plans.len() >= PLANS_MAX {
             self.plans.clear();
         }

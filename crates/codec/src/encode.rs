@@ -79,12 +79,12 @@ impl<T: AvroRecord> Encoder<T> {
         Ok(Self { header: frame::header(schema_id), fields, record: PhantomData })
     }
 
-    /// Registers the record's latest schema under `subject`, or looks it up, and returns an
-    /// encoder with its id.
+    /// Looks the record's latest schema up under `subject`, registers it where it is new and
+    /// that is wanted, and returns an encoder with its id.
     ///
     /// # Errors
     ///
-    /// As [`Registry::register`] and [`Registry::look_up`].
+    /// As [`Registry::find_or_register`] and [`Registry::look_up`].
     pub async fn connect(
         registry: &Registry,
         subject: &str,
@@ -106,7 +106,7 @@ impl<T: AvroRecord> Encoder<T> {
         registration: Registration,
     ) -> Result<Self, RegistryError> {
         let schema_id = match registration {
-            Registration::Register => registry.register(subject, schema).await?,
+            Registration::Register => registry.find_or_register(subject, schema).await?,
             Registration::LookUpOnly => registry.look_up(subject, schema).await?,
         };
         Self::with_schema(schema, schema_id)

@@ -19,11 +19,11 @@
 //! | the first byte is not 0 | [`DecodeError::Failed`] | `malformed` / `bad-magic` |
 //! | the body is no datum of its writer schema | [`DecodeError::Failed`] | `malformed` / `avro-decode` |
 //! | bytes are left over | [`DecodeError::Failed`] | `malformed` / `trailing-bytes` |
-//! | 404 with `error_code` 40403 for the id, or an id that no registry can give | [`DecodeError::Failed`] | `unknown-schema` / `schema-not-found` |
+//! | 404 with `error_code` 40403 for the id or a schema that it refers to, or an id that no registry can give | [`DecodeError::Failed`] | `unknown-schema` / `schema-not-found` |
 //! | the schema is Protobuf or JSON Schema, or no Avro that can be parsed | [`DecodeError::Failed`] | `incompatible-schema` / `not-avro` |
 //! | the writer schema, or the value's branch of it, does not resolve to the reader's | [`DecodeError::Failed`] | `incompatible-schema` / `cannot-resolve` |
 //! | the schema is being fetched | [`DecodeError::Unresolved`], `away: None` | none: ask again |
-//! | the registry is away: refused, timeout, 401, 403, 408, 429, 5xx, a 404 of another kind, a redirect, an answer that is not a registry's | [`DecodeError::Unresolved`], `away: Some` | none: pause |
+//! | the registry is unavailable: anything else. Nobody listens, no answer in time, 401, 403, 409, 422, 429, 5xx, a 404 of another kind, a redirect, an answer that is no registry's or too large, of the id or of a schema that it refers to | [`DecodeError::Unresolved`], `away: Some` | none: pause |
 //!
 //! What this crate does not do: it moves no records, retries no records, and never decides
 //! where a failed one goes. apache-avro parses schemas; datums are read and written here,

@@ -1,21 +1,25 @@
 //! Schema ids to writer schemas, shared by all lanes: asks the registry once per id, never
-//! blocks, and forgets nothing but outages.
+//! blocks, and keeps no bad answer without an age.
 //!
 //! | the registry said | kept | asked again |
 //! |---|---|---|
-//! | a schema, or one that is not Avro | while there is room | never: ids do not change |
+//! | a schema | while there is room | never: ids do not change |
+//! | a schema that cannot be used | [`ResolverLimits::unusable_ttl`] | after that |
 //! | not found, for [`ResolverLimits::not_found_grace`] at least | [`ResolverLimits::not_found_ttl`] | after that |
 //! | not found, for less: a replica may lag | as nothing that counts | every [`ResolverLimits::absent_retry`], while somebody wants it |
-//! | nothing that counts (it is away) | only as the reason | after a growing delay, while somebody wants it |
+//! | anything else (it is unavailable) | only as the reason | after a growing delay, while somebody wants it |
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use crate::registry::{Registry, RegistryError};
+mod known;
+
+use known::{Known, State};
+
+use crate::registry::{AwayCause, Registry, RegistryError, reason};
 use crate::writer_schema::{NotAvro, WriterSchema};
 
 /// Largest id that a frame can carry: registries count with signed 32-bit integers, and
@@ -36,12 +40,27 @@ pub struct ResolverLimits {
     pub absent_retry: Duration,
     /// How long "not found" is believed.
     pub not_found_ttl: Duration,
+    /// How long a schema is believed to be unusable: not Avro, or not resolvable to a reader's.
+    pub unusable_ttl: Duration,
     /// Wait after the first answer that does not count; doubled with each.
     pub retry_delay_min: Duration,
     /// Longest such wait.
     pub retry_delay_max: Duration,
     /// How long an outage is reported after somebody last wanted an id that it withholds.
     pub away_recall: Duration,
+}
+
+/// How long "not found" must have been said before a record becomes a dead letter for it, where
+/// nothing else is set.
+pub const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
+
+impl ResolverLimits {
+    /// For records that would become dead letters: "not found" is believed after
+    /// [`NOT_FOUND_GRACE`]. By default it is believed at once, as somebody who waits for an
+    /// answer needs it.
+    pub fn for_records() -> Self {
+        Self { not_found_grace: NOT_FOUND_GRACE, ..Self::default() }
+    }
 }
 
 impl Default for ResolverLimits {
@@ -52,6 +71,7 @@ impl Default for ResolverLimits {
             not_found_grace: Duration::ZERO,
             absent_retry: Duration::from_secs(1),
             not_found_ttl: Duration::from_secs(5),
+            unusable_ttl: Duration::from_secs(60),
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(5),
             away_recall: Duration::from_secs(15),
@@ -70,7 +90,7 @@ pub enum Lookup {
     NotFound,
     /// The id is of a schema that is not Avro; why.
     Unusable(String),
-    /// The registry is away; why. It is asked again while somebody calls.
+    /// The registry is unavailable; why. It is asked again while somebody calls.
     Away(String),
 }
 
@@ -89,42 +109,6 @@ struct Shared {
     /// Counts what became known.
     generation: watch::Sender<u64>,
     permits: Semaphore,
-}
-
-#[derive(Debug, Default)]
-struct Known {
-    slots: HashMap<u32, Slot>,
-    /// Counts uses, to find the least recent one.
-    uses: u64,
-}
-
-#[derive(Debug)]
-struct Slot {
-    state: State,
-    is_fetching: bool,
-    last_use: u64,
-    asked_at: Instant,
-    /// When the registry first said that it has no such id.
-    absent_since: Option<Instant>,
-}
-
-#[derive(Debug)]
-enum State {
-    Unknown,
-    /// Not found, and not for long enough to be believed.
-    Absent {
-        again_at: Instant,
-    },
-    Ready(Arc<WriterSchema>),
-    Unusable(String),
-    NotFound {
-        until: Instant,
-    },
-    Away {
-        detail: String,
-        failure_count: u32,
-        retry_at: Instant,
-    },
 }
 
 impl SchemaResolver {
@@ -197,7 +181,8 @@ impl SchemaResolver {
         lookup
     }
 
-    /// As [`SchemaResolver::get`], but waits for the answer: never [`Lookup::Pending`].
+    /// As [`SchemaResolver::get`], but waits for the answer, and for "not found" until it is
+    /// believed: never [`Lookup::Pending`].
     ///
     /// # Cancel safety
     ///
@@ -206,7 +191,11 @@ impl SchemaResolver {
         loop {
             let since = self.generation();
             match self.get(id) {
-                Lookup::Pending => drop(self.changed(since).await),
+                // An id in its grace is asked for again without an answer in between.
+                Lookup::Pending => {
+                    let pause = self.shared.limits.absent_retry;
+                    drop(tokio::time::timeout(pause, self.changed(since)).await);
+                }
                 lookup => return lookup,
             }
         }
@@ -228,7 +217,7 @@ impl SchemaResolver {
         generation.wait_for(|now| *now != since).await.map_or(since, |now| *now)
     }
 
-    /// Why the registry is away, if an id that somebody wants cannot be had; for readiness.
+    /// Why the registry is unavailable, if an id that somebody wants cannot be had; for readiness.
     pub fn is_away(&self) -> Option<String> {
         let now = Instant::now();
         let recall = self.shared.limits.away_recall;
@@ -245,6 +234,24 @@ impl SchemaResolver {
         self.shared.known().forget_delays();
     }
 
+    /// How long a schema is believed to be unusable.
+    pub(crate) fn unusable_ttl(&self) -> Duration {
+        self.shared.limits.unusable_ttl
+    }
+
+    /// Asks anew for a schema that turned out to be unusable, unless that was done already.
+    pub(crate) fn doubt(&self, id: u32, schema: &Arc<WriterSchema>) {
+        if self.shared.source.is_none() {
+            return;
+        }
+        let mut known = self.shared.known();
+        if let Some(slot) = known.slots.get_mut(&id)
+            && matches!(&slot.state, State::Ready(ready) if Arc::ptr_eq(ready, schema))
+        {
+            slot.state = State::Unknown;
+        }
+    }
+
     fn start_fetch(&self, id: u32) {
         let Some((registry, runtime)) = &self.shared.source else { return };
         let (registry, shared) = (registry.clone(), Arc::clone(&self.shared));
@@ -255,7 +262,7 @@ impl SchemaResolver {
             drop(permit);
             let answer = answer.unwrap_or_else(|error| {
                 let detail = format!("asking for schema {id} ended early: {error}");
-                Err(RegistryError::Away { detail })
+                Err(RegistryError::Away { cause: AwayCause::BrokenOff, detail })
             });
             shared.learn(id, answer);
         });
@@ -293,9 +300,10 @@ impl Shared {
         if answer.is_ok() {
             slot.absent_since = None;
         }
+        let unusable = |why| State::Unusable { why, until: now + self.limits.unusable_ttl };
         slot.state = match answer {
             Ok(Ok(schema)) => State::Ready(Arc::new(schema)),
-            Ok(Err(not_avro)) => State::Unusable(not_avro.to_string()),
+            Ok(Err(not_avro)) => unusable(not_avro.to_string()),
             Err(RegistryError::NotFound { .. }) => {
                 let since = *slot.absent_since.get_or_insert(now);
                 if now - since < self.limits.not_found_grace {
@@ -304,90 +312,35 @@ impl Shared {
                     State::NotFound { until: now + self.limits.not_found_ttl }
                 }
             }
-            Err(RegistryError::Away { detail }) => {
-                slot.state.after_failure(detail, now, &self.limits)
+            Err(RegistryError::Away { cause, detail }) => {
+                slot.state.after_failure(reason(cause, &detail), now, &self.limits)
             }
+            // What is said of a schema that is added says nothing about one that is read.
             Err(error @ (RegistryError::Incompatible { .. } | RegistryError::Rejected { .. })) => {
-                State::Unusable(error.to_string())
+                slot.state.after_failure(error.to_string(), now, &self.limits)
             }
         };
-        let is_away = matches!(slot.state, State::Away { .. });
-        if was_away && !is_away {
+        let detail = match &slot.state {
+            State::Away { detail, .. } => Some(detail.clone()),
+            _ => None,
+        };
+        let others = known.outages(now, self.limits.away_recall, id);
+        let is_told = detail.as_deref().is_some_and(|detail| others.contains(&detail));
+        let is_last = others.is_empty();
+        if was_away && detail.is_none() {
             // The registry is back: whoever waits for another id need not wait longer.
             known.forget_delays();
         }
         drop(known);
-        match (was_away, is_away) {
-            (false, true) => tracing::warn!(schema_id = id, "schema registry is away"),
-            (true, false) => tracing::info!(schema_id = id, "schema registry is back"),
+        match (was_away, detail) {
+            (false, Some(reason)) if !is_told => {
+                tracing::warn!(schema_id = id, reason, "schema registry is unavailable");
+            }
+            (true, None) if is_last => {
+                tracing::info!(schema_id = id, "schema registry is back");
+            }
             _ => {}
         }
         self.announce();
-    }
-}
-
-impl Known {
-    fn set(&mut self, id: u32, state: State, now: Instant) {
-        self.uses += 1;
-        let (last_use, asked_at) = (self.uses, now);
-        let slot = Slot { state, is_fetching: false, last_use, asked_at, absent_since: None };
-        self.slots.insert(id, slot);
-    }
-
-    fn touch(&mut self, id: u32, now: Instant) -> &mut Slot {
-        self.uses += 1;
-        let slot = self.slots.get_mut(&id).expect("the caller made sure of it");
-        slot.last_use = self.uses;
-        slot.asked_at = now;
-        slot
-    }
-
-    /// Drops an id if there is no room for another; false where none can be dropped.
-    fn make_room(&mut self, ids_max: usize) -> bool {
-        if self.slots.len() < ids_max {
-            return true;
-        }
-        let droppable = self.slots.iter().filter(|(_, slot)| !slot.is_fetching);
-        let victim = droppable
-            .min_by_key(|(_, slot)| (matches!(slot.state, State::Ready(_)), slot.last_use));
-        let victim = victim.map(|(id, _)| *id);
-        victim.is_some_and(|id| self.slots.remove(&id).is_some())
-    }
-
-    fn forget_delays(&mut self) {
-        let now = Instant::now();
-        for slot in self.slots.values_mut() {
-            if let State::Away { retry_at, failure_count, .. } = &mut slot.state {
-                (*retry_at, *failure_count) = (now, 0);
-            }
-        }
-    }
-}
-
-impl Slot {
-    /// What to answer, and whether the registry should be asked.
-    fn look(&self, now: Instant) -> (Lookup, bool) {
-        match &self.state {
-            State::Ready(schema) => (Lookup::Ready(Arc::clone(schema)), false),
-            State::Unusable(why) => (Lookup::Unusable(why.clone()), false),
-            State::NotFound { until } if now < *until => (Lookup::NotFound, false),
-            State::NotFound { .. } | State::Unknown => (Lookup::Pending, true),
-            State::Absent { again_at } => (Lookup::Pending, now >= *again_at),
-            State::Away { detail, retry_at, .. } => {
-                (Lookup::Away(detail.clone()), now >= *retry_at)
-            }
-        }
-    }
-}
-
-impl State {
-    fn after_failure(&self, detail: String, now: Instant, limits: &ResolverLimits) -> Self {
-        let failure_count = match self {
-            Self::Away { failure_count, .. } => failure_count.saturating_add(1),
-            _ => 1,
-        };
-        let doubled = limits.retry_delay_min.saturating_mul(1 << (failure_count - 1).min(16));
-        let retry_at = now + doubled.min(limits.retry_delay_max);
-        Self::Away { detail, failure_count, retry_at }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 mod connection;
 
 pub use connection::{
-    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, RegistryArgs, SCHEMA_REGISTRY_URL_DEFAULT,
+    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, RegistryArgs, RegistryUrl, SCHEMA_REGISTRY_URL_DEFAULT,
 };
 
 /// How logs are written.

@@ -107,6 +107,12 @@ const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("redb", "order-store", Normal, "one crate knows what is in the file"),
     ("apache-avro", "codec", Normal, "it knows Avro schemas"),
     ("rcgen", "testkit", Normal, "it signs the certificates of test servers"),
+    (
+        "rustls",
+        "codec",
+        Normal,
+        "it tells an untrusted certificate from other failures of the registry",
+    ),
     ("rustls", "testkit", Normal, "it ends TLS in front of a test's registry"),
     ("signal-hook", "stack", Normal, "it runs without an async runtime"),
     ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),

@@ -15,7 +15,7 @@ use crate::scenario::Scenario;
 pub(super) const REGISTRY_MISBEHAVES: Scenario = Scenario {
     name: "registry-misbehaves",
     rows: &[15],
-    does: "lets the registry refuse, stay silent, answer 500, 429, 403, another 404, a page of HTML, \
+    does: "lets the registry refuse, stay silent, answer 409, 422, 500, 429, 403, another 404, a page of HTML, \
            a redirect to itself and 64 MB, each time a new schema id comes",
     expects: "known ids go on, the new one waits, nothing is dead-lettered; counted when it is well",
     full_max_s: 120,
@@ -34,9 +34,11 @@ pub(super) const UNKNOWN_SCHEMA_IDS: Scenario = Scenario {
 /// Longest wait for anything.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const MOODS: [Mood; 9] = [
-    Mood::Status(500),
+const MOODS: [Mood; 11] = [
+    Mood::Status(409),
     Mood::Page,
+    Mood::Status(422),
+    Mood::Status(500),
     Mood::Redirects,
     Mood::Refuses,
     Mood::Status(429),

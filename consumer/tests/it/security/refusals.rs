@@ -132,18 +132,48 @@ fn a_registry_that_is_not_trusted_or_lets_nobody_in_is_refused_with_the_reason()
     let as_http = good.url().replace("https://", "http://");
     let as_https = plain.replace("http://", "https://");
     check(vec![
-        refusal("another authority", good.url(), &stranger, "right", &["UnknownIssuer"]),
-        refusal("another host name", elsewhere.url(), &authority, "right", &["not valid for name"]),
-        refusal("an expired certificate", expired.url(), &authority, "right", &["expired"]),
-        refusal("http where TLS is spoken", &as_http, &authority, "right", &["broke off"]),
+        refusal(
+            "another authority",
+            good.url(),
+            &stranger,
+            "right",
+            &["UnknownIssuer", "hint: SCHEMA_REGISTRY_CA_LOCATION"],
+        ),
+        refusal(
+            "another host name",
+            elsewhere.url(),
+            &authority,
+            "right",
+            &["not valid for name", "hint: name the registry as its certificate does"],
+        ),
+        refusal(
+            "an expired certificate",
+            expired.url(),
+            &authority,
+            "right",
+            &["expired", "hint: have its certificate renewed"],
+        ),
+        refusal(
+            "http where TLS is spoken",
+            &as_http,
+            &authority,
+            "right",
+            &["broke off", "hint: the port speaks TLS"],
+        ),
         refusal(
             "https where none is",
             &as_https,
             &authority,
             "right",
-            &["corrupt message of type InvalidContentType"],
+            &["corrupt message of type InvalidContentType", "hint: the port speaks no TLS"],
         ),
-        refusal("a wrong token", good.url(), &authority, "wrong", &["401 Unauthorized"]),
+        refusal(
+            "a wrong token",
+            good.url(),
+            &authority,
+            "wrong",
+            &["401 Unauthorized", "hint: SCHEMA_REGISTRY_BASIC_AUTH"],
+        ),
     ]);
     assert_eq!(good.seen().let_in, 0);
     assert!(good.seen().turned_away >= 2, "{:?}", good.seen());

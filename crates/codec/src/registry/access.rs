@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, RequestBuilder};
 
-use super::settings::{BadRegistryUrl, RegistrySettings};
+use super::address::BadRegistryUrl;
+use super::settings::RegistrySettings;
 
 /// Largest file that is read for a secret or for certificates; anything larger is a mistake.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -28,7 +29,7 @@ pub(super) enum Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Basic { user, .. } => write!(f, "Basic({user})"),
+            Self::Basic { .. } => f.write_str("Basic"),
             Self::Bearer(_) => f.write_str("Bearer"),
         }
     }

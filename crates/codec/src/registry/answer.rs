@@ -1,52 +1,65 @@
 //! One answer over HTTP, and what it means.
 
-use reqwest::{Response, StatusCode, header};
+use reqwest::{Response, StatusCode, Url, header};
 use serde_json::Value;
 
-use super::error::RegistryError;
+use super::error::{AwayCause, RegistryError};
+use super::unreachable::unreachable_because;
 
 /// Longest part of a registry's message that is repeated.
 const MESSAGE_CHARS_MAX: usize = 300;
 
-/// Where a login comes from, for one that is refused.
-const LOGIN_HINT: &str = "; SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN gives the login";
-
-/// Where the trusted authorities come from, for a certificate that is refused.
-const AUTHORITY_HINT: &str = "; SCHEMA_REGISTRY_CA_LOCATION names the authority to trust";
-
-/// Not found: the error codes with which the registry itself says so. A 404 without one of
-/// them comes from a proxy, another service, or a wrong base path.
-pub(super) mod not_found {
-    /// For a schema id.
-    pub(in super::super) const SCHEMA: &[i64] = &[40403];
-    /// For a subject, a version of it, or a schema under it.
-    pub(in super::super) const SUBJECT: &[i64] = &[40401, 40402, 40403];
-    /// For what has no such thing as not being found.
-    pub(in super::super) const NEVER: &[i64] = &[];
+/// What is asked, and so which answers are verdicts. The list is closed: what stands in no row
+/// of [`Question::verdict`] is an outage, present and future codes alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// The schema of an id, or one that it refers to.
+    Schema,
+    /// A subject, a version of it, or a schema under it.
+    Subject,
+    /// Whether a schema or a level may be added.
+    Change,
+    /// What has no such thing as not being found.
+    Fact,
 }
 
-/// Reads an answer and classifies it; `not_found` are the codes that mean [`RegistryError::NotFound`].
+type Verdict = fn(String) -> RegistryError;
+
+impl Question {
+    /// The verdict in an answer's status and error code, if there is one. A 404 without the
+    /// registry's code comes from a proxy, another service, or a wrong path; a refusal without
+    /// it likewise.
+    fn verdict(self, status: StatusCode, code: i64) -> Option<Verdict> {
+        let not_found: Verdict = |detail| RegistryError::NotFound { detail };
+        let rejected: Verdict = |detail| RegistryError::Rejected { detail };
+        let incompatible: Verdict = |detail| RegistryError::Incompatible { detail };
+        match (self, status.as_u16(), code) {
+            (Self::Schema, 404, 40403) | (Self::Subject, 404, 40401..=40403) => Some(not_found),
+            (Self::Subject | Self::Change, 422, 422 | 42200..=42299) => Some(rejected),
+            (Self::Change, 409, 409 | 40900..=40999) => Some(incompatible),
+            _ => None,
+        }
+    }
+}
+
+/// Reads an answer and classifies it.
 pub(super) async fn read(
     response: Response,
-    body_bytes_max: usize,
-    not_found: &[i64],
+    answer_bytes_max: usize,
+    question: Question,
 ) -> Result<Value, RegistryError> {
     let status = response.status();
     if status.is_redirection() {
-        return away(format!("answered {status}: redirects are not followed"));
+        let to = redirect_target(&response);
+        return away(AwayCause::Redirects, format!("answered {status}{to}"));
     }
     let media_type = media_type(&response);
-    let login = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => LOGIN_HINT,
-        _ => "",
-    };
-    let body = body(response, body_bytes_max).await?;
+    let body = body(response, answer_bytes_max).await?;
     let json = match serde_json::from_slice::<Value>(&body) {
         Ok(json) if is_json(&media_type) => json,
         _ => {
-            let detail =
-                format!("answered {status} with {media_type}, which is no registry's{login}");
-            return away(detail);
+            let detail = format!("answered {status} with {media_type}, which is no registry's");
+            return away(cause_of(status), detail);
         }
     };
     if status == StatusCode::OK {
@@ -57,44 +70,50 @@ pub(super) async fn read(
     let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
     let code_text = code.map_or_else(|| "no error_code".to_owned(), |c| format!("error_code {c}"));
     let detail = format!("{message} ({status}, {code_text})");
-    match status {
-        StatusCode::NOT_FOUND if code.is_some_and(|code| not_found.contains(&code)) => {
-            Err(RegistryError::NotFound { detail })
-        }
-        StatusCode::CONFLICT => Err(RegistryError::Incompatible { detail }),
-        StatusCode::UNPROCESSABLE_ENTITY => Err(RegistryError::Rejected { detail }),
-        _ => away(format!("answered: {detail}{login}")),
+    match code.and_then(|code| question.verdict(status, code)) {
+        Some(verdict) => Err(verdict(detail)),
+        None => away(cause_of(status), format!("answered: {detail}")),
     }
 }
 
-pub(super) fn away<T>(detail: impl Into<String>) -> Result<T, RegistryError> {
-    Err(RegistryError::Away { detail: detail.into() })
+pub(super) fn away<T>(cause: AwayCause, detail: impl Into<String>) -> Result<T, RegistryError> {
+    Err(RegistryError::Away { cause, detail: detail.into() })
 }
 
-/// An HTTP failure without its address: the caller names it without the password.
-pub(super) fn unreachable_because(error: &reqwest::Error) -> RegistryError {
-    let what = if error.is_timeout() {
-        "did not answer in time"
-    } else if error.is_connect() {
-        "refused or failed to connect"
-    } else {
-        "broke off the answer"
-    };
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+fn cause_of(status: StatusCode) -> AwayCause {
+    match status.as_u16() {
+        400 => AwayCause::BrokenOff,
+        401 => AwayCause::NotLoggedIn,
+        403 => AwayCause::NotAllowed,
+        404 | 405 => AwayCause::PathMissing,
+        408 | 425 | 429 | 500..=599 => AwayCause::Failing,
+        _ => AwayCause::NotARegistry,
     }
-    let cause = cause.to_string();
-    // The TLS library's error is not reachable as a type from here.
-    let hint = if cause.contains("UnknownIssuer") { AUTHORITY_HINT } else { "" };
-    RegistryError::Away { detail: format!("{what} ({cause}){hint}") }
+}
+
+/// Where a redirect leads, without what may be secret in it.
+fn redirect_target(response: &Response) -> String {
+    let target = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
+    let target = target.and_then(|to| response.url().join(to).ok());
+    target.map_or_else(String::new, |mut url: Url| {
+        url.set_query(None);
+        url.set_fragment(None);
+        // Both only fail for addresses without a host, which have no user either.
+        let _ = (url.set_username(""), url.set_password(None));
+        format!(", a redirect to {url}")
+    })
 }
 
 async fn body(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, RegistryError> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|e| unreachable_because(&e))? {
         if body.len() + chunk.len() > bytes_max {
-            return away(format!("answered more than {bytes_max} bytes"));
+            let detail = format!(
+                "answered {} with more than {bytes_max} bytes, the limit answer_bytes_max of what \
+                 is read",
+                response.status()
+            );
+            return away(AwayCause::TooLarge, detail);
         }
         body.extend_from_slice(&chunk);
     }

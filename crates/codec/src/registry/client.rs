@@ -1,23 +1,24 @@
 //! The calls that the programs make.
 
-use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Certificate, Client, Method, Url, redirect};
 use serde_json::{Value, json};
 
 use super::access::Login;
-use super::answer::{self, away, not_found, unreachable_because};
-use super::error::RegistryError;
-use super::settings::{BadRegistryUrl, RegistrySettings, redacted};
+use super::address::{Address, BadRegistryUrl};
+use super::answer::{self, Question, away};
+use super::error::{AwayCause, RegistryError};
+use super::settings::RegistrySettings;
+use super::unreachable::{speaks_tls, unreachable_because};
 
 /// Media type of requests.
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
-/// Most schemas that one schema may refer to, directly or not.
-const REFERENCES_MAX: usize = 32;
-/// Deepest chain of references.
-const REFERENCE_DEPTH_MAX: usize = 8;
+/// Longest wait for the answer that tells http from TLS, after a failure. Without it, the failure
+/// is told as it is.
+const SCHEME_PROBE_MAX: Duration = Duration::from_secs(1);
 
 /// A registry; cheap to clone, all clones share their connections.
 ///
@@ -28,7 +29,7 @@ pub struct Registry {
     client: Client,
     bases: Arc<[Base]>,
     address: Arc<str>,
-    body_bytes_max: usize,
+    answer_bytes_max: usize,
 }
 
 #[derive(Debug)]
@@ -58,7 +59,8 @@ impl Registry {
     /// If the client cannot be built from the settings.
     pub fn new(settings: RegistrySettings) -> Result<Self, BadRegistryUrl> {
         let login = settings.login.as_ref();
-        let bases: Arc<[Base]> = settings.urls.iter().map(|url| Base::new(url, login)).collect();
+        let bases: Arc<[Base]> =
+            settings.addresses.iter().map(|address| Base::new(address, login)).collect();
         let address = bases.iter().map(|base| base.address.as_str()).collect::<Vec<_>>().join(",");
         let mut client = Client::builder();
         if let Some(pem) = &settings.ca_pem {
@@ -73,8 +75,8 @@ impl Registry {
             .no_proxy()
             .build()
             .map_err(|error| BadRegistryUrl::new(&address, error.to_string()))?;
-        let body_bytes_max = settings.body_bytes_max;
-        Ok(Self { client, bases, address: address.into(), body_bytes_max })
+        let answer_bytes_max = settings.answer_bytes_max;
+        Ok(Self { client, bases, address: address.into(), answer_bytes_max })
     }
 
     /// Where it is, without credentials; for messages.
@@ -86,43 +88,37 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`RegistryError::NotFound`] only where the registry says 40403;
-    /// [`RegistryError::Rejected`] where the references are too many or too deep.
+    /// [`RegistryError::NotFound`] where the registry says 404 with 40403, of the id or of a
+    /// schema that it refers to; anything else is [`RegistryError::Away`].
     pub async fn schema_by_id(&self, id: u32) -> Result<FetchedSchema, RegistryError> {
         let path = ["schemas", "ids", &id.to_string()];
-        let answer = self.call(Method::GET, &path, None, not_found::SCHEMA).await?;
-        let Some(text) = answer["schema"].as_str() else {
-            return away(format!("{} answered without a schema for id {id}", self.address));
-        };
-        // Registries leave the type out where it is Avro.
-        let kind = answer["schemaType"].as_str().unwrap_or("AVRO").to_owned();
+        let answer = self.call(Method::GET, &path, None, Question::Schema).await?;
+        let (text, kind) = self.delivered(&answer, &format!("id {id}"))?;
         let references = self.references(&answer).await?;
-        Ok(FetchedSchema { text: text.to_owned(), kind, references })
+        Ok(FetchedSchema { text, kind, references })
     }
 
-    /// Adds a schema to a subject and returns its id; an equal one keeps its id.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistryError::Incompatible`] if the subject's rule forbids it,
-    /// [`RegistryError::Rejected`] if it is no valid schema.
-    pub async fn register(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
-        let path = ["subjects", subject, "versions"];
-        let body = json!({ "schema": schema });
-        let answer = self.call(Method::POST, &path, Some(body), not_found::NEVER).await?;
-        self.id_of(&answer)
+    /// Text and type of a schema in an answer; `whose` is told where there is none.
+    pub(super) fn delivered(
+        &self,
+        answer: &Value,
+        whose: &str,
+    ) -> Result<(String, String), RegistryError> {
+        let text = answer["schema"].as_str().filter(|text| !text.trim().is_empty());
+        // Registries leave the type out where it is Avro.
+        let kind = match &answer["schemaType"] {
+            Value::Null => Some("AVRO"),
+            kind => kind.as_str(),
+        };
+        match (text, kind) {
+            (Some(text), Some(kind)) => Ok((text.to_owned(), kind.to_owned())),
+            _ => self.no_registry(&format!("without a schema for {whose}")),
+        }
     }
 
-    /// Finds the id of a schema under a subject.
-    ///
-    /// # Errors
-    ///
-    /// [`RegistryError::NotFound`] if the subject or the schema under it is unknown.
-    pub async fn look_up(&self, subject: &str, schema: &str) -> Result<u32, RegistryError> {
-        let path = ["subjects", subject];
-        let body = json!({ "schema": schema });
-        let answer = self.call(Method::POST, &path, Some(body), not_found::SUBJECT).await?;
-        self.id_of(&answer)
+    /// An answer that no registry gives.
+    pub(super) fn no_registry<T>(&self, answered: &str) -> Result<T, RegistryError> {
+        away(AwayCause::NotARegistry, format!("{} answered {answered}", self.address))
     }
 
     /// Names of all subjects.
@@ -131,9 +127,8 @@ impl Registry {
     ///
     /// If the registry is away.
     pub async fn subjects(&self) -> Result<Vec<String>, RegistryError> {
-        let answer = self.call(Method::GET, &["subjects"], None, not_found::NEVER).await?;
-        serde_json::from_value(answer)
-            .or_else(|_| away(format!("{} answered no list of subjects", self.address)))
+        let answer = self.call(Method::GET, &["subjects"], None, Question::Fact).await?;
+        serde_json::from_value(answer).or_else(|_| self.no_registry("no list of subjects"))
     }
 
     /// The compatibility rule for subjects that have none of their own, `BACKWARD`, `NONE`, …
@@ -142,10 +137,10 @@ impl Registry {
     ///
     /// If the registry is away.
     pub async fn compatibility(&self) -> Result<String, RegistryError> {
-        let answer = self.call(Method::GET, &["config"], None, not_found::NEVER).await?;
+        let answer = self.call(Method::GET, &["config"], None, Question::Fact).await?;
         match answer["compatibilityLevel"].as_str() {
             Some(level) => Ok(level.to_owned()),
-            None => away(format!("{} answered no compatibility level", self.address)),
+            None => self.no_registry("no compatibility level"),
         }
     }
 
@@ -156,68 +151,30 @@ impl Registry {
     /// [`RegistryError::Rejected`] if there is no such level.
     pub async fn set_compatibility(&self, level: &str) -> Result<(), RegistryError> {
         let body = json!({ "compatibility": level });
-        self.call(Method::PUT, &["config"], Some(body), not_found::NEVER).await.map(drop)
+        self.call(Method::PUT, &["config"], Some(body), Question::Change).await.map(drop)
     }
 
-    /// Collects the schemas that an answer refers to, nearest first.
-    async fn references(&self, answer: &Value) -> Result<Vec<String>, RegistryError> {
-        let mut texts = Vec::new();
-        let mut seen = HashSet::new();
-        let mut level = named_references(answer);
-        for _ in 0..REFERENCE_DEPTH_MAX {
-            let mut next = Vec::new();
-            for (subject, version) in level {
-                if !seen.insert((subject.clone(), version)) {
-                    continue;
-                }
-                if seen.len() > REFERENCES_MAX {
-                    let detail = format!("it refers to more than {REFERENCES_MAX} schemas");
-                    return Err(RegistryError::Rejected { detail });
-                }
-                let path = ["subjects", &subject, "versions", &version.to_string()];
-                // Whatever is wrong with a reference, it does not say that the id is unknown.
-                let referred = self.call(Method::GET, &path, None, not_found::NEVER).await?;
-                let Some(text) = referred["schema"].as_str() else {
-                    let whose = format!("version {version} of {subject}");
-                    return away(format!("{} answered without a schema for {whose}", self.address));
-                };
-                texts.push(text.to_owned());
-                next.extend(named_references(&referred));
-            }
-            if next.is_empty() {
-                return Ok(texts);
-            }
-            level = next;
-        }
-        let detail = format!("its references nest more than {REFERENCE_DEPTH_MAX} deep");
-        Err(RegistryError::Rejected { detail })
-    }
-
-    fn id_of(&self, answer: &Value) -> Result<u32, RegistryError> {
-        match answer["id"].as_u64().map(u32::try_from) {
-            Some(Ok(id)) => Ok(id),
-            _ => away(format!("{} answered without a schema id", self.address)),
-        }
-    }
-
-    /// Asks one address after the other until one is not away.
-    async fn call(
+    /// Asks one address after the other until one is not unavailable.
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &[&str],
         body: Option<Value>,
-        not_found: &[i64],
+        question: Question,
     ) -> Result<Value, RegistryError> {
         let mut details = Vec::new();
+        let mut told = AwayCause::Unreachable;
         for base in self.bases.iter() {
-            match self.call_one(base, &method, path, body.as_ref(), not_found).await {
-                Err(RegistryError::Away { detail }) => {
+            match self.call_one(base, &method, path, body.as_ref(), question).await {
+                Err(RegistryError::Away { cause, detail }) => {
+                    let cause = self.by_scheme(base, cause).await.unwrap_or(cause);
+                    told = told.max(cause);
                     details.push(format!("{} {detail}", base.address));
                 }
                 settled => return settled,
             }
         }
-        away(details.join("; "))
+        away(told, details.join("; "))
     }
 
     async fn call_one(
@@ -226,9 +183,14 @@ impl Registry {
         method: &Method,
         path: &[&str],
         body: Option<&Value>,
-        not_found: &[i64],
+        question: Question,
     ) -> Result<Value, RegistryError> {
-        let mut request = self.client.request(method.clone(), base.endpoint(path));
+        let mut url = base.endpoint(path);
+        if question == Question::Subject && *method == Method::POST {
+            // Servers that do not know it ignore it.
+            url.set_query(Some("normalize=true"));
+        }
+        let mut request = self.client.request(method.clone(), url);
         if let Some(login) = &base.login {
             request = login.add_to(request);
         }
@@ -239,21 +201,32 @@ impl Registry {
             request = request.body(body.to_string());
         }
         let response = request.send().await.map_err(|error| unreachable_because(&error))?;
-        answer::read(response, self.body_bytes_max, not_found).await
+        answer::read(response, self.answer_bytes_max, question).await
+    }
+
+    /// Whether a failure comes from http where TLS is spoken, or the other way round: asks once
+    /// with the other scheme, without a login.
+    async fn by_scheme(&self, base: &Base, cause: AwayCause) -> Option<AwayCause> {
+        let is_https = base.url.scheme() == "https";
+        let (other, found) = match cause {
+            AwayCause::Handshake if is_https => ("http", AwayCause::SpeaksNoTls),
+            AwayCause::BrokenOff if !is_https => ("https", AwayCause::SpeaksTls),
+            _ => return None,
+        };
+        let (host, port) = (base.url.host_str()?, base.url.port_or_known_default()?);
+        let url = Url::parse(&format!("{other}://{host}:{port}/")).ok()?;
+        match self.client.get(url).timeout(SCHEME_PROBE_MAX).send().await {
+            Ok(_) => Some(found),
+            Err(error) if found == AwayCause::SpeaksTls && speaks_tls(&error) => Some(found),
+            Err(_) => None,
+        }
     }
 }
 
 impl Base {
-    fn new(url: &Url, login: Option<&Login>) -> Self {
-        let decoded = |text: &str| {
-            percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
-        };
-        let password = url.password().map(decoded);
-        let has_user = !url.username().is_empty() || password.is_some();
-        let own = has_user.then(|| Login::Basic { user: decoded(url.username()), password });
-        let login = own.or_else(|| login.cloned());
-        let address = redacted(url);
-        let url = Url::parse(&address).expect("an address stays one without its user");
+    fn new(address: &Address, login: Option<&Login>) -> Self {
+        let login = address.login.as_ref().or(login).cloned();
+        let (url, address) = (address.url.clone(), address.shown().to_owned());
         if login.is_some() && url.scheme() == "http" && !is_this_machine(&url) {
             tracing::warn!(
                 address,
@@ -275,14 +248,4 @@ fn is_this_machine(url: &Url) -> bool {
         let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
         host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     })
-}
-
-/// Subject and version of each reference of an answer; malformed ones name a schema that
-/// nothing will define.
-fn named_references(answer: &Value) -> Vec<(String, i64)> {
-    let references = answer["references"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let named = references.iter().filter_map(|reference| {
-        Some((reference["subject"].as_str()?.to_owned(), reference["version"].as_i64()?))
-    });
-    named.collect()
 }

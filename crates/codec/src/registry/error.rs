@@ -5,8 +5,10 @@
 pub enum RegistryError {
     /// The registry is not there, not well, does not let us in, or something else answered
     /// in its place. Says nothing about the record or schema; another try may succeed.
-    #[error("the schema registry is away: {detail}")]
+    #[error("the schema registry is unavailable: {detail}")]
     Away {
+        /// Of several addresses, the cause that tells most.
+        cause: AwayCause,
         /// What happened, with the address.
         detail: String,
     },
@@ -22,12 +24,125 @@ pub enum RegistryError {
         /// The registry's words.
         detail: String,
     },
-    /// The registry, or this client's limits, refuse the schema itself.
+    /// The registry refuses the schema itself.
     #[error("the schema is refused: {detail}")]
     Rejected {
         /// The registry's words.
         detail: String,
     },
+}
+
+/// What keeps a registry from being used. Ordered by how much it tells: of several addresses the
+/// last in this order has the word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AwayCause {
+    /// Nobody listens there, or the name does not resolve.
+    Unreachable,
+    /// No answer in time.
+    Silent,
+    /// The connection ended before the answer did, or the request was not understood: 400.
+    BrokenOff,
+    /// 408, 429 or 5xx.
+    Failing,
+    /// Something answers that is not a registry, or not to this question.
+    NotARegistry,
+    /// 404 or 405 that is not the registry's: it stands under another path.
+    PathMissing,
+    /// A redirect.
+    Redirects,
+    /// An answer above [`RegistrySettings::answer_bytes_max`].
+    ///
+    /// [`RegistrySettings::answer_bytes_max`]: super::RegistrySettings::answer_bytes_max
+    TooLarge,
+    /// References of a schema that are too many or nest too deep.
+    TooManyReferences,
+    /// The address says http, the port speaks TLS.
+    SpeaksTls,
+    /// The address says https, the port speaks http.
+    SpeaksNoTls,
+    /// TLS fails, and not because of the certificate.
+    Handshake,
+    /// Its certificate is signed by a stranger.
+    UntrustedCertificate,
+    /// Its certificate is for another name.
+    CertificateOfAnother,
+    /// Its certificate is out of date.
+    CertificateOutOfDate,
+    /// 401.
+    NotLoggedIn,
+    /// 403.
+    NotAllowed,
+}
+
+impl AwayCause {
+    /// The safe next step.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Unreachable => {
+                "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL"
+            }
+            Self::Silent => {
+                "look at its load and at what stands in front of it, or name another with \
+                 --schema-registry-url or SCHEMA_REGISTRY_URL"
+            }
+            Self::BrokenOff => {
+                "is it a registry that listens there? name it with --schema-registry-url or \
+                 SCHEMA_REGISTRY_URL"
+            }
+            Self::Failing => "look at its log; it answers, and has a trouble of its own",
+            Self::NotARegistry => {
+                "something else may listen there, or the path of the address is missing (Apicurio: \
+                 /apis/ccompat/v7); name it with --schema-registry-url or SCHEMA_REGISTRY_URL"
+            }
+            Self::PathMissing => {
+                "the path of the address is missing or wrong (Apicurio: /apis/ccompat/v7); name it \
+                 with --schema-registry-url or SCHEMA_REGISTRY_URL"
+            }
+            Self::Redirects => {
+                "redirects are not followed: name the address behind it with --schema-registry-url \
+                 or SCHEMA_REGISTRY_URL"
+            }
+            Self::TooLarge => {
+                "no registry needs an answer of this size: look at what answers there"
+            }
+            Self::TooManyReferences => "look at the references of this schema in the registry",
+            Self::SpeaksTls => {
+                "the port speaks TLS: begin the address with https:// in --schema-registry-url or \
+                 SCHEMA_REGISTRY_URL"
+            }
+            Self::SpeaksNoTls => {
+                "the port speaks no TLS: begin the address with http:// in --schema-registry-url or \
+                 SCHEMA_REGISTRY_URL, or name the port that does"
+            }
+            Self::Handshake => {
+                "does the port speak TLS, and no older version than 1.2? name it with \
+                 --schema-registry-url or SCHEMA_REGISTRY_URL"
+            }
+            Self::UntrustedCertificate => {
+                "SCHEMA_REGISTRY_CA_LOCATION (--schema-registry-ca-location) names the PEM file of \
+                 the authority to trust"
+            }
+            Self::CertificateOfAnother => {
+                "name the registry as its certificate does, or have one issued for this name"
+            }
+            Self::CertificateOutOfDate => {
+                "have its certificate renewed; or the clock of this machine is wrong"
+            }
+            Self::NotLoggedIn => {
+                "SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN gives the login; one that is \
+                 set is not accepted"
+            }
+            Self::NotAllowed => {
+                "let this login read the subjects (and write them without --no-register), or give \
+                 another with SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN"
+            }
+        }
+    }
+
+    /// Whether it may pass without anybody's help.
+    const fn may_pass(self) -> bool {
+        matches!(self, Self::Unreachable | Self::Silent | Self::BrokenOff | Self::Failing)
+    }
 }
 
 impl RegistryError {
@@ -38,4 +153,23 @@ impl RegistryError {
             Self::NotFound { .. } | Self::Incompatible { .. } | Self::Rejected { .. } => false,
         }
     }
+
+    /// The safe next step of a program that needs its schemas at the start.
+    pub const fn start_hint(&self) -> &'static str {
+        match self {
+            Self::Away { cause, .. } => cause.hint(),
+            Self::NotFound { .. } => "start once without --no-register, or have it registered",
+            Self::Incompatible { .. } => {
+                "the subject holds another schema: use a topic of its own for this program"
+            }
+            Self::Rejected { .. } => {
+                "see the registry's words: its settings forbid this schema or any"
+            }
+        }
+    }
+}
+
+/// An outage in one line, with the next step where it does not pass by itself.
+pub(crate) fn reason(cause: AwayCause, detail: &str) -> String {
+    if cause.may_pass() { detail.to_owned() } else { format!("{detail}; {}", cause.hint()) }
 }

@@ -1,21 +1,28 @@
 //! A client for Confluent-compatible schema registries that says whose fault a failure is.
 
 mod access;
+mod address;
 mod answer;
+mod canonical;
 mod client;
 mod error;
+mod references;
 mod settings;
+mod subjects;
+mod unreachable;
 
 pub use access::BadRegistryAccess;
+pub use address::BadRegistryUrl;
 pub use client::{FetchedSchema, Registry};
-pub use error::RegistryError;
-pub use reqwest::Url;
-pub use settings::{BadRegistryUrl, RegistrySettings};
+pub(crate) use error::reason;
+pub use error::{AwayCause, RegistryError};
+pub use settings::RegistrySettings;
 
 /// Whether a program may add its schemas to the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Registration {
-    /// Register at start; the registry may refuse an incompatible schema.
+    /// Register at start what the subject does not hold yet; the registry may refuse an
+    /// incompatible schema.
     #[default]
     Register,
     /// Only look up: somebody else registers.

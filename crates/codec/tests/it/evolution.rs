@@ -121,6 +121,37 @@ pub(crate) async fn check_registry(url: &str, suffix: &str) {
     let missing = registry.schema_by_id(2_000_000_000).await.unwrap_err();
     assert!(matches!(missing, RegistryError::NotFound { .. }), "{missing}");
     check_encoders(&registry, &value_subject(&format!("encoders{suffix}"))).await;
+    check_spellings(&registry, &value_subject(&format!("spellings{suffix}"))).await;
+}
+
+/// What somebody else registered is found however it is spelled, and no version is added.
+async fn check_spellings(registry: &Registry, subject: &str) {
+    use Registration::{LookUpOnly, Register};
+    let compact: serde_json::Value = serde_json::from_str(ORDER_V2).unwrap();
+    let mut documented = compact.clone();
+    documented["doc"] = "registered by another tool".into();
+    documented["fields"][0]["doc"] = "the order's id".into();
+    // An object's attributes in another order: serde_json sorts them, the file does not.
+    for (spelling, text) in [
+        ("white space", ORDER_V2.replace('\n', "\n\t ")),
+        ("order of attributes", compact.to_string()),
+        ("doc", documented.to_string()),
+    ] {
+        let subject = format!("{subject}-{}", spelling.replace(' ', "-"));
+        assert_ne!(text, ORDER_V2, "{spelling}");
+        let id = registry.register(&subject, &text).await.unwrap();
+        let versions = registry.versions(&subject).await.unwrap();
+        assert_eq!(versions.len(), 1, "{spelling}");
+        for registration in [LookUpOnly, Register] {
+            let encoder = Encoder::<Order>::connect(registry, &subject, registration).await;
+            assert_eq!(encoder.unwrap().schema_id(), id, "{spelling}, {registration:?}");
+        }
+        let after = registry.versions(&subject).await.unwrap();
+        assert_eq!(after, versions, "{spelling} adds a version");
+        // What is new is still registered.
+        registry.find_or_register(&subject, ORDER_V1).await.unwrap();
+        assert_eq!(registry.versions(&subject).await.unwrap().len(), 2, "{spelling}");
+    }
 }
 
 async fn check_encoders(registry: &Registry, subject: &str) {

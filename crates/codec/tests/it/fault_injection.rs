@@ -105,7 +105,7 @@ pub(crate) fn impatient(urls: &str) -> Registry {
     let mut settings = RegistrySettings::new(urls).unwrap();
     settings.connect_timeout = Duration::from_secs(2);
     settings.request_timeout = Duration::from_secs(2);
-    settings.body_bytes_max = 64 << 10;
+    settings.answer_bytes_max = 64 << 10;
     Registry::new(settings).unwrap()
 }
 

@@ -9,3 +9,4 @@ mod misbehaving_registry;
 mod real_registry;
 mod resolution;
 mod resolving;
+mod verdicts;

@@ -1,6 +1,7 @@
 //! How to reach Kafka and the schema registry. Secrets are not among these: they come from the
 //! environment or from files, see `kafka-io` and `codec`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -127,11 +128,29 @@ impl Args for KafkaArgs {
     }
 }
 
+/// Addresses of the schema registry as they were given. They may hold a password, complete or
+/// broken, so that no text shows them; what reads them is `codec`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RegistryUrl(String);
+
+impl From<String> for RegistryUrl {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Debug for RegistryUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegistryUrl(not shown)")
+    }
+}
+
 /// How to reach the schema registry.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RegistryArgs {
     /// Confluent-compatible schema registry; several addresses are separated by commas.
-    pub schema_registry_url: Option<String>,
+    pub schema_registry_url: Option<RegistryUrl>,
     /// PEM file of the authorities that may sign its certificate.
     pub schema_registry_ca_location: Option<PathBuf>,
 }
@@ -150,7 +169,7 @@ struct RegistryFlags {
         hide_env_values = true,
         help_heading = "Connection"
     )]
-    schema_registry_url: Option<String>,
+    schema_registry_url: Option<RegistryUrl>,
 
     /// PEM file of the authorities that may sign the registry's certificate [default: those of
     /// the system]
@@ -164,10 +183,10 @@ struct RegistryFlags {
 }
 
 impl RegistryArgs {
-    /// Returns the address of the registry.
+    /// Returns the addresses of the registry, unchecked: they may hold a password.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.schema_registry_url.as_deref().unwrap_or(SCHEMA_REGISTRY_URL_DEFAULT)
+        self.schema_registry_url.as_ref().map_or(SCHEMA_REGISTRY_URL_DEFAULT, |url| &url.0)
     }
 }
 
@@ -176,7 +195,8 @@ impl FromArgMatches for RegistryArgs {
         let flags = RegistryFlags::from_arg_matches(matches)?;
         let is_flag = matches.value_source("schema_registry_url") == Some(ValueSource::CommandLine);
         let url = flags.schema_registry_url;
-        if is_flag && url.as_deref().is_some_and(has_login) {
+        // An '@' stands in an address only behind a user or password.
+        if is_flag && url.as_ref().is_some_and(|url| url.0.contains('@')) {
             return Err(clap::Error::raw(
                 ErrorKind::ValueValidation,
                 "--schema-registry-url must not hold a user or password: everyone on the machine \
@@ -202,14 +222,6 @@ impl Args for RegistryArgs {
     fn augment_args_for_update(command: Command) -> Command {
         RegistryFlags::augment_args_for_update(command)
     }
-}
-
-/// Whether one of the addresses has something before the `@` of its host.
-fn has_login(urls: &str) -> bool {
-    urls.split(',').any(|url| {
-        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-        rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
-    })
 }
 
 #[cfg(test)]
@@ -252,15 +264,29 @@ mod tests {
 
     #[test]
     fn a_login_in_an_address_on_the_command_line_is_refused_and_not_repeated() {
-        for url in ["http://me:hunter2@a:1", "http://a:1,https://hunter2@b/v7", "me:hunter2@a"] {
+        for url in [
+            "http://me:hunter2@a:1",
+            "http://a:1,https://hunter2@b/v7",
+            "me:hunter2@a",
+            "http://me:1,hunter2@a:1",
+            "http://me:1/hunter2@a:1",
+            "http://me:1?hunter2@a:1",
+        ] {
             let error = flags(&["--schema-registry-url", url]).expect_err(url);
             let text = error.to_string();
             assert!(text.contains("SCHEMA_REGISTRY_BASIC_AUTH"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
             assert_eq!(error.exit_code(), 2);
         }
-        for url in ["http://a:1/@x", "https://b"] {
+        for url in ["http://a:1/v7,http://b:2", "https://b"] {
             assert_eq!(flags(&["--schema-registry-url", url]).expect(url).registry.url(), url);
         }
+    }
+
+    #[test]
+    fn the_address_of_the_registry_is_in_no_text_of_the_settings() {
+        let url = RegistryUrl::from("http://me:hunter2@a:1".to_owned());
+        let args = RegistryArgs { schema_registry_url: Some(url), ..RegistryArgs::default() };
+        assert!(!format!("{args:?}").contains("hunter2"), "{args:?}");
     }
 }
