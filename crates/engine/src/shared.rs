@@ -45,6 +45,8 @@ pub(crate) struct View<T> {
     pub(crate) restoring: Vec<i32>,
     /// Partitions whose offsets, topics and state do not agree: the lane is about to end.
     pub(crate) refused: Vec<i32>,
+    /// What restores that are overdue wait for, in words.
+    pub(crate) waits_for: Vec<String>,
     /// Partitions that stand still: number, label of the reason, words.
     pub(crate) stopped: Vec<(i32, &'static str, String)>,
     pub(crate) crowded: bool,
@@ -176,8 +178,9 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 reasons.push(reason("group", format!("{lane} has not joined the group")));
             }
             if !view.restoring.is_empty() {
-                let detail = format!("{lane} restores partitions {:?}", view.restoring);
-                reasons.push(reason("restoring", detail));
+                let what = format!("{lane} restores partitions {:?}", view.restoring);
+                let detail = std::iter::once(what).chain(view.waits_for).collect::<Vec<_>>();
+                reasons.push(reason("restoring", detail.join("; ")));
             }
             if !view.refused.is_empty() {
                 let detail = format!("{lane} cannot restore partitions {:?}", view.refused);

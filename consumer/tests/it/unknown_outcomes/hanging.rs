@@ -65,6 +65,10 @@ fn wait_and_abort(pipeline: &Pipeline) -> Process {
     assert!(line.contains(&format!("of {}/0, which ends at", pipeline.averages)), "{line}");
     let readiness = consumer.get("/readyz");
     assert!(readiness.status == 503 && readiness.body.contains("restoring"), "{readiness:?}");
+    let command = format!("describe-producers --topic {} --partition 0", pipeline.averages);
+    wait::is_true("the command in /readyz", LIMIT, || {
+        consumer.get("/readyz").body.contains(&command)
+    });
     let start = start_of_the_open_transaction(pipeline, &line);
     let at = ["--topic", &pipeline.averages, "--partition", "0", "--start-offset", &start];
     pipeline.java(TRANSACTIONS, &[&["abort"], &at[..]].concat());

@@ -113,6 +113,8 @@ pub(crate) struct Owned<T> {
     pub(crate) phase: Phase,
     /// When its restore is overdue, to say once what it waits for.
     pub(crate) overdue_at: Option<Instant>,
+    /// What its overdue restore waits for, in words.
+    pub(crate) waits_for: Option<String>,
     pub(crate) main: Window,
     pub(crate) retry: Window,
     pub(crate) waiting: Waiting<Waiter>,
@@ -157,12 +159,20 @@ pub(crate) struct Owned<T> {
 }
 
 impl<T: Default> Owned<T> {
+    /// Says once what an overdue restore waits for, and keeps it for who asks.
+    pub(crate) fn note_overdue(&mut self, words: String) {
+        tracing::warn!(partition = self.partition, "{words}");
+        self.overdue_at = None;
+        self.waits_for = Some(words);
+    }
+
     pub(crate) fn new(partition: i32, now: Instant, order: Order) -> Self {
         let start = CommitPosition(0);
         Self {
             partition,
             phase: Phase::AskOffsets { again_at: now, asked_at: None },
             overdue_at: Some(now + RESTORE_OVERDUE),
+            waits_for: None,
             main: Window::new(start),
             retry: Window::new(start),
             waiting: order.waiting(),

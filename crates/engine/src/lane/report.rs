@@ -123,6 +123,7 @@ impl<S: Stage> Lane<S> {
         let mut view = self.view.lock();
         view.joined = self.member.membership().is_joined() && self.has_assignment;
         view.owned = owned.iter().map(|owned| owned.partition).collect();
+        view.waits_for = restoring.clone().filter_map(|owned| owned.waits_for.clone()).collect();
         view.restoring = restoring.map(|owned| owned.partition).collect();
         view.refused = refused.map(|owned| owned.partition).collect();
         view.stopped = stopped.collect();

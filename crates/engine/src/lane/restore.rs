@@ -92,25 +92,21 @@ impl<S: Stage> Lane<S> {
             Phase::LoadState { until } => (&topics.state, until),
             Phase::LoadRetries { until } => (&topics.retry, until),
             Phase::AskOffsets { .. } => {
-                owned.overdue_at = None;
-                tracing::warn!(
-                    partition,
-                    "restore waits for the group's committed offsets: the \
-                    coordinator does not answer, or a transaction over them is undecided"
-                );
+                let words = "restore waits for the group's committed offsets: the coordinator \
+                             does not answer, or a transaction over them is undecided";
+                owned.note_overdue(words.to_owned());
                 return;
             }
             _ => return,
         };
-        owned.overdue_at = None;
         let at = positions.get(&(topic.clone(), partition)).copied().unwrap_or(0);
-        tracing::warn!(
-            partition,
+        let words = format!(
             "restore waits at offset {at} of {topic}/{partition}, which ends at {until}: a \
              transaction may have been left open; look with kafka-transactions \
              --bootstrap-server {} describe-producers --topic {topic} --partition {partition}",
             self.settings.bootstrap_servers
         );
+        owned.note_overdue(words);
     }
 
     /// Has the committed offsets: checks them against the topics and starts to read back.
@@ -252,6 +248,7 @@ impl<S: Stage> Lane<S> {
     fn activate(&mut self, partition: i32) {
         let owned = self.desk.owned_mut(partition).expect("it is being restored");
         owned.phase = Phase::Active;
+        owned.waits_for = None;
         tracing::info!(
             partition,
             main = owned.main.top(),
