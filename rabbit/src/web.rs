@@ -61,7 +61,7 @@ impl NotificationWeb {
 impl Handler for InventoryWeb {
     fn endpoints(&self) -> &[Endpoint] {
         const ALL: [Endpoint; 3] =
-            [stock::ENDPOINTS[0], stock::ENDPOINTS[1], Endpoint::get("/decisions/{order_id}")];
+            [stock::ENDPOINTS[0], stock::ENDPOINTS[1], Endpoint::get("/decisions/{id}")];
         &ALL
     }
 
@@ -72,7 +72,7 @@ impl Handler for InventoryWeb {
 
 impl Handler for NotificationWeb {
     fn endpoints(&self) -> &[Endpoint] {
-        const ALL: [Endpoint; 1] = [Endpoint::get("/notifications/{order_id}")];
+        const ALL: [Endpoint; 1] = [Endpoint::get("/notifications/{id}")];
         &ALL
     }
 

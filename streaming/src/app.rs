@@ -25,7 +25,7 @@ use crate::decisions::DecisionsStage;
 use crate::inventory::{InventoryEncoders, InventoryStage, Rules};
 use crate::order::StreamOrders;
 use crate::outbox::{Away, Outbox};
-use crate::outcomes::Outcomes;
+use crate::outcomes::{Outcomes, Sources};
 use crate::pipelines::{Parts, Plan, Running, run_reporting, run_showing, sum_of_tallies, thread};
 use crate::settings::Settings;
 use crate::stock::StockLevels;
@@ -172,7 +172,11 @@ fn start_order(
     let reading = Away::default();
     let outcomes = Outcomes {
         config: parts.connections.consumer.clone(),
-        topic,
+        topics: Sources {
+            orders: order_topic.clone(),
+            decisions: topic,
+            dead_letters: pipeline.topics.dead_letter.clone(),
+        },
         store: store.clone(),
         orders: orders.clone(),
         resolver: parts.resolver.clone(),

@@ -204,10 +204,6 @@ pub struct ServiceFlags {
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
     pub accept_compacted: Option<bool>,
 
-    /// Time that inventory waits before each decision [default: --inventory-delay]
-    #[arg(long, env = "PROCESSING_DELAY", value_name = "DURATION", help_heading = "Simulation")]
-    pub processing_delay: Option<DurationArg>,
-
     /// Share of attempts of inventory that fail on request, 0.0 to 1.0 [default: 0.0]
     #[arg(
         long,

@@ -38,6 +38,9 @@ pub(crate) const OUTCOMES_LINGER: Duration = Duration::from_millis(5);
 pub(crate) const OUTCOMES_PAUSE: Duration = Duration::from_millis(500);
 /// Time between two looks for new partitions of the outcomes.
 pub(crate) const PARTITIONS_LOOK_EVERY: Duration = Duration::from_secs(10);
+/// An instance that reads placed orders for the first time begins so many offsets before the end: what
+/// is older is decided, or has waited for long.
+pub(crate) const PLACED_LOOK_BACK: i64 = 100_000;
 /// Longest wait for the bounds of a partition.
 pub(crate) const BOUNDS_ASK: Duration = Duration::from_secs(5);
 

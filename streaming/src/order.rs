@@ -38,6 +38,15 @@ impl StreamOrders {
 }
 
 impl Paradigm for StreamOrders {
+    const REJECTS: &'static [&'static str] = &[
+        "batch-too-large",
+        "empty-batch",
+        "kafka-away",
+        "kafka-refused",
+        "kafka-unacknowledged",
+        "outbox-full",
+    ];
+
     async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
         let context = context.clone().within(PLACE_MAX);
         let deadline = context.deadline.unwrap_or_else(|| Instant::now() + PLACE_MAX);

@@ -184,7 +184,6 @@ fn pipelines(
     require(dedupe <= DEDUPE_OFFSETS_MAX, || {
         format!("--dedupe {dedupe} is above {DEDUPE_OFFSETS_MAX}")
     })?;
-    let delay = flags.processing_delay.map_or(trouble.inventory_delay, |delay| delay.get());
     let pipelines = Pipelines {
         inventory: EngineSettings {
             words: words(
@@ -203,7 +202,7 @@ fn pipelines(
             },
             group: inventory,
             dedupe: Some(dedupe).filter(|reach| *reach > 0),
-            simulate_latency: delay,
+            simulate_latency: trouble.inventory_delay,
             ..base.clone()
         },
         analytics: EngineSettings {

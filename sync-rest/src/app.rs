@@ -1,14 +1,13 @@
 //! Puts the services together and runs them to their end.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
 use order_api::{Front, Orders};
-use order_store::Store;
+use order_store::{Store, StoreError};
 use reqwest::Url;
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
@@ -19,6 +18,7 @@ use service_kit::shutdown::Shutdown;
 use tokio::task::JoinSet;
 
 use crate::downstream::Downstream;
+use crate::identity::{self, Met, Named};
 use crate::inventory::Inventory;
 use crate::notification::Notification;
 use crate::order::AskBoth;
@@ -34,16 +34,19 @@ const STOP_MAX: Duration = Duration::from_millis(9_500);
 /// How long a stop waits for orders that are seen to in the background.
 const BACKGROUND_MAX_WHEN_STOPPED: Duration = Duration::from_secs(1);
 
+/// How often a standby looks whether the store has become free.
+const STANDBY_LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// The services of one process, bound and not yet serving.
 pub struct App {
     order: Option<(Server, Front<AskBoth>, Arc<OrderHealth>)>,
-    inventory: Option<(Server, Inventory)>,
-    notification: Option<(Server, Notification)>,
+    inventory: Option<(Server, Named<Inventory>)>,
+    notification: Option<(Server, Named<Notification>)>,
     metrics: Metrics,
 }
 
 impl App {
-    /// Opens what is stored and binds the addresses.
+    /// Opens what is stored and binds the addresses. A standby waits for its stores, without end.
     ///
     /// # Errors
     ///
@@ -119,10 +122,9 @@ impl App {
         inventory: Url,
         notification: Url,
     ) -> Result<(), AppError> {
-        let store = open(&settings.data_dir, "order.redb")?;
-        let fair_time = settings.deadline / FAIR_SHARE_OF_DEADLINE;
-        let inventory = downstream("inventory", inventory, fair_time)?;
-        let notification = downstream("notification", notification, fair_time)?;
+        let store = open(settings, "order.redb").await?;
+        let inventory = downstream("inventory", inventory, settings, &store).await?;
+        let notification = downstream("notification", notification, settings, &store).await?;
         let orders = Orders::new(store);
         let registry = Registry::new(settings.registry.clone())
             .map_err(|error| AppError::failed(error.to_string()))?;
@@ -140,12 +142,13 @@ impl App {
         settings: &Settings,
         at: SocketAddr,
     ) -> Result<(), AppError> {
-        let store = open(&settings.data_dir, "inventory.redb")?;
+        let store = open(settings, "inventory.redb").await?;
+        let name = identity::name_of(&store).await.map_err(failed)?;
         let trouble = settings.trouble;
         let reservations = Reservations::new(store, settings.menu.clone(), trouble.refusals);
         let server = Server::bind("inventory", at, settings.limits).await?;
         let inventory = Inventory::new(reservations, trouble.inventory_delay);
-        self.inventory = Some((server, inventory));
+        self.inventory = Some((server, Named::new(inventory, name)));
         Ok(())
     }
 
@@ -154,10 +157,11 @@ impl App {
         settings: &Settings,
         at: SocketAddr,
     ) -> Result<(), AppError> {
-        let store = open(&settings.data_dir, "notification.redb")?;
+        let store = open(settings, "notification.redb").await?;
+        let name = identity::name_of(&store).await.map_err(failed)?;
         let server = Server::bind("notification", at, settings.limits).await?;
         let notification = Notification::new(store, settings.trouble.notification_delay);
-        self.notification = Some((server, notification));
+        self.notification = Some((server, Named::new(notification, name)));
         Ok(())
     }
 }
@@ -179,14 +183,45 @@ async fn join(services: &mut JoinSet<()>) -> Result<(), AppError> {
     Ok(())
 }
 
-fn downstream(name: &'static str, url: Url, fair_time: Duration) -> Result<Downstream, AppError> {
-    Downstream::new(name, url, fair_time)
+async fn downstream(
+    name: &'static str,
+    url: Url,
+    settings: &Settings,
+    store: &Store,
+) -> Result<Downstream, AppError> {
+    let met =
+        Met::load(store.clone(), name, settings.accepts_other_stores).await.map_err(failed)?;
+    Downstream::new(name, url, met, settings.deadline / FAIR_SHARE_OF_DEADLINE)
         .map_err(|error| AppError::failed(format!("no HTTP client for {name}: {error}")))
 }
 
-fn open(data_dir: &Path, name: &str) -> Result<Store, AppError> {
-    Store::open(&data_dir.join(name))
-        .map_err(|error| AppError::failed(error.to_string()).hint("--data-dir names the folder"))
+/// Opens a store; a standby waits for it as long as another instance has it.
+async fn open(settings: &Settings, name: &str) -> Result<Store, AppError> {
+    let path = settings.data_dir.join(name);
+    let mut is_told = false;
+    loop {
+        match Store::open(&path) {
+            Err(StoreError::InUse { path }) if settings.is_standby => {
+                if !is_told {
+                    tracing::info!(path, "standing by: another instance works with this store");
+                    is_told = true;
+                }
+                tokio::time::sleep(STANDBY_LOOK_EVERY).await;
+            }
+            Err(error @ StoreError::InUse { .. }) => {
+                let hint =
+                    "--data-dir names another folder; --standby waits until this one is free";
+                return Err(failed(error).hint(hint));
+            }
+            opened => {
+                return opened.map_err(|error| failed(error).hint("--data-dir names the folder"));
+            }
+        }
+    }
+}
+
+fn failed(error: StoreError) -> AppError {
+    AppError::failed(error.to_string())
 }
 
 fn url_of(address: Option<SocketAddr>) -> Result<Url, AppError> {

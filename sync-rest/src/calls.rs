@@ -35,6 +35,13 @@ impl Attempt {
 }
 
 impl Services {
+    /// Learns which stores they have, once.
+    pub(crate) async fn meet(&self, context: &RequestContext) -> Result<(), CallError> {
+        // Nobody's: it is answered 404.
+        self.inventory.meet(&wire::reservation_path("-"), context).await?;
+        self.notification.meet(&wire::notification_path("-"), context).await
+    }
+
     pub(crate) async fn reserve(
         &self,
         attempt: &Attempt,

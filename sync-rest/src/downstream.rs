@@ -5,6 +5,7 @@
 //! | the breaker is open, the time is over before the call | as it opened, or none | no |
 //! | nobody listens | away | no |
 //! | it answers 503: it sheds load | overloaded | no |
+//! | it answers 421: it has another store than the one that was met | away | no |
 //! | the connection breaks under the call, or it answers 5xx | away | perhaps |
 //! | it does not answer in time | slow | perhaps |
 //!
@@ -12,7 +13,6 @@
 //! without harm. It is repeated once, and only after a connection that broke: where nobody
 //! listens or an answer is late, another try only adds load.
 
-use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,9 @@ use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
 use service_kit::http::{DEADLINE_HEADER, REQUEST_ID_HEADER, RequestContext};
 
 use crate::breaker::{Breaker, Ticket, Trouble};
+pub use crate::call_error::{Begun, CallError};
+use crate::call_error::{merged, root_cause};
+use crate::identity::{Met, STORE_HEADER};
 use crate::metrics::{self, CallResult};
 use crate::wire::ATTEMPT_HEADER;
 
@@ -45,6 +48,7 @@ pub struct Downstream {
     base: Url,
     client: reqwest::Client,
     breaker: Mutex<Breaker>,
+    met: Met,
     /// A late answer is held against the service only if it was given so long; else a client with
     /// tiny deadlines could open the breaker for everybody.
     fair_time: Duration,
@@ -82,47 +86,22 @@ pub struct Answer {
     pub status: u16,
     /// Body; null where there is none, or none that is JSON.
     pub body: Value,
-}
-
-/// Whether a failed call may have had an effect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Begun {
-    /// Surely nothing was done.
-    Nothing,
-    /// The call was sent, and it is not known what became of it.
-    Perhaps,
-}
-
-/// A call without an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallError {
-    /// The service.
-    pub service: &'static str,
-    /// What is wrong with it; `None` if only the deadline was too short.
-    pub trouble: Option<Trouble>,
-    /// Whether the deadline passed.
-    pub is_overdue: bool,
-    /// Whether it may have had an effect.
-    pub begun: Begun,
-    /// What happened.
-    pub detail: String,
-    /// When it is worth trying again.
-    pub retry_after: Duration,
-}
-
-impl fmt::Display for CallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.service, self.detail)
-    }
+    /// Name of the store that it answers from, where it says so.
+    pub store_name: Option<String>,
 }
 
 impl Downstream {
-    /// One at this address; `fair_time` is how long it may take before it counts as slow.
+    /// One at this address, with the store that it was `met` with; `fair_time` is how long it may take before it counts as slow.
     ///
     /// # Errors
     ///
     /// If no client can be made: the system lacks what TLS needs.
-    pub fn new(name: &'static str, base: Url, fair_time: Duration) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        name: &'static str,
+        base: Url,
+        met: Met,
+        fair_time: Duration,
+    ) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -130,7 +109,7 @@ impl Downstream {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .build()?;
-        Ok(Self { name, base, client, breaker: Mutex::default(), fair_time })
+        Ok(Self { name, base, client, breaker: Mutex::default(), met, fair_time })
     }
 
     /// What is wrong with it, while its breaker is not closed.
@@ -153,6 +132,29 @@ impl Downstream {
             }
             Err(open) => Err(self.refused(open)),
         }
+    }
+
+    /// Learns which store it has, once: from then on it is asked only as the owner of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Downstream::call`]; nothing was begun.
+    pub(crate) async fn meet(&self, path: &str, context: &RequestContext) -> Result<(), CallError> {
+        if self.met.name().is_some() {
+            return Ok(());
+        }
+        let _one = self.met.meeting.lock().await;
+        if self.met.name().is_some() {
+            return Ok(());
+        }
+        let (method, path, breaker) = (Method::GET, path.to_owned(), BreakerUse::Asked);
+        let call = Call { method, path, attempt: None, body: None, breaker };
+        let answer = self.call(&call, context).await;
+        let answer = answer.map_err(|error| CallError { begun: Begun::Nothing, ..error })?;
+        // One of an earlier version does not say.
+        let Some(name) = answer.store_name else { return Ok(()) };
+        let kept = self.met.keep(&name).await;
+        kept.map_err(|error| self.away(Begun::Nothing, format!("it cannot be noted: {error}")))
     }
 
     /// Calls it, within the deadline of `context`, which travels along.
@@ -229,6 +231,9 @@ impl Downstream {
         if let Some(left) = left {
             request = request.header(DEADLINE_HEADER, left.as_millis().to_string());
         }
+        if let Some(name) = self.met.name() {
+            request = request.header(STORE_HEADER, name);
+        }
         if let Some(attempt) = call.attempt {
             request = request.header(ATTEMPT_HEADER, attempt);
         }
@@ -245,6 +250,8 @@ impl Downstream {
             .get(reqwest::header::RETRY_AFTER)
             .and_then(|value| value.to_str().ok()?.parse().ok())
             .map_or(RETRY_AFTER, Duration::from_secs);
+        let store_name = response.headers().get(STORE_HEADER);
+        let store_name = store_name.and_then(|name| Some(name.to_str().ok()?.to_owned()));
         let status = response.status().as_u16();
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.not_sent(&error))? {
@@ -255,7 +262,7 @@ impl Downstream {
             bytes.extend_from_slice(&chunk);
         }
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Ok(Response { answer: Answer { status, body }, retry_after })
+        Ok(Response { answer: Answer { status, body, store_name }, retry_after })
     }
 
     /// Tells an answer from the confession that there is none.
@@ -273,6 +280,13 @@ impl Downstream {
                     is_overdue: true,
                     ..self.error(self.slow_if_fair(left), Begun::Perhaps, detail)
                 }
+            }
+            421 => {
+                let detail = "another instance answers, with a store of its own: all instances \
+                              must share one --data-dir (--standby); if the one before is gone \
+                              for good, start order once with --accept-other-stores";
+                tracing::error!(service = self.name, "{detail}");
+                self.away(Begun::Nothing, detail.to_owned())
             }
             status @ 500.. => self.away(Begun::Perhaps, format!("it answered {status}")),
             _ => return Ok(answer),
@@ -372,23 +386,4 @@ impl CallResult {
             Err(Failed { error, .. }) => error.trouble.map_or(Self::Overdue, Self::Trouble),
         }
     }
-}
-
-/// The last error, knowing that an earlier try may have had an effect.
-fn merged(earlier: Option<CallError>, last: CallError) -> CallError {
-    match earlier {
-        Some(CallError { begun: Begun::Perhaps, .. }) => {
-            CallError { begun: Begun::Perhaps, ..last }
-        }
-        _ => last,
-    }
-}
-
-/// The innermost error: reqwest's own text names the URL and little else.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

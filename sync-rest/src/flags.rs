@@ -93,6 +93,30 @@ pub struct Flags {
     #[arg(long, env = "SYNC_REST_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
 
+    /// Wait while another instance works with the data folder, and take over when it ends
+    #[arg(
+        long,
+        env = "SYNC_REST_STANDBY",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Orders"
+    )]
+    pub standby: Option<bool>,
+
+    /// Let `order` go on with an inventory or notification that has another data folder than before
+    #[arg(
+        long,
+        env = "SYNC_REST_ACCEPT_OTHER_STORES",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Orders"
+    )]
+    pub accept_other_stores: Option<bool>,
+
     /// Longest time for one order, also where the caller gives more [default: 5s]
     #[arg(long, env = "SYNC_REST_DEADLINE", value_name = "DURATION", help_heading = "Orders")]
     pub deadline: Option<DurationArg>,

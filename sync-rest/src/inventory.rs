@@ -77,7 +77,7 @@ impl Inventory {
 /// Its paths.
 const ENDPOINTS: [Endpoint; 4] = [
     Endpoint {
-        path: "/reservations/{order_id}",
+        path: "/reservations/{id}",
         methods: "GET, PUT, DELETE",
         body_bytes_max: BODY_BYTES_MAX,
     },

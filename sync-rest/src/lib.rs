@@ -20,6 +20,8 @@
 pub mod breaker;
 mod metrics;
 mod wire;
+mod identity;
+mod call_error;
 pub mod downstream;
 mod answers;
 pub mod reservation;

@@ -25,9 +25,15 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
         .map_err(|error| failed(&error))?;
     let stop = Shutdown::on_signals().map_err(|error| failed(&error))?;
     let metrics = metrics_recorder::install(program).map_err(|error| failed(&error))?;
-    runtime.block_on(async { App::bind(checked, metrics).await?.run(stop).await })?;
-    // A release that is still tried again is left behind: the client was told that the outcome
-    // is not known.
+    runtime.block_on(async {
+        let app = tokio::select! {
+            app = App::bind(checked, metrics) => app?,
+            // A standby that never had its turn.
+            () = stop.requested() => return Ok(()),
+        };
+        app.run(stop).await
+    })?;
+    // What is left of orders stands in the store: the next start goes on with it.
     runtime.shutdown_background();
     Ok(ExitStatus::Done)
 }

@@ -53,7 +53,6 @@ pub(crate) fn seen_to(result: &'static str) {
 
 /// So many orders are unfinished.
 pub(crate) fn unfinished(orders: u64) {
-    #[expect(clippy::cast_precision_loss, reason = "there are at most 100,000")]
     metrics::gauge!(UNFINISHED).set(orders as f64);
 }
 

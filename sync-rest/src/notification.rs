@@ -91,11 +91,7 @@ fn notified(order_id: &str) -> Reply {
 
 /// Its paths.
 const ENDPOINTS: [Endpoint; 2] = [
-    Endpoint {
-        path: "/notifications/{order_id}",
-        methods: "GET, PUT",
-        body_bytes_max: BODY_BYTES_MAX,
-    },
+    Endpoint { path: "/notifications/{id}", methods: "GET, PUT", body_bytes_max: BODY_BYTES_MAX },
     OPENAPI_ENDPOINT,
 ];
 

@@ -55,7 +55,7 @@ pub(crate) struct Shared {
 
 impl AskBoth {
     /// One that asks these two, each order within `deadline`, and notes in `orders` what is not done.
-    pub fn new(
+    pub(crate) fn new(
         inventory: Downstream,
         notification: Downstream,
         orders: Orders,
@@ -92,6 +92,15 @@ impl AskBoth {
 
 impl Paradigm for AskBoth {
     const ANSWER: AnswerForm = AnswerForm::WithOutcome;
+    const REJECTS: &'static [&'static str] = &[
+        "deadline-exceeded",
+        "downstream-away",
+        "downstream-overloaded",
+        "downstream-slow",
+        "out-of-stock",
+        "overloaded",
+        "simulated",
+    ];
 
     async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
         let context = context.clone().within(self.shared.deadline);
@@ -99,6 +108,7 @@ impl Paradigm for AskBoth {
         // With one of them away nothing is begun at the other.
         services.inventory.check().map_err(|error| problem(&error))?;
         services.notification.check().map_err(|error| problem(&error))?;
+        services.meet(&context).await.map_err(|error| problem(&error))?;
         let attempt = Attempt { order: order.clone(), number: self.shared.attempts.next() };
         let left = self.shared.orders.begin(order, attempt.number).await?;
         let decided_for = match services.reserve(&attempt, &context).await {

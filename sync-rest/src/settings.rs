@@ -34,6 +34,10 @@ pub struct Settings {
     pub(crate) trouble: Trouble,
     pub(crate) limits: Limits,
     pub(crate) registry: RegistrySettings,
+    /// Waits for stores that another instance works with.
+    pub(crate) is_standby: bool,
+    /// Takes other stores of inventory and notification than before.
+    pub(crate) accepts_other_stores: bool,
 }
 
 /// Which services are run, and where; what is not run is asked where it is.
@@ -70,6 +74,8 @@ impl Settings {
             trouble: flags.trouble.check()?,
             limits: flags.http.limits()?,
             registry,
+            is_standby: flags.standby.unwrap_or(false),
+            accepts_other_stores: flags.accept_other_stores.unwrap_or(false),
             // What can be checked without a file comes first.
             menu: flags.catalogue.load()?,
             data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT)),

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::body::{JsonOrder, invalid_order, json_order};
 use crate::idempotency;
+use crate::known::Wish;
 use crate::paradigm::NewOrder;
 
 /// Longest order id that is taken from a client.
@@ -76,16 +77,28 @@ impl Asked {
     /// Tells this order from any other: the same for the same wish, in whatever form it came.
     pub(crate) fn fingerprint(&self) -> String {
         let OrderRequest { user_id, item, quantity, price } = &self.request;
-        let mut hash = Sha256::new();
-        for text in [user_id, item] {
-            hash.update(text.len().to_be_bytes());
-            hash.update(text);
-        }
-        hash.update(quantity.to_be_bytes());
-        hash.update(price.map_or([0xff; 4], |price| price.to_bits().to_be_bytes()));
-        let digest = hash.finalize();
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        fingerprint(user_id, item, *quantity, *price)
     }
+}
+
+fn fingerprint(user_id: &str, item: &str, quantity: i32, price: Option<f32>) -> String {
+    let mut hash = Sha256::new();
+    for text in [user_id, item] {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text);
+    }
+    hash.update(quantity.to_be_bytes());
+    hash.update(price.map_or([0xff; 4], |price| price.to_bits().to_be_bytes()));
+    let digest = hash.finalize();
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a fingerprint is of this wish; whether its price was the client's or the menu's is not
+/// known of it.
+pub(crate) fn is_fingerprint_of(fingerprint_known: &str, wish: &Wish) -> bool {
+    let user_id = wish.user_id.as_deref().unwrap_or_default();
+    let of = |price| fingerprint(user_id, &wish.item, wish.quantity, price);
+    [None, Some(wish.price)].into_iter().any(|price| of(price) == fingerprint_known)
 }
 
 /// Reads one JSON order outside the front, such as one of many in a body: under the id that

@@ -35,6 +35,7 @@ impl<P: Paradigm> Front<P> {
     /// A front before `paradigm`, which shares `orders` with it. Framed orders are read with the
     /// schemas of `resolver`.
     pub fn new(paradigm: P, orders: Orders, menu: Menu, resolver: SchemaResolver) -> Self {
+        metrics::start(P::REJECTS);
         let endpoints = [&ENDPOINTS[..], paradigm.extra_endpoints()].concat();
         Self { paradigm, endpoints, orders, menu, resolver, running: Running::default() }
     }

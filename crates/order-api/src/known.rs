@@ -7,6 +7,7 @@ use orders::{InventoryOutcome, Order};
 use serde::{Deserialize, Serialize};
 use service_kit::http::{Problem, StatusCode};
 
+use crate::asked::is_fingerprint_of;
 use crate::idempotency;
 use crate::metrics;
 use crate::news::{News, Progress};
@@ -147,6 +148,11 @@ impl Orders {
         let row: Option<Row> = self.store.get(ORDERS, order_id).map_err(|error| failed(&error))?;
         match row {
             Some(Row { fingerprint: Some(known), .. }) if known != fingerprint => {
+                Err(idempotency::reused(order_id))
+            }
+            Some(Row { order: KnownOrder { wish: Some(wish), .. }, fingerprint: None })
+                if !is_fingerprint_of(fingerprint, &wish) =>
+            {
                 Err(idempotency::reused(order_id))
             }
             // What came first was news of it: the answer that accepts the order is still owed here.

@@ -4,7 +4,7 @@ use orders::{FailureReason, Menu, MenuItem, Stock};
 use service_kit::http::StatusCode;
 
 use super::*;
-use crate::read_json;
+use crate::{News, Progress, read_json};
 
 const CONFIRMED: InventoryOutcome = InventoryOutcome::Reserved;
 const SOLD_OUT: InventoryOutcome = InventoryOutcome::Failed(FailureReason::OutOfStock);
@@ -70,6 +70,17 @@ async fn a_key_and_an_id_belong_to_one_order() {
         assert_eq!(problem.slug(), "key-reused");
     }
     assert_eq!(orders.known(&order("another", 1), Some("another")).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_key_that_another_instance_has_heard_of_belongs_to_that_order() {
+    let (_folder, orders) = opened();
+    let first = order("k", 1);
+    let (order_id, wish) = (first.order.order_id.clone(), Some(Wish::of(&first.order)));
+    let news = News { order_id, progress: Progress::Placed, wish, created_at_ms: None };
+    orders.note_all(vec![news], |_| Ok(())).await.unwrap();
+    assert_eq!(orders.known(&first, Some("k")).unwrap(), None, "an answer is still owed");
+    assert_eq!(orders.known(&order("k", 2), Some("k")).unwrap_err().slug(), "key-reused");
 }
 
 #[tokio::test]

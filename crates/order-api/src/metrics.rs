@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use orders::InventoryOutcome;
+use orders::{FailureReason, InventoryOutcome};
 
 use crate::paradigm::Placed;
 
@@ -19,6 +19,41 @@ const REPLAYED: &str = "orders_replayed_total";
 /// Outcomes that became known, by outcome: `confirmed`, why the inventory said no, or
 /// `dead-lettered`.
 const OUTCOMES: &str = "order_outcomes_total";
+
+/// Why any front may refuse an order; a paradigm has more, see
+/// [`REJECTS`](crate::Paradigm::REJECTS).
+const REASONS: [&str; 10] = [
+    "bad-idempotency-key",
+    "in-progress",
+    "internal",
+    "invalid-avro",
+    "invalid-json",
+    "invalid-order",
+    "key-reused",
+    "registry-away",
+    "unknown-item",
+    "unsupported-media-type",
+];
+
+/// Describes what is measured, and lets every counter begin at 0: one that comes into being with its
+/// first event hides that event from a rate.
+pub(crate) fn start(more_reasons: &[&'static str]) {
+    metrics::describe_histogram!(ACCEPT_SECONDS, "first byte of a new order to its acceptance");
+    metrics::describe_histogram!(OUTCOME_SECONDS, "a new order to its outcome, by outcome");
+    metrics::describe_counter!(ACCEPTED, "new orders answered 200 or 202");
+    metrics::describe_counter!(REJECTED, "orders that were not accepted, by reason");
+    metrics::describe_counter!(REPLAYED, "answers that were given before, to a client's retry");
+    metrics::describe_counter!(OUTCOMES, "outcomes that became known, by outcome");
+    metrics::counter!(ACCEPTED).increment(0);
+    metrics::counter!(REPLAYED).increment(0);
+    for reason in REASONS.iter().chain(more_reasons) {
+        metrics::counter!(REJECTED, "reason" => *reason).increment(0);
+    }
+    let failed = FailureReason::ALL.map(FailureReason::as_str);
+    for outcome in failed.into_iter().chain(["confirmed", "dead-lettered"]) {
+        metrics::counter!(OUTCOMES, "outcome" => outcome).increment(0);
+    }
+}
 
 /// A new order was placed; where that settles it, its outcome is known as well.
 pub(crate) fn placed(placed: Placed, elapsed: Duration) {

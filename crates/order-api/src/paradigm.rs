@@ -9,6 +9,10 @@ pub trait Paradigm: Send + Sync + 'static {
     /// What a placed order is answered with, the first time and at each retry.
     const ANSWER: AnswerForm = AnswerForm::Accepted;
 
+    /// Kinds of the problems for which it refuses orders, beside those of every front: labels of
+    /// metrics, which begin at 0.
+    const REJECTS: &'static [&'static str] = &[];
+
     /// Places an order, or hands it on.
     ///
     /// The same order may come again: from a client's retry after an error, after a crash, or

@@ -37,10 +37,19 @@ pub fn load(path: &Path) -> Result<Menu, MenuFileError> {
         return Err(wrong(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    parse(&text).map_err(wrong)
+    menu_of(&text).map_err(wrong)
 }
 
-fn parse(text: &str) -> Result<Menu, String> {
+/// Reads a menu that is a text already; `name` says in errors where it is from.
+///
+/// # Errors
+///
+/// If it is no TOML, or says something that is no menu.
+pub fn parse(name: &str, text: &str) -> Result<Menu, MenuFileError> {
+    menu_of(text).map_err(|detail| MenuFileError { path: name.to_owned(), detail })
+}
+
+fn menu_of(text: &str) -> Result<Menu, String> {
     let items: BTreeMap<String, Item> = toml::from_str(text).map_err(|error| error.to_string())?;
     let item = |(name, item): (String, Item)| {
         let stock = item.stock.map_or(Stock::Unlimited, Stock::Pieces);
@@ -55,7 +64,7 @@ mod tests {
 
     #[test]
     fn an_item_has_a_price_and_may_have_a_stock() {
-        let menu = parse("[tea]\nprice = 2.5\n[cake]\nprice = 4\nstock = 3\n").unwrap();
+        let menu = menu_of("[tea]\nprice = 2.5\n[cake]\nprice = 4\nstock = 3\n").unwrap();
         assert_eq!(menu.item("tea"), Some(MenuItem { price: 2.5, stock: Stock::Unlimited }));
         assert_eq!(menu.item("cake"), Some(MenuItem { price: 4.0, stock: Stock::Pieces(3) }));
     }
@@ -70,7 +79,7 @@ mod tests {
             ("[tea]\nprice = 1\nstock = -1\n", "stock"),
             ("tea", "TOML"),
         ] {
-            let error = parse(text).unwrap_err();
+            let error = menu_of(text).unwrap_err();
             assert!(error.contains(reason), "{text:?}: {error}");
         }
     }

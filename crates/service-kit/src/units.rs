@@ -172,6 +172,47 @@ impl fmt::Display for DurationArg {
     }
 }
 
+/// As [`DurationArg`], but a number without a unit is seconds: for a setting that was read so before
+/// it had units.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use service_kit::units::SecondsArg;
+/// let delay = |text: &str| text.parse::<SecondsArg>().unwrap().get();
+/// assert_eq!(delay("1"), Duration::from_secs(1));
+/// assert_eq!(delay("0.25"), delay("250ms"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct SecondsArg(DurationArg);
+
+impl SecondsArg {
+    /// Returns the duration itself.
+    #[must_use]
+    pub const fn get(self) -> Duration {
+        self.0.get()
+    }
+}
+
+impl FromStr for SecondsArg {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let is_number = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        match text.parse() {
+            Err(UnitError::UnitMissing(number)) if is_number(&number) => {
+                format!("{number}s").parse().map(Self)
+            }
+            other => other.map(Self),
+        }
+    }
+}
+
+impl fmt::Display for SecondsArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// A rate: how many per second, minute or hour, such as `100/s` or `6000/m`. A bare number is
 /// per second. Zero is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -267,6 +308,7 @@ macro_rules! serde_as_text {
 }
 
 serde_as_text!(DurationArg);
+serde_as_text!(SecondsArg);
 serde_as_text!(RateArg);
 
 #[cfg(test)]
@@ -335,6 +377,20 @@ mod tests {
         for text in ["nan", "NaN", "-nan", "inf", "-inf", "infinity", "1e999", "", "x"] {
             assert!(finite(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_seconds_only_where_a_setting_says_so() {
+        let seconds = |text: &str| text.parse::<SecondsArg>().map(|arg| arg.get().as_millis());
+        for (text, ms) in
+            [("1", 1_000), (" 2 ", 2_000), ("0.5", 500), ("0", 0), ("3ms", 3), ("1m", 60_000)]
+        {
+            assert_eq!(seconds(text), Ok(ms), "{text}");
+        }
+        for text in ["", "-1", "x", "1x", "1 2", "1s2", "1e3"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+        assert!("1".parse::<DurationArg>().is_err());
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn place(rig: &Rig, ledger: &Ledger, batch: &str, orders: usize) {
 #[test]
 fn lag_grows_under_a_processing_delay_and_drains() {
     let mut rig = Rig::start(&[Service::Order], &[]);
-    let delay = ["PROCESSING_DELAY=500ms", "--concurrency", "100"];
+    let delay = ["PROCESSING_DELAY=0.5", "--concurrency", "100"];
     rig.start_services(&[Service::Inventory], &delay);
     let ledger = Ledger::new();
     place(&rig, &ledger, "a", 500);

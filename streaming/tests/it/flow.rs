@@ -135,22 +135,3 @@ fn a_framed_order_keeps_its_own_id() {
         rig.get(Service::Order, "/orders/own-1").json()["status"] == "confirmed"
     });
 }
-
-#[test]
-fn another_instance_of_the_order_service_knows_all_outcomes() {
-    let rig = Rig::start(&Service::FLOW, &[]);
-    assert_eq!(rig.post("k1", &burgers(1)).unwrap().status, 202);
-    rig.wait_for_status("k1", "confirmed");
-    let other = tempfile::tempdir().expect("a directory");
-    let mut args = vec!["order".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
-    args.extend(rig.common_args());
-    let data = args.iter().position(|arg| arg == "--data-dir").expect("among them") + 1;
-    args[data] = other.path().to_str().expect("text").to_owned();
-    let mut process = testkit::Process::start("streaming", &args, &[]);
-    let address = process.address_of("order");
-    let path = format!("/orders/{}", order_id_of("k1"));
-    wait::is_true("the outcome", SOON, || {
-        let answer = http::get(&address, &path).expect("an answer");
-        answer.status == 200 && answer.json()["status"] == "confirmed"
-    });
-}

@@ -9,4 +9,5 @@ mod failures;
 mod flow;
 mod outage;
 mod replay;
+mod replicas;
 mod startup;

@@ -113,6 +113,20 @@ impl Rig {
         self.running.push(Running { service, process, address, args });
     }
 
+    /// Starts another instance with a folder of its own.
+    #[track_caller]
+    pub(crate) fn start_beside(&self, service: Service, args: &[&str]) -> (Process, String) {
+        let mut all =
+            vec![service.name().to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
+        all.extend(self.common_args());
+        let data = all.iter().position(|arg| arg == "--data-dir").expect("among them") + 1;
+        all[data] = self.dir.path().join("beside").to_str().expect("text").to_owned();
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        let mut process = Process::start("streaming", &all, &[("RUST_LOG", "info")]);
+        let address = process.address_of(service.name());
+        (process, address)
+    }
+
     /// Servers, topics, groups and files.
     pub(crate) fn common_args(&self) -> Vec<String> {
         let text = |path: &Path| path.to_str().expect("text").to_owned();

@@ -30,7 +30,7 @@ fn wrong_settings_end_with_2_and_name_the_setting() {
         (&["all", "--listen", "127.0.0.1:0"], "--listen"),
         (&["all", "--exit-at-end"], "--exit-at-end"),
         (&["analytics", "--report-interval", "0s"], "--report-interval"),
-        (&["inventory", "--processing-delay", "5"], "5"),
+        (&["inventory", "--processing-delay", "5x"], "5x"),
         (&["inventory", "-X", "acks=0"], "acks"),
         (&["everything"], "everything"),
     ] {

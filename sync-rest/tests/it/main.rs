@@ -7,6 +7,7 @@ mod flow;
 mod avro;
 mod trouble;
 mod unfinished;
+mod replicas;
 mod abuse;
 mod retries;
 mod crash;

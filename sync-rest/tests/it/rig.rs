@@ -77,8 +77,37 @@ impl Rig {
 
     #[track_caller]
     fn start_service(&mut self, service: Service, at: &str) {
+        let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
+        let mut process = self.spawn(service, at, &self.data_dir(), &args);
+        let address = process.address_of(service.name());
+        self.processes.push((service, process, address));
+    }
+
+    /// Starts another instance with a folder of its own.
+    #[track_caller]
+    pub(crate) fn start_beside(
+        &self,
+        service: Service,
+        at: &str,
+        folder: &str,
+        args: &[&str],
+    ) -> (Process, String) {
+        let data_dir = self.path(folder).display().to_string();
+        let mut process = self.spawn(service, at, &data_dir, args);
+        let address = process.address_of(service.name());
+        (process, address)
+    }
+
+    /// Starts another instance with the same folder, which waits for its turn.
+    #[track_caller]
+    pub(crate) fn stand_by(&self, service: Service, at: &str) -> Process {
+        self.spawn(service, at, &self.data_dir(), &["--standby"])
+    }
+
+    #[track_caller]
+    fn spawn(&self, service: Service, at: &str, data_dir: &str, more: &[&str]) -> Process {
         let mut args = vec![service.name().to_owned(), "--listen".to_owned(), at.to_owned()];
-        args.extend(["--data-dir".to_owned(), self.data_dir()]);
+        args.extend(["--data-dir".to_owned(), data_dir.to_owned()]);
         args.extend(["--menu".to_owned(), self.menu()]);
         if service == Service::Order {
             for other in [Service::Inventory, Service::Notification] {
@@ -86,11 +115,9 @@ impl Rig {
                 args.extend([flag, format!("http://{}", self.address(other))]);
             }
         }
-        args.extend(self.args.iter().cloned());
+        args.extend(more.iter().map(|arg| (*arg).to_owned()));
         let logged = [("RUST_LOG", "info,service_kit::http=debug")];
-        let mut process = Process::start("sync-rest", &args, &logged);
-        let address = process.address_of(service.name());
-        self.processes.push((service, process, address));
+        Process::start("sync-rest", &args, &logged)
     }
 
     /// Address of a service: the same before and after it was killed.

@@ -38,6 +38,46 @@ fn wrong_settings_end_with_2_and_name_the_setting() {
 }
 
 #[test]
+fn counters_begin_at_0_and_everything_measured_has_a_help() {
+    let rig = Rig::start(&[]);
+    for service in Service::ALL {
+        let text = testkit::http::get(&rig.address(service), "/metrics").expect("an answer").body;
+        for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+            let name = line.split(' ').next().expect("a name");
+            assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");
+        }
+        let name = service.name();
+        assert!(text.contains(&format!("http_shed_total{{service=\"{name}\"}} 0")), "{text}");
+    }
+    let text =
+        testkit::http::get(&rig.address(Service::Order), "/metrics").expect("an answer").body;
+    for sample in [
+        "orders_accepted_total 0",
+        "orders_replayed_total 0",
+        "orders_rejected_total{reason=\"out-of-stock\"} 0",
+        "order_outcomes_total{outcome=\"confirmed\"} 0",
+        "sync_orders_seen_to_total{result=\"released\"} 0",
+        "sync_breaker_open{service=\"inventory\"} 0",
+        "sync_orders_unfinished 0",
+        "http_requests_total{service=\"order\",route=\"/order\",status=\"200\"} 0",
+    ] {
+        assert!(text.lines().any(|line| line == sample), "{sample}: {text}");
+    }
+}
+
+#[test]
+fn a_menu_is_found_wherever_the_program_is_started_from() {
+    let mut all = vec!["all", "--data-dir", "data"];
+    for flag in ["--order-listen", "--inventory-listen", "--notification-listen"] {
+        all.extend([flag, "127.0.0.1:0"]);
+    }
+    let mut all = Process::start("sync-rest", &all, &[]);
+    let inventory = all.address_of("inventory");
+    let stock = testkit::http::get(&inventory, "/stock/burger").expect("an answer");
+    assert_eq!(stock.status, 200, "the built-in menu has burgers");
+}
+
+#[test]
 fn an_address_or_a_folder_that_is_in_use_ends_with_1_and_says_what_to_do() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("bound").to_string();

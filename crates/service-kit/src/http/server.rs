@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection;
 use super::limits::{Limits, body_permits};
+use super::metric_names;
 use super::metric_names::{CONNECTIONS, CONNECTIONS_OPENED, CUT_OFF};
 use super::problem::Problem;
 use super::request::Handler;
@@ -90,6 +91,7 @@ impl Server {
     /// `listening on http://ADDR`.
     pub async fn serve<H: Handler>(self, handler: H, admin: Admin, stop: Shutdown) {
         let Self { listener, address, name, limits } = self;
+        metric_names::start(name, handler.endpoints());
         announce(&format!("listening on http://{address}"), name);
         let in_flight = Arc::new(Semaphore::new(limits.in_flight_max));
         let large_bodies = Arc::new(Semaphore::new(body_permits(limits.large_bodies_bytes_max)));
