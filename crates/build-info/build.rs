@@ -20,7 +20,7 @@ fn main() {
         }
         _ => {
             let commit = env::var(VARIABLE).unwrap_or_default();
-            format!("$crate::Commit::named({:?})", commit.as_bytes())
+            format!("$crate::Commit::named(&{:?})", commit.as_bytes())
         }
     };
     let text = format!(
