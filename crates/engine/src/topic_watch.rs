@@ -19,7 +19,7 @@ use pipeline::headers::ORIGIN_GROUP;
 use pipeline::record::CommitPosition;
 
 use crate::advice;
-use crate::gaps::Missing;
+use crate::gaps::{Gap, Missing};
 use crate::layout;
 use crate::notices::Notices;
 use crate::prepare::layout;
@@ -68,7 +68,8 @@ struct Seen {
     /// Ends of the partitions of the dead-letter topic.
     dead_letter_ends: BTreeMap<i32, i64>,
     is_compaction_told: bool,
-    is_gap_told: bool,
+    /// The longest gap that was looked into.
+    gap: Option<Gap>,
 }
 
 impl TopicWatch {
@@ -179,7 +180,7 @@ impl Work {
         else {
             return Ok(());
         };
-        if self.settings.accepts_compacted || self.seen().is_gap_told {
+        if self.settings.accepts_compacted || self.seen().gap == Some(gap) {
             return Ok(());
         }
         let topic = &self.settings.topics.main;
@@ -205,7 +206,7 @@ impl Work {
                     gap.last
                 );
             }
-            self.seen().is_gap_told = is_empty;
+            self.seen().gap = Some(gap);
             break;
         }
         Ok(())

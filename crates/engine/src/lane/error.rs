@@ -43,7 +43,9 @@ impl LaneError {
     }
 
     pub(crate) fn topic_missing(text: &str) -> Self {
-        Self::Failed(format!("a topic is gone: {text}; start again with --create-topics"))
+        Self::Failed(format!(
+            "a topic is gone: {text}; if it was deleted on purpose, start again with --create-topics"
+        ))
     }
 
     fn state(message: impl Into<String>, advice: Advice) -> Self {
