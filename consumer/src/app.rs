@@ -13,6 +13,7 @@ use crate::registry::connect_registry;
 use crate::settings::Settings;
 use crate::stage::AveragesStage;
 use crate::statistics::{self, State, Statistics};
+use engine::stage::Total;
 
 /// Time between two settings of the product gauges.
 const PRODUCTS_EVERY: Duration = Duration::from_millis(500);
@@ -22,6 +23,18 @@ const STATE_MAX: Duration = Duration::from_secs(60);
 
 /// Longest time to read them when a stop was requested: the process must end within 10 s.
 const STATE_MAX_WHEN_STOPPED: Duration = Duration::from_secs(9);
+
+/// Longest time to read them when a lane has failed: the brokers may be the reason.
+const STATE_MAX_WHEN_FAILED: Duration = Duration::from_secs(5);
+
+/// How a run ended, and what it did until then.
+#[derive(Debug)]
+pub struct Run {
+    /// What it did, also where it failed.
+    pub statistics: Statistics,
+    /// Why a lane ended by itself; the others were stopped.
+    pub ended: Result<(), AppError>,
+}
 
 /// A running consumer.
 pub struct App {
@@ -61,32 +74,32 @@ impl App {
         Ok(Self { engine })
     }
 
-    /// Runs until a stop is requested or the end is reached, and returns the statistics.
-    /// `watch` is called a few times a second.
-    ///
-    /// # Errors
-    ///
-    /// Fails when a lane ended by itself; the others are stopped first.
-    pub fn run(mut self, mut watch: impl FnMut(&Running<'_>)) -> Result<Statistics, AppError> {
+    /// Runs until a stop is requested, the end is reached, or a lane ends by itself. `watch` is
+    /// called a few times a second.
+    pub fn run(mut self, mut watch: impl FnMut(&Running<'_>)) -> Run {
         let mut products_at = Instant::now();
-        let Ended { reached_end, stopping_for } = self.engine.run(|engine| {
+        let ended = self.engine.run(|engine| {
             watch(&Running(engine));
             if products_at <= Instant::now() {
                 products_at = Instant::now() + PRODUCTS_EVERY;
                 crate::products::set(&engine.summaries());
             }
-        })?;
-        let limit = match stopping_for {
-            Some(since) if !reached_end => STATE_MAX_WHEN_STOPPED.saturating_sub(since),
-            _ => STATE_MAX,
+        });
+        let limit = match ended {
+            Ok(Ended { reached_end: false, stopping_for: Some(since) }) => {
+                STATE_MAX_WHEN_STOPPED.saturating_sub(since)
+            }
+            Ok(_) => STATE_MAX,
+            Err(_) => STATE_MAX_WHEN_FAILED,
         };
-        Ok(self.statistics(limit))
+        Run { statistics: self.statistics(limit), ended: ended.map(|_| ()) }
     }
 
     fn statistics(&self, limit: Duration) -> Statistics {
         let engine = &self.engine;
         let settings = engine.settings();
-        let state = statistics::read_state(
+        let nothing = (0, orders::Amount::ZERO);
+        let read = statistics::read_state(
             &engine.surroundings().connections.consumer,
             &settings.group,
             &settings.topics.state,
@@ -94,14 +107,16 @@ impl App {
             &engine.surroundings().resolver,
             limit,
         )
-        .unwrap_or_else(|error| {
+        .map(|state| (state, nothing));
+        let (state, rest) = read.unwrap_or_else(|error| {
             tracing::warn!(
                 error,
-                "the averages topic was not read; these are the averages of this process only"
+                "the averages topic was not read; these are the averages of this process only, its \
+                 first products by name and the others in the total"
             );
             own_state(engine)
         });
-        Statistics::new(engine.counts(), engine.waiting(), state)
+        Statistics::new(engine.counts(), engine.waiting(), state, rest)
     }
 }
 
@@ -111,9 +126,12 @@ pub struct Running<'a>(&'a Engine<AveragesStage>);
 impl Running<'_> {
     /// A look at the running averages, by product: what the lanes of this process own.
     pub fn averages(&self) -> Vec<(String, u64, f64)> {
-        let average = |(count, sum)| orders::average(sum, count).unwrap_or(0.0);
-        let state = own_state(self.0).into_iter();
-        state.map(|(product, totals)| (product, totals.0, average(totals))).collect()
+        let (state, _) = own_state(self.0);
+        let average = |totals: &statistics::Totals| totals.average().unwrap_or(0.0);
+        let told = |one: statistics::ProductTotals| {
+            (one.product.into(), one.totals.count, average(&one.totals))
+        };
+        state.into_iter().map(told).collect()
     }
 
     /// Counts of this run so far: consumed, succeeded, retried, dead-lettered; and how many
@@ -123,12 +141,13 @@ impl Running<'_> {
     }
 }
 
-fn own_state(engine: &Engine<AveragesStage>) -> State {
-    let mut state = State::new();
-    for (product, (count, sum)) in engine.summaries().iter().flatten() {
-        let entry = state.entry(product.to_string()).or_default();
-        entry.0 += count;
-        entry.1 += *sum;
+/// What the lanes of this process tell: the first products by name, and the total of the rest.
+fn own_state(engine: &Engine<AveragesStage>) -> (State, Total) {
+    let (mut all, mut rest) = (Vec::new(), (0, orders::Amount::ZERO));
+    for lane in engine.summaries() {
+        all.extend(lane.named.iter().map(|(product, total)| (Box::from(&**product), *total)));
+        rest.0 += lane.rest.0;
+        rest.1 += lane.rest.1;
     }
-    state
+    (statistics::sum_up(all), rest)
 }

@@ -19,7 +19,7 @@ mod settings;
 mod registry;
 mod app;
 
-pub use app::{App, Running};
+pub use app::{App, Run, Running};
 pub use flags::{Flags, GuaranteeArg};
 pub use settings::Settings;
 pub use statistics::{ProductTotals, Statistics, Totals};

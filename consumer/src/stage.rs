@@ -1,19 +1,16 @@
 //! What the consumer does with orders: it keeps count and sum of each product.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use codec::wire::{ProductAverage, ProductAverageRef};
-use engine::stage::{HandleError, Names, Stage, Total, Trial};
+use engine::stage::{HandleError, Names, Stage, Trial};
 use orders::{Amount, Order};
 use pipeline::averages::Averages;
 
 use crate::handler::Handler;
-use crate::products::PRODUCTS_MAX;
+use crate::products::Products;
 
 /// Running averages per product.
 pub(crate) struct AveragesStage {
@@ -43,8 +40,8 @@ impl AveragesStage {
 impl Stage for AveragesStage {
     type Input = Order;
     type State = Averages;
-    /// Totals by product, the first ones by name and the rest as `other`.
-    type Summary = BTreeMap<Arc<str>, Total>;
+    /// Totals by product, the first ones by name.
+    type Summary = Products;
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
         self.orders.decode(value)
@@ -76,10 +73,11 @@ impl Stage for AveragesStage {
 
     fn write_state<E>(
         &mut self,
-        averages: &Averages,
+        averages: &mut Averages,
         now_ms: i64,
         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
+        averages.stamp(now_ms);
         for partial in averages.touched() {
             let average = ProductAverageRef {
                 product: &partial.product,
@@ -87,7 +85,7 @@ impl Stage for AveragesStage {
                 sum: engine::planted::told_sum(partial.sum),
                 average: orders::average(engine::planted::told_sum(partial.sum), partial.count)
                     .unwrap_or(0.0),
-                updated_at_ms: now_ms,
+                updated_at_ms: partial.updated_at_ms,
             };
             self.buffer.clear();
             self.encoder.encode_into(&mut self.buffer, &average);
@@ -104,7 +102,7 @@ impl Stage for AveragesStage {
     ) -> Result<bool, String> {
         if value.is_none() {
             if let Some(product) = key.and_then(|key| std::str::from_utf8(key).ok()) {
-                averages.restore(product, 0, Amount::ZERO);
+                averages.restore(product, 0, Amount::ZERO, 0);
             }
             return Ok(true);
         }
@@ -114,22 +112,14 @@ impl Stage for AveragesStage {
             Err(DecodeError::Failed(failure)) => return Err(failure.detail),
         };
         let count = u64::try_from(average.count).map_err(|_| "it has a negative count")?;
-        averages.restore(&average.product, count, average.sum);
+        averages.restore(&average.product, count, average.sum, average.updated_at_ms);
         Ok(true)
     }
 
     fn summarize<'a>(states: impl Iterator<Item = &'a Averages>) -> Self::Summary {
-        let mut products = Self::Summary::new();
+        let mut products = Products::default();
         for partial in states.flat_map(Averages::partials) {
-            let is_known = products.contains_key(&*partial.product);
-            let name =
-                if is_known || products.len() < PRODUCTS_MAX { &*partial.product } else { "other" };
-            let entry = match products.get_mut(name) {
-                Some(entry) => entry,
-                None => products.entry(Arc::from(name)).or_default(),
-            };
-            entry.0 += partial.count;
-            entry.1 += partial.sum;
+            products.add(&partial.product, (partial.count, partial.sum));
         }
         products
     }

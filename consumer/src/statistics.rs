@@ -1,17 +1,31 @@
 //! What a run did, and the state it leaves.
+//!
+//! There may be hundreds of thousands of products: of each there is one small entry, and texts are
+//! made one by one as they are written.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
 use codec::wire::ProductAverage;
+use engine::stage::Total;
 use kafka_io::ClientConfig;
 use kafka_io::ends::Ends;
-use kafka_io::reader::{HeldRecord, Polled, Reader};
+use kafka_io::reader::{Fetched, Polled, Reader};
 use orders::Amount;
 use pipeline::record::CommitPosition;
 use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use crate::products::apart_from;
+
+/// What all products together are called in the table.
+const ALL: &str = "all";
+
+/// Widest product name in the table, in characters.
+const NAME_CHARS_MAX: usize = 60;
 
 /// Counts of a run and the averages after it, as printed with `-o json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -32,86 +46,111 @@ pub struct Statistics {
     pub products: Vec<ProductTotals>,
 }
 
-/// A count, an exact sum and the average of them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A count and an exact sum; written with the average of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Orders counted.
     pub count: u64,
-    /// Exact sum of their prices, with four decimals.
-    pub sum: String,
-    /// The double nearest to sum / count; none for no orders.
-    pub average: Option<f64>,
+    /// Exact sum of their prices.
+    pub sum: Amount,
 }
 
 /// Totals of one product.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProductTotals {
     /// Name.
-    pub product: String,
+    pub product: Box<str>,
     /// Its totals.
-    #[serde(flatten)]
     pub totals: Totals,
 }
 
-/// Count and sum by product.
-pub(crate) type State = BTreeMap<String, (u64, Amount)>;
+/// Totals by product, sorted by name.
+pub(crate) type State = Vec<ProductTotals>;
 
 impl Totals {
-    fn of((count, sum): (u64, Amount)) -> Self {
-        Self { count, sum: sum.to_string(), average: orders::average(sum, count) }
+    /// The double nearest to sum / count; none for no orders.
+    pub fn average(&self) -> Option<f64> {
+        orders::average(self.sum, self.count)
+    }
+
+    fn add(&mut self, (count, sum): Total) {
+        self.count += count;
+        self.sum += sum;
+    }
+
+    fn write_fields<S: SerializeStruct>(&self, fields: &mut S) -> Result<(), S::Error> {
+        fields.serialize_field("count", &self.count)?;
+        fields.serialize_field("sum", &format_args!("{}", self.sum))?;
+        fields.serialize_field("average", &self.average())
+    }
+}
+
+impl Serialize for Totals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Totals", 3)?;
+        self.write_fields(&mut fields)?;
+        fields.end()
+    }
+}
+
+impl Serialize for ProductTotals {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("ProductTotals", 4)?;
+        fields.serialize_field("product", &self.product)?;
+        self.totals.write_fields(&mut fields)?;
+        fields.end()
     }
 }
 
 impl Statistics {
+    /// `rest` was counted of products that are not listed.
     pub(crate) fn new(
         [consumed, succeeded, retried, dead_lettered]: [u64; 4],
         waiting: u64,
-        state: State,
+        products: State,
+        rest: Total,
     ) -> Self {
-        let overall =
-            state.values().fold((0, Amount::ZERO), |(count, sum), (c, s)| (count + c, sum + *s));
-        let products = state
-            .into_iter()
-            .map(|(product, totals)| ProductTotals { product, totals: Totals::of(totals) })
-            .collect();
-        Self {
-            consumed,
-            succeeded,
-            retried,
-            dead_lettered,
-            waiting,
-            overall: Totals::of(overall),
-            products,
+        let mut overall = Totals::default();
+        overall.add(rest);
+        for ProductTotals { totals, .. } in &products {
+            overall.add((totals.count, totals.sum));
         }
+        Self { consumed, succeeded, retried, dead_lettered, waiting, overall, products }
     }
 
     /// The statistics as a table for people.
     pub fn table(&self) -> String {
-        use std::fmt::Write as _;
-        let width = self.products.iter().map(|p| p.product.chars().count()).max().unwrap_or(0);
-        let width = width.clamp(7, 60);
-        let mut text = String::new();
+        let mut text = Vec::new();
+        self.write_table(&mut text).expect("memory takes everything");
+        String::from_utf8_lossy(&text).trim_end().to_owned()
+    }
+
+    /// Writes the statistics as a table for people, with a line break after it.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `out` does.
+    pub fn write_table(&self, out: &mut impl Write) -> io::Result<()> {
+        let longest = self.products.iter().map(|p| p.product.chars().count()).max().unwrap_or(0);
+        let width = longest.clamp(7, NAME_CHARS_MAX);
+        writeln!(out, "{:width$}  {:>12}  {:>20}  {:>14}", "PRODUCT", "COUNT", "SUM", "AVERAGE")?;
         let mut line = |product: &str, totals: &Totals| {
             let product: String =
-                service_kit::terminal::one_line(product).chars().take(60).collect();
-            let average = totals.average.map_or("-".to_owned(), |average| format!("{average:.4}"));
-            writeln!(
-                text,
-                "{product:width$}  {:>12}  {:>20}  {average:>14}",
-                totals.count, totals.sum
-            )
-            .expect("a string takes everything");
+                service_kit::terminal::one_line(product).chars().take(NAME_CHARS_MAX).collect();
+            let average =
+                totals.average().map_or("-".to_owned(), |average| format!("{average:.4}"));
+            let (count, sum) = (totals.count, totals.sum.to_string());
+            writeln!(out, "{product:width$}  {count:>12}  {sum:>20}  {average:>14}")
         };
-        for product in &self.products {
-            line(&product.product, &product.totals);
+        for ProductTotals { product, totals } in &self.products {
+            line(&apart_from(ALL, product), totals)?;
         }
-        line("all", &self.overall);
-        let head =
-            format!("{:width$}  {:>12}  {:>20}  {:>14}\n", "PRODUCT", "COUNT", "SUM", "AVERAGE");
+        line(ALL, &self.overall)?;
         let Self { consumed, succeeded, retried, dead_lettered, waiting, .. } = self;
-        format!(
-            "{head}{text}\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to \
-             retry, {dead_lettered} dead-lettered\nleft in retry: {waiting}"
+        writeln!(
+            out,
+            "\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to retry, \
+             {dead_lettered} dead-lettered\nleft in retry: {waiting}"
         )
     }
 }
@@ -146,13 +185,13 @@ pub(crate) fn read_state(
             targets.push((partition, high));
         }
     }
-    let mut unread: Vec<HeldRecord> = Vec::new();
+    let mut fold = Fold::new(resolver, give_up_at);
     while !targets.is_empty() {
         if Instant::now() >= give_up_at {
-            return Err(format!("{topic} was not read to its end within {limit:?}"));
+            return Err(format!("{topic} was not read to its end within {} s", limit.as_secs()));
         }
         match reader.poll(Duration::from_millis(20)) {
-            Polled::Record(record) => unread.push(record.hold()),
+            Polled::Record(record) => fold.take(&record)?,
             Polled::Denied(text) | Polled::Missing(text) => return Err(text),
             _ => {
                 let positions = reader.positions().map_err(|error| error.to_string())?;
@@ -161,29 +200,34 @@ pub(crate) fn read_state(
             }
         }
     }
-    fold(unread, resolver, give_up_at)
+    Ok(fold.end())
 }
 
 /// Folds averages records: the last partial of each partition and product counts.
-fn fold(
-    records: Vec<HeldRecord>,
-    resolver: &SchemaResolver,
+struct Fold {
+    decoder: Decoder<ProductAverage>,
     give_up_at: Instant,
-) -> Result<State, String> {
-    let mut decoder = Decoder::<ProductAverage>::new(resolver.clone());
-    let mut partials: BTreeMap<(i32, String), (u64, Amount)> = BTreeMap::new();
-    for record in &records {
-        if record.value.is_none() {
-            let key = record.key.as_deref().unwrap_or_default();
-            let product = String::from_utf8_lossy(key).into_owned();
-            partials.remove(&(record.partition, product));
-            continue;
+    partials: HashMap<(i32, Box<str>), Total>,
+}
+
+impl Fold {
+    fn new(resolver: &SchemaResolver, give_up_at: Instant) -> Self {
+        let decoder = Decoder::new(resolver.clone());
+        Self { decoder, give_up_at, partials: HashMap::new() }
+    }
+
+    fn take(&mut self, record: &Fetched<'_>) -> Result<(), String> {
+        let partition = record.partition();
+        if record.value().is_none() {
+            let product = String::from_utf8_lossy(record.key().unwrap_or_default()).into();
+            self.partials.remove(&(partition, product));
+            return Ok(());
         }
         let average = loop {
-            match decoder.decode(record.value.as_deref()) {
+            match self.decoder.decode(record.value()) {
                 Ok(average) => break average,
                 Err(DecodeError::Failed(failure)) => return Err(failure.detail),
-                Err(DecodeError::Unresolved { .. }) if Instant::now() < give_up_at => {
+                Err(DecodeError::Unresolved { .. }) if Instant::now() < self.give_up_at => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Err(DecodeError::Unresolved { schema_id, .. }) => {
@@ -192,28 +236,48 @@ fn fold(
             }
         };
         let count = u64::try_from(average.count).unwrap_or(0);
-        partials.insert((record.partition, average.product), (count, average.sum));
+        self.partials.insert((partition, average.product.into()), (count, average.sum));
+        Ok(())
     }
-    let mut state = State::new();
-    for ((_, product), (count, sum)) in partials.into_iter().filter(|(_, (count, _))| *count > 0) {
-        let entry = state.entry(product).or_default();
-        entry.0 += count;
-        entry.1 += sum;
+
+    /// The partials of all partitions, added up by product.
+    fn end(self) -> State {
+        let partials = self.partials.into_iter().filter(|(_, (count, _))| *count > 0);
+        sum_up(partials.map(|((_, product), total)| (product, total)).collect())
     }
-    Ok(state)
+}
+
+/// Adds totals up by product, and sorts them.
+pub(crate) fn sum_up(mut all: Vec<(Box<str>, Total)>) -> State {
+    all.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+    let mut state = State::with_capacity(all.len());
+    for (product, total) in all {
+        match state.last_mut().filter(|last| last.product == product) {
+            Some(last) => last.totals.add(total),
+            None => {
+                let (count, sum) = total;
+                state.push(ProductTotals { product, totals: Totals { count, sum } });
+            }
+        }
+    }
+    state
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sample() -> Statistics {
+    fn state(totals: &[(&str, u64, i128)]) -> State {
         let amount = Amount::from_ten_thousandths;
-        let state = State::from([
-            ("tea".to_owned(), (2, amount(123_450_000))),
-            ("cake".to_owned(), (1, amount(7_000))),
-        ]);
-        Statistics::new([4, 3, 2, 1], 5, state)
+        let total =
+            |(name, count, sum): &(&str, u64, i128)| ((*name).into(), (*count, amount(*sum)));
+        sum_up(totals.iter().map(total).collect())
+    }
+
+    fn sample() -> Statistics {
+        // Two partitions have counted tea.
+        let state = state(&[("tea", 1, 100_000_000), ("cake", 1, 7_000), ("tea", 1, 23_450_000)]);
+        Statistics::new([4, 3, 2, 1], 5, state, (0, Amount::ZERO))
     }
 
     #[test]
@@ -227,5 +291,14 @@ mod tests {
         let table = sample().table();
         assert!(table.starts_with("PRODUCT"), "{table}");
         assert!(table.contains("6172.5000") && table.contains("4 consumed"), "{table}");
+    }
+
+    #[test]
+    fn a_product_called_all_is_told_from_the_total() {
+        let statistics = Statistics::new([0; 4], 0, state(&[("all", 1, 7_000)]), (2, Amount::ZERO));
+        let table = statistics.table();
+        let names: Vec<_> = table.lines().filter_map(|line| line.split("  ").next()).collect();
+        assert_eq!(names[..3], ["PRODUCT", "\"all\"  ".trim_end(), "all    ".trim_end()]);
+        assert_eq!(statistics.overall.count, 3, "what is not listed is in the total");
     }
 }

@@ -90,14 +90,16 @@ fn tell(
     let sending = Sending::start(servers, story, runtime.handle(), stop)?;
     let mut teller = Teller::new(screen, feed, sending, started_at);
     let mut told = Ok(false);
-    let statistics = app.run(|app| {
+    let run = app.run(|app| {
         if matches!(told, Ok(false)) {
             told = teller.look(app);
         }
         if !matches!(told, Ok(false)) || teller.is_alone() {
             stop.request();
         }
-    })?;
+    });
+    run.ended?;
+    let statistics = run.statistics;
     let is_over = told?;
     let (sent, mut screen) = teller.into_parts();
     if is_over {

@@ -89,7 +89,7 @@ impl Stage for DecisionsStage {
 
     fn write_state<E>(
         &mut self,
-        tally: &Tally,
+        tally: &mut Tally,
         _now_ms: i64,
         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {

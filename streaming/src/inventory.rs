@@ -121,16 +121,17 @@ impl Stage for InventoryStage {
 
     fn write_state<E>(
         &mut self,
-        levels: &StockLevels,
+        levels: &mut StockLevels,
         now_ms: i64,
         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        for (item, Given { reserved, decided }) in levels.touched() {
+        levels.stamp(now_ms);
+        for (item, Given { reserved, decided, updated_at_ms }) in levels.touched() {
             let level = StockLevel {
                 item: item.to_owned(),
                 reserved: i64::try_from(reserved).unwrap_or(i64::MAX),
                 decided: i64::try_from(decided).unwrap_or(i64::MAX),
-                updated_at_ms: now_ms,
+                updated_at_ms,
             };
             self.buffer.clear();
             self.encoders.levels.encode_into(&mut self.buffer, &level);
@@ -158,7 +159,8 @@ impl Stage for InventoryStage {
             Err(DecodeError::Failed(failure)) => return Err(failure.detail),
         };
         let count = |count| u64::try_from(count).map_err(|_| "it has a negative count".to_owned());
-        let given = Given { reserved: count(level.reserved)?, decided: count(level.decided)? };
+        let (reserved, decided) = (count(level.reserved)?, count(level.decided)?);
+        let given = Given { reserved, decided, updated_at_ms: level.updated_at_ms };
         levels.restore(&level.item, given);
         Ok(true)
     }

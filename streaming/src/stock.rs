@@ -13,6 +13,8 @@ pub(crate) struct Given {
     pub(crate) reserved: u64,
     /// Orders that were decided, refused ones included.
     pub(crate) decided: u64,
+    /// When that changed, in milliseconds since the Unix epoch: as it was written.
+    pub(crate) updated_at_ms: i64,
 }
 
 /// Under this name counts what is not on the menu: its names are without limit.
@@ -22,7 +24,10 @@ pub(crate) const NOT_ON_MENU: &str = "";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StockLevels {
     items: BTreeMap<Box<str>, Given>,
+    /// Items to be written.
     touched: BTreeSet<Box<str>>,
+    /// The one of them is written again as it is: nothing was decided.
+    is_again: bool,
 }
 
 impl StockLevels {
@@ -43,6 +48,9 @@ impl StockLevels {
         let given = self.items.entry(item.into()).or_default();
         given.decided += 1;
         given.reserved += pieces;
+        if std::mem::take(&mut self.is_again) {
+            self.touched.clear();
+        }
         if !self.touched.contains(item) {
             self.touched.insert(item.into());
         }
@@ -53,7 +61,17 @@ impl StockLevels {
         self.items.insert(item.into(), given);
     }
 
-    /// Levels that changed since they were written.
+    /// Notes when the levels that changed are written. One that is written again as it is keeps its
+    /// time.
+    pub(crate) fn stamp(&mut self, now_ms: i64) {
+        for item in self.touched.iter().filter(|_| !self.is_again) {
+            if let Some(given) = self.items.get_mut(item) {
+                given.updated_at_ms = now_ms;
+            }
+        }
+    }
+
+    /// Levels that are to be written.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (&str, Given)> {
         self.touched.iter().map(|item| (&**item, self.given(item)))
     }
@@ -103,10 +121,12 @@ impl State for StockLevels {
 
     fn clear_touched(&mut self) {
         self.touched.clear();
+        self.is_again = false;
     }
 
     fn touch_any(&mut self) {
         let any = self.items.last_key_value().filter(|_| self.touched.is_empty());
+        self.is_again |= any.is_some();
         self.touched.extend(any.map(|(item, _)| item.clone()));
     }
 }
@@ -128,14 +148,14 @@ mod tests {
         levels.decided("few", 0);
         assert_eq!(levels.left(&menu(), "few"), Stock::Pieces(2));
         assert_eq!(levels.left(&menu(), "tea"), Stock::Unlimited);
-        let given = Given { reserved: 3, decided: 2 };
+        let given = Given { reserved: 3, decided: 2, ..Given::default() };
         assert_eq!(levels.touched().collect::<Vec<_>>(), [("few", given)]);
     }
 
     #[test]
     fn a_menu_that_was_cut_down_leaves_nothing_rather_than_less() {
         let mut levels = StockLevels::default();
-        levels.restore("few", Given { reserved: 9, decided: 9 });
+        levels.restore("few", Given { reserved: 9, decided: 9, ..Given::default() });
         assert_eq!(levels.left(&menu(), "few"), Stock::Pieces(0));
         let told = levels.levels(&menu());
         assert_eq!((told[0].initial, told[0].reserved, told[0].left), (Some(5), 9, Some(0)));
@@ -149,7 +169,22 @@ mod tests {
         other.decided("few", 1);
         other.decided("tea", 7);
         one.add(&other);
-        assert_eq!(one.given("few"), Given { reserved: 2, decided: 2 });
+        assert_eq!(one.given("few"), Given { reserved: 2, decided: 2, ..Given::default() });
         assert_eq!(one.given("tea").reserved, 7);
+    }
+
+    #[test]
+    fn a_level_that_is_written_again_as_it_is_keeps_its_time() {
+        let mut levels = StockLevels::default();
+        levels.restore("few", Given { reserved: 9, decided: 9, updated_at_ms: 7 });
+        levels.touch_any();
+        levels.stamp(1_000);
+        let times = |levels: &StockLevels| {
+            levels.touched().map(|(_, given)| given.updated_at_ms).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&levels), [7]);
+        levels.decided("few", 1);
+        levels.stamp(2_000);
+        assert_eq!(times(&levels), [2_000]);
     }
 }

@@ -160,10 +160,12 @@ fn with_exit_the_program_ends_and_says_what_to_do() {
     let _machine = machine::shared();
     let pipeline = Cluster::shared().pipeline(1);
     pipeline.send(&pipeline.orders, &garbage(50));
-    let flags = ["--on-dlq-limit", "exit", "--dlq-limit-consecutive", "20"];
+    let flags = ["--on-dlq-limit", "exit", "--dlq-limit-consecutive", "20", "-o", "json"];
     let finished = Process::consumer(&pipeline, &flags).wait(RUN_MAX);
     finished.expect_code(1);
     assert!(finished.stderr.contains("--dlq-limit off"), "{}", finished.stderr);
+    let stats = finished.stats();
+    assert_eq!((&stats["consumed"], &stats["dead_lettered"]), (&0.into(), &0.into()), "{stats}");
     nothing_was_given_up(&pipeline);
 }
 

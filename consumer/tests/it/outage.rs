@@ -248,6 +248,13 @@ fn known_schemas_flow_while_the_registry_is_away_and_a_new_one_waits() {
     wait::is_true("the breaker is told open", HEALTH_MAX, || {
         consumer.metric("orders_breaker_open") == Some(1.0)
     });
+    // As many are held in memory as may be; the others are not read.
+    let later = |n: usize| v2.input(0, &format!("new-{n}"), "tea", 1.0);
+    pipeline.send(&pipeline.orders, &(0..700).map(later).collect::<Vec<_>>());
+    wait::is_true("the partition stands", HEALTH_MAX, || {
+        consumer.metric("orders_partitions_paused{reason=\"registry\"}") == Some(1.0)
+    });
+    assert_eq!(consumer.metric("orders_unresolved_records"), Some(256.0));
     nothing_was_moved(&pipeline);
     cluster.registry().resume();
     wait::is_true("the new one is counted", RUN_MAX, || pipeline.lag() == 0);

@@ -273,6 +273,7 @@ impl<S: Stage> Lane<S> {
                     METADATA_CHARS_MAX,
                 )),
                 room: Room::ANY,
+                waits_before: 0,
                 random: SmallRng::from_os_rng(),
                 missing: Missing::default(),
                 now_ms: crate::clock::now_ms(),

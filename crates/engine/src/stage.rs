@@ -77,14 +77,15 @@ pub trait Stage: Send + 'static {
         trial: Trial<'_, '_, Self::State>,
     ) -> Result<(), HandleError>;
 
-    /// Writes what changed of a state: key and framed value of each record, through `put`.
+    /// Writes what changed of a state: key and framed value of each record, through `put`. What is
+    /// written again as it is keeps the time of its last change.
     ///
     /// # Errors
     ///
     /// Fails as `put` does.
     fn write_state<E>(
         &mut self,
-        state: &Self::State,
+        state: &mut Self::State,
         now_ms: i64,
         put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E>;

@@ -16,6 +16,8 @@ pub struct Partial {
     pub count: u64,
     /// Exact sum of their prices.
     pub sum: Amount,
+    /// When it was counted last, in milliseconds since the Unix epoch: as it was written.
+    pub updated_at_ms: i64,
 }
 
 /// Partials of one partition. A known product is counted without an allocation.
@@ -26,7 +28,16 @@ pub struct Averages {
     hasher: RandomState,
     /// Indexes of the products counted since the last [`Self::clear_touched`], each once.
     touched: Vec<usize>,
-    is_touched: Vec<bool>,
+    change: Vec<Change>,
+}
+
+/// What happened to a partial since it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    None,
+    /// It is written again as it is.
+    Again,
+    Counted,
 }
 
 impl Averages {
@@ -36,26 +47,37 @@ impl Averages {
         let partial = &mut self.partials[index];
         partial.count += 1;
         partial.sum += price;
-        self.touch(index);
+        self.touch(index, Change::Counted);
     }
 
-    /// Takes one partial for changed, if none is: one that was counted, where there is any.
+    /// Has one partial written again as it is, if none changed: one that was counted, where there
+    /// is any.
     pub fn touch_any(&mut self) {
         let counted = self.partials.iter().rposition(|partial| partial.count > 0);
         let any = counted.or_else(|| self.partials.len().checked_sub(1));
         if let Some(index) = any.filter(|_| self.touched.is_empty()) {
-            self.touch(index);
+            self.touch(index, Change::Again);
         }
     }
 
     /// Takes in a partial read back from the averages topic; the last one read counts.
-    pub fn restore(&mut self, product: &str, count: u64, sum: Amount) {
+    pub fn restore(&mut self, product: &str, count: u64, sum: Amount, updated_at_ms: i64) {
         let index = self.index_of(product);
         let partial = &mut self.partials[index];
-        (partial.count, partial.sum) = (count, sum);
+        (partial.count, partial.sum, partial.updated_at_ms) = (count, sum, updated_at_ms);
     }
 
-    /// Partials that changed since [`Self::clear_touched`].
+    /// Notes when the partials that were counted are written. One that is written again as it is
+    /// keeps its time.
+    pub fn stamp(&mut self, now_ms: i64) {
+        for index in &self.touched {
+            if self.change[*index] == Change::Counted {
+                self.partials[*index].updated_at_ms = now_ms;
+            }
+        }
+    }
+
+    /// Partials that are to be written since [`Self::clear_touched`].
     pub fn touched(&self) -> impl Iterator<Item = &Partial> {
         self.touched.iter().map(|index| &self.partials[*index])
     }
@@ -63,7 +85,7 @@ impl Averages {
     /// Forgets which partials changed: their values are durable.
     pub fn clear_touched(&mut self) {
         for index in self.touched.drain(..) {
-            self.is_touched[index] = false;
+            self.change[index] = Change::None;
         }
     }
 
@@ -72,9 +94,9 @@ impl Averages {
         &self.partials
     }
 
-    fn touch(&mut self, index: usize) {
-        if !self.is_touched[index] {
-            self.is_touched[index] = true;
+    fn touch(&mut self, index: usize, change: Change) {
+        let before = std::mem::replace(&mut self.change[index], change);
+        if before == Change::None {
             self.touched.push(index);
         }
     }
@@ -93,8 +115,13 @@ impl Averages {
                 let index = self.partials.len();
                 entry.insert(index);
                 let (count, sum) = (0, Amount::default());
-                self.partials.push(Partial { product: product.into(), count, sum });
-                self.is_touched.push(false);
+                self.partials.push(Partial {
+                    product: product.into(),
+                    count,
+                    sum,
+                    updated_at_ms: 0,
+                });
+                self.change.push(Change::None);
                 index
             }
         }
@@ -131,8 +158,8 @@ mod tests {
         let mut averages = Averages::default();
         averages.touch_any();
         assert_eq!(touched(&averages), []);
-        averages.restore("tea", 4, amount(100));
-        averages.restore("gone", 0, amount(0)); // its record has no value
+        averages.restore("tea", 4, amount(100), 1);
+        averages.restore("gone", 0, amount(0), 1); // its record has no value
         averages.touch_any();
         assert_eq!(touched(&averages), [("tea", 4, 100)]);
         averages.clear_touched();
@@ -144,10 +171,29 @@ mod tests {
     #[test]
     fn a_restored_partial_goes_on_where_it_was() {
         let mut averages = Averages::default();
-        averages.restore("tea", 4, amount(100));
-        averages.restore("tea", 5, amount(150)); // a later record of the same product
+        averages.restore("tea", 4, amount(100), 1);
+        averages.restore("tea", 5, amount(150), 2); // a later record of the same product
         assert_eq!(touched(&averages), [], "what was read back is durable already");
         averages.count("tea", amount(50));
         assert_eq!(touched(&averages), [("tea", 6, 200)]);
+    }
+
+    #[test]
+    fn a_partial_that_is_written_again_as_it_is_keeps_its_time() {
+        let times = |averages: &Averages| {
+            averages.touched().map(|p| (p.product.to_string(), p.updated_at_ms)).collect::<Vec<_>>()
+        };
+        let mut averages = Averages::default();
+        averages.restore("tea", 4, amount(100), 7);
+        averages.touch_any();
+        averages.stamp(1_000);
+        assert_eq!(times(&averages), [("tea".to_owned(), 7)]);
+        averages.count("tea", amount(1)); // the same turn goes on
+        averages.stamp(2_000);
+        assert_eq!(times(&averages), [("tea".to_owned(), 2_000)]);
+        averages.clear_touched();
+        averages.touch_any();
+        averages.stamp(3_000);
+        assert_eq!(times(&averages), [("tea".to_owned(), 2_000)]);
     }
 }

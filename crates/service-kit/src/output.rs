@@ -28,13 +28,27 @@ pub fn result_line(text: &str) -> Result<(), AppError> {
     result(&line)
 }
 
+/// Writes a result of any length to stdout, piece by piece.
+///
+/// # Errors
+///
+/// As [`result`].
+pub fn result_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), AppError> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    judge(write(&mut out).and_then(|()| out.flush()))
+}
+
 /// Writes `text` and a line's end to stderr, at once; nothing happens if that cannot be.
 pub fn note(text: &str) {
     let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
 }
 
 fn write_result(out: &mut impl Write, text: &str) -> Result<(), AppError> {
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    judge(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
+}
+
+fn judge(written: io::Result<()>) -> Result<(), AppError> {
+    match written {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(AppError::failed(format!("stdout cannot be written: {error}"))),
         Ok(()) => Ok(()),

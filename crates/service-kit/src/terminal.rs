@@ -42,6 +42,38 @@ pub fn tame_json(json: String) -> String {
     tame
 }
 
+/// Writes JSON as [`tame_json`] returns it, piece by piece: nothing of it is kept.
+#[derive(Debug)]
+pub struct TameJson<W>(W);
+
+impl<W: Write> TameJson<W> {
+    /// Returns a writer in front of `inner`.
+    pub const fn new(inner: W) -> Self {
+        Self(inner)
+    }
+}
+
+impl<W: Write> Write for TameJson<W> {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        let text = match std::str::from_utf8(piece) {
+            Ok(text) => text,
+            // A character that goes on in the next piece; a serializer writes whole ones.
+            Err(error) if error.valid_up_to() == 0 => return self.0.write(piece),
+            Err(error) => std::str::from_utf8(&piece[..error.valid_up_to()]).unwrap_or_default(),
+        };
+        if text.chars().any(is_wild) {
+            self.0.write_all(tame_json(text.to_owned()).as_bytes())?;
+        } else {
+            self.0.write_all(text.as_bytes())?;
+        }
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// What is no ASCII control below the blank, and moves the cursor, breaks lines or reorders them.
 fn is_wild(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -129,6 +161,19 @@ mod tests {
     #[test]
     fn control_characters_become_escapes() {
         assert_eq!(one_line("a\r\nb\u{7}\u{9b}2J\u{202e}x"), "a\\r\\nb\\x07\\u{9b}2J\\u{202e}x");
+    }
+
+    #[test]
+    fn json_is_tamed_piece_by_piece_as_in_one() {
+        for text in ["{\"id\":\"a\u{9b}2J\"}", "{\"id\":\"日本茶\u{202e}\"}", "{}", ""] {
+            for at in (0..=text.len()).filter(|at| text.is_char_boundary(*at)) {
+                let mut out = Vec::new();
+                let mut tame = TameJson::new(&mut out);
+                tame.write_all(&text.as_bytes()[..at]).unwrap();
+                tame.write_all(&text.as_bytes()[at..]).unwrap();
+                assert_eq!(String::from_utf8(out).unwrap(), tame_json(text.to_owned()));
+            }
+        }
     }
 
     #[test]

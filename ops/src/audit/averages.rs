@@ -83,8 +83,9 @@ impl Averages {
             return fault(format!("{MAIN_OFFSET} or {RETRY_OFFSET} is missing"));
         };
         if nearest.map(f64::to_bits) != Some(average.average.to_bits()) {
+            let nearest = nearest.map_or("none".to_owned(), |nearest| nearest.to_string());
             return fault(format!(
-                "its average is {}, its sum and count give {nearest:?}",
+                "its average is {}, its sum and count give {nearest}",
                 average.average
             ));
         }

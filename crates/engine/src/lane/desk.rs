@@ -14,7 +14,6 @@ use pipeline::window;
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
-use crate::clock::Instant;
 use crate::gaps::Missing;
 use crate::lane::duplicates::Judged;
 use crate::lane::flight::Flight;
@@ -85,6 +84,8 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) unresolved_max: usize,
     /// What this turn may still send to the retry topic: records and bytes.
     pub(crate) room: Room,
+    /// Records that waited when this turn began.
+    pub(crate) waits_before: usize,
     pub(crate) random: SmallRng,
     /// Offsets of main without a record, in what was read.
     pub(crate) missing: Missing,
@@ -458,13 +459,5 @@ impl<S: Stage> Desk<S> {
     /// Notes the time, once per turn and every few records: no clock call per record.
     pub(crate) fn note_time(&mut self) {
         self.now_ms = crate::clock::now_ms();
-    }
-
-    /// Whether the turn has taken what one transaction should hold.
-    pub(crate) fn turn_is_full(&self, now: Instant, records_max: usize) -> bool {
-        use super::limits::{TURN_BYTES_MAX, TURN_MAX};
-        self.turn.records >= records_max
-            || self.turn.bytes >= TURN_BYTES_MAX
-            || now.duration_since(self.turn.started_at) >= TURN_MAX
     }
 }

@@ -242,6 +242,8 @@ impl<S: Stage> Lane<S> {
         match self.settings.on_dead_letter_limit {
             OnDeadLetterLimit::Pause => Ok(false),
             OnDeadLetterLimit::Exit => {
+                // The last that is told of this lane: nothing of this turn has happened.
+                self.view.lock().waiting = self.desk.waits_before;
                 let hint = resume_hint(&self.settings.words);
                 Err(LaneError::Limit { message: text, hint })
             }

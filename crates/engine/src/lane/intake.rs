@@ -130,7 +130,7 @@ impl<S: Stage> Lane<S> {
             wait = Duration::ZERO;
             if count % RECORDS_PER_CLOCK == 1 {
                 let now = Instant::now();
-                if self.desk.turn_is_full(now, records_max) {
+                if self.desk.turn.is_full(now, records_max) {
                     break;
                 }
                 let age = now.duration_since(self.desk.turn.started_at);
@@ -250,6 +250,7 @@ impl<S: Stage> Lane<S> {
         for owned in self.desk.iter_mut() {
             owned.unread.read_to(owned.retry.top());
         }
+        self.desk.waits_before = self.desk.iter().map(|owned| owned.waits()).sum();
         let (mut records, mut bytes) = (0, 0);
         for owned in self.desk.iter() {
             records += owned.waits() + owned.unloaded();

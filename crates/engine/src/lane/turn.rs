@@ -8,6 +8,7 @@ use pipeline::record::Offset;
 
 use crate::clock::Instant;
 use crate::lane::hooks::{Bug, is_planted};
+use crate::lane::limits::{TURN_BYTES_MAX, TURN_MAX};
 use crate::stage::Emitted;
 
 /// Where a forwarded record goes.
@@ -281,6 +282,13 @@ impl Turn {
         self.bytes += bytes;
     }
 
+    /// Whether it has taken what one transaction should hold.
+    pub(crate) fn is_full(&self, now: Instant, records_max: usize) -> bool {
+        self.records >= records_max
+            || self.bytes >= TURN_BYTES_MAX
+            || now.duration_since(self.started_at) >= TURN_MAX
+    }
+
     /// Counts a main record in that goes to the retry topic.
     pub(crate) fn enter(&mut self, bytes: usize) {
         self.entering += 1;
@@ -333,6 +341,19 @@ impl AgeBuckets {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_is_full_by_records_by_bytes_or_by_time() {
+        let mut turn = Turn::new();
+        for _ in 0..9 {
+            turn.take(10);
+        }
+        let began_at = turn.started_at;
+        assert!(!turn.is_full(began_at, 10) && turn.is_full(began_at, 9));
+        assert!(turn.is_full(began_at + TURN_MAX, 10));
+        turn.take(TURN_BYTES_MAX);
+        assert!(turn.is_full(began_at, 11));
+    }
 
     #[test]
     fn a_small_turn_is_told_record_by_record_and_a_large_one_by_its_shape() {

@@ -154,7 +154,7 @@ impl<S: Stage> Lane<S> {
                 )
             };
             let mut is_noted = false;
-            stage.write_state(&owned.state, now_ms, |key, value| {
+            stage.write_state(&mut owned.state, now_ms, |key, value| {
                 is_noted = true;
                 put(key, Some(value))
             })?;

@@ -129,7 +129,7 @@ impl Stage for Business {
 
     fn write_state<E>(
         &mut self,
-        state: &Averages,
+        state: &mut Averages,
         _: i64,
         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -149,7 +149,7 @@ impl Stage for Business {
         let text =
             |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
         let (count, sum) = partial(&text(value)).ok_or("a state record without two numbers")?;
-        state.restore(&text(key), count, Amount::from_ten_thousandths(sum));
+        state.restore(&text(key), count, Amount::from_ten_thousandths(sum), 0);
         Ok(true)
     }
 
