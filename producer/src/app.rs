@@ -231,7 +231,21 @@ fn serve_metrics(
     let Some(listen) = settings.metrics else { return Ok(()) };
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    describe_metrics();
     let source = Arc::new(health.clone());
     runtime.block_on(admin_http::serve(listen, metrics, source))?;
     Ok(())
+}
+
+/// Says what each metric means, and lets the counters start at 0.
+fn describe_metrics() {
+    use metrics::{counter, describe_counter, describe_gauge, gauge};
+    describe_counter!("orders_produced_total", "orders by their delivery report");
+    describe_counter!("orders_import_rejected_total", "rows that could not become an order");
+    describe_gauge!("orders_produce_in_flight", "orders sent and not reported yet");
+    for result in ["acknowledged", "failed"] {
+        counter!("orders_produced_total", "result" => result).absolute(0);
+    }
+    counter!("orders_import_rejected_total").absolute(0);
+    gauge!("orders_produce_in_flight").set(0.0);
 }

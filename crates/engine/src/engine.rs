@@ -108,7 +108,7 @@ impl<S: Stage> Engine<S> {
         let process_id = format!("{:016x}", rand::rng().random::<u64>());
         let away = Box::new(RegistryAway(around.resolver.clone()));
         let shared = Arc::new(Shared::new(around.stop.clone(), process_id, lane_count, away));
-        crate::metrics::describe();
+        crate::metrics::describe(&settings.topics, settings.plan.attempts_max());
         for (_, topic) in layout::roles(&settings.topics) {
             crate::metrics::topic_partitions(topic, partitions);
         }

@@ -57,9 +57,7 @@ impl LaneMetrics {
     }
 
     pub(crate) fn retry(&self, attempt: u32) {
-        let label =
-            if attempt < ATTEMPTS_MAX { attempt.to_string() } else { format!("{ATTEMPTS_MAX}+") };
-        counter!("orders_retries_total", "attempt" => label).increment(1);
+        retries(attempt).increment(1);
     }
 
     pub(crate) fn dead_letter(&self, class: FailureClass) {
@@ -67,9 +65,32 @@ impl LaneMetrics {
     }
 }
 
-/// Describes the metrics and sets those that do not change.
-pub(crate) fn describe() {
-    use metrics::Unit::Seconds;
+/// Failed attempts with this number that were sent to retry.
+fn retries(attempt: u32) -> Counter {
+    let label =
+        if attempt < ATTEMPTS_MAX { attempt.to_string() } else { format!("{ATTEMPTS_MAX}+") };
+    counter!("orders_retries_total", "attempt" => label)
+}
+
+/// Describes the metrics, sets those that do not change, and lets the counters start at 0: what is
+/// not there cannot be seen to rise.
+pub(crate) fn describe(topics: &Topics, attempts_max: u32) {
+    describe_counters();
+    describe_others();
+    LaneMetrics::new(topics);
+    gauge!("orders_parked_keys").set(0.0);
+    for attempt in 1..attempts_max.min(ATTEMPTS_MAX + 1) {
+        retries(attempt).absolute(0);
+    }
+    for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
+        counter!("orders_dead_lettered_total", "class" => class).absolute(0);
+    }
+    for result in ["committed", "aborted", "unknown"] {
+        counter!("orders_transactions_total", "result" => result).absolute(0);
+    }
+}
+
+fn describe_counters() {
     describe_counter!(
         "orders_consumed_total",
         "records taken, by topic, counted after their commit"
@@ -92,6 +113,10 @@ pub(crate) fn describe() {
     );
     describe_counter!("orders_rebalances_total", "changes of the assignment");
     describe_counter!("orders_transactions_total", "transactions by result");
+}
+
+fn describe_others() {
+    use metrics::Unit::Seconds;
     describe_histogram!("orders_transaction_seconds", Seconds, "begin to committed");
     describe_histogram!("orders_processing_seconds", Seconds, "one attempt at one record");
     describe_histogram!(
@@ -114,13 +139,9 @@ pub(crate) fn describe() {
     );
     describe_gauge!("kafka_consumergroup_lag", "records not settled, by partition");
     describe_gauge!("kafka_topic_partitions", "partitions of a topic");
-    gauge!("orders_parked_keys").set(0.0);
-    for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
-        counter!("orders_dead_lettered_total", "class" => class).absolute(0);
-    }
-    for result in ["committed", "aborted", "unknown"] {
-        counter!("orders_transactions_total", "result" => result).absolute(0);
-    }
+    describe_gauge!("kafka_consumergroup_current_offset", "committed offset, by partition");
+    describe_gauge!("kafka_topic_partition_current_offset", "end of a partition, as last fetched");
+    describe_gauge!("kafka_topic_partition_oldest_offset", "first offset of a partition");
 }
 
 /// Number of partitions of a topic, under the name that existing dashboards read.

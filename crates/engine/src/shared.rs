@@ -155,7 +155,8 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
             if let Some(beat) = view.beat_at
                 && beat.elapsed() > SILENCE_LIVE_MAX
             {
-                let detail = format!("lane {index} has not turned for {:?}", beat.elapsed());
+                let seconds = beat.elapsed().as_secs();
+                let detail = format!("lane {index} has not turned for {seconds} s");
                 reasons.push(reason("lane", detail));
             }
         }
@@ -169,7 +170,8 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
             match view.beat_at {
                 None => reasons.push(reason("starting", lane.clone())),
                 Some(beat) if beat.elapsed() > SILENCE_READY_MAX => {
-                    let detail = format!("{lane} has waited for a broker for {:?}", beat.elapsed());
+                    let seconds = beat.elapsed().as_secs();
+                    let detail = format!("{lane} has waited for a broker for {seconds} s");
                     reasons.push(reason("broker", detail));
                 }
                 Some(_) => {}

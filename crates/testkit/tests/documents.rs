@@ -89,7 +89,21 @@ fn rows_without_a_test(text: &str) -> Vec<&str> {
 }
 
 fn delivery() -> String {
-    fs::read_to_string(root().join("docs/delivery.md")).expect("the document exists")
+    document("docs/delivery.md")
+}
+
+fn document(path: &str) -> String {
+    fs::read_to_string(root().join(path)).expect("the document exists")
+}
+
+#[test]
+fn every_limit_of_the_document_on_limits_names_a_test_that_exists_or_says_that_there_is_none() {
+    let text = document("docs/limits.md");
+    let names = named(&text);
+    assert!(names.len() > 20, "only {} names were found", names.len());
+    let faults: Vec<String> = names.into_iter().filter_map(fault).collect();
+    assert!(faults.is_empty(), "docs/limits.md:\n{}", faults.join("\n"));
+    assert_eq!(rows_without_a_test(&text), Vec::<&str>::new());
 }
 
 #[test]
