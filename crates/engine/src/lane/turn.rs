@@ -162,19 +162,25 @@ impl Forward {
         edit
     }
 
-    /// The value, or what stands for it: coordinates, length and SHA-256.
+    /// The value, or what stands for it: coordinates, length and SHA-256. A tombstone stays one, and
+    /// says so where its headers or its key went.
     fn value(&self, parts: &HopParts, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
-        let value = self.record.value.as_deref()?;
-        if self.shrink < Shrink::WithoutValue {
-            return Some(value.into());
+        let value = self.record.value.as_deref();
+        let says_so = match value {
+            Some(_) => Shrink::WithoutValue,
+            None => Shrink::Bare,
+        };
+        if self.shrink < says_so {
+            return value.map(Into::into);
         }
         use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(value);
+        let bytes = value.unwrap_or_default();
+        let digest = sha2::Sha256::digest(bytes);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         let Origin { topic, partition, offset, .. } = &parts.origin;
-        let text = format!("{topic}/{partition}/{offset} length={} sha256={hex}", value.len());
+        let text = format!("{topic}/{partition}/{offset} length={} sha256={hex}", bytes.len());
         edit.add.push((pipeline::headers::TRUNCATED, text.clone().into_bytes()));
-        Some(text.into_bytes().into())
+        value.map(|_| text.into_bytes().into())
     }
 
     /// Takes the next way around a refusal for size; `false` when there is none left.
@@ -353,6 +359,57 @@ mod tests {
         assert!(turn.is_full(began_at + TURN_MAX, 10));
         turn.take(TURN_BYTES_MAX);
         assert!(turn.is_full(began_at, 11));
+    }
+
+    #[test]
+    fn a_tombstone_whose_headers_are_left_out_says_so_and_stays_one() {
+        let mut headers = RecordHeaders::new();
+        headers.add(b"trace", Some(&[b'x'; 2048]));
+        let timestamp = pipeline::record::Timestamp {
+            ms: 5,
+            kind: pipeline::record::TimestampType::CreateTime,
+        };
+        let record = HeldRecord {
+            partition: 0,
+            offset: Offset(42),
+            timestamp,
+            key: Some(b"tea".as_slice().into()),
+            value: None,
+            headers: Some(headers),
+        };
+        let origin = Origin {
+            topic: "orders".into(),
+            partition: 0,
+            offset: 42,
+            timestamp,
+            group: "group".into(),
+        };
+        let failure = Failure {
+            reason: FailureReason::NoValue,
+            schema_id: None,
+            detail: "the record has no value".into(),
+        };
+        let hop = HopParts {
+            origin,
+            carries_lineage: false,
+            carries_first_failed: false,
+            attempt: 1,
+            failure: Some(failure),
+            now_ms: 7,
+        };
+        let mut forward = Forward::new(record, None, Destination::DeadLetter, Some(hop));
+        loop {
+            let wire = forward.wire(Dialects::default());
+            let headers = wire.headers.expect("a dead letter has some");
+            let truncated = headers.last("x-truncated").map(String::from_utf8_lossy);
+            assert_eq!(wire.value, None);
+            assert_eq!(truncated.is_some(), headers.last("trace").is_none(), "{truncated:?}");
+            if let Some(text) = truncated {
+                assert!(text.starts_with("orders/0/42 length=0 sha256=e3b0c44298fc1c14"), "{text}");
+                break;
+            }
+            assert!(forward.shrink_further(), "its headers are left out in the end");
+        }
     }
 
     #[test]
