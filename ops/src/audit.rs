@@ -10,19 +10,30 @@
 
 mod averages;
 mod books;
+mod claims;
 mod cut;
 mod flags;
 mod forwarded;
+mod hop_headers;
+mod judge;
+mod noted;
+mod offsets;
 mod orders_read;
 mod outcomes;
 mod report;
+mod spot;
+mod strangers;
 mod sums;
+mod surroundings;
 mod table;
+mod times;
 mod walk;
+
+#[cfg(test)]
+mod damage;
 
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
-use kafka_io::admin::Admin;
 use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
@@ -135,45 +146,11 @@ pub fn run(
         };
         AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
     })?;
-    let partitions = partitions(settings)?;
+    let surroundings = surroundings::Surroundings::ask(settings, &config, runtime)?;
     let registry = Registry::new(settings.registry.clone())
         .map_err(|error| AppError::usage(error.to_string()))?;
     let address = registry.address().to_owned(); // without the password that it may carry
     let resolver = SchemaResolver::new(registry, runtime.clone());
-    let walk = walk::Walk::new(settings, &config, resolver, progress);
-    walk.and_then(|walk| walk.all(partitions)).map_err(|error| error.into_app(&address))
-}
-
-/// Partitions of the main topic; all topics must have as many.
-fn partitions(settings: &Settings) -> Result<i32, AppError> {
-    let names = settings.topics.names();
-    let topics = Admin::new(&settings.kafka.base(Role::Admin))
-        .and_then(|admin| admin.partitions(&names, BROKER_PROBE_LIMIT))
-        .map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))?;
-    let missing: Vec<&str> =
-        names.iter().copied().filter(|name| !topics.contains_key(*name)).collect();
-    if !missing.is_empty() {
-        let message = format!(
-            "these topics do not exist at {}: {}",
-            settings.kafka.bootstrap_servers(),
-            missing.join(", ")
-        );
-        let hint = "name them with --topic, --retry-topic, --dlq-topic, --averages-topic, --outcomes-topic";
-        return Err(AppError::failed(message).hint(hint));
-    }
-    let partitions = topics[settings.topics.main.as_str()].partitions;
-    for name in names {
-        let count = topics[name].partitions;
-        if count != partitions {
-            let message = format!(
-                "{name} has {count} partitions and {} has {partitions}: a record keeps its \
-                 partition number in every topic",
-                settings.topics.main
-            );
-            let hint = "are these the topics of one group? If they are, start its consumer: it refuses \
-                        them as well, and says what to do";
-            return Err(AppError::failed(message).hint(hint));
-        }
-    }
-    Ok(partitions)
+    let walk = walk::Walk::new(settings, &config, surroundings, resolver, progress);
+    walk.and_then(walk::Walk::all).map_err(|error| error.into_app(&address))
 }

@@ -123,6 +123,19 @@ impl Admin {
             .collect())
     }
 
+    /// Whether the brokers know a consumer group of that name. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn has_group(&self, group: &str, limit: Duration) -> Result<bool, AskError> {
+        let list = self.client.inner().fetch_group_list(Some(group), limit);
+        let list =
+            list.map_err(|error| AskError::about(&error, Needs::group("Describe", group)))?;
+        let mut groups = list.groups().iter();
+        Ok(groups.any(|found| found.name() == group && found.state() != "Dead"))
+    }
+
     /// Makes topics; one that exists already is left as it is.
     ///
     /// # Errors

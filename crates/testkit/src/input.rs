@@ -111,6 +111,29 @@ impl Pipeline {
         })
     }
 
+    /// Sends records in a transaction that is aborted: nobody reads them.
+    ///
+    /// # Panics
+    ///
+    /// Panics when one is refused.
+    pub fn send_aborted(&self, topic: &str, inputs: &[Input]) {
+        let config = self.servers.config(HandleRole::Producer);
+        let id = format!("{}-aborted", self.prefix);
+        let mut writer = Writer::open(&config, Guarantee::ExactlyOnce, &id, SERVER_MAX)
+            .expect("settings are good");
+        let topic = topic_name(topic);
+        writer.begin().expect("a transaction begins");
+        for (tag, input) in inputs.iter().enumerate() {
+            let (key, value) = (input.key.as_deref(), input.value.as_deref());
+            let headers = input.record_headers();
+            writer
+                .produce(&topic, input.partition, key, value, headers.as_ref(), tag)
+                .expect("the queue takes it");
+        }
+        writer.acknowledged().expect("the broker takes all records");
+        writer.abort().expect("it is aborted");
+    }
+
     /// Sends records in order and waits for all acknowledgements.
     ///
     /// # Panics

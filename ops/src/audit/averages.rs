@@ -3,17 +3,16 @@
 use codec::wire::ProductAverage;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
 use orders::Amount;
 
 use super::cut::Cut;
+use super::noted::Noted;
+use super::times;
 
 /// Header: the group that counted.
 const GROUP: &str = "x-group";
-/// Header: the main position that was committed with it.
-const MAIN_OFFSET: &str = "x-main-offset";
-/// Header: the retry position that was committed with it.
-const RETRY_OFFSET: &str = "x-retry-offset";
 
 /// Count and exact sum.
 pub(crate) type Total = (u64, Amount);
@@ -30,8 +29,8 @@ pub(crate) struct Partial {
     pub(crate) offset: i64,
     /// Records of the very same positions: they may belong to the cut, or come right after it.
     pub(crate) candidates: Vec<Total>,
-    /// Count of the last record, in the order of the log.
-    pub(crate) last_count: u64,
+    /// What the last record says, in the order of the log.
+    pub(crate) last: Total,
 }
 
 /// The partials of one partition.
@@ -39,6 +38,8 @@ pub(crate) struct Partial {
 pub(crate) struct Averages {
     pub(crate) partials: HashMap<Box<str>, Partial, RandomState>,
     pub(crate) repeats: u64,
+    /// What the records note of the offsets that were committed with them.
+    pub(crate) noted: Noted,
 }
 
 /// What is wrong with one averages record.
@@ -46,8 +47,8 @@ pub(crate) struct Averages {
 pub(crate) enum Fault {
     /// The record itself.
     Record(String),
-    /// It says that more is committed than is.
-    Ahead(String),
+    /// What it says of the committed offsets.
+    Offsets(String),
 }
 
 impl Averages {
@@ -66,65 +67,104 @@ impl Averages {
             let product = String::from_utf8_lossy(key).into_owned();
             let partial = Partial { offset, ..Partial::default() };
             self.partials.insert(product.into(), partial);
+            self.noted.forget();
             return Ok(());
         };
-        let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
-        let number = |name| text(name).and_then(|value| value.parse::<i64>().ok());
-        let fault = |what: String| Err(Fault::Record(what));
-        if text(GROUP) != Some(group) {
-            return fault(format!("it belongs to group {:?}", text(GROUP).unwrap_or_default()));
-        }
-        if key != average.product.as_bytes() {
-            return fault(format!("its key is not its product {:?}", average.product));
-        }
-        let count = u64::try_from(average.count).unwrap_or(0);
-        let nearest = orders::average(average.sum, count);
-        let (Some(main), Some(retry)) = (number(MAIN_OFFSET), number(RETRY_OFFSET)) else {
-            return fault(format!("{MAIN_OFFSET} or {RETRY_OFFSET} is missing"));
-        };
-        if nearest.map(f64::to_bits) != Some(average.average.to_bits()) {
-            let nearest = nearest.map_or("none".to_owned(), |nearest| nearest.to_string());
-            return fault(format!(
-                "its average is {}, its sum and count give {nearest}",
-                average.average
-            ));
-        }
+        let count = check(record, &average, group).map_err(Fault::Record)?;
+        let noted = self.noted.take(record, at_least_once);
+        let total = (count, average.sum);
         let partial = self
             .partials
             .entry_ref(average.product.as_str())
             .or_insert_with(|| Partial { offset: -1, ..Partial::default() });
-        let before = std::mem::replace(&mut partial.last_count, count);
-        let total = (count, average.sum);
-        let noted = (main, retry);
-        let (committed, reached) = (floors(&cut.before), floors(&cut.after));
+        let before = std::mem::replace(&mut partial.last, total);
         if at_least_once {
-            self.repeats += u64::from(count <= before);
+            self.repeats += u64::from(count <= before.0);
             (partial.total, partial.offset) = (total, offset);
-            return Ok(());
+            return noted.map(|_| ()).map_err(Fault::Record);
         }
+        let noted = noted.map_err(Fault::Record)?;
+        partial.place(noted, total, offset, cut).map_err(Fault::Offsets)?;
+        grows(before, total).map_err(Fault::Record)
+    }
+}
+
+impl Partial {
+    /// Decides whether a record that was written with these offsets belongs to the cut.
+    fn place(
+        &mut self,
+        noted: (i64, i64),
+        total: Total,
+        offset: i64,
+        cut: &Cut,
+    ) -> Result<(), String> {
+        let (committed, reached) = (floors(&cut.before), floors(&cut.after));
         let is_below = |limit: (i64, i64)| noted.0 <= limit.0 && noted.1 <= limit.1;
         if is_below(committed) && (noted != committed || !cut.moved()) {
-            (partial.total, partial.offset) = (total, offset);
-            partial.candidates.clear();
+            (self.total, self.offset) = (total, offset);
+            self.candidates.clear();
         } else if noted == committed {
-            partial.candidates.push(total);
+            self.candidates.push(total);
         } else if !is_below(reached) {
             let told = |position: i64| {
                 if position == i64::MIN { "nothing".to_owned() } else { position.to_string() }
             };
-            return Err(Fault::Ahead(format!(
+            let ((main, retry), of_main, of_retry) = (noted, told(reached.0), told(reached.1));
+            return Err(format!(
                 "it was counted up to {main} of the orders and {retry} of the retries, and the \
-                 group has committed {} and {}",
-                told(reached.0),
-                told(reached.1)
-            )));
-        }
-        // One that did not change may be written again, for the offsets that it notes.
-        if count < before {
-            return fault(format!("its count is {count}, after {before}"));
+                 group has committed {of_main} and {of_retry}"
+            ));
         }
         Ok(())
     }
+}
+
+/// Checks what can be known from a record alone, and returns its count.
+fn check(record: &HeldRecord, average: &ProductAverage, group: &str) -> Result<u64, String> {
+    let headers = record.headers.iter().flat_map(RecordHeaders::iter);
+    let groups: Vec<_> = headers.filter(|(name, _)| *name == GROUP.as_bytes()).collect();
+    if !matches!(groups[..], [(_, Some(found))] if found == group.as_bytes()) {
+        let found = record.header(GROUP).unwrap_or_default();
+        return Err(format!("it belongs to group {:?}", String::from_utf8_lossy(found)));
+    }
+    if record.key.as_deref().unwrap_or_default() != average.product.as_bytes() {
+        return Err(format!("its key is not its product {:?}", average.product));
+    }
+    let Ok(count) = u64::try_from(average.count) else {
+        return Err(format!("its count is {}", average.count));
+    };
+    if average.sum < Amount::ZERO || (count == 0 && average.sum != Amount::ZERO) {
+        return Err(format!("its sum is {} for {count} orders", average.sum));
+    }
+    // Of a product that was deleted nothing may be written again.
+    let nearest = orders::average(average.sum, count).or((count == 0).then_some(0.0));
+    if nearest.map(f64::to_bits) != Some(average.average.to_bits()) {
+        let nearest = nearest.unwrap_or_default();
+        return Err(format!(
+            "its average is {}, its sum and count give {nearest}",
+            average.average
+        ));
+    }
+    if !times::is_possible(average.updated_at_ms, record.timestamp) {
+        return Err(format!("it was updated at {}, which cannot be", average.updated_at_ms));
+    }
+    Ok(count)
+}
+
+/// One that did not change may be written again, for the offsets that it notes. Prices are not
+/// below zero.
+fn grows(before: Total, total: Total) -> Result<(), String> {
+    let is_same = total.0 == before.0 && total.1 == before.1;
+    if total.0 > before.0 && total.1 >= before.1 || is_same {
+        return Ok(());
+    }
+    if total.0 < before.0 {
+        return Err(format!("its count is {}, after {}", total.0, before.0));
+    }
+    Err(format!(
+        "its sum is {} for {} orders, after {} for {}",
+        total.1, total.0, before.1, before.0
+    ))
 }
 
 fn floors(offsets: &super::cut::Offsets) -> (i64, i64) {

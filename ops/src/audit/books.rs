@@ -10,72 +10,64 @@ use std::collections::BTreeMap;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use kafka_io::reader::HeldRecord;
-use orders::Amount;
 use pipeline::headers::Lineage;
 
 use super::averages::{Averages, Fault, Totals};
 use super::cut::Cut;
 use super::flags::Settings;
-use super::forwarded::{self, Trace};
+use super::forwarded::Trace;
+use super::hop_headers::{Hop, HopHeaders};
+use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
-use super::table::{Fact, Facts, Table};
-
-/// What became of a record that another program put into the retry topic: an order of its own.
-#[derive(Debug, Default)]
-pub(crate) struct Stranger {
-    /// As the outcome log tells it; empty where the record cannot be read.
-    pub(crate) order_id: String,
-    /// Product and amount, where it is a valid order.
-    pub(crate) worth: Option<(String, Amount)>,
-    pub(crate) facts: Facts,
-}
-
-/// What became of an order after it came back from the dead letters, by how often it did.
-#[derive(Debug, Default)]
-pub(crate) struct Life {
-    pub(crate) facts: Facts,
-    pub(crate) was_redriven: bool,
-}
+use super::spot::Spot;
+use super::strangers::Stranger;
+use super::surroundings::Surroundings;
+use super::table::{Fact, Facts, Table, is_saturated};
 
 /// The books of one partition.
 pub(crate) struct Books<'a> {
     pub(crate) settings: &'a Settings,
-    pub(crate) cut: &'a Cut,
+    pub(crate) surroundings: &'a Surroundings,
+    pub(crate) cut: Cut,
     pub(crate) report: Report,
     pub(crate) view: PartitionView,
     pub(crate) table: Table,
     pub(crate) averages: Averages,
     pub(crate) traces: Vec<Trace>,
-    /// Dead letters that say their value is bad: origin offsets.
-    pub(crate) said_bad: Vec<i64>,
+    pub(crate) next_trace: usize,
     pub(crate) strangers: BTreeMap<i64, Stranger>,
-    pub(crate) lives: BTreeMap<(i64, u32), Life>,
-    /// Lowest order whose first attempt the outcome log tells of.
+    /// By order and how often it came back from the dead letters: what became of it then.
+    pub(crate) lives: BTreeMap<Spot, Facts>,
+    /// Lowest order whose first attempt the outcome log tells of, apart from those that waited
+    /// untried: the log may have been switched on meanwhile.
     pub(crate) told_from: Option<i64>,
+    /// Settled orders of which it does not tell.
+    pub(crate) untold: u64,
     /// By key: the last order of it that ended.
     pub(crate) key_ends: HashMap<u64, i64, RandomState>,
     /// By order id: its last offset; for `--dedupe`.
     pub(crate) ids: HashMap<u64, i64, RandomState>,
+    /// Order ids that the outcome log says came before, and whether one of them was met.
+    pub(crate) claimed_ids: HashMap<u64, bool, RandomState>,
     pub(crate) fold: Totals,
-    pub(crate) next_trace: usize,
+    pub(crate) slack: super::sums::Slack,
     pub(crate) repeats: u64,
-}
-
-/// Where in the retry or dead-letter topic a hop lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hop {
-    Retry,
-    DeadLetter,
+    /// The next offset of the orders, with or without a record.
+    pub(crate) next_offset: i64,
+    /// Orders that are settled above the last position that the averages note.
+    pub(crate) lag: super::noted::Lag,
+    pub(crate) hasher: RandomState,
 }
 
 impl<'a> Books<'a> {
-    pub(crate) fn new(settings: &'a Settings, cut: &'a Cut) -> Self {
+    pub(crate) fn new(settings: &'a Settings, surroundings: &'a Surroundings, cut: Cut) -> Self {
         let promises = settings.promises;
         let main = cut.bounds.main;
+        let with_outcomes = settings.topics.outcomes.is_some();
         Self {
             settings,
-            cut,
-            report: Report::new(settings.topics.outcomes.is_some(), promises.keeps_key_order),
+            surroundings,
+            report: Report::new(with_outcomes, promises.keeps_key_order),
             view: PartitionView {
                 partition: cut.partition,
                 committed: cut.before.main.position,
@@ -83,18 +75,24 @@ impl<'a> Books<'a> {
                 moved: cut.moved(),
                 ..PartitionView::default()
             },
-            table: Table::new(main.low, main.end),
+            table: Table::new(main.low, main.end, with_outcomes),
+            next_offset: main.low,
+            cut,
             averages: Averages::default(),
             traces: Vec::new(),
-            said_bad: Vec::new(),
+            next_trace: 0,
             strangers: BTreeMap::new(),
             lives: BTreeMap::new(),
             told_from: None,
+            untold: 0,
             key_ends: HashMap::default(),
             ids: HashMap::default(),
+            claimed_ids: HashMap::default(),
             fold: Totals::default(),
-            next_trace: 0,
+            slack: super::sums::Slack::default(),
             repeats: 0,
+            lag: super::noted::Lag::default(),
+            hasher: RandomState::default(),
         }
     }
 
@@ -119,12 +117,33 @@ impl<'a> Books<'a> {
     }
 
     /// Something is there twice: a violation, or what at-least-once allows.
-    pub(crate) fn twice(&mut self, at: At, origin: i64, what: impl Into<String>) {
+    pub(crate) fn twice(&mut self, at: At, origin: Option<i64>, what: impl Into<String>) {
         if self.settings.promises.at_least_once {
             self.repeats += 1;
         } else {
-            self.violation(Invariant::I2, at, Some(origin), what);
+            self.violation(Invariant::I2, at, origin, what);
         }
+    }
+
+    /// Whether no record of the retry topic is gone.
+    pub(crate) fn has_all_retries(&self) -> bool {
+        self.cut.bounds.retry.low == 0
+            && !self.surroundings.is_compacted(&self.settings.topics.retry)
+    }
+
+    /// Whether no dead letter is gone.
+    pub(crate) fn has_all_dead_letters(&self) -> bool {
+        let topic = &self.settings.topics.dead_letter;
+        self.cut.bounds.dead_letter.low == 0 && !self.surroundings.is_compacted(topic)
+    }
+
+    /// Whether the topic of orders still has all it ever had.
+    pub(crate) fn has_all_orders(&self) -> bool {
+        self.cut.bounds.main.low == 0 && !self.is_main_compacted()
+    }
+
+    pub(crate) fn is_main_compacted(&self) -> bool {
+        self.surroundings.is_compacted(&self.settings.topics.main)
     }
 
     /// Takes an averages record; no average is a tombstone, an error one that cannot be read.
@@ -136,13 +155,13 @@ impl<'a> Books<'a> {
         self.report.checked(Invariant::I4, 1);
         let at_least_once = self.settings.promises.at_least_once;
         let taken = average.map_err(Fault::Record).and_then(|average| {
-            self.averages.take(record, average, self.cut, &self.settings.group, at_least_once)
+            self.averages.take(record, average, &self.cut, &self.settings.group, at_least_once)
         });
         let at = self.at(&self.settings.topics.averages, record.offset.0);
         match taken {
             Ok(()) => {}
             Err(Fault::Record(what)) => self.violation(Invariant::I4, at, None, what),
-            Err(Fault::Ahead(what)) => self.violation(Invariant::I6, at, None, what),
+            Err(Fault::Offsets(what)) => self.violation(Invariant::I6, at, None, what),
         }
     }
 
@@ -150,16 +169,20 @@ impl<'a> Books<'a> {
     pub(crate) fn take_retry(
         &mut self,
         record: &HeldRecord,
-        read: impl FnOnce(&HeldRecord) -> Stranger,
+        read: impl FnOnce(&HeldRecord) -> Value,
     ) {
         let offset = record.offset.0;
         let (before, after) = (&self.cut.before.retry, &self.cut.after.retry);
         let (waits, still_waits) = (!before.has(offset), !after.has(offset));
         let Some(lineage) = Lineage::read(|name| record.header(name)) else {
+            self.look_at_retry_offset(offset);
             self.view.retry_depth += u64::from(waits);
-            let mut stranger = read(record);
+            let mut stranger = Stranger::new(record, read(record), &self.hasher);
             if waits {
                 stranger.facts.set(Fact::Waits);
+            }
+            if still_waits {
+                stranger.facts.set(Fact::StillWaits);
             }
             self.strangers.insert(offset, stranger);
             return;
@@ -167,34 +190,48 @@ impl<'a> Books<'a> {
         if lineage.origin.group != self.settings.group {
             return; // skipped by the consumer as well
         }
+        self.look_at_retry_offset(offset);
         self.view.retry_depth += u64::from(waits);
-        let Some(origin) = self.take_hop(record, &lineage, Hop::Retry) else { return };
+        let Some(spot) = self.take_hop(record, &lineage, Hop::Retry) else { return };
         let at = self.at(&self.settings.topics.retry, offset);
-        if still_waits {
-            if self.facts(origin, lineage.redrive_count).has(Fact::StillWaits) {
-                self.twice(at.clone(), origin, "it waits twice in the retry topic");
+        let known = self.facts_at(spot);
+        if still_waits && known.has(Fact::StillWaits) {
+            self.twice(at.clone(), spot.order(), "it waits twice in the retry topic");
+        }
+        self.check_attempt(at, spot, known, &lineage);
+        self.change_facts(spot, |facts| {
+            facts.note_retry(lineage.attempt, lineage.due_at_ms);
+            if still_waits {
+                facts.set(Fact::StillWaits);
             }
-            self.facts_mut(origin, lineage.redrive_count, |facts| facts.set(Fact::StillWaits));
-        }
-        if waits {
-            self.facts_mut(origin, lineage.redrive_count, |facts| facts.set(Fact::Waits));
-        }
-        self.check_attempt(at, origin, &lineage);
+            if waits {
+                facts.set(Fact::Waits);
+            }
+        });
     }
 
-    /// A hop raises the attempt; only a copy that was moved to the tail keeps it, with its time.
-    fn check_attempt(&mut self, at: At, origin: i64, lineage: &Lineage) {
-        let known = self.facts(origin, lineage.redrive_count);
-        let (attempt, due_at_ms) = (lineage.attempt, lineage.due_at_ms);
-        if known.has(Fact::Retried) && !Facts::is_saturated(attempt) {
-            let last = known.retry_attempt();
-            let is_copy = attempt == last && known.was_due_at(due_at_ms);
-            if attempt <= last && !is_copy && !self.settings.promises.at_least_once {
-                let what = format!("its attempt is {attempt}, after {last}: a hop raises it");
-                self.violation(Invariant::I10, at, Some(origin), what);
-            }
+    /// A hop raises the attempt by one; only a copy that was moved to the tail keeps it, with its
+    /// time.
+    fn check_attempt(&mut self, at: At, spot: Spot, known: Facts, lineage: &Lineage) {
+        let attempt = lineage.attempt;
+        if self.settings.promises.at_least_once || is_saturated(attempt) {
+            return;
         }
-        self.facts_mut(origin, lineage.redrive_count, |facts| facts.note_retry(attempt, due_at_ms));
+        let what = if known.has(Fact::Retried) {
+            let last = known.retry_attempt();
+            let is_copy = attempt == last && known.was_due_at(lineage.due_at_ms);
+            if attempt == last + 1 || is_copy {
+                return;
+            }
+            format!("its attempt is {attempt}, after {last}: a hop raises it by one")
+        } else {
+            let is_whole = lineage.redrive_count == 0 && self.has_all_retries();
+            if attempt <= 1 || !is_whole {
+                return;
+            }
+            format!("its attempt is {attempt}, and no record of it came before")
+        };
+        self.violation(Invariant::I10, at, spot.order(), what);
     }
 
     /// Takes a dead letter.
@@ -208,28 +245,23 @@ impl<'a> Books<'a> {
         if lineage.origin.group != self.settings.group {
             return;
         }
-        let Some(origin) = self.take_hop(record, &lineage, Hop::DeadLetter) else { return };
-        if self.facts(origin, lineage.redrive_count).has(Fact::Dead) {
-            self.twice(at, origin, "it is dead-lettered a second time");
+        let Some(spot) = self.take_hop(record, &lineage, Hop::DeadLetter) else { return };
+        if self.facts_at(spot).has(Fact::Dead) {
+            self.twice(at, spot.order(), "it is dead-lettered a second time");
         }
-        self.facts_mut(origin, lineage.redrive_count, |facts| facts.set(Fact::Dead));
-        if forwarded::says_bad_value(record) {
-            self.said_bad.push(origin);
-        }
+        self.change_facts(spot, |facts| facts.set(Fact::Dead));
     }
 
-    /// Checks what all forwarded records have in common. Returns the offset of the order, where
-    /// it is one of this partition's main topic that was settled when the group was first looked
-    /// at.
-    fn take_hop(&mut self, record: &HeldRecord, lineage: &Lineage, hop: Hop) -> Option<i64> {
+    /// Checks what all forwarded records have in common. Says whose it is, where that is an order
+    /// of this partition that was settled when the group was first looked at.
+    fn take_hop(&mut self, record: &HeldRecord, lineage: &Lineage, hop: Hop) -> Option<Spot> {
         let topics = &self.settings.topics;
-        let is_dead = hop == Hop::DeadLetter;
-        let topic = if is_dead { &topics.dead_letter } else { &topics.retry };
+        let topic = if hop == Hop::DeadLetter { &topics.dead_letter } else { &topics.retry };
         let at = self.at(topic, record.offset.0);
         self.report.checked(Invariant::I10, 1);
         self.report.checked(Invariant::I2, 1);
-        let origin = lineage.origin.offset;
         let from = &lineage.origin;
+        let origin = from.offset;
         if from.partition != self.cut.partition {
             let what = format!("it lies on another partition than its order, {}", from.partition);
             let (topic, offset) = (from.topic.clone(), Some(from.offset));
@@ -238,46 +270,46 @@ impl<'a> Books<'a> {
             self.report.violation(Invariant::I10, violation);
             return None;
         }
-        if let Err(what) = forwarded::check_headers(record, lineage, is_dead) {
-            self.violation(Invariant::I10, at.clone(), Some(origin), what);
-        }
-        if from.topic == topics.retry {
-            self.take_strangers_hop(record, lineage, hop);
-            return None;
-        }
-        if from.topic != topics.main {
+        let is_strangers = from.topic == topics.retry;
+        if !is_strangers && from.topic != topics.main {
             let what = format!("it comes from topic {:?}, which is not audited", from.topic);
             self.violation(Invariant::I10, at, None, what);
             return None;
         }
-        match forwarded::likeness(record, lineage) {
-            Ok(likeness) => {
-                self.traces.push(Trace::new(origin, likeness, is_dead, record.offset.0));
-            }
-            Err(what) => self.violation(Invariant::I10, at.clone(), Some(origin), what),
+        let redrives = lineage.redrive_count;
+        let spot = Spot { is_stranger: is_strangers, offset: origin, redrives };
+        let found = HopHeaders::of(record);
+        if let Err(what) = found.check(lineage, hop) {
+            self.violation(Invariant::I10, at.clone(), spot.order(), what);
         }
-        if self.traces.len() == self.traces.capacity() {
-            self.sort_traces(); // before it grows
+        let trace = Trace::of(record, lineage, &found, hop);
+        match trace {
+            Err(what) => self.violation(Invariant::I10, at.clone(), spot.order(), what),
+            Ok(trace) if is_strangers => self.take_strangers_trace(&at, trace),
+            Ok(trace) => self.take_trace(trace),
         }
-        if !self.cut.after.main.has(origin) {
+        let cut = &self.cut;
+        let (before, after) = if is_strangers {
+            (cut.before.retry.has(origin), cut.after.retry.has(origin))
+        } else {
+            (cut.before.main.has(origin), cut.after.main.has(origin))
+        };
+        if !after {
             if self.settings.promises.at_least_once {
                 self.repeats += 1; // written, and not committed before a crash
             } else {
                 let what = "it was forwarded, and its order is not settled: it will run again";
-                self.violation(Invariant::I6, at, Some(origin), what);
+                self.violation(Invariant::I6, at, spot.order(), what);
             }
             return None;
         }
-        self.cut.before.main.has(origin).then_some(origin)
+        before.then_some(spot)
     }
 
-    fn take_strangers_hop(&mut self, record: &HeldRecord, lineage: &Lineage, hop: Hop) {
-        let waits = !self.cut.before.retry.has(record.offset.0);
-        let stranger = self.strangers.entry(lineage.origin.offset).or_default();
-        match hop {
-            Hop::Retry if waits => stranger.facts.set(Fact::Waits),
-            Hop::Retry => {}
-            Hop::DeadLetter => stranger.facts.set(Fact::Dead),
+    fn take_trace(&mut self, trace: Trace) {
+        self.traces.push(trace);
+        if self.traces.len() == self.traces.capacity() {
+            self.sort_traces(); // before it grows
         }
     }
 
@@ -286,37 +318,5 @@ impl<'a> Books<'a> {
         self.traces.sort_unstable();
         self.traces.dedup_by(|later, earlier| later.repeats(*earlier));
         self.traces.reserve(self.traces.len().max(1024));
-    }
-
-    /// What is known of an order in the life after this many redrives.
-    pub(crate) fn facts(&self, origin: i64, redrives: u32) -> Facts {
-        if redrives == 0 {
-            return self.table.get(origin).unwrap_or_default();
-        }
-        self.lives.get(&(origin, redrives)).map_or_else(Facts::default, |life| life.facts)
-    }
-
-    fn facts_mut(&mut self, origin: i64, redrives: u32, change: impl FnOnce(&mut Facts)) {
-        if redrives == 0 {
-            if let Some(facts) = self.table.get_mut(origin) {
-                change(facts);
-            }
-            return;
-        }
-        if let Some(facts) = self.table.get_mut(origin) {
-            facts.set(Fact::Redriven);
-        }
-        let life = self.lives.entry((origin, redrives)).or_default();
-        life.was_redriven = true;
-        change(&mut life.facts);
-    }
-
-    /// The last life of an order, and how often it was redriven.
-    pub(crate) fn last_life(&self, origin: i64, first: Facts) -> (u32, Facts) {
-        if !first.has(Fact::Redriven) {
-            return (0, first);
-        }
-        let lives = self.lives.range((origin, 0)..=(origin, u32::MAX));
-        lives.last().map_or((0, first), |((_, redrives), life)| (*redrives, life.facts))
     }
 }

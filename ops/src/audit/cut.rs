@@ -40,23 +40,64 @@ pub(crate) struct Settled {
     /// Committed offset, if there is one.
     pub(crate) position: Option<i64>,
     ranges: Vec<(i64, i64)>,
-    /// The metadata of the offset is another tool's.
-    pub(crate) is_foreign: bool,
+    /// The consumer committed it, and no other tool has moved it.
+    pub(crate) is_ours: bool,
+    /// Ranges were taken from elsewhere.
+    pub(crate) is_completed: bool,
+    /// It says that the partition has averages.
+    pub(crate) has_averages: bool,
 }
 
 impl Settled {
-    fn of(committed: &Committed) -> Result<Self, AuditError> {
-        let Some(position) = committed.position else {
-            return Ok(Self { position: None, ranges: Vec::new(), is_foreign: false });
-        };
-        let (ranges, is_foreign) = match Completion::decode(&committed.metadata, position) {
-            Ok(completion) => (completion.settled_ranges(position), false),
-            Err(CompletionError::Malformed(_)) => (Vec::new(), true),
+    /// Everything below an offset, if there is one.
+    pub(crate) const fn at(position: Option<i64>) -> Self {
+        Self {
+            position,
+            ranges: Vec::new(),
+            is_ours: true,
+            is_completed: false,
+            has_averages: false,
+        }
+    }
+
+    pub(crate) fn of(committed: &Committed) -> Result<Self, AuditError> {
+        let Some(position) = committed.position else { return Ok(Self::at(None)) };
+        let text = &committed.metadata;
+        let completion = match Completion::decode(text, position) {
+            Ok(completion) => Some(completion),
+            Err(CompletionError::Malformed(_)) => None,
             Err(error @ CompletionError::Version(_)) => {
                 return Err(AuditError::NewerMetadata(error.to_string()));
             }
         };
-        Ok(Self { position: Some(position.0), ranges, is_foreign })
+        let ours = completion.filter(|found| !text.is_empty() && found.belongs_to(position));
+        Ok(Self {
+            ranges: ours.as_ref().map_or_else(Vec::new, |found| found.settled_ranges(position)),
+            is_ours: ours.is_some(),
+            has_averages: ours.is_some_and(|found| found.has_averages()),
+            ..Self::at(Some(position.0))
+        })
+    }
+
+    /// Takes in what is known from elsewhere to be settled above the offset.
+    pub(crate) fn adopt(&mut self, ranges: &[(i64, i64)]) {
+        let floor = self.floor();
+        let above = ranges.iter().filter(|(_, last)| *last >= floor);
+        self.ranges = above.map(|(first, last)| ((*first).max(floor), *last)).collect();
+        self.is_completed = true;
+    }
+
+    /// Ranges from the committed offset up to `end` (exclusive) that are not settled.
+    pub(crate) fn open_below(&self, end: i64) -> Vec<(i64, i64)> {
+        let (mut open, mut at) = (Vec::new(), self.position.unwrap_or(end));
+        for (first, last) in self.ranges.iter().copied().chain([(end, end)]) {
+            let stop = first.min(end);
+            if at < stop {
+                open.push((at, stop - 1));
+            }
+            at = at.max(last + 1);
+        }
+        open
     }
 
     /// Whether a record at this offset is settled.
@@ -232,10 +273,22 @@ mod tests {
 
     #[test]
     fn settled_is_what_lies_below_the_offset_or_in_its_metadata() {
-        let settled =
-            Settled { position: Some(10), ranges: vec![(12, 13), (20, 20)], is_foreign: false };
+        let ranges = vec![(12, 13), (20, 20)];
+        let settled = Settled { ranges, ..Settled::at(Some(10)) };
         let found: Vec<i64> = (8..23).filter(|offset| settled.has(*offset)).collect();
         assert_eq!(found, [8, 9, 12, 13, 20]);
+    }
+
+    #[test]
+    fn what_is_not_settled_below_an_offset_is_named_exactly() {
+        let ranges = vec![(12, 13), (20, 20)];
+        let settled = Settled { ranges, ..Settled::at(Some(10)) };
+        assert_eq!(settled.open_below(10), []);
+        assert_eq!(settled.open_below(12), [(10, 11)]);
+        assert_eq!(settled.open_below(14), [(10, 11)]);
+        assert_eq!(settled.open_below(18), [(10, 11), (14, 17)]);
+        assert_eq!(settled.open_below(30), [(10, 11), (14, 19), (21, 29)]);
+        assert_eq!(Settled::at(None).open_below(5), [], "nothing was ever settled");
     }
 
     #[test]
@@ -246,13 +299,16 @@ mod tests {
 
     #[test]
     fn metadata_of_another_offset_or_tool_says_nothing() {
-        let committed = |metadata: &str| Committed {
-            position: Some(CommitPosition(1)),
+        let committed = |position, metadata: &str| Committed {
+            position: Some(CommitPosition(position)),
             metadata: metadata.to_owned(),
         };
         // Of base 0: 82 not settled, 1 settled.
-        let other = Settled::of(&committed("AQAAUgE")).unwrap();
-        assert!(!other.has(82) && !other.is_foreign);
-        assert!(Settled::of(&committed("a tool's")).unwrap().is_foreign);
+        let ours = Settled::of(&committed(0, "AQAAUgE")).unwrap();
+        assert!(ours.has(82) && ours.is_ours);
+        for (position, text) in [(1, "AQAAUgE"), (1, "a tool's"), (1, "")] {
+            let other = Settled::of(&committed(position, text)).unwrap();
+            assert!(!other.has(82) && !other.is_ours, "{text:?}");
+        }
     }
 }

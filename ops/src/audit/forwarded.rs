@@ -1,82 +1,127 @@
-//! Records of the retry and dead-letter topics: their lineage, and whether they are still the
-//! order that came in.
+//! Records of the retry and dead-letter topics: whether they are still the order that came in.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
-use pipeline::failure::{FailureClass, FailureReason};
+use pipeline::failure::FailureReason;
 use pipeline::headers::{self, Lineage};
+use pipeline::record::Timestamp;
 use sha2::Digest as _;
 
-/// Starts of the names that other tools' dialects use; a hop writes them anew.
-const DIALECTS: [&[u8]; 3] = [b"kafka_dlt-", b"retry_topic-", b"__connect.errors."];
+use super::hop_headers::{self, Hop, HopHeaders, Kind};
+use super::table::{ATTEMPT_MAX, low_half};
 
-/// Names that a hop writes.
-const OURS: [&str; 16] = [
-    headers::ORIGIN_TOPIC,
-    headers::ORIGIN_PARTITION,
-    headers::ORIGIN_OFFSET,
-    headers::ORIGIN_TIMESTAMP_MS,
-    headers::ORIGIN_TIMESTAMP_TYPE,
-    headers::ORIGIN_GROUP,
-    headers::FIRST_FAILED_AT_MS,
-    headers::ATTEMPT,
-    headers::DUE_AT_MS,
-    headers::FAILURE_CLASS,
-    headers::FAILURE_REASON,
-    headers::FAILURE_DETAIL,
-    headers::FINGERPRINT,
-    headers::REDRIVE_COUNT,
-    headers::REDRIVE_ID,
-    headers::TRUNCATED,
-];
+/// Longest key that a dead letter keeps which is left with headers of ours only.
+const BARE_KEY_BYTES_MAX: usize = 1024;
 
-/// Names that stand on every forwarded record, once.
-const EXPECTED: [&str; 7] = [
-    headers::ORIGIN_TOPIC,
-    headers::ORIGIN_PARTITION,
-    headers::ORIGIN_OFFSET,
-    headers::ORIGIN_TIMESTAMP_MS,
-    headers::ORIGIN_TIMESTAMP_TYPE,
-    headers::ORIGIN_GROUP,
-    headers::ATTEMPT,
-];
-
-/// Names that stand on every dead letter besides.
-const EXPECTED_OF_THE_DEAD: [&str; 8] = [
-    headers::FAILURE_CLASS,
-    headers::FAILURE_REASON,
-    headers::FINGERPRINT,
-    "kafka_dlt-original-topic",
-    "kafka_dlt-original-partition",
-    "kafka_dlt-original-offset",
-    "kafka_dlt-exception-fqcn",
-    "kafka_dlt-exception-message",
-];
-
-/// What a forwarded record must agree on with the order that came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Likeness {
-    /// Hash of key, value, headers that are not ours, and timestamp.
-    Whole(u64),
-    /// The value was too large: hash of its length and the start of its SHA-256.
-    Truncated(u64),
+/// What tells one dead letter of an order from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Letter {
+    /// How often the order had come back before.
+    pub(crate) redrives: u32,
+    pub(crate) attempt: u32,
+    /// Place of the class in the contract's order.
+    pub(crate) class: u8,
 }
 
 /// What the audit keeps of a forwarded record until it meets the order: 32 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Trace {
-    /// Offset of the order on the main topic.
+    /// Offset of the order.
     pub(crate) origin: i64,
-    pub(crate) likeness: Likeness,
+    /// Hash of what the record and its order must agree on.
+    likeness: u64,
+    /// Hash of the time of the first failure; 0 where it says none.
+    first_failed: u32,
+    /// See [`Detail`].
+    detail: u32,
     /// Where the forwarded record lies; below zero (`-1 - offset`) in the dead-letter topic.
     at: i64,
 }
 
+/// How the likeness of a trace was made, and what its dead letter says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Detail {
+    /// The value was replaced.
+    is_truncated: bool,
+    /// Spring's names for dead letters are the order's own.
+    keeps_spring: bool,
+    /// Connect's names are the order's own.
+    keeps_connect: bool,
+    /// Place of the reason in the contract's order, and one; 0 for a retry.
+    reason: u32,
+    attempt: u32,
+    redrives: u32,
+}
+
+impl Detail {
+    fn pack(self) -> u32 {
+        u32::from(self.is_truncated)
+            | u32::from(self.keeps_spring) << 1
+            | u32::from(self.keeps_connect) << 2
+            | self.reason.min(0x3f) << 3
+            | self.attempt.min(ATTEMPT_MAX) << 9
+            | self.redrives.min(0xff) << 15
+    }
+
+    const fn unpack(packed: u32) -> Self {
+        Self {
+            is_truncated: packed & 1 != 0,
+            keeps_spring: packed & 2 != 0,
+            keeps_connect: packed & 4 != 0,
+            reason: packed >> 3 & 0x3f,
+            attempt: packed >> 9 & ATTEMPT_MAX,
+            redrives: packed >> 15 & 0xff,
+        }
+    }
+}
+
 impl Trace {
-    pub(crate) fn new(origin: i64, likeness: Likeness, is_dead: bool, offset: i64) -> Self {
-        Self { origin, likeness, at: if is_dead { -1 - offset } else { offset } }
+    /// What is to be kept of a record of the retry or dead-letter topic, or why its order cannot
+    /// be told from it.
+    pub(crate) fn of(
+        record: &HeldRecord,
+        lineage: &Lineage,
+        found: &HopHeaders<'_>,
+        hop: Hop,
+    ) -> Result<Self, String> {
+        let is_dead = hop == Hop::DeadLetter;
+        let was_redriven = lineage.redrive_count > 0;
+        let reason = found.reason().filter(|_| is_dead);
+        let place = |reason| FailureReason::ALL.iter().position(|known| *known == reason);
+        let detail = Detail {
+            is_truncated: found.text(headers::TRUNCATED).is_some(),
+            keeps_spring: !is_dead && !was_redriven,
+            keeps_connect: !was_redriven && !(is_dead && found.speaks_connect(lineage)),
+            reason: reason
+                .and_then(place)
+                .and_then(|place| u32::try_from(place + 1).ok())
+                .unwrap_or(0),
+            attempt: if is_dead { lineage.attempt } else { 0 },
+            redrives: if is_dead { lineage.redrive_count } else { 0 },
+        };
+        let likeness = if detail.is_truncated {
+            let length = stand_in(record, lineage, found)?;
+            let parts = Parts::of(record, lineage.origin.timestamp, detail);
+            parts.truncated(record.value.is_none(), &length)
+        } else {
+            Parts::of(record, lineage.origin.timestamp, detail).whole(record.value.as_deref())
+        };
+        let first_failed = found.text(headers::FIRST_FAILED_AT_MS).map_or(0, |text| {
+            let mut hasher = DefaultHasher::new();
+            text.hash(&mut hasher);
+            low_half(hasher.finish()).max(1)
+        });
+        let offset = record.offset.0;
+        let at = if is_dead { -1 - offset } else { offset };
+        Ok(Self {
+            origin: lineage.origin.offset,
+            likeness,
+            first_failed,
+            detail: detail.pack(),
+            at,
+        })
     }
 
     pub(crate) const fn is_dead(self) -> bool {
@@ -89,103 +134,143 @@ impl Trace {
 
     /// Whether two traces say the same of the same order.
     pub(crate) fn repeats(self, other: Self) -> bool {
-        (self.origin, self.likeness) == (other.origin, other.likeness)
+        self.is_dead() == other.is_dead() && Self { at: 0, ..self } == Self { at: 0, ..other }
     }
-}
 
-fn is_ours(name: &[u8]) -> bool {
-    OURS.iter().any(|ours| ours.as_bytes() == name)
-        || DIALECTS.iter().any(|start| name.starts_with(start))
-}
+    /// Whether two traces of one order tell different times of its first failure. Two dead letters
+    /// of one life are one too many, whatever they tell.
+    pub(crate) fn contradicts(self, other: Self) -> bool {
+        let redrives = |trace: Self| Detail::unpack(trace.detail).redrives;
+        let are_doubled =
+            self.is_dead() && other.is_dead() && redrives(self) == redrives(other);
+        self.has_first_failed()
+            && other.has_first_failed()
+            && self.first_failed != other.first_failed
+            && !are_doubled
+    }
 
-fn whole(record: &HeldRecord, timestamp_ms: i64) -> Likeness {
-    let mut hasher = DefaultHasher::new();
-    (&record.key, &record.value, timestamp_ms).hash(&mut hasher);
-    let headers = record.headers.iter().flat_map(RecordHeaders::iter);
-    headers.filter(|(name, _)| !is_ours(name)).for_each(|header| header.hash(&mut hasher));
-    Likeness::Whole(hasher.finish())
-}
+    pub(crate) const fn has_first_failed(self) -> bool {
+        self.first_failed != 0
+    }
 
-fn truncated(length: u64, digest_start: [u8; 8]) -> Likeness {
-    let mut hasher = DefaultHasher::new();
-    (length, digest_start).hash(&mut hasher);
-    Likeness::Truncated(hasher.finish())
-}
+    pub(crate) const fn likeness(self) -> u64 {
+        self.likeness
+    }
 
-/// What a record forwarded from this order has to look like, value and all or truncated.
-pub(crate) fn looks_like(order: &HeldRecord, wanted: Likeness) -> bool {
-    match wanted {
-        Likeness::Whole(_) => whole(order, order.timestamp.ms) == wanted,
-        Likeness::Truncated(_) => {
-            let value = order.value.as_deref().unwrap_or_default();
-            let digest = sha2::Sha256::digest(value);
-            let start = digest.first_chunk().copied().unwrap_or_default();
-            truncated(value.len() as u64, start) == wanted
+    /// What traces of an order may be like: whole, without its value, and with little more than our
+    /// own headers; each without and with the names that a dead letter writes anew.
+    pub(crate) fn likenesses(order: &HeldRecord) -> Vec<u64> {
+        let value = order.value.as_deref();
+        let text = length_and_digest(value.unwrap_or_default());
+        let mut all = Vec::new();
+        for (keeps_spring, keeps_connect) in [(true, true), (false, true), (false, false)] {
+            let detail = Detail { keeps_spring, keeps_connect, ..Detail::unpack(0) };
+            let parts = Parts::of(order, order.timestamp, detail);
+            let bare = parts.bare();
+            all.push(parts.whole(value));
+            all.extend([parts, bare].map(|parts| parts.truncated(value.is_none(), &text)));
         }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What it says of itself, if it is a dead letter whose reason is known.
+    pub(crate) fn letter(self) -> Option<(Letter, FailureReason)> {
+        let detail = Detail::unpack(self.detail);
+        let place = usize::try_from(detail.reason.checked_sub(1)?).ok()?;
+        let reason = *FailureReason::ALL.get(place)?;
+        let class = hop_headers::class_place(reason.class());
+        Some((Letter { redrives: detail.redrives, attempt: detail.attempt, class }, reason))
+    }
+
+    /// Whether this is what was made of the order.
+    pub(crate) fn is_of(self, order: &HeldRecord) -> bool {
+        let detail = Detail::unpack(self.detail);
+        let parts = Parts::of(order, order.timestamp, detail);
+        if !detail.is_truncated {
+            return parts.whole(order.value.as_deref()) == self.likeness;
+        }
+        let value = order.value.as_deref();
+        let text = length_and_digest(value.unwrap_or_default());
+        [parts, parts.bare()]
+            .iter()
+            .any(|parts| parts.truncated(value.is_none(), &text) == self.likeness)
     }
 }
 
-/// What a forwarded record says that its order looked like.
-pub(crate) fn likeness(record: &HeldRecord, lineage: &Lineage) -> Result<Likeness, String> {
-    let Some(text) = record.header(headers::TRUNCATED) else {
-        return Ok(whole(record, lineage.origin.timestamp.ms));
-    };
-    let read = || {
-        let text = std::str::from_utf8(text).ok()?;
-        let (_, rest) = text.split_once(" length=")?;
-        let (length, hex) = rest.split_once(" sha256=")?;
-        let start = u64::from_str_radix(hex.get(..16)?, 16).ok()?;
-        Some(truncated(length.parse().ok()?, start.to_be_bytes()))
-    };
-    read().ok_or_else(|| format!("{} cannot be read", headers::TRUNCATED))
+/// What goes from an order to its copies as it is, apart from the value.
+#[derive(Clone, Copy)]
+struct Parts<'a> {
+    key: Option<&'a [u8]>,
+    timestamp: Timestamp,
+    headers: Option<&'a RecordHeaders>,
+    detail: Detail,
 }
 
-/// Checks the headers that a hop writes: there once, and in agreement with each other.
-pub(crate) fn check_headers(
+impl<'a> Parts<'a> {
+    fn of(record: &'a HeldRecord, timestamp: Timestamp, detail: Detail) -> Self {
+        Self { key: record.key.as_deref(), timestamp, headers: record.headers.as_ref(), detail }
+    }
+
+    /// Without headers of the order, and without a long key.
+    fn bare(self) -> Self {
+        let key = self.key.filter(|key| key.len() <= BARE_KEY_BYTES_MAX);
+        Self { key, headers: None, ..self }
+    }
+
+    fn hash(&self, hasher: &mut DefaultHasher) {
+        (self.key, self.timestamp.ms, self.timestamp.kind.as_str()).hash(hasher);
+        let headers = self.headers.into_iter().flat_map(RecordHeaders::iter);
+        let keeps = |kind: Kind| match kind {
+            Kind::Ours => false,
+            Kind::SpringDeadLetter => self.detail.keeps_spring,
+            Kind::Connect => self.detail.keeps_connect,
+            Kind::Foreign => true,
+        };
+        headers
+            .filter(|(name, _)| keeps(hop_headers::kind(name)))
+            .for_each(|header| header.hash(hasher));
+    }
+
+    fn whole(&self, value: Option<&[u8]>) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn truncated(&self, is_tombstone: bool, length_and_digest: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (is_tombstone, length_and_digest).hash(&mut hasher);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn length_and_digest(value: &[u8]) -> String {
+    let digest = sha2::Sha256::digest(value);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("length={} sha256={hex}", value.len())
+}
+
+/// What stands for a value that was replaced: its coordinates, length and SHA-256, once more as the
+/// value itself. A tombstone stays one.
+fn stand_in(
     record: &HeldRecord,
     lineage: &Lineage,
-    is_dead: bool,
-) -> Result<(), String> {
-    let further: &[&str] = if is_dead { &EXPECTED_OF_THE_DEAD } else { &[headers::DUE_AT_MS] };
-    for name in EXPECTED.iter().chain(further) {
-        let all = record.headers.iter().flat_map(RecordHeaders::iter);
-        let count = all.filter(|(found, _)| *found == name.as_bytes()).count();
-        if count != 1 {
-            return Err(format!("{name} stands there {count} times instead of once"));
-        }
+    found: &HopHeaders<'_>,
+) -> Result<String, String> {
+    let text = found.text(headers::TRUNCATED).unwrap_or_default();
+    let origin = &lineage.origin;
+    let start = format!("{}/{}/{} ", origin.topic, origin.partition, origin.offset);
+    let Some(rest) = text.strip_prefix(&start) else {
+        return Err(format!("{} is not of this order", headers::TRUNCATED));
+    };
+    match record.value.as_deref() {
+        Some(value) if value == text.as_bytes() => {}
+        None if rest == length_and_digest(&[]) => {}
+        _ => return Err(format!("its value is not what {} says", headers::TRUNCATED)),
     }
-    if !is_dead {
-        return Ok(());
-    }
-    if lineage.attempt == 0 && text(record, headers::FAILURE_REASON) != "predecessor-dead" {
-        return Err("a dead letter without an attempt".to_owned());
-    }
-    let (class, reason) =
-        (text(record, headers::FAILURE_CLASS), text(record, headers::FAILURE_REASON));
-    let known = FailureReason::ALL.iter().find(|known| known.as_str() == reason);
-    if known.is_none_or(|known| known.class().as_str() != class) {
-        return Err(format!("no failure is called {class:?}/{reason:?}"));
-    }
-    let spring = [
-        ("kafka_dlt-original-topic", lineage.origin.topic.as_bytes().to_vec()),
-        ("kafka_dlt-original-partition", lineage.origin.partition.to_be_bytes().to_vec()),
-        ("kafka_dlt-original-offset", lineage.origin.offset.to_be_bytes().to_vec()),
-        ("kafka_dlt-exception-fqcn", format!("orders.{class}").into_bytes()),
-    ];
-    for (name, wanted) in spring {
-        if record.header(name) != Some(&wanted) {
-            return Err(format!("{name} does not say what x-origin-* and x-failure-class say"));
-        }
-    }
-    Ok(())
-}
-
-fn text<'a>(record: &'a HeldRecord, name: &str) -> &'a str {
-    record.header(name).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or_default()
-}
-
-/// Whether a dead letter says that its value can never be an order.
-pub(crate) fn says_bad_value(record: &HeldRecord) -> bool {
-    let class = text(record, headers::FAILURE_CLASS);
-    [FailureClass::Malformed, FailureClass::Invalid].iter().any(|bad| bad.as_str() == class)
+    Ok(rest.to_owned())
 }

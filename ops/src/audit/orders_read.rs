@@ -1,25 +1,29 @@
 //! The orders themselves, and what follows once the last one is read.
 
-use std::fmt::Write as _;
-
 use codec::decode::DecodeError;
-use kafka_io::reader::{Fetched, HeldRecord};
+use kafka_io::reader::HeldRecord;
 use orders::{Amount, Order};
 use pipeline::failure::FailureReason;
 
 use super::averages::Total;
 use super::books::Books;
-use super::forwarded;
+use super::claims::Claim;
+use super::forwarded::{Letter, Trace};
+use super::judge::{Doubles, Place, Story};
+use super::outcomes::names_hash;
 use super::report::{At, Invariant, Violation};
-use super::table::{Fact, Facts};
+use super::spot::Spot;
+use super::table::Fact;
 
 /// What the bytes of an order are worth.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Value {
     /// A valid order.
     Good(Order, Amount),
-    /// It can never be counted; why.
-    Bad(&'static str),
+    /// It can be read, and breaks a rule.
+    Invalid(Order, FailureReason),
+    /// It can never be read; why.
+    Bad(FailureReason),
     /// The registry does not know its schema (any more).
     SchemaGone,
 }
@@ -30,58 +34,98 @@ impl Value {
         match decoded {
             Ok(order) => match orders::validate(&order) {
                 Ok(amount) => Self::Good(order, amount),
-                Err(invalid) => Self::Bad(invalid.as_str()),
+                Err(invalid) => {
+                    let name = invalid.as_str();
+                    let reason = FailureReason::ALL.into_iter().find(|r| r.as_str() == name);
+                    Self::Invalid(order, reason.expect("each rule is a reason"))
+                }
             },
             Err(DecodeError::Failed(failure)) => match failure.reason {
                 FailureReason::SchemaNotFound => Self::SchemaGone,
-                reason => Self::Bad(reason.as_str()),
+                reason => Self::Bad(reason),
             },
             Err(DecodeError::Unresolved { .. }) => Self::SchemaGone,
         }
     }
-}
 
-/// Where a settled order is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Counted,
-    Waiting,
-    Dead,
-    Duplicate,
-    Nowhere,
+    /// Id and product, as far as they can be read.
+    pub(crate) fn names(&self) -> (&str, &str) {
+        match self {
+            Self::Good(order, _) | Self::Invalid(order, _) => (&order.order_id, &order.product),
+            Self::Bad(_) | Self::SchemaGone => ("", ""),
+        }
+    }
+
+    /// Why it can never be counted.
+    pub(crate) const fn fault(&self) -> Option<FailureReason> {
+        match self {
+            Self::Invalid(_, reason) | Self::Bad(reason) => Some(*reason),
+            Self::Good(..) | Self::SchemaGone => None,
+        }
+    }
+
+    /// Whether what it is depends on what the registry says today.
+    pub(crate) const fn depends_on_registry(&self) -> bool {
+        use FailureReason as R;
+        matches!(self, Self::SchemaGone | Self::Bad(R::NotAvro | R::CannotResolve))
+    }
 }
 
 impl Books<'_> {
     /// Everything but the orders was read.
     pub(crate) fn before_orders(&mut self) {
         self.sort_traces();
-        self.said_bad.sort_unstable();
         self.next_trace = 0;
     }
 
-    /// Takes an order, in the order of the log.
-    pub(crate) fn take_order(&mut self, record: &Fetched<'_>, value: Value) {
-        let offset = record.offset().0;
-        self.compare_traces(offset, || record.hold());
-        let is_duplicate = match &value {
-            Value::Good(order, _) => self.is_duplicate(&order.order_id, offset),
-            Value::Bad(_) | Value::SchemaGone => false,
-        };
+    /// Whether an outcome log is read that can be relied upon.
+    pub(crate) fn reads_outcomes(&self) -> bool {
+        let outcomes = self.settings.topics.outcomes.as_deref();
+        outcomes.is_some_and(|topic| !self.surroundings.is_compacted(topic))
+    }
+
+    /// Takes an order, in the order of the log. `hold` copies the record.
+    pub(crate) fn take_order(
+        &mut self,
+        offset: i64,
+        key: Option<&[u8]>,
+        value: &Value,
+        hold: impl FnOnce() -> HeldRecord,
+    ) {
+        self.pass_missing(offset);
+        let letters = self.compare_traces(offset, hold);
+        let doubles = self.doubles(offset, value);
+        self.look_at_main_offset(offset);
         if !self.cut.before.main.has(offset) {
             self.view.unsettled += 1;
             return;
         }
         self.report.checked(Invariant::I1, 1);
         self.view.settled += 1;
-        let first = self.table.get(offset).unwrap_or_default();
-        let (redrives, facts) = self.last_life(offset, first);
-        if facts.has(Fact::Dead) && facts.has(Fact::StillWaits) {
-            self.twice(self.order_at(offset), offset, "it is a dead letter and waits as well");
+        let spot = Spot { is_stranger: false, offset, redrives: 0 };
+        let spot = self.last_life(spot);
+        let facts = self.facts_at(spot);
+        let mut story =
+            Story { spot, facts, claims: None, is_whole: false, letters: &letters, names: 0 };
+        if self.reads_outcomes() {
+            let (order_id, product) = value.names();
+            story.names = names_hash(&self.hasher, order_id, product, key);
+            let claims = self.table.claims(offset);
+            let is_told = claims.has(Claim::Any);
+            story.is_whole = self.told_from.is_some_and(|from| offset >= from);
+            if self.is_ambiguous(offset, story.names) {
+                let at = self.spot_at(spot);
+                let what = format!(
+                    "{at}: the outcome log may speak of it, or of the record at the same offset of the retry topic"
+                );
+                self.report.unprovable(Invariant::I1, what);
+            } else if is_told || story.is_whole {
+                story.claims = Some(claims);
+            } else if !(facts.has(Fact::Waits) && facts.has(Fact::Behind)) {
+                self.untold += 1;
+            }
         }
-        if redrives > 0 {
-            self.check_lives(offset, redrives);
-        }
-        let place = self.place(offset, first, facts, &value, is_duplicate);
+        let place = self.place(&story, value, doubles);
         match place {
             Place::Counted => self.view.counted += 1,
             Place::Waiting => self.view.waiting += 1,
@@ -89,188 +133,94 @@ impl Books<'_> {
             Place::Duplicate => self.view.duplicates += 1,
             Place::Nowhere => {}
         }
-        match value {
-            Value::Good(order, amount) => {
-                if place == Place::Counted {
-                    self.add_to_fold(&order.product, amount);
-                }
-                if redrives == 0 && self.said_bad.binary_search(&offset).is_ok() {
-                    let what = "its dead letter says that its value is bad; it is a valid order";
-                    self.violation(Invariant::I10, self.order_at(offset), Some(offset), what);
-                }
-            }
-            Value::Bad(reason) if place == Place::Counted || place == Place::Duplicate => {
-                let what = format!("it was counted, and its value is bad ({reason})");
-                self.violation(Invariant::I4, self.order_at(offset), Some(offset), what);
-            }
-            Value::SchemaGone if place == Place::Counted => {
-                let at = self.order_at(offset);
-                let what = format!("{at}: the registry does not have its schema (any more)");
-                self.report.unprovable(Invariant::I4, what);
-            }
-            Value::Bad(_) | Value::SchemaGone => {}
+        self.judge_value(&story, value, place);
+        if let Value::Good(order, amount) = value
+            && place == Place::Counted
+        {
+            self.add_to_fold(&order.product, *amount);
         }
     }
 
-    /// Decides where a settled order is, and says so where it is nowhere or in two places.
-    fn place(
+    /// The outcome log does not say of which topic an offset is; the names must.
+    fn is_ambiguous(&mut self, offset: i64, names: u32) -> bool {
+        let Some(stranger) = self.strangers.get_mut(&offset) else { return false };
+        stranger.is_ambiguous |= stranger.is_called(names);
+        stranger.is_ambiguous
+    }
+
+    fn doubles(&mut self, offset: i64, value: &Value) -> Doubles {
+        let Value::Good(order, _) = value else { return Doubles::default() };
+        let is_duplicate = self.is_duplicate(&order.order_id, offset);
+        let came_before = !self.claimed_ids.is_empty() && self.has_come_before(&order.order_id);
+        let window = self.settings.promises.dedupe;
+        let window = window.map(|window| i64::try_from(window).unwrap_or(i64::MAX));
+        let low = self.cut.bounds.main.low;
+        let reaches_below = |window: i64| {
+            self.is_main_compacted() || (low > 0 && offset.saturating_sub(window) < low)
+        };
+        let may_be_duplicate = !is_duplicate && window.is_some_and(reaches_below);
+        Doubles { is_duplicate, came_before, may_be_duplicate }
+    }
+
+    /// Compares an order with what was forwarded of it, and returns its dead letters.
+    fn compare_traces(
         &mut self,
         offset: i64,
-        first: Facts,
-        facts: Facts,
-        value: &Value,
-        is_duplicate: bool,
-    ) -> Place {
-        if self.is_told(offset) {
-            return self.told_place(offset, first, facts, is_duplicate);
-        }
-        if facts.has(Fact::Waits) {
-            return Place::Waiting;
-        }
-        if facts.has(Fact::Dead) {
-            return Place::Dead;
-        }
-        if is_duplicate {
-            return Place::Duplicate;
-        }
-        if let Value::Bad(reason) = value {
-            self.lost_or_gone(
-                offset,
-                &format!("its value is bad ({reason}) and it has no dead letter"),
-            );
-            return Place::Nowhere;
-        }
-        Place::Counted
-    }
-
-    /// Where the outcome log says the order is; checked against what else is known.
-    fn told_place(&mut self, offset: i64, first: Facts, facts: Facts, is_duplicate: bool) -> Place {
-        let waits = facts.has(Fact::Waits);
-        if first.has(Fact::ToldCounted) {
-            if facts.has(Fact::StillWaits) {
-                self.twice(
-                    self.order_at(offset),
-                    offset,
-                    "it is counted and waits in the retry topic as well",
-                );
-            } else if waits {
-                return Place::Waiting; // counted after the first look
-            }
-            if facts.has(Fact::Dead) {
-                self.twice(
-                    self.order_at(offset),
-                    offset,
-                    "it is counted and a dead letter as well",
-                );
-            }
-            if is_duplicate {
-                let what = "it was counted, although its order id came within the window before";
-                self.twice(self.order_at(offset), offset, what);
-                return Place::Duplicate;
-            }
-            return Place::Counted;
-        }
-        if first.has(Fact::ToldDuplicate) {
-            if self.settings.promises.dedupe.is_some() && !is_duplicate {
-                let what = "it was left out as a duplicate, and its order id had not come before";
-                self.violation(Invariant::I1, self.order_at(offset), None, what);
-            }
-            return Place::Duplicate;
-        }
-        if waits {
-            return Place::Waiting;
-        }
-        if facts.has(Fact::Dead) {
-            if !first.has(Fact::ToldDead) {
-                let what = "it is a dead letter, and no outcome tells so";
-                self.violation(Invariant::I2, self.order_at(offset), None, what);
-            }
-            return Place::Dead;
-        }
-        if first.has(Fact::ToldDead) {
-            self.lost_or_gone(offset, "it was dead-lettered, and there is no dead letter");
-            return Place::Dead;
-        }
-        let what = if first.told_attempt() > 0 {
-            "its retry is settled, and it is neither counted nor a dead letter"
-        } else {
-            "it is settled, and no outcome tells of it: neither counted, waiting, nor a dead letter"
-        };
-        let at = self.order_at(offset);
-        self.violation(Invariant::I1, at.clone(), None, what);
-        self.violation(Invariant::I6, at, None, "the committed offset is past it");
-        Place::Nowhere
-    }
-
-    /// Whether the outcome log must tell of an order. It may have been switched on later.
-    fn is_told(&self, offset: i64) -> bool {
-        self.told_from.is_some_and(|from| offset >= from)
-    }
-
-    /// A dead letter that is not there: lost, unless retention may have taken it.
-    fn lost_or_gone(&mut self, offset: i64, what: &str) {
-        let low = self.cut.bounds.dead_letter.low;
-        let at = self.order_at(offset);
-        if low > 0 {
-            let topic = self.at(&self.settings.topics.dead_letter, low);
-            let what = format!("{at}: {what}; what was below {topic} is deleted");
-            self.report.unprovable(Invariant::I1, what);
-        } else {
-            self.violation(Invariant::I1, at, None, what);
-        }
-    }
-
-    /// Every life of a redriven order but the last one ended with a dead letter.
-    fn check_lives(&mut self, offset: i64, last: u32) {
-        let is_gone = self.cut.bounds.dead_letter.low > 0;
-        for redrives in 0..last {
-            if !self.facts(offset, redrives).has(Fact::Dead) && !is_gone {
-                let what = format!(
-                    "it was redriven {last} times, and has no dead letter of redrive {redrives}"
-                );
-                self.violation(Invariant::I10, self.order_at(offset), None, what);
-            }
-        }
-    }
-
-    /// Compares an order with what was forwarded of it. Traces below it have no order.
-    fn compare_traces(&mut self, offset: i64, hold: impl FnOnce() -> HeldRecord) {
-        self.pass_traces(offset);
-        let mut hold = Some(hold);
-        let mut order = None;
+        hold: impl FnOnce() -> HeldRecord,
+    ) -> Vec<(Letter, FailureReason)> {
+        let (mut letters, mut hold) = (Vec::new(), Some(hold));
+        let (mut order, mut first) = (None, None::<Trace>);
         while let Some(trace) = self.traces.get(self.next_trace).copied()
             && trace.origin == offset
         {
             self.next_trace += 1;
             let order = order.get_or_insert_with(|| hold.take().expect("taken once")());
-            if !forwarded::looks_like(order, trace.likeness) {
+            if !trace.is_of(order) {
                 let what = "key, value, headers or timestamp are not those that came in";
                 self.violation(Invariant::I10, self.trace_at(trace), Some(offset), what);
             }
+            let contradicts = first.is_some_and(|first| first.contradicts(trace));
+            if contradicts && !self.settings.promises.at_least_once {
+                let what = "the time of its first failure is not that of another record of it";
+                self.violation(Invariant::I10, self.trace_at(trace), Some(offset), what);
+            }
+            first = first.filter(|first| first.has_first_failed()).or(Some(trace));
+            letters.extend(trace.letter().filter(|letter| !letters.contains(letter)));
         }
+        letters
     }
 
-    fn trace_at(&self, trace: forwarded::Trace) -> At {
+    fn trace_at(&self, trace: Trace) -> At {
         let topics = &self.settings.topics;
         let topic = if trace.is_dead() { &topics.dead_letter } else { &topics.retry };
         self.at(topic, trace.offset())
     }
 
-    /// Passes traces of orders below `offset`: where the topic still has that range, there is no
-    /// such order.
-    fn pass_traces(&mut self, offset: i64) {
+    /// Passes the offsets below `offset` that hold no order: nothing may speak of them, unless they
+    /// were deleted.
+    fn pass_missing(&mut self, offset: i64) {
+        let is_compacted = self.is_main_compacted();
         while let Some(trace) = self.traces.get(self.next_trace).copied()
             && trace.origin < offset
         {
             self.next_trace += 1;
-            if trace.origin >= self.cut.bounds.main.low {
+            if trace.origin >= self.cut.bounds.main.low && !is_compacted {
                 let what = "there is no such order";
                 self.violation(Invariant::I10, self.trace_at(trace), Some(trace.origin), what);
             }
         }
+        for missing in self.next_offset..offset.min(self.cut.bounds.main.end) {
+            if is_compacted {
+                self.slack.above += u64::from(self.cut.before.main.has(missing));
+            } else if self.table.claims(missing).has(Claim::Any) {
+                let what = "an outcome is told of it, and there is no such order";
+                self.violation(Invariant::I1, self.order_at(missing), None, what);
+            }
+        }
+        self.next_offset = offset.saturating_add(1);
     }
 
-    fn add_to_fold(&mut self, product: &str, amount: Amount) {
+    pub(crate) fn add_to_fold(&mut self, product: &str, amount: Amount) {
         let total = self.fold.entry_ref(product).or_default();
         total.0 += 1;
         total.1 += amount;
@@ -278,8 +228,8 @@ impl Books<'_> {
 
     /// Everything was read: compares the sums.
     pub(crate) fn close(&mut self) {
-        self.pass_traces(i64::MAX);
-        self.count_strangers();
+        self.pass_missing(self.cut.bounds.main.end);
+        self.judge_strangers();
         self.note_gaps();
         self.compare_sums();
         self.judge_offsets();
@@ -291,72 +241,6 @@ impl Books<'_> {
                 self.cut.partition
             );
             self.report.note(Invariant::I2, note);
-        }
-    }
-
-    /// Orders that another program put into the retry topic count as well.
-    fn count_strangers(&mut self) {
-        for (offset, stranger) in std::mem::take(&mut self.strangers) {
-            let is_settled = self.cut.before.retry.has(offset);
-            let elsewhere = stranger.facts.has(Fact::Waits) || stranger.facts.has(Fact::Dead);
-            if let Some((product, amount)) = stranger.worth.filter(|_| is_settled && !elsewhere) {
-                self.add_to_fold(&product, amount);
-            }
-        }
-    }
-
-    fn judge_offsets(&mut self) {
-        let topics = &self.settings.topics;
-        let (main, retry) = (&self.cut.before.main, &self.cut.before.retry);
-        let both = [
-            (&topics.main, main, self.cut.bounds.main),
-            (&topics.retry, retry, self.cut.bounds.retry),
-        ];
-        for (topic, settled, bounds) in both {
-            self.report.checked(Invariant::I6, 1);
-            let partition = self.cut.partition;
-            let at = At { topic: topic.clone(), partition, offset: settled.position };
-            if settled.position.is_some_and(|position| position > bounds.end) {
-                let what = format!("the committed offset is past the end, {}", bounds.end);
-                self.violation(Invariant::I6, at.clone(), None, what);
-            }
-            if settled.is_foreign {
-                let what =
-                    format!("{at}: the offset was committed by another tool, without a completion");
-                self.report.note(Invariant::I6, what);
-            }
-            if let Some(position) = settled.position
-                && position < bounds.low
-            {
-                let what = format!(
-                    "offsets {position} to {} were deleted before they were settled",
-                    bounds.low - 1
-                );
-                self.violation(Invariant::I1, at, None, what);
-            }
-        }
-        if main.position.is_some() != retry.position.is_some() {
-            let at = At { topic: topics.main.clone(), partition: self.cut.partition, offset: None };
-            let what = "only one of the offsets of orders and retries is committed";
-            self.violation(Invariant::I6, at, None, what);
-        }
-        self.report.checked(Invariant::I8, 1);
-        let view = self.view;
-        let open = view.unsettled + view.retry_depth;
-        if open > 0 {
-            let mut what = String::new();
-            let _ = write!(
-                what,
-                "{} orders are not settled, {} retries wait",
-                view.unsettled, view.retry_depth
-            );
-            if self.settings.promises.is_drained {
-                let topic = topics.main.clone();
-                let at = At { topic, partition: view.partition, offset: view.committed };
-                self.violation(Invariant::I8, at, None, what);
-            } else {
-                self.report.note(Invariant::I8, format!("partition {}: {what}", view.partition));
-            }
         }
     }
 

@@ -9,11 +9,11 @@ use super::report::{At, Invariant, Violation};
 
 /// By how much the averages may differ from the fold, since something was deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Slack {
-    /// Orders that were counted and are gone.
-    above: u64,
-    /// Orders that look counted since their dead letters are gone.
-    below: u64,
+pub(crate) struct Slack {
+    /// Orders that were counted, or may have been, and are gone or cannot be read.
+    pub(crate) above: u64,
+    /// Orders that look counted, and may not be, since what would tell is gone.
+    pub(crate) below: u64,
 }
 
 impl Slack {
@@ -40,16 +40,38 @@ impl Books<'_> {
         // Redriven orders whose retries were trimmed look dead, and are counted.
         let revived = if bounds.retry.low > 0 { self.view.dead_lettered } else { 0 };
         // The outcome log does not need the dead letters to tell what was counted.
-        let is_told = self.told_from.is_some_and(|from| from <= bounds.main.low);
-        let dead = if is_told { 0 } else { bounds.dead_letter.low };
-        Slack { above: gone(bounds.main.low) + revived, below: gone(dead) }
+        let is_told = self.reads_outcomes() && self.told_from.is_some() && self.untold == 0;
+        let low = bounds.dead_letter.low;
+        let is_compacted = self.surroundings.is_compacted(&self.settings.topics.dead_letter);
+        let dead = match (is_told, is_compacted) {
+            (true, _) => 0,
+            (false, false) => gone(low),
+            (false, true) => gone(bounds.dead_letter.end),
+        };
+        let Slack { above, below } = self.slack;
+        Slack { above: above + gone(bounds.main.low) + revived, below: below + dead }
     }
 
-    /// Says what retention has taken from the proof.
+    /// Says what retention and compaction have taken from the proof.
     pub(crate) fn note_gaps(&mut self) {
-        let bounds = self.cut.bounds;
-        let topics = &self.settings.topics;
-        let p = self.cut.partition;
+        let mut gaps = self.deleted();
+        gaps.extend(self.compacted());
+        if let Some(outcomes) = self.settings.topics.outcomes.as_ref().filter(|_| self.untold > 0) {
+            let (topic, p) = (&self.settings.topics.main, self.cut.partition);
+            let from = self.told_from.unwrap_or(self.cut.before.main.floor());
+            let text = format!(
+                "below {topic}/{p}@{from}: {outcomes} does not tell of these orders; only their sums are compared"
+            );
+            gaps.push((Invariant::I2, text.clone()));
+            if self.settings.promises.keeps_key_order {
+                gaps.push((Invariant::I5, text));
+            }
+        }
+        gaps.into_iter().for_each(|(invariant, what)| self.report.unprovable(invariant, what));
+    }
+
+    fn deleted(&self) -> Vec<(Invariant, String)> {
+        let (bounds, topics, p) = (self.cut.bounds, &self.settings.topics, self.cut.partition);
         let mut gaps = Vec::new();
         if bounds.main.low > 0 {
             let low = bounds.main.low;
@@ -68,21 +90,26 @@ impl Books<'_> {
                 gaps.push((Invariant::I1, text));
             }
         }
-        if let Some(outcomes) = &topics.outcomes {
-            let from = self.told_from.unwrap_or(self.cut.before.main.floor());
-            let first = bounds.main.low;
-            if from > first && (self.view.settled > 0 || bounds.outcomes.low > 0) {
-                let text = format!(
-                    "below {}/{p}@{from}: {outcomes} does not tell of these orders; only their sums are compared",
-                    topics.main
-                );
-                gaps.push((Invariant::I2, text.clone()));
-                if self.settings.promises.keeps_key_order {
-                    gaps.push((Invariant::I5, text));
-                }
-            }
-        }
-        gaps.into_iter().for_each(|(invariant, what)| self.report.unprovable(invariant, what));
+        gaps
+    }
+
+    /// A topic that is compacted may have lost what it had.
+    fn compacted(&self) -> Vec<(Invariant, String)> {
+        use Invariant::{I1, I2, I4, I10};
+        let topics = &self.settings.topics;
+        let roles: [(&str, &str, &[Invariant]); 4] = [
+            (&topics.main, "orders may be missing", &[I1, I2, I4]),
+            (&topics.retry, "retries may be missing", &[I1, I10]),
+            (&topics.dead_letter, "dead letters may be missing", &[I1, I2, I10]),
+            (topics.outcomes.as_deref().unwrap_or_default(), "it is not relied upon", &[I2]),
+        ];
+        let compacted =
+            roles.into_iter().filter(|(topic, ..)| self.surroundings.is_compacted(topic));
+        let told = compacted.flat_map(|(topic, what, invariants)| {
+            let text = format!("{topic} is compacted (cleanup.policy): {what}");
+            invariants.iter().map(move |invariant| (*invariant, text.clone()))
+        });
+        told.collect()
     }
 
     /// Compares fold and averages, by product and in all.
@@ -96,6 +123,7 @@ impl Books<'_> {
         names.dedup();
         let (mut folded, mut told) = ((0, Amount::ZERO), (0, Amount::ZERO));
         let (mut is_open, mut unexplained) = (false, 0_u64);
+        let mut used = Slack::default();
         let absent = Partial { offset: -1, ..Partial::default() };
         for name in names {
             self.report.checked(Invariant::I4, 1);
@@ -117,6 +145,8 @@ impl Books<'_> {
                     words(wanted)
                 );
                 self.report.unprovable(Invariant::I4, what);
+                used.above += found.0.saturating_sub(wanted.0);
+                used.below += wanted.0.saturating_sub(found.0);
                 continue;
             }
             if at_least_once && found.0 > wanted.0 {
@@ -127,6 +157,21 @@ impl Books<'_> {
             let what =
                 format!("the averages tell {}, the orders fold to {}", words(found), words(wanted));
             self.sum_violation(name, partial.offset, what);
+        }
+        // Each product may be explained by what is gone, and all of them together not.
+        if !at_least_once && (used.above > slack.above || used.below > slack.below) {
+            unexplained += 1;
+            let p = self.cut.partition;
+            let what = format!(
+                "partition {p}: in all {} are told, {} can be seen, and no more than {} can have \
+                 been deleted",
+                words(told),
+                words(folded),
+                slack.above + slack.below
+            );
+            let (topic, offset) = (self.settings.topics.averages.clone(), None);
+            let at = At { topic, partition: p, offset };
+            self.violation(Invariant::I4, at, None, what);
         }
         let repeated = at_least_once && told.0 > folded.0;
         if unexplained > 0 && told.0 != folded.0 && !repeated {

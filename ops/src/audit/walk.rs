@@ -12,11 +12,12 @@ use orders::Order;
 use pipeline::record::CommitPosition;
 
 use super::AuditError;
-use super::books::{Books, Stranger};
+use super::books::Books;
 use super::cut::{Bounds, Cut, Cutter, Hanging};
 use super::flags::Settings;
 use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
+use super::surroundings::Surroundings;
 
 /// A partition that is red while its group moved on is looked at again this often: what was
 /// compacted or trimmed meanwhile must not pass for a violation.
@@ -40,6 +41,7 @@ const CLOCK_EVERY: u64 = 4096;
 /// Everything that reads.
 pub(crate) struct Walk<'a, P> {
     settings: &'a Settings,
+    surroundings: Surroundings,
     cutter: Cutter,
     reader: Reader,
     orders: Decoder<Order>,
@@ -53,6 +55,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
     pub(crate) fn new(
         settings: &'a Settings,
         config: &ClientConfig,
+        surroundings: Surroundings,
         resolver: SchemaResolver,
         progress: P,
     ) -> Result<Self, AuditError> {
@@ -61,6 +64,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         reader.look_up(&settings.topics.names(), SCHEMA_MAX);
         Ok(Self {
             settings,
+            surroundings,
             cutter: Cutter::new(config, &settings.group, &settings.topics)?,
             reader,
             orders: Decoder::new(resolver.clone()),
@@ -72,12 +76,15 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
     }
 
     /// Audits all partitions.
-    pub(crate) fn all(mut self, partitions: i32) -> Result<Report, AuditError> {
+    pub(crate) fn all(mut self) -> Result<Report, AuditError> {
         let promises = self.settings.promises;
         let mut report =
             Report::new(self.settings.topics.outcomes.is_some(), promises.keeps_key_order);
-        for partition in 0..partitions {
+        for partition in 0..self.surroundings.partitions {
             report.absorb(self.one(partition)?);
+        }
+        for note in &self.surroundings.notes {
+            report.note(Invariant::I1, note.clone());
         }
         Ok(report)
     }
@@ -91,8 +98,9 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
                 Err(hanging) => return Ok(self.hanging(&hanging)),
             };
             let may_repeat = tries < TRIES_MAX;
-            match self.books(&cut) {
-                Ok(report) if !report.ok && cut.moved() && may_repeat => {}
+            let moved = cut.moved();
+            match self.books(cut) {
+                Ok(report) if !report.ok && moved && may_repeat => {}
                 Err(AuditError::CutOff(_)) if may_repeat => {}
                 result => return result,
             }
@@ -118,15 +126,15 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         report
     }
 
-    fn books(&mut self, cut: &Cut) -> Result<Report, AuditError> {
+    fn books(&mut self, cut: Cut) -> Result<Report, AuditError> {
         let settings = self.settings;
         let topics = &settings.topics;
-        let p = cut.partition;
-        let mut books = Books::new(settings, cut);
+        let (p, bounds) = (cut.partition, cut.bounds);
+        let mut books = Books::new(settings, &self.surroundings, cut);
         let (averages, orders) = (&mut self.averages, &mut self.orders);
         let mut scan =
             Scan { reader: &self.reader, progress: &mut self.progress, tell_at: &mut self.tell_at };
-        scan.read(&topics.averages, p, cut.bounds.averages, |record| {
+        scan.read(&topics.averages, p, bounds.averages, |record| {
             let record = record.hold();
             let average = match record.value {
                 None => Ok(None),
@@ -135,33 +143,34 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             books.take_average(&record, average);
             Ok(())
         })?;
-        scan.read(&topics.retry, p, cut.bounds.retry, |record| {
+        books.adopt_notes();
+        scan.read(&topics.retry, p, bounds.retry, |record| {
             let record = record.hold();
             let mut failed = Ok(());
             books.take_retry(&record, |record| {
-                stranger(value_of(orders, record.value.as_deref())).unwrap_or_else(|error| {
+                value_of(orders, record.value.as_deref()).unwrap_or_else(|error| {
                     failed = Err(error);
-                    Stranger::default()
+                    Value::SchemaGone
                 })
             });
             failed
         })?;
-        scan.read(&topics.dead_letter, p, cut.bounds.dead_letter, |record| {
+        scan.read(&topics.dead_letter, p, bounds.dead_letter, |record| {
             books.take_dead_letter(&record.hold());
             Ok(())
         })?;
         if let Some(topic) = &topics.outcomes {
             let outcomes = &mut self.outcomes;
-            scan.read(topic, p, cut.bounds.outcomes, |record| {
+            scan.read(topic, p, bounds.outcomes, |record| {
                 let told = resolved(outcomes, record.value())?;
                 books.take_outcome(&record.hold(), told);
                 Ok(())
             })?;
         }
         books.before_orders();
-        scan.read(&topics.main, p, cut.bounds.main, |record| {
+        scan.read(&topics.main, p, bounds.main, |record| {
             let value = value_of(orders, record.value())?;
-            books.take_order(record, value);
+            books.take_order(record.offset().0, record.key(), &value, || record.hold());
             Ok(())
         })?;
         books.close();
@@ -259,17 +268,6 @@ impl<P: FnMut(&str)> Scan<'_, P> {
         let (done, all) = (at - bounds.low, bounds.end - bounds.low);
         (self.progress)(&format!("{topic}/{partition}: {done} of {all} offsets"));
     }
-}
-
-fn stranger(value: Result<Value, AuditError>) -> Result<Stranger, AuditError> {
-    Ok(match value? {
-        Value::Good(order, amount) => Stranger {
-            order_id: order.order_id,
-            worth: Some((order.product, amount)),
-            ..Stranger::default()
-        },
-        Value::Bad(_) | Value::SchemaGone => Stranger::default(),
-    })
 }
 
 /// Decodes a record, waiting for its schema. The inner error is the record's own.

@@ -1,5 +1,6 @@
 //! The program as its users meet it.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use testkit::{Cluster, Process};
@@ -90,4 +91,36 @@ fn verdicts_are_a_table_for_people_and_json_of_the_contract_for_programs() {
     let lines = run("jsonl");
     assert_eq!(lines.lines().count(), json["verdicts"].as_array().expect("a list").len());
     assert!(lines.lines().all(|line| line.starts_with("{\"invariant\":\"I")), "{lines}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_changes_no_exit_code() {
+    let mut log = Log::new(Cluster::shared().pipeline(1));
+    log.dead_letters.pop();
+    log.send();
+    let audit = log.pipeline.audit_args(true);
+    let with = |more: &[&str]| -> Vec<String> {
+        audit.iter().cloned().chain(more.iter().map(|arg| (*arg).to_owned())).collect()
+    };
+    let args = |all: &[&str]| all.iter().map(|arg| (*arg).to_owned()).collect::<Vec<_>>();
+    for (all, code) in [
+        (with(&["-o", "table"]), 4),
+        (with(&["-o", "json"]), 4),
+        (with(&["-o", "jsonl"]), 4),
+        (args(&["--help"]), 0),
+        (args(&["audit", "--help"]), 0),
+        (args(&["--version"]), 0),
+        (args(&["audit", "--no-such-flag"]), 2),
+        (args(&["audit", "-b", "127.0.0.1:9"]), 1),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_orders"))
+            .args(&all)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        drop((child.stdout.take(), child.stderr.take()));
+        let status = child.wait().expect("it ends");
+        assert_eq!(status.code(), Some(code), "{all:?}: {status}");
+    }
 }

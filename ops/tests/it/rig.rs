@@ -191,10 +191,22 @@ impl Log {
             origin_offset: n,
             attempt,
             outcome,
-            failure_class: None,
+            failure_class: match outcome {
+                Outcome::Retried => Some("transient".into()),
+                Outcome::DeadLettered if n == 3 => Some("invalid".into()),
+                Outcome::DeadLettered => Some("transient".into()),
+                _ => None,
+            },
             settled_at_ms: 1,
         };
         (product, told)
+    }
+
+    /// An entry of a counted order of tea with an id of its own.
+    pub(crate) fn outcome_of(&self, order_id: &str, n: i64) -> (String, OrderOutcome) {
+        let (_, told) = self.outcome(n, 1, Outcome::Succeeded);
+        let (order_id, product) = (order_id.to_owned(), "tea".to_owned());
+        (product.clone(), OrderOutcome { order_id, product, ..told })
     }
 
     /// Sends everything and commits the offsets of both windows.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use testkit::{Cluster, Input, Pipeline, Process, machine, wait};
 
-use crate::rig::{audit, expect_green, verdict};
+use crate::rig::{Log, audit, expect_green, verdict};
 
 const RUN_MAX: Duration = Duration::from_secs(90);
 const FLAGS: [&str; 4] = ["--simulate-failures", "0.3", "--retry-delay", "100ms"];
@@ -48,11 +49,36 @@ fn success_retries_and_dead_letters_of_every_kind_are_green_also_after_a_restart
 }
 
 #[test]
-fn nothing_consumed_yet_is_green_and_not_drained() {
+fn a_group_that_does_not_exist_is_told_and_one_that_has_done_nothing_is_not_drained() {
     let pipeline = Cluster::shared().pipeline(2);
     pipeline.send(&pipeline.orders, &mixed(&pipeline, 10));
+    for with_outcomes in [true, false] {
+        let finished = audit(&pipeline, with_outcomes, &[]);
+        finished.expect_code(1);
+        let text = format!("the group {} does not exist", pipeline.group);
+        assert!(finished.stderr.contains(&text), "{}", finished.stderr);
+        assert!(finished.stderr.contains("--group-id"), "{}", finished.stderr);
+    }
+    Log::empty(pipeline.clone()).commit();
     expect_green(&pipeline, &[]);
     assert_eq!(audit(&pipeline, true, &["--expect-drained"]).code, Some(4));
+}
+
+#[test]
+fn duplicates_that_were_left_out_need_the_window_to_be_judged() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    let order = |n: u16| encoder.input(0, &format!("o-{}", n % 6), "tea", 2.5);
+    pipeline.send(&pipeline.orders, &(0..12).map(order).collect::<Vec<Input>>());
+    consume(&pipeline, &["--dedupe", "10"]);
+    expect_green(&pipeline, &["--dedupe", "10"]);
+    let finished = audit(&pipeline, true, &[]);
+    let report = finished.stats();
+    assert_eq!((finished.code, &report["ok"]), (Some(4), &Value::Bool(true)), "{report:#}");
+    let told = verdict(&report, "I1")["unprovable"].to_string();
+    assert!(told.contains("--dedupe N"), "{told}");
+    assert_eq!(audit(&pipeline, true, &["--dedupe", "5"]).code, Some(4));
 }
 
 #[test]
