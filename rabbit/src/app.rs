@@ -1,5 +1,7 @@
 //! Puts the services together and runs them to their end.
 
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use codec::encode::Encoder;
@@ -11,20 +13,25 @@ use order_store::{Store, StoreError};
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
 use service_kit::health::{HealthReport, HealthSource};
-use service_kit::http::{Handler, Server};
+use service_kit::http::{Endpoint, Handler, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
 use tokio::task::JoinSet;
 
 use crate::consume::{Consuming, Shared, Work};
+use crate::events::{Events, Reader};
+use crate::failing::Failing;
+use crate::former::take_over;
 use crate::inventory::Inventory;
 use crate::link::{ConnectError, Link, Purpose, Target};
-use crate::notification::Notifications;
-use crate::order::{Outcomes, PublishOrders};
+use crate::metrics;
+use crate::notification::{Notifications, Teller};
+use crate::order::PublishOrders;
+use crate::owner::{WaitingHealth, name_of, wait_for};
 use crate::publish::{Address, Publisher};
-use crate::settings::Settings;
-use crate::topology::{INVENTORY_DECIDED, NOTIFICATION_SENT, ORDER_PLACED};
-use crate::web::{InventoryWeb, NotificationWeb};
+use crate::settings::{Settings, WhenInUse};
+use crate::topology::{INVENTORY_DECIDED, NOTIFICATION_SENT, ORDER_PLACED, QueuePlan, WorkQueue};
+use crate::web::{INVENTORY_PATHS, InventoryWeb, NOTIFICATION_PATHS, NotificationWeb};
 
 /// Everything that services need to be started.
 struct Parts {
@@ -41,7 +48,23 @@ struct Parts {
     links_stop: Shutdown,
 }
 
-type Services = JoinSet<Result<(), AppError>>;
+/// What a service does until it is asked to stop.
+type Task = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
+
+/// The parts of one service that only one store has, and what stands before it.
+struct Kept {
+    store: Store,
+    server: Server,
+    queue: WorkQueue,
+    owner: Option<QueuePlan>,
+}
+
+/// A service's connections, and what becomes of messages that fail.
+struct Wired {
+    publishes: Link,
+    consumes: Link,
+    failing: Failing,
+}
 
 /// Runs the services of one process until `stop`.
 ///
@@ -66,8 +89,12 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
         stop: stop.clone(),
         links_stop: Shutdown::new(),
     };
-    let mut services = Services::new();
-    let started = start_all(&parts, &mut services).await;
+    let mut services: JoinSet<Result<(), AppError>> = JoinSet::new();
+    let started = start_all(&parts).await.map(|tasks| {
+        for task in tasks {
+            services.spawn(task);
+        }
+    });
     // A service that ends by itself takes the others with it.
     let mut result = started;
     while let Some(ended) = services.join_next().await {
@@ -82,94 +109,166 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
     result
 }
 
-async fn start_all(parts: &Parts, services: &mut Services) -> Result<(), AppError> {
-    let started = async {
-        start_inventory(parts, services).await?;
-        start_notification(parts, services).await?;
-        start_order(parts, services).await
-    };
-    let result = started.await;
-    if result.is_err() {
+async fn start_all(parts: &Parts) -> Result<Vec<Task>, AppError> {
+    // Beside each other: each may have to wait for its store.
+    let started =
+        tokio::try_join!(start_inventory(parts), start_notification(parts), start_order(parts));
+    if started.is_err() {
         parts.stop.request();
     }
-    result
+    let (inventory, notification, order) = started?;
+    Ok([inventory, notification, order].into_iter().flatten().collect())
 }
 
-async fn start_inventory(parts: &Parts, services: &mut Services) -> Result<(), AppError> {
-    let Some(at) = parts.settings.listen.inventory else { return Ok(()) };
+async fn start_inventory(parts: &Parts) -> Result<Vec<Task>, AppError> {
+    let Some(at) = parts.settings.listen.inventory else { return Ok(Vec::new()) };
     let (settings, trouble) = (&parts.settings, parts.settings.trouble);
-    let store = parts.store("inventory.redb")?;
-    let server = Server::bind("inventory", at, settings.limits).await?;
-    let publisher = parts.publisher("inventory publishes").await?;
+    let queue = WorkQueue::Inventory;
+    let Some(kept) = parts.keep("inventory", at, queue).await? else { return Ok(Vec::new()) };
+    let wired = parts.wire(&kept, "inventory publishes", "inventory consumes").await?;
     let work = Inventory {
-        store: store.clone(),
+        store: kept.store.clone(),
         menu: settings.menu.clone(),
         refusals: trouble.refusals,
         delay: trouble.inventory_delay,
         failures: settings.failures.clone(),
         resolver: parts.resolver.clone(),
         encoder: parts.encoder(INVENTORY_DECIDED).await?,
-        publisher: publisher.clone(),
+        publisher: wired.failing.publisher.clone(),
         decided: parts.address(INVENTORY_DECIDED),
     };
-    let web = InventoryWeb { store: store.clone(), menu: settings.menu.clone() };
-    parts.start(services, server, web, work, publisher, "inventory consumes", store).await
+    let web = InventoryWeb { store: kept.store.clone(), menu: settings.menu.clone() };
+    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, web, wired)])
 }
 
-async fn start_notification(parts: &Parts, services: &mut Services) -> Result<(), AppError> {
-    let Some(at) = parts.settings.listen.notification else { return Ok(()) };
+async fn start_notification(parts: &Parts) -> Result<Vec<Task>, AppError> {
+    let Some(at) = parts.settings.listen.notification else { return Ok(Vec::new()) };
     let settings = &parts.settings;
-    let store = parts.store("notification.redb")?;
-    let server = Server::bind("notification", at, settings.limits).await?;
-    let publisher = parts.publisher("notification publishes").await?;
+    let queue = WorkQueue::Notification;
+    let Some(kept) = parts.keep("notification", at, queue).await? else { return Ok(Vec::new()) };
+    let wired = parts.wire(&kept, "notification publishes", "notification consumes").await?;
     let work = Notifications {
-        store: store.clone(),
-        delay: settings.trouble.notification_delay,
         failures: settings.failures.clone(),
         resolver: parts.resolver.clone(),
         encoder: parts.encoder(NOTIFICATION_SENT).await?,
-        publisher: publisher.clone(),
-        sent: parts.address(NOTIFICATION_SENT),
+        teller: Teller::new(
+            kept.store.clone(),
+            settings.trouble.notification_delay,
+            wired.failing.publisher.clone(),
+            parts.address(NOTIFICATION_SENT),
+        ),
     };
-    let web = NotificationWeb { store: store.clone() };
-    parts.start(services, server, web, work, publisher, "notification consumes", store).await
+    let web = NotificationWeb { store: kept.store.clone() };
+    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, web, wired)])
 }
 
-async fn start_order(parts: &Parts, services: &mut Services) -> Result<(), AppError> {
-    let Some(at) = parts.settings.listen.order else { return Ok(()) };
+async fn start_order(parts: &Parts) -> Result<Vec<Task>, AppError> {
+    let Some(at) = parts.settings.listen.order else { return Ok(Vec::new()) };
     let settings = &parts.settings;
-    let store = parts.store("order.redb")?;
-    let orders = Orders::new(store.clone());
-    let server = Server::bind("order", at, settings.limits).await?;
-    let publisher = parts.publisher("order publishes").await?;
+    let queue = WorkQueue::Outcomes;
+    let Some(kept) = parts.keep("order", at, queue).await? else { return Ok(Vec::new()) };
+    let wired = parts.wire(&kept, "order publishes", "order consumes").await?;
+    let orders = Orders::new(kept.store.clone());
     let paradigm = PublishOrders {
-        publisher: publisher.clone(),
+        publisher: wired.failing.publisher.clone(),
         placed: parts.address(ORDER_PLACED),
+        events: Address::queue(settings.broker.topology.queue(WorkQueue::Outcomes)),
         encoder: parts.encoder(ORDER_PLACED).await?,
     };
     let front_resolver = parts.front_resolver.clone();
     let front = Front::new(paradigm, orders.clone(), settings.menu.clone(), front_resolver);
-    let work = Outcomes { orders, resolver: parts.resolver.clone() };
-    parts.start(services, server, front, work, publisher, "order consumes", store).await
+    let resolver = parts.resolver.clone();
+    let (store, failing) = (kept.store.clone(), wired.failing.clone());
+    let reader = Arc::new(Reader { orders, store, resolver, failing });
+    let takes_over = parts.takes_over("order takes over", Arc::clone(&reader));
+    let events = Events { link: wired.consumes.clone(), reader };
+    let stop = parts.stop.clone();
+    let reads: Task =
+        Box::pin(async move { events.run(stop).await.map_err(|error| store_error(&error)) });
+    Ok(vec![reads, takes_over, parts.serves(kept, front, wired)])
 }
 
 impl Parts {
-    fn store(&self, name: &str) -> Result<Store, AppError> {
-        Store::open(&self.settings.data_dir.join(name)).map_err(|error| store_error(&error))
+    /// Binds a service's address and opens its store, and waits for it where that is asked for;
+    /// `None` if a stop comes first.
+    async fn keep(
+        &self,
+        name: &'static str,
+        at: SocketAddr,
+        queue: WorkQueue,
+    ) -> Result<Option<Kept>, AppError> {
+        let server = Server::bind(name, at, self.settings.limits).await?;
+        let path = self.settings.data_dir.join(format!("{name}.redb"));
+        let opened = match Store::open(&path) {
+            Err(StoreError::InUse { path: file })
+                if self.settings.when_in_use == WhenInUse::StandBy =>
+            {
+                tracing::info!(file, "another instance works with the file; this one waits");
+                let health = WaitingHealth { folder: file };
+                let admin = Admin::new(self.metrics.clone(), Arc::new(health));
+                let waiting = (server.twin()?, paths(queue));
+                wait_for(|| Store::open(&path), waiting, admin, &self.stop).await
+            }
+            opened => opened.map(Some),
+        };
+        let Some(store) = opened.map_err(|error| store_error(&error))? else { return Ok(None) };
+        let name = name_of(&store).await.map_err(|error| store_error(&error))?;
+        let owner = match queue {
+            // Every instance of the order service has a store of its own, and reads everything.
+            WorkQueue::Outcomes => None,
+            WorkQueue::Inventory | WorkQueue::Notification => {
+                Some(self.settings.broker.topology.owner(queue, &name))
+            }
+        };
+        Ok(Some(Kept { store, server, queue, owner }))
     }
 
     fn address(&self, key: &str) -> Address {
         Address::exchange(self.settings.broker.topology.exchange(), key)
     }
 
-    fn target(&self, name: &'static str) -> Target {
+    fn target(&self, name: &'static str, owner: Option<QueuePlan>) -> Target {
         let broker = &self.settings.broker;
-        Target { uri: broker.uri.clone(), topology: broker.topology.clone(), name }
+        Target { uri: broker.uri.clone(), topology: broker.topology.clone(), name, owner }
     }
 
-    async fn publisher(&self, name: &'static str) -> Result<Publisher, AppError> {
-        let link = Link::open(self.target(name), Purpose::Publish, self.links_stop.clone()).await;
-        link.map(Publisher::new).map_err(|error| connect_error(&error))
+    /// Opens a service's connections.
+    async fn wire(
+        &self,
+        kept: &Kept,
+        publishes: &'static str,
+        consumes: &'static str,
+    ) -> Result<Wired, AppError> {
+        metrics::begin(kept.queue, [publishes, consumes]);
+        let consume = Purpose::Consume { prefetch: self.settings.prefetch };
+        let open = async |name, purpose| {
+            let target = self.target(name, kept.owner.clone());
+            let link = Link::open(target, purpose, self.links_stop.clone()).await;
+            link.map_err(|error| self.refused(&error))
+        };
+        let publishes = open(publishes, Purpose::Publish).await?;
+        let consumes = open(consumes, consume).await?;
+        let failing = Failing {
+            publisher: Publisher::new(publishes.clone()),
+            topology: self.settings.broker.topology.clone(),
+            failures: self.settings.failures.clone(),
+        };
+        Ok(Wired { publishes, consumes, failing })
+    }
+
+    fn refused(&self, error: &ConnectError) -> AppError {
+        if !error.is_other_owner {
+            return connect_error(error);
+        }
+        let folder = self.settings.data_dir.display();
+        let text = format!(
+            "the store in {folder} is not the one that has the state of this service: {error}"
+        );
+        AppError::failed(text).hint(
+            "start it with the --data-dir that has the state, and with --standby where another \
+             instance runs; rabbit/README.md, 'Several instances', says what to do if that folder \
+             is lost",
+        )
     }
 
     /// An encoder for what goes out under a routing key.
@@ -181,45 +280,52 @@ impl Parts {
         })
     }
 
-    /// Starts one service: what it answers, and what it reads.
-    #[expect(clippy::too_many_arguments, reason = "each is one part of a service")]
-    async fn start<W: Work>(
-        &self,
-        services: &mut Services,
-        server: Server,
-        web: impl Handler,
-        work: W,
-        publisher: Publisher,
-        reader: &'static str,
-        store: Store,
-    ) -> Result<(), AppError> {
-        let purpose = Purpose::Consume { prefetch: self.settings.prefetch };
-        let link = Link::open(self.target(reader), purpose, self.links_stop.clone())
-            .await
-            .map_err(|error| connect_error(&error))?;
-        let health = ServiceHealth {
-            publishes: publisher.link().clone(),
-            consumes: link.clone(),
-            resolvers: [self.resolver.clone(), self.front_resolver.clone()],
-            store,
-        };
+    /// Works on messages.
+    fn consumes<W: Work>(&self, wired: &Wired, work: W) -> Task {
+        let shared = Arc::new(Shared { work, failing: wired.failing.clone() });
+        let consuming = Consuming { link: wired.consumes.clone(), shared };
+        let stop = self.stop.clone();
+        Box::pin(async move { consuming.run(stop).await.map_err(|error| store_error(&error)) })
+    }
+
+    /// Takes over what an earlier version has left on the broker.
+    fn takes_over(&self, name: &'static str, reader: Arc<Reader>) -> Task {
+        let (target, stop) = (self.target(name, None), self.stop.clone());
+        Box::pin(async move {
+            tokio::select! {
+                () = stop.requested() => {}
+                taken = take_over(&target, &reader) => {
+                    if let Err(reason) = taken {
+                        let queue = target.topology.outcomes_before();
+                        tracing::warn!(reason, queue, "it is not taken over; the next start tries");
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Answers over HTTP.
+    fn serves(&self, kept: Kept, web: impl Handler, wired: Wired) -> Task {
+        let Kept { store, server, .. } = kept;
+        let Wired { publishes, consumes, .. } = wired;
+        let resolvers = [self.resolver.clone(), self.front_resolver.clone()];
+        let health = ServiceHealth { publishes, consumes, resolvers, store };
         let admin = Admin::new(self.metrics.clone(), Arc::new(health));
-        let shared = Shared {
-            work,
-            publisher,
-            topology: self.settings.broker.topology.clone(),
-            failures: self.settings.failures.clone(),
-        };
-        let consuming = Consuming { link, shared: Arc::new(shared) };
         let stop = self.stop.clone();
-        services
-            .spawn(async move { consuming.run(stop).await.map_err(|error| store_error(&error)) });
-        let stop = self.stop.clone();
-        services.spawn(async move {
+        Box::pin(async move {
             server.serve(web, admin, stop).await;
             Ok(())
-        });
-        Ok(())
+        })
+    }
+}
+
+/// Paths of a service.
+const fn paths(queue: WorkQueue) -> &'static [Endpoint] {
+    match queue {
+        WorkQueue::Inventory => &INVENTORY_PATHS,
+        WorkQueue::Notification => &NOTIFICATION_PATHS,
+        WorkQueue::Outcomes => &order_api::FRONT_ENDPOINTS,
     }
 }
 
@@ -260,6 +366,12 @@ pub(crate) fn connect_error(error: &ConnectError) -> AppError {
 }
 
 fn store_error(error: &StoreError) -> AppError {
-    AppError::failed(error.to_string())
-        .hint("end the other process that has it open, or choose another --data-dir")
+    let failed = AppError::failed(error.to_string());
+    match error {
+        StoreError::InUse { .. } => failed.hint(
+            "a second instance waits for its turn with --standby; only order services may each \
+             have a --data-dir of their own",
+        ),
+        _ => failed,
+    }
 }

@@ -2,7 +2,6 @@
 //! safely in a retry queue or among the dead letters; and never before.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::StreamExt as _;
 use lapin::Consumer;
@@ -10,21 +9,17 @@ use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
 use lapin::types::FieldTable;
 use order_store::StoreError;
-use orders::simulate;
 use pipeline::failure::{Failure, FailureReason};
-use pipeline::retry::RetryPlan;
-use pipeline::route::{Route, route};
 use service_kit::shutdown::Shutdown;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX, DRAIN_MAX};
-use crate::lineage::Failed;
+use crate::failing::Failing;
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX, DELIVERIES_MAX, DRAIN_MAX};
 use crate::link::{Link, Live, jittered};
 use crate::metrics;
-use crate::publish::{Address, Message, Publisher};
 use crate::received::Received;
-use crate::topology::{Topology, WorkQueue};
+use crate::topology::WorkQueue;
 
 /// What a message asks for.
 pub(crate) trait Work: Send + Sync + 'static {
@@ -38,6 +33,11 @@ pub(crate) trait Work: Send + Sync + 'static {
     ///
     /// It may be dropped anywhere; the message comes again.
     fn work(&self, received: &Received) -> impl Future<Output = Result<Done, Trouble>> + Send;
+
+    /// Id of the order that a message is about, as far as can be told.
+    fn order_id(&self, received: &Received) -> Option<String> {
+        received.message_id()
+    }
 }
 
 /// A message that can be acknowledged.
@@ -66,15 +66,6 @@ impl From<StoreError> for Trouble {
     }
 }
 
-/// Where failed messages go, and when.
-#[derive(Debug, Clone)]
-pub(crate) struct Failures {
-    pub(crate) plan: RetryPlan,
-    /// Share of attempts that fail on request.
-    pub(crate) simulated_rate: f64,
-    pub(crate) seed: u64,
-}
-
 /// A service's reading side.
 pub(crate) struct Consuming<W> {
     pub(crate) link: Link,
@@ -84,13 +75,11 @@ pub(crate) struct Consuming<W> {
 /// What the messages in hand share.
 pub(crate) struct Shared<W> {
     pub(crate) work: W,
-    pub(crate) publisher: Publisher,
-    pub(crate) topology: Topology,
-    pub(crate) failures: Failures,
+    pub(crate) failing: Failing,
 }
 
 /// How the reading of one channel ended.
-enum Ended {
+pub(crate) enum Ended {
     /// The channel is of no use.
     ChannelLost,
     /// A stop was asked for.
@@ -122,7 +111,7 @@ impl<W: Work> Consuming<W> {
     }
 
     async fn read(&self, live: &Live, stop: &Shutdown) -> Result<Ended, StoreError> {
-        let queue = self.shared.topology.queue(W::QUEUE);
+        let queue = self.shared.failing.topology.queue(W::QUEUE);
         let options = BasicConsumeOptions::default();
         let (name, tag) = (queue.as_str().into(), "".into());
         let started = live.channel.basic_consume(name, tag, options, FieldTable::default());
@@ -219,11 +208,23 @@ fn settled(
 /// Does what a message asks for, and acknowledges it.
 async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(), StoreError> {
     let received = Received::of(&delivery);
-    let result = match attempt(&shared, &received).await {
-        Ok(Done::Now) => "done",
-        Ok(Done::Before) => "duplicate",
-        Err(Fault::Store(error)) => return Err(error),
-        Err(Fault::Message(failure)) => shared.send_away(&received, &failure).await,
+    let failing = &shared.failing;
+    let result = if received.deliveries_before() >= DELIVERIES_MAX {
+        let detail = format!("it was handed out {DELIVERIES_MAX} times and never answered");
+        let failure = received.failure(FailureReason::Handler, detail);
+        let order_id = shared.work.order_id(&received);
+        failing.dead_letter(W::QUEUE, &received, &failure, order_id).await;
+        "dead-lettered"
+    } else {
+        match attempt(&shared, &received).await {
+            Ok(Done::Now) => "done",
+            Ok(Done::Before) => "duplicate",
+            Err(Fault::Store(error)) => return Err(error),
+            Err(Fault::Message(failure)) => {
+                let order_id = shared.work.order_id(&received);
+                failing.send_away(W::QUEUE, &received, &failure, order_id).await
+            }
+        }
     };
     match delivery.acker.ack(BasicAckOptions::default()).await {
         Ok(_) => metrics::delivery(W::QUEUE, result),
@@ -254,62 +255,4 @@ async fn attempt<W: Work>(shared: &Shared<W>, received: &Received) -> Result<Don
             }
         }
     }
-}
-
-impl<W: Work> Shared<W> {
-    /// Sends a failed message to a retry queue, or to the dead letters; returns when it is there.
-    async fn send_away(&self, received: &Received, failure: &Failure) -> &'static str {
-        let queue = self.topology.queue(W::QUEUE);
-        let now_ms = now_ms();
-        let (attempt, made_at_ms) = (received.attempt(), received.made_at_ms());
-        let failed = Failed { queue: &queue, failure, attempt, made_at_ms, now_ms };
-        let (to, headers, result) = match route(failure, attempt, &self.failures.plan, 0.0) {
-            Route::Retry(delay) => {
-                let delay_ms = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-                let due_at_ms = now_ms.saturating_add(delay_ms);
-                let to = self.topology.retry_queue(W::QUEUE, delay);
-                (to, failed.to_retry(&received.headers, due_at_ms), "retried")
-            }
-            Route::DeadLetter => {
-                let to = self.topology.dead_letter_queue(W::QUEUE);
-                (to, failed.to_dead_letter(&received.headers), "dead-lettered")
-            }
-        };
-        let message = Message::sent_on(received.body.clone(), &received.properties, &headers);
-        self.publisher.publish_until_confirmed(&Address::queue(to), &message).await;
-        if result == "retried" {
-            metrics::retried(W::QUEUE);
-        } else {
-            metrics::dead_lettered(W::QUEUE, failure.class());
-            let (class, reason) = (failure.class().as_str(), failure.reason.as_str());
-            let request_id = received.request_id();
-            tracing::warn!(
-                queue,
-                class,
-                reason,
-                request_id,
-                detail = failure.detail,
-                "dead letter"
-            );
-        }
-        result
-    }
-}
-
-impl Failures {
-    /// The failure of this attempt that was asked for, if any.
-    pub(crate) fn simulated(&self, order_id: &str, received: &Received) -> Result<(), Trouble> {
-        let (attempt, redrives) = (received.attempt(), received.past.redrive_count);
-        if simulate::fails(order_id, attempt, self.seed, redrives, self.simulated_rate) {
-            let detail = format!("attempt {attempt} fails on request");
-            return Err(Trouble::Failed(received.failure(FailureReason::Simulated, detail)));
-        }
-        Ok(())
-    }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -6,13 +6,46 @@
 //! exchange is, the queues are safe.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
-use lapin::types::{AMQPValue, FieldTable, LongString};
-use lapin::{Channel, Connection, ExchangeKind};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::limits::SETTLE;
-use crate::topology::Topology;
+use crate::topology::{QueuePlan, Topology};
+
+/// Why something is not declared.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeclareError {
+    /// Another store has the state of this service.
+    #[error("{0}")]
+    OtherOwner(lapin::Error),
+    /// Anything else.
+    #[error("{0}")]
+    Broker(#[from] lapin::Error),
+}
+
+/// Says to the broker which store has the state of a service; the first one to say so is it.
+///
+/// # Errors
+///
+/// [`DeclareError::OtherOwner`] if the broker knows another store.
+pub(crate) async fn claim(owner: &QueuePlan, channel: &Channel) -> Result<(), DeclareError> {
+    let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    let name = owner.name.as_str().into();
+    let declared = channel.queue_declare(name, options, table(&owner.arguments)).await;
+    declared.map(|_| ()).map_err(|error| match has_other_settings(&error) {
+        true => DeclareError::OtherOwner(error),
+        false => DeclareError::Broker(error),
+    })
+}
+
+/// Whether the broker has something of this name with other settings.
+fn has_other_settings(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
+    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+}
 
 /// Declares everything; what is there already must be the same.
 ///
@@ -39,9 +72,10 @@ pub(crate) async fn declare(
     let none = FieldTable::default;
     channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, none()).await?;
     for plan in topology.queues() {
-        let (name, options) = (plan.name.as_str().into(), QueueBindOptions::default());
-        if let Some(key) = plan.routing_key {
-            channel.queue_bind(name, exchange.into(), key.into(), options, none()).await?;
+        let (name, options) = (ShortString::from(plan.name.as_str()), QueueBindOptions::default());
+        for key in plan.routing_keys {
+            let (name, exchange, key) = (name.clone(), exchange.into(), (*key).into());
+            channel.queue_bind(name, exchange, key, options, none()).await?;
         }
     }
     Ok(())

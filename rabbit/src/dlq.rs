@@ -158,7 +158,8 @@ impl Desk {
     async fn open(flags: &DlqFlags) -> Result<Self, AppError> {
         let broker = Broker::load(flags.config.as_deref(), flags.broker.clone())?;
         let topology = broker.topology.clone();
-        let target = Target { uri: broker.uri, topology: broker.topology, name: "dlq" };
+        let target =
+            Target { uri: broker.uri, topology: broker.topology, name: "dlq", owner: None };
         let opened = open_once(&target, Purpose::Redrive).await;
         let (connection, channel) = opened.map_err(|error| connect_error(&error))?;
         Ok(Self { connection, channel, topology })

@@ -133,6 +133,11 @@ pub struct ServiceFlags {
     #[arg(long, env = "RABBIT_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
 
+    /// While another process works with the folder, wait for it and take over when it ends
+    #[arg(long, env = "RABBIT_STANDBY", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Orders")]
+    pub standby: Option<bool>,
+
     /// The menu.
     #[command(flatten)]
     #[serde(flatten)]

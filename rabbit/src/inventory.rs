@@ -11,7 +11,8 @@ use orders::{Menu, Order, SimulatedRefusals, validate};
 use pipeline::failure::FailureReason;
 use tokio::time::sleep;
 
-use crate::consume::{Done, Failures, Trouble, Work, now_ms};
+use crate::consume::{Done, Trouble, Work};
+use crate::failing::{Failures, now_ms};
 use crate::publish::{Address, Message, Publisher};
 use crate::received::{Received, framed, properties};
 use crate::topology::WorkQueue;
@@ -32,6 +33,11 @@ pub(crate) struct Inventory {
 
 impl Work for Inventory {
     const QUEUE: WorkQueue = WorkQueue::Inventory;
+
+    fn order_id(&self, received: &Received) -> Option<String> {
+        let order: Option<Order> = received.decode_offline(&self.resolver);
+        order.map(|order| order.order_id).or_else(|| received.message_id())
+    }
 
     async fn work(&self, received: &Received) -> Result<Done, Trouble> {
         let order: Order = received.decode(&self.resolver).await?;

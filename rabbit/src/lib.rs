@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! POST /order ─► order ──order.placed──► inventory ──inventory.decided──► notification
-//! GET /orders/{id} ◄── order ◄──────────────┘            (quorum queues, confirmed, mandatory)
+//!                          │                 │           (quorum queues, confirmed, mandatory)
+//! GET /orders/{id} ◄── order ◄──a stream─────┘
 //! ```
 //!
 //! A message is acknowledged when what it asks for is done and durable, or when it lies in a retry
@@ -13,7 +14,10 @@ mod app;
 mod consume;
 mod declare;
 mod dlq;
+mod events;
+mod failing;
 mod flags;
+mod former;
 mod inventory;
 mod limits;
 mod lineage;
@@ -21,6 +25,7 @@ mod link;
 mod metrics;
 mod notification;
 mod order;
+mod owner;
 mod patience;
 mod publish;
 mod received;

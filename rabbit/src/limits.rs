@@ -37,6 +37,19 @@ pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// Customers told that are remembered: a decision that comes again after so many others is told
 /// again.
 pub(crate) const TOLD_MAX: u64 = 1_000_000;
+/// Customers who are being told at a time: as many as messages in hand, and those whose channel was
+/// lost meanwhile. A message that comes when there are more waits.
+pub(crate) const TELLING_MAX: usize = 4_000;
+/// Deliveries of one message that ended without an answer, before it becomes a dead letter here,
+/// where its order learns of it: fewer than those after which the broker makes it one.
+pub(crate) const DELIVERIES_MAX: u64 = 40;
+/// Events that are noted in one commit.
+pub(crate) const EVENTS_BATCH_MAX: usize = 256;
+/// Longest wait for the last event that was read, to see that the stream is still the same one;
+/// then all of it is read again, which changes nothing that is known.
+pub(crate) const EVENTS_KNOWN_MAX: Duration = Duration::from_secs(5);
+/// Pause of a standby between two looks at the folder.
+pub(crate) const STANDBY_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Longest name of a request, as over HTTP.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
 /// Largest number of messages that a consumer can be given at a time.

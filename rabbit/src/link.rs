@@ -20,12 +20,12 @@ use service_kit::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::declare::declare;
+use crate::declare::{DeclareError, claim, declare};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, CONNECT_MAX, DECLARE_MAX, HEARTBEAT_S, LOOK_EVERY,
 };
 use crate::metrics;
-use crate::topology::Topology;
+use crate::topology::{QueuePlan, Topology};
 
 /// What the channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub(crate) struct Target {
     pub(crate) topology: Topology,
     /// Of connections, as the management interface shows it.
     pub(crate) name: &'static str,
+    /// What says which store has the service's state, where only one may work with it.
+    pub(crate) owner: Option<QueuePlan>,
 }
 
 /// State of a link.
@@ -88,6 +90,8 @@ pub(crate) struct Link {
 pub(crate) struct ConnectError {
     pub(crate) address: String,
     pub(crate) detail: String,
+    /// The broker knows another store that has the service's state.
+    pub(crate) is_other_owner: bool,
 }
 
 /// Connection, channel, and what is heard of them.
@@ -190,13 +194,20 @@ pub(crate) async fn open_once(
 }
 
 async fn connect(target: &Target, purpose: Purpose) -> Result<Opened, ConnectError> {
-    let failed = |detail: String| ConnectError { address: address(&target.uri), detail };
+    let failed = |detail: String| ConnectError {
+        address: address(&target.uri),
+        detail,
+        is_other_owner: false,
+    };
     let within = |limit: Duration| move |_elapsed| failed(format!("no answer within {limit:?}"));
     let opened = timeout(CONNECT_MAX, open(target)).await.map_err(within(CONNECT_MAX))?;
     let opened = opened.map_err(|error| failed(error.to_string()))?;
     let set_up = set_up(&opened, target, purpose);
     let set_up = timeout(DECLARE_MAX, set_up).await.map_err(within(DECLARE_MAX))?;
-    set_up.map_err(|error| failed(error.to_string()))?;
+    set_up.map_err(|error| ConnectError {
+        is_other_owner: matches!(error, DeclareError::OtherOwner(_)),
+        ..failed(error.to_string())
+    })?;
     Ok(opened)
 }
 
@@ -209,19 +220,23 @@ async fn open(target: &Target) -> lapin::Result<Opened> {
     Ok(Opened { connection, channel })
 }
 
-async fn set_up(opened: &Opened, target: &Target, purpose: Purpose) -> lapin::Result<()> {
+async fn set_up(opened: &Opened, target: &Target, purpose: Purpose) -> Result<(), DeclareError> {
     let Opened { connection, channel } = opened;
+    if let Some(owner) = &target.owner {
+        claim(owner, channel).await?;
+    }
     if purpose != Purpose::Redrive {
         declare(&target.topology, connection, channel).await?;
     }
     match purpose {
         Purpose::Publish | Purpose::Redrive => {
-            channel.confirm_select(ConfirmSelectOptions::default()).await
+            channel.confirm_select(ConfirmSelectOptions::default()).await?;
         }
         Purpose::Consume { prefetch } => {
-            channel.basic_qos(prefetch, BasicQosOptions::default()).await
+            channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         }
     }
+    Ok(())
 }
 
 /// Keeps the link until a stop is asked for and nobody uses it any more.

@@ -1,6 +1,7 @@
 //! What the broker's side measures; what the front measures, `order_api` names.
 
-use pipeline::failure::FailureClass;
+use metrics::{describe_counter, describe_gauge};
+use pipeline::failure::{FailureClass, FailureReason};
 
 use crate::topology::WorkQueue;
 
@@ -21,6 +22,40 @@ const DEAD_LETTERED: &str = "rabbit_dead_lettered_total";
 /// Messages in hand, by queue.
 const IN_HAND: &str = "rabbit_deliveries_in_hand";
 
+/// What is said of a message that was sent; the first is good.
+const PUBLISHED_RESULTS: [&str; 6] =
+    ["confirmed", "away", "blocked", "unroutable", "refused", "unconfirmed"];
+/// What is said of a delivery that is settled.
+const DELIVERY_RESULTS: [&str; 4] = ["done", "duplicate", "retried", "dead-lettered"];
+
+/// Explains the metrics, and begins the counters of a service at 0.
+pub(crate) fn begin(queue: WorkQueue, connections: [&'static str; 2]) {
+    describe_gauge!(CONNECTED, "1 while the connection stands");
+    describe_counter!(RECONNECTIONS, "times that the connection came back");
+    describe_gauge!(BLOCKED, "1 while the broker takes no messages");
+    describe_counter!(PUBLISHED, "messages sent, tries counted one by one, by what became of them");
+    describe_counter!(DELIVERIES, "messages settled, by queue and what became of them");
+    describe_counter!(RETRIES, "messages sent to a retry queue");
+    describe_counter!(DEAD_LETTERED, "dead letters, by queue and failure class");
+    describe_gauge!(IN_HAND, "messages worked on now");
+    blocked(false);
+    for connection in connections {
+        metrics::counter!(RECONNECTIONS, "connection" => connection).increment(0);
+    }
+    for result in PUBLISHED_RESULTS {
+        metrics::counter!(PUBLISHED, "result" => result).increment(0);
+    }
+    in_hand(queue, 0);
+    for result in DELIVERY_RESULTS {
+        deliveries(queue, result, 0);
+    }
+    metrics::counter!(RETRIES, "queue" => queue.as_str()).increment(0);
+    for reason in FailureReason::ALL {
+        let labels = [("queue", queue.as_str()), ("class", reason.class().as_str())];
+        metrics::counter!(DEAD_LETTERED, &labels).increment(0);
+    }
+}
+
 pub(crate) fn connected(connection: &'static str, is_connected: bool) {
     metrics::gauge!(CONNECTED, "connection" => connection).set(f64::from(u8::from(is_connected)));
 }
@@ -40,6 +75,12 @@ pub(crate) fn published(result: &'static str) {
 /// `result`: `done`, `duplicate`, `retried`, `dead-lettered`.
 pub(crate) fn delivery(queue: WorkQueue, result: &'static str) {
     metrics::counter!(DELIVERIES, "queue" => queue.as_str(), "result" => result).increment(1);
+}
+
+/// As [`delivery`], for several.
+pub(crate) fn deliveries(queue: WorkQueue, result: &'static str, count: usize) {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    metrics::counter!(DELIVERIES, "queue" => queue.as_str(), "result" => result).increment(count);
 }
 
 pub(crate) fn retried(queue: WorkQueue) {

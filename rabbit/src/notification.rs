@@ -1,18 +1,36 @@
 //! The notification service: tells the customer of each order what became of it, once.
+//!
+//! ```text
+//! message ─► told before? ─yes──────────────────────────────────► acknowledged
+//!               │ no
+//!               ▼
+//!            being told now? ─yes─► waits for that ─► acknowledged
+//!               │ no
+//!               ▼
+//!            a task of its own: published, confirmed, noted ────► acknowledged
+//! ```
+//!
+//! One service at a time works with the notes, so two messages of one order meet here. The task
+//! outlives the channel of its message; only the end of the process between the confirmation and
+//! the note makes a customer be told again, under the same message id.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use codec::wire::{InventoryResult, Notification};
-use order_store::{Store, Table};
+use order_store::{Store, StoreError, Table};
 use orders::InventoryOutcome;
 use pipeline::failure::FailureReason;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::consume::{Done, Failures, Trouble, Work, now_ms};
-use crate::limits::TOLD_MAX;
+use crate::consume::{Done, Trouble, Work};
+use crate::failing::{Failures, now_ms};
+use crate::limits::{TELLING_MAX, TOLD_MAX};
 use crate::publish::{Address, Message, Publisher};
 use crate::received::{Received, framed, properties};
 use crate::topology::WorkQueue;
@@ -31,14 +49,10 @@ pub(crate) struct Told {
 
 /// Tells customers.
 pub(crate) struct Notifications {
-    pub(crate) store: Store,
-    /// Injected time before each message.
-    pub(crate) delay: Duration,
     pub(crate) failures: Failures,
     pub(crate) resolver: SchemaResolver,
     pub(crate) encoder: Encoder<Notification>,
-    pub(crate) publisher: Publisher,
-    pub(crate) sent: Address,
+    pub(crate) teller: Teller,
 }
 
 impl Work for Notifications {
@@ -47,32 +61,129 @@ impl Work for Notifications {
     async fn work(&self, received: &Received) -> Result<Done, Trouble> {
         let result: InventoryResult = received.decode(&self.resolver).await?;
         let outcome = outcome_of(&result, received)?;
-        self.failures.simulated(&result.order_id, received)?;
-        if self.store.get::<Told>(TOLD, &result.order_id)?.is_some() {
+        if self.teller.has_told(&result.order_id)? {
             return Ok(Done::Before);
         }
-        if !self.delay.is_zero() {
-            sleep(self.delay).await;
-        }
+        self.failures.simulated(&result.order_id, received)?;
         let notification = Notification::new(&result.order(), outcome);
         let request_id = received.request_id();
         let (id, created_at_ms) = (result.order_id.as_str(), result.created_at_ms);
         let about = properties("Notification", id, request_id.as_deref(), created_at_ms);
         let body = framed(&self.encoder, &notification);
         let message = Message::new(body, about, received.passed_on());
-        // A crash after this sends it again, under the same id: whoever sends mail drops it.
-        self.publisher.publish_until_confirmed(&self.sent, &message).await;
+        self.teller.tell(notification, message).await
+    }
+}
+
+/// Tells each customer once.
+#[derive(Clone)]
+pub(crate) struct Teller {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    /// Injected time before each message.
+    delay: Duration,
+    publisher: Publisher,
+    sent: Address,
+    /// Orders whose customers are being told, and how that ended.
+    telling: Mutex<HashMap<String, watch::Receiver<Option<Ended>>>>,
+}
+
+/// Whether the customer was told now, or before.
+type Ended = Result<Done, StoreError>;
+
+impl Teller {
+    pub(crate) fn new(store: Store, delay: Duration, publisher: Publisher, sent: Address) -> Self {
+        let telling = Mutex::default();
+        Self { inner: Arc::new(Inner { store, delay, publisher, sent, telling }) }
+    }
+
+    fn has_told(&self, order_id: &str) -> Result<bool, StoreError> {
+        self.inner.has_told(order_id)
+    }
+
+    /// Tells a customer, unless that was done, or is being done.
+    ///
+    /// # Cancel safety
+    ///
+    /// What has begun goes on.
+    async fn tell(&self, notification: Notification, message: Message) -> Result<Done, Trouble> {
+        let Some((mut end, is_ours)) = self.begin(notification, message) else {
+            return Err(Trouble::Away(format!("{TELLING_MAX} customers are being told")));
+        };
+        // The borrow of the channel must not last over anything that waits.
+        let ended = end.wait_for(Option::is_some).await.map(|ended| ended.clone());
+        match ended {
+            Ok(Some(Ok(done))) => Ok(if is_ours { done } else { Done::Before }),
+            Ok(Some(Err(error))) => Err(Trouble::Store(error)),
+            Ok(None) | Err(_) => Err(Trouble::Away("telling the customer broke off".to_owned())),
+        }
+    }
+
+    /// The end of what tells this customer, and whether it began now; `None` when too many are
+    /// being told.
+    fn begin(
+        &self,
+        notification: Notification,
+        message: Message,
+    ) -> Option<(watch::Receiver<Option<Ended>>, bool)> {
+        let mut telling = self.inner.telling();
+        if let Some(end) = telling.get(&notification.order_id) {
+            return Some((end.clone(), false));
+        }
+        if telling.len() >= TELLING_MAX {
+            return None;
+        }
+        let (ended, end) = watch::channel(None);
+        telling.insert(notification.order_id.clone(), end.clone());
+        let inner = Arc::clone(&self.inner);
+        tokio::spawn(async move {
+            let over = Over { inner: Arc::clone(&inner), order_id: notification.order_id.clone() };
+            let result = inner.tell(notification, &message).await;
+            // The note is made: who comes from here on finds it.
+            drop(over);
+            ended.send_replace(Some(result));
+        });
+        Some((end, true))
+    }
+}
+
+impl Inner {
+    fn has_told(&self, order_id: &str) -> Result<bool, StoreError> {
+        Ok(self.store.get::<Told>(TOLD, order_id)?.is_some())
+    }
+
+    async fn tell(&self, notification: Notification, message: &Message) -> Ended {
+        // Whoever told it may have ended between the first look and now.
+        if self.has_told(&notification.order_id)? {
+            return Ok(Done::Before);
+        }
+        if !self.delay.is_zero() {
+            sleep(self.delay).await;
+        }
+        self.publisher.publish_until_confirmed(&self.sent, message).await;
         let Notification { order_id, user_id, text, .. } = notification;
         let told = Told { order_id, user_id, text, told_at_ms: now_ms() };
-        let step = move |rows: &order_store::Rows<'_>| {
-            let is_first = rows.get::<Told>(TOLD, &told.order_id)?.is_none();
-            if is_first {
-                rows.put(TOLD, &told.order_id, &told)?;
-            }
-            Ok(is_first)
-        };
-        let is_first = self.store.change(step).await?;
-        Ok(if is_first { Done::Now } else { Done::Before })
+        self.store.change(move |rows| rows.put(TOLD, &told.order_id, &told)).await?;
+        Ok(Done::Now)
+    }
+
+    fn telling(&self) -> MutexGuard<'_, HashMap<String, watch::Receiver<Option<Ended>>>> {
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes an order out of those being told, also when that panics.
+struct Over {
+    inner: Arc<Inner>,
+    order_id: String,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.inner.telling().remove(&self.order_id);
     }
 }
 

@@ -1,42 +1,46 @@
-//! The order service: hands orders to the broker, and notes what comes back.
+//! The order service: hands orders to the broker. What becomes of them, [`crate::events`] notes.
 
 use std::time::Instant;
 
 use codec::encode::Encoder;
-use codec::resolver::SchemaResolver;
-use codec::wire::InventoryResult;
-use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
+use order_api::{NewOrder, Paradigm, Placed, outcome_unknown};
 use orders::Order;
 use service_kit::http::{Problem, RequestContext, StatusCode};
 use tokio::time::timeout;
 
-use crate::consume::{Done, Trouble, Work};
+use crate::events::ORDER;
 use crate::limits::{PLACE_MAX, RETRY_AFTER};
-use crate::notification::outcome_of;
 use crate::publish::{Address, Message, PublishError, Publisher};
-use crate::received::{Received, context_headers, framed, properties};
-use crate::topology::WorkQueue;
+use crate::received::{context_headers, framed, properties};
 
 /// Places orders by publishing them.
 pub(crate) struct PublishOrders {
     pub(crate) publisher: Publisher,
     pub(crate) placed: Address,
+    /// Where the other instances hear of it.
+    pub(crate) events: Address,
     pub(crate) encoder: Encoder<Order>,
 }
 
 impl Paradigm for PublishOrders {
+    const REJECTS: &'static [&'static str] =
+        &["broker-away", "broker-blocked", "unroutable", "broker-refused", "broker-unconfirmed"];
+
     async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
         let context = context.clone().within(PLACE_MAX);
         let order = &order.order;
         let request_id = Some(context.request_id.as_str());
         let headers = context_headers(request_id, &context.trace.child());
-        let about = properties("Order", &order.order_id, request_id, order.created_at_ms);
+        let about = properties(ORDER, &order.order_id, request_id, order.created_at_ms);
         let message = Message::new(framed(&self.encoder, order), about, headers);
         let mut is_unknown = false;
         loop {
             let left = context.left(Instant::now()).unwrap_or(PLACE_MAX);
             let error = match timeout(left, self.publisher.publish(&self.placed, &message)).await {
-                Ok(Ok(())) => return Ok(Placed::Accepted),
+                Ok(Ok(())) => {
+                    self.say_so(message);
+                    return Ok(Placed::Accepted);
+                }
                 Ok(Err(error)) => error,
                 Err(_elapsed) => PublishError::Unconfirmed("no answer in time".to_owned()),
             };
@@ -49,6 +53,19 @@ impl Paradigm for PublishOrders {
             }
             self.publisher.wait_until_there(left).await;
         }
+    }
+}
+
+impl PublishOrders {
+    /// Tells the other instances that an order is on its way, once and without waiting: it is safe
+    /// already, and its outcome is heard of in any case. An order that is not accepted is not told.
+    fn say_so(&self, message: Message) {
+        let (publisher, events) = (self.publisher.clone(), self.events.clone());
+        tokio::spawn(async move {
+            if let Err(error) = publisher.publish(&events, &message).await {
+                tracing::debug!(%error, "other instances hear of an order by its outcome only");
+            }
+        });
     }
 }
 
@@ -66,22 +83,4 @@ fn problem(error: &PublishError) -> Problem {
     tracing::warn!(%error, blame = error.blame().as_str(), "an order was not accepted");
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, error.to_string())
         .retry_after(RETRY_AFTER)
-}
-
-/// Notes what became of orders, for those who ask.
-pub(crate) struct Outcomes {
-    pub(crate) orders: Orders,
-    pub(crate) resolver: SchemaResolver,
-}
-
-impl Work for Outcomes {
-    const QUEUE: WorkQueue = WorkQueue::Outcomes;
-
-    async fn work(&self, received: &Received) -> Result<Done, Trouble> {
-        let result: InventoryResult = received.decode(&self.resolver).await?;
-        let outcome = outcome_of(&result, received)?;
-        let created_at_ms = result.created_at_ms;
-        let is_first = self.orders.settle(&result.order_id, outcome, created_at_ms).await?;
-        Ok(if is_first { Done::Now } else { Done::Before })
-    }
 }

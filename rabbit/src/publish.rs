@@ -150,11 +150,6 @@ impl Publisher {
         Self { link, room: Arc::new(Semaphore::new(UNCONFIRMED_MAX)), patience: Arc::default() }
     }
 
-    /// The link.
-    pub(crate) fn link(&self) -> &Link {
-        &self.link
-    }
-
     /// Publishes once, and returns when the message lies in a queue.
     ///
     /// # Errors

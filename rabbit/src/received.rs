@@ -19,6 +19,8 @@ use crate::lineage::{Past, set, text};
 pub(crate) const CONTENT_TYPE: &str = "avro/binary";
 /// Name of the request that a message follows from; also the property `correlation-id`.
 const REQUEST_ID: &str = "x-request-id";
+/// Deliveries of a message that a quorum queue has seen end without an answer.
+const DELIVERY_COUNT: &str = "x-delivery-count";
 /// Milliseconds in one unit of the property `timestamp`.
 const PER_SECOND: i64 = 1_000;
 
@@ -42,6 +44,23 @@ impl Received {
     /// Number of the attempt that is made now.
     pub(crate) const fn attempt(&self) -> u32 {
         self.past.attempts.saturating_add(1)
+    }
+
+    /// How often it was handed out before and not answered, by the broker's word.
+    pub(crate) fn deliveries_before(&self) -> u64 {
+        let count = text(&self.headers, DELIVERY_COUNT).and_then(|text| text.parse().ok());
+        count.unwrap_or(0)
+    }
+
+    /// Its own id; of messages of ours the order's.
+    pub(crate) fn message_id(&self) -> Option<String> {
+        let id = self.properties.message_id().as_ref()?.as_str();
+        (!id.is_empty()).then(|| id.to_owned())
+    }
+
+    /// Reads its value with the schemas that are known already.
+    pub(crate) fn decode_offline<T: AvroRecord>(&self, resolver: &SchemaResolver) -> Option<T> {
+        Decoder::<T>::new(resolver.clone()).decode(Some(&self.body)).ok()
     }
 
     /// When it was made, by its own word, in milliseconds since the Unix epoch.

@@ -13,7 +13,7 @@ use service_kit::exit::AppError;
 use service_kit::http::Limits;
 use service_kit::secret::{Secret, check_address};
 
-use crate::consume::Failures;
+use crate::failing::Failures;
 use crate::flags::{BrokerArgs, ServiceFlags};
 use crate::limits::{DELAYS_MAX, PREFETCH_MAX};
 use crate::link::address as address_of;
@@ -53,6 +53,15 @@ pub(crate) struct Listen {
     pub(crate) notification: Option<SocketAddr>,
 }
 
+/// What to do where another process works with the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WhenInUse {
+    /// End with an error.
+    Refuse,
+    /// Wait until it is free, and go on from there.
+    StandBy,
+}
+
 /// The broker, and what it has.
 #[derive(Clone)]
 pub struct Broker {
@@ -73,6 +82,7 @@ pub struct Settings {
     pub(crate) broker: Broker,
     pub(crate) listen: Listen,
     pub(crate) data_dir: PathBuf,
+    pub(crate) when_in_use: WhenInUse,
     pub(crate) menu: Menu,
     pub(crate) trouble: Trouble,
     pub(crate) failures: Failures,
@@ -178,6 +188,10 @@ impl Settings {
                 Registration::LookUpOnly
             } else {
                 Registration::Register
+            },
+            when_in_use: match flags.standby {
+                Some(true) => WhenInUse::StandBy,
+                _ => WhenInUse::Refuse,
             },
             data_dir: flags.data_dir.unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT)),
         })

@@ -2,16 +2,18 @@
 //!
 //! ```text
 //! exchange P (topic)
-//!    order.placed ──────► P.inventory ─────► inventory service
-//!    inventory.decided ─► P.notification ──► notification service
-//!                    └──► P.outcomes ──────► order service
+//!    order.placed ──────► P.inventory ─────► inventory service, the one that owns the stock
+//!    inventory.decided ─► P.notification ──► notification service, the one that owns its notes
+//!                   └───► P.events           a stream: every order service reads all of it
 //!    notification.sent ─► P.notifications    whoever sends mail; the oldest go at 100,000
 //!
 //! per work queue:  Q.retry.<ms>  waits, then expires back into Q     one queue per delay
 //!                  Q.dlq         dead letters                        kept until redriven
+//!                  Q.owner       empty: its argument names the store of the one owner
 //! ```
 //!
-//! All queues are durable quorum queues. What expires or dies by itself is dead-lettered *at least
+//! The stream takes no placed orders through the exchange: an order that only the stream takes must
+//! come back to its sender. All but the stream are durable quorum queues. What expires or dies by itself is dead-lettered *at least
 //! once*: RabbitMQ does that from 3.10 on, for quorum queues that reject publishes when full.
 
 use std::time::Duration;
@@ -27,6 +29,14 @@ const DELIVERIES_MAX: u64 = 50;
 /// that says nothing has a limit of 20.
 const LOOKS_MAX: u64 = 2_147_483_647;
 
+/// Time for which the stream keeps what happened to orders: as long as an order service may be
+/// away …
+const EVENTS_AGE_MAX: &str = "7D";
+/// … and what it keeps at most; two million events are a quarter of it. The oldest go.
+const EVENTS_BYTES_MAX: u64 = 2_000_000_000;
+/// Piece of the stream that goes at a time.
+const EVENTS_SEGMENT_BYTES: u64 = 50_000_000;
+
 /// Routing key of a placed order.
 pub(crate) const ORDER_PLACED: &str = "order.placed";
 /// Routing key of a decision of inventory.
@@ -34,7 +44,7 @@ pub(crate) const INVENTORY_DECIDED: &str = "inventory.decided";
 /// Routing key of what a customer was told.
 pub(crate) const NOTIFICATION_SENT: &str = "notification.sent";
 
-/// A queue that a service works on.
+/// A queue, or the stream, that a service works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WorkQueue {
@@ -42,7 +52,7 @@ pub enum WorkQueue {
     Inventory,
     /// Decisions whose customers are to be told.
     Notification,
-    /// Decisions for those who ask for their order.
+    /// What happens to orders, for those who ask: the stream.
     Outcomes,
 }
 
@@ -59,10 +69,10 @@ impl WorkQueue {
         }
     }
 
-    const fn routing_key(self) -> &'static str {
+    const fn routing_keys(self) -> &'static [&'static str] {
         match self {
-            Self::Inventory => ORDER_PLACED,
-            Self::Notification | Self::Outcomes => INVENTORY_DECIDED,
+            Self::Inventory => &[ORDER_PLACED],
+            Self::Notification | Self::Outcomes => &[INVENTORY_DECIDED],
         }
     }
 }
@@ -81,8 +91,8 @@ pub struct QueuePlan {
     pub name: String,
     /// Its arguments, all of type text or number.
     pub arguments: Map<String, Value>,
-    /// Routing key of its binding to the exchange, if it has one.
-    pub routing_key: Option<&'static str>,
+    /// Routing keys of its bindings to the exchange.
+    pub routing_keys: &'static [&'static str],
 }
 
 impl Topology {
@@ -101,17 +111,35 @@ impl Topology {
 
     /// Name of a work queue.
     pub fn queue(&self, queue: WorkQueue) -> String {
-        format!("{}.{}", self.prefix, queue.as_str())
+        match queue {
+            WorkQueue::Outcomes => format!("{}.events", self.prefix),
+            WorkQueue::Inventory | WorkQueue::Notification => self.named(queue, ""),
+        }
+    }
+
+    fn named(&self, queue: WorkQueue, rest: &str) -> String {
+        format!("{}.{}{rest}", self.prefix, queue.as_str())
+    }
+
+    /// Name of the queue that earlier versions had in the place of the stream.
+    pub(crate) fn outcomes_before(&self) -> String {
+        self.named(WorkQueue::Outcomes, "")
+    }
+
+    /// Name of the queue whose argument says which store has the state of the one service that
+    /// works on `queue`.
+    pub fn owner_queue(&self, queue: WorkQueue) -> String {
+        self.named(queue, ".owner")
     }
 
     /// Name of the queue in which failed messages of `queue` wait for so long.
     pub fn retry_queue(&self, queue: WorkQueue, delay: Duration) -> String {
-        format!("{}.retry.{}", self.queue(queue), delay.as_millis())
+        self.named(queue, &format!(".retry.{}", delay.as_millis()))
     }
 
     /// Name of the queue of the dead letters of `queue`.
     pub fn dead_letter_queue(&self, queue: WorkQueue) -> String {
-        format!("{}.dlq", self.queue(queue))
+        self.named(queue, ".dlq")
     }
 
     /// All queues.
@@ -123,11 +151,45 @@ impl Topology {
             ("x-overflow", json!("drop-head")),
         ]);
         let name = format!("{}.notifications", self.prefix);
-        queues.push(QueuePlan { name, arguments, routing_key: Some(NOTIFICATION_SENT) });
+        queues.push(QueuePlan { name, arguments, routing_keys: &[NOTIFICATION_SENT] });
         queues
     }
 
     fn queues_of(&self, queue: WorkQueue) -> Vec<QueuePlan> {
+        let mut plans = match queue {
+            WorkQueue::Outcomes => vec![self.stream()],
+            WorkQueue::Inventory | WorkQueue::Notification => self.work_and_retry(queue),
+        };
+        // Each look at dead letters is a delivery that ends without an answer.
+        let arguments = quorum([("x-delivery-limit", json!(LOOKS_MAX))]);
+        let name = self.dead_letter_queue(queue);
+        plans.push(QueuePlan { name, arguments, routing_keys: &[] });
+        plans
+    }
+
+    fn stream(&self) -> QueuePlan {
+        let arguments = arguments([
+            ("x-queue-type", json!("stream")),
+            ("x-max-age", json!(EVENTS_AGE_MAX)),
+            ("x-max-length-bytes", json!(EVENTS_BYTES_MAX)),
+            ("x-stream-max-segment-size-bytes", json!(EVENTS_SEGMENT_BYTES)),
+        ]);
+        let queue = WorkQueue::Outcomes;
+        QueuePlan { name: self.queue(queue), arguments, routing_keys: queue.routing_keys() }
+    }
+
+    /// The queue that says that this store has the state of the service that works on `queue`.
+    /// Nothing ever lies in it. A broker refuses to declare a queue again with another argument:
+    /// the first store wins, and stays the one.
+    pub(crate) fn owner(&self, queue: WorkQueue, store_id: &str) -> QueuePlan {
+        let arguments = quorum([
+            ("x-dead-letter-exchange", json!("")),
+            ("x-dead-letter-routing-key", json!(store_id)),
+        ]);
+        QueuePlan { name: self.owner_queue(queue), arguments, routing_keys: &[] }
+    }
+
+    fn work_and_retry(&self, queue: WorkQueue) -> Vec<QueuePlan> {
         let dies_to = |target: String| {
             [
                 ("x-dead-letter-exchange", json!("")),
@@ -138,20 +200,21 @@ impl Topology {
         };
         let mut work = quorum(dies_to(self.dead_letter_queue(queue)));
         work.insert("x-delivery-limit".to_owned(), json!(DELIVERIES_MAX));
-        let routing_key = Some(queue.routing_key());
-        let mut plans = vec![QueuePlan { name: self.queue(queue), arguments: work, routing_key }];
+        let routing_keys = queue.routing_keys();
+        let mut plans = vec![QueuePlan { name: self.queue(queue), arguments: work, routing_keys }];
         for delay in &self.delays {
             let mut waits = quorum(dies_to(self.queue(queue)));
             let ttl_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
             waits.insert("x-message-ttl".to_owned(), json!(ttl_ms));
             let name = self.retry_queue(queue, *delay);
-            plans.push(QueuePlan { name, arguments: waits, routing_key: None });
+            plans.push(QueuePlan { name, arguments: waits, routing_keys: &[] });
         }
-        // Each look at dead letters is a delivery that ends without an answer.
-        let arguments = quorum([("x-delivery-limit", json!(LOOKS_MAX))]);
-        let name = self.dead_letter_queue(queue);
-        plans.push(QueuePlan { name, arguments, routing_key: None });
         plans
+    }
+
+    /// Names of the queues that say whose the state of a service is.
+    fn owner_queues(&self) -> [String; 2] {
+        [WorkQueue::Inventory, WorkQueue::Notification].map(|queue| self.owner_queue(queue))
     }
 
     /// As JSON.
@@ -159,6 +222,7 @@ impl Topology {
         json!({
             "exchange": { "name": self.exchange(), "type": "topic", "durable": true },
             "queues": self.queues(),
+            "owner_queues": self.owner_queues(),
         })
     }
 
@@ -175,16 +239,25 @@ impl Topology {
                 format!("{}={value}", name.trim_start_matches("x-"))
             };
             let arguments: Vec<String> = plan.arguments.iter().map(argument).collect();
-            let key = plan.routing_key.unwrap_or("-");
+            let mut keys = plan.routing_keys.iter();
+            let key = keys.next().unwrap_or(&"-");
             lines.push(format!("{:width$}  {key:17}  {}", plan.name, arguments.join(" ")));
+            lines.extend(keys.map(|key| format!("{:width$}  {key}", "")));
+        }
+        for name in self.owner_queues() {
+            let names_store = "dead-letter-routing-key=ID of the store that has the state";
+            lines.push(format!("{name:width$}  {:17}  queue-type=quorum {names_store}", "-"));
         }
         lines.join("\n") + "\n"
     }
 }
 
 fn quorum<'a>(more: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
-    let all = [("x-queue-type", json!("quorum"))].into_iter().chain(more);
-    all.map(|(name, value)| (name.to_owned(), value)).collect()
+    arguments([("x-queue-type", json!("quorum"))].into_iter().chain(more))
+}
+
+fn arguments<'a>(all: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
+    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 #[cfg(test)]
@@ -213,14 +286,34 @@ mod tests {
                 "orders.inventory.dlq"
             ]
         );
-        assert_eq!(names.len(), 3 * 4 + 1);
+        // Outcomes are a stream, which is read and never retried.
+        assert_eq!(names.len(), 2 * 4 + 2 + 1);
+    }
+
+    #[test]
+    fn what_happens_to_orders_is_a_stream_that_every_order_service_can_read_from_its_beginning() {
+        let plans = topology().queues();
+        let stream = plans.iter().find(|plan| plan.name == "orders.events").unwrap();
+        assert_eq!(stream.arguments["x-queue-type"], "stream");
+        // An order that no work queue takes must come back to its sender.
+        assert_eq!(stream.routing_keys, ["inventory.decided"]);
+        assert_eq!(topology().dead_letter_queue(WorkQueue::Outcomes), "orders.outcomes.dlq");
+    }
+
+    #[test]
+    fn an_owner_is_an_argument_that_differs_from_store_to_store() {
+        let owner = |id| topology().owner(WorkQueue::Inventory, id);
+        assert_eq!(owner("a").name, "orders.inventory.owner");
+        assert_ne!(owner("a").arguments, owner("b").arguments);
+        assert!(owner("a").routing_keys.is_empty());
     }
 
     #[test]
     fn whatever_dies_by_itself_dies_at_least_once_into_a_queue_that_is_declared() {
         let queues = topology().queues();
         for plan in &queues {
-            assert_eq!(plan.arguments["x-queue-type"], "quorum", "{}", plan.name);
+            let kind = if plan.name == "orders.events" { "stream" } else { "quorum" };
+            assert_eq!(plan.arguments["x-queue-type"], kind, "{}", plan.name);
             let Some(target) = plan.arguments.get("x-dead-letter-routing-key") else { continue };
             assert!(queues.iter().any(|other| other.name == *target), "{}", plan.name);
             assert_eq!(plan.arguments["x-dead-letter-strategy"], "at-least-once");
@@ -241,9 +334,9 @@ mod tests {
     #[test]
     fn a_retry_queue_leads_back_to_its_work_queue() {
         let plans = topology().queues();
-        let retry = plans.iter().find(|plan| plan.name == "orders.outcomes.retry.2000").unwrap();
+        let retry = plans.iter().find(|plan| plan.name == "orders.inventory.retry.2000").unwrap();
         assert_eq!(retry.arguments["x-message-ttl"], 2_000);
-        assert_eq!(retry.arguments["x-dead-letter-routing-key"], "orders.outcomes");
+        assert_eq!(retry.arguments["x-dead-letter-routing-key"], "orders.inventory");
     }
 
     #[test]
@@ -252,5 +345,8 @@ mod tests {
         for plan in topology().queues() {
             assert!(table.contains(&plan.name) && json.contains(&plan.name), "{}", plan.name);
         }
+        assert!(
+            table.contains("orders.inventory.owner") && json.contains("orders.inventory.owner")
+        );
     }
 }

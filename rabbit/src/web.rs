@@ -15,6 +15,12 @@ use crate::notification::{TOLD, Told};
 const DECISIONS: &str = "/decisions/";
 const NOTIFICATIONS: &str = "/notifications/";
 
+/// Paths of the inventory service.
+pub(crate) const INVENTORY_PATHS: [Endpoint; 3] =
+    [stock::ENDPOINTS[0], stock::ENDPOINTS[1], Endpoint::get("/decisions/{id}")];
+/// Paths of the notification service.
+pub(crate) const NOTIFICATION_PATHS: [Endpoint; 1] = [Endpoint::get("/notifications/{id}")];
+
 /// Answers for the inventory service.
 pub(crate) struct InventoryWeb {
     pub(crate) store: Store,
@@ -60,9 +66,7 @@ impl NotificationWeb {
 
 impl Handler for InventoryWeb {
     fn endpoints(&self) -> &[Endpoint] {
-        const ALL: [Endpoint; 3] =
-            [stock::ENDPOINTS[0], stock::ENDPOINTS[1], Endpoint::get("/decisions/{id}")];
-        &ALL
+        &INVENTORY_PATHS
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {
@@ -72,8 +76,7 @@ impl Handler for InventoryWeb {
 
 impl Handler for NotificationWeb {
     fn endpoints(&self) -> &[Endpoint] {
-        const ALL: [Endpoint; 1] = [Endpoint::get("/notifications/{id}")];
-        &ALL
+        &NOTIFICATION_PATHS
     }
 
     async fn handle(&self, request: HttpRequest) -> Reply {

@@ -17,7 +17,7 @@ const ORDER: &str = "/order";
 /// Path of known orders, before their id.
 const ORDERS: &str = "/orders/";
 /// Paths of every front.
-const ENDPOINTS: [Endpoint; 2] =
+pub const ENDPOINTS: [Endpoint; 2] =
     [Endpoint::post(ORDER, ORDER_BYTES_MAX), Endpoint::get("/orders/{id}")];
 
 /// The front of one paradigm.

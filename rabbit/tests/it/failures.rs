@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use lapin::BasicProperties;
 use lapin::options::QueueDeleteOptions;
 use lapin::types::{AMQPValue, FieldTable};
+use orders::Order;
 use testkit::order_flow::burgers;
 use testkit::wait;
 
@@ -168,4 +169,67 @@ fn dead_letters_are_limited_filtered_and_redriven_so_often() {
     let spared = rig.command(&redrive);
     assert_eq!(spared.expect_code(3).stats()["redrive"]["spared"], 3);
     wait::is_true("they stay", SOON, || rig.depth("inventory.dlq") == 3);
+}
+
+/// What GET /orders/{id} says of status and class, as soon as it has failed.
+#[track_caller]
+fn failed_with(rig: &Rig, order_id: &str) -> serde_json::Value {
+    let path = format!("/orders/{order_id}");
+    wait::is_true("the outcome", SOON, || {
+        let answer = rig.get(Service::Order, &path);
+        answer.status == 200 && answer.json()["status"] == "failed"
+    });
+    rig.get(Service::Order, &path).json()
+}
+
+#[test]
+fn an_order_whose_message_became_a_dead_letter_has_failed_and_goes_on_when_it_is_redriven() {
+    let mut rig = Rig::start(&["--simulate-failures", "1", "--max-retries", "0"]);
+    assert_eq!(rig.post("k1", &burgers(2)).unwrap().status, 202);
+    let order_id = testkit::order_flow::order_id_of("k1");
+    let body = failed_with(&rig, &order_id);
+    assert_eq!(
+        (body["class"].as_str(), body["reason"].as_str(), body["item"].as_str()),
+        (Some("transient"), Some("simulated"), Some("burger"))
+    );
+    let again = rig.post("k1", &burgers(2)).unwrap();
+    assert_eq!((again.status, &again.json()["class"]), (202, &"transient".into()));
+    assert!(!rig.is_told("k1"));
+    wait::is_true("a dead letter", SOON, || rig.depth("inventory.dlq") == 1);
+
+    rig.restart_all_with(&[]);
+    rig.command(&["dlq", "redrive", "--execute"]).expect_code(0);
+    wait::is_true("the outcome", SOON, || rig.status("k1").as_deref() == Some("confirmed"));
+    let body = rig.get(Service::Order, &format!("/orders/{order_id}")).json();
+    assert_eq!((&body["class"], &body["reason"]), (&serde_json::Value::Null, &body["class"]));
+    wait::is_true("the customer being told", SOON, || rig.is_told("k1"));
+    assert_eq!(rig.reserved("burger"), 2);
+}
+
+#[test]
+fn whatever_made_a_message_a_dead_letter_its_order_has_failed_with_that_class() {
+    let rig = Rig::start(&[]);
+    let named = |id: &str| BasicProperties::default().with_message_id(id.into());
+    let queue = rig.queue("inventory");
+    // Bytes that are no order: all that is known of it is the id of its message.
+    rig.publish_with("", &queue, b"\x01not an order", &named("o-bytes"));
+    assert_eq!(failed_with(&rig, "o-bytes")["class"], "malformed");
+    // An order that breaks a rule: its own id counts, whatever its message is called.
+    let order = Order::new("o-rule", " ", 9.5);
+    let body = rig.framed("order.placed", &order);
+    rig.publish_with("", &queue, &body, &named("another"));
+    assert_eq!(failed_with(&rig, "o-rule")["class"], "invalid");
+    assert_eq!(rig.get(Service::Order, "/orders/another").status, 404);
+    // A message that was handed out and never answered, again and again.
+    let mut headers = FieldTable::default();
+    headers.insert("x-delivery-count".into(), AMQPValue::LongLongInt(40));
+    let body = rig.framed("order.placed", &Order::new("o-crash", "burger", 9.5));
+    rig.publish_with("", &queue, &body, &named("o-crash").with_headers(headers));
+    let failed = failed_with(&rig, "o-crash");
+    assert_eq!((&failed["class"], &failed["reason"]), (&"transient".into(), &"handler".into()));
+    wait::is_true("three dead letters", SOON, || rig.depth("inventory.dlq") == 3);
+    // A decision that nobody can read.
+    rig.publish_with(&rig.prefix, "inventory.decided", b"\x01", &named("o-decision"));
+    assert_eq!(failed_with(&rig, "o-decision")["class"], "malformed");
+    wait::is_true("a dead letter", SOON, || rig.depth("outcomes.dlq") == 1);
 }

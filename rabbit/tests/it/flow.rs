@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use codec::encode::Encoder;
-use codec::registry::{Registration, Registry, RegistrySettings};
 use orders::Order;
 use testkit::order_flow::{burgers, of, order_id_of, problem};
 use testkit::{http, wait};
@@ -59,13 +57,7 @@ fn a_framed_order_is_placed_under_its_own_id_and_passes_as_it_is() {
         created_at_ms: Some(1_700_000_000_000),
         ..Order::new("o-17", "burger", 9.5)
     };
-    let url = std::env::var("SCHEMA_REGISTRY_URL").unwrap();
-    let registry = Registry::new(RegistrySettings::new(&url).unwrap()).unwrap();
-    let subject = format!("{}.order.placed-value", rig.prefix);
-    let encoder = Encoder::<Order>::connect(&registry, &subject, Registration::Register);
-    let encoder = rig.block_on(encoder).unwrap();
-    let mut bytes = Vec::new();
-    encoder.encode_into(&mut bytes, &order);
+    let bytes = rig.framed("order.placed", &order);
     let headers = [("content-type", "avro/binary")];
     let address = rig.address(Service::Order);
     let answer = http::request(&address, "POST", "/order", &headers, &bytes).unwrap();
@@ -145,6 +137,11 @@ fn metrics_have_the_names_that_all_paradigms_share() {
     }
     assert_eq!(rig.post("k3", &of("gold", 1)).unwrap().status, 422);
     assert_eq!(rig.post("k1", &burgers(1)).unwrap().status, 202, "as the first time");
+    // Each order, and the word to other instances that it is on its way.
+    wait::is_true("four messages", SOON, || {
+        let text = rig.get(Service::Order, "/metrics").body;
+        text.lines().any(|line| line == "rabbit_published_total{result=\"confirmed\"} 4")
+    });
     let text = rig.get(Service::Order, "/metrics").body;
     for line in [
         "orders_accepted_total 2",
@@ -154,7 +151,6 @@ fn metrics_have_the_names_that_all_paradigms_share() {
         "order_outcome_seconds_count{outcome=\"confirmed\"} 1",
         "orders_rejected_total{reason=\"unknown-item\"} 1",
         "orders_replayed_total 1",
-        "rabbit_published_total{result=\"confirmed\"} 2",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
     }
@@ -168,6 +164,71 @@ fn what_is_not_in_stock_fails_and_what_is_not_on_the_menu_is_refused_at_once() {
     let refused = rig.post("k2", &of("gold", 1)).unwrap();
     assert_eq!((refused.status, problem(&refused).as_str()), (422, "unknown-item"));
     assert_eq!(rig.reserved("few"), 0);
+}
+
+#[test]
+fn what_no_front_would_take_gets_nothing() {
+    let rig = Rig::start(&[]);
+    for (id, quantity) in [("o-0", 0), ("o-minus", -5), ("o-many", i32::MAX)] {
+        let order = Order { quantity, ..Order::new(id, "burger", 9.5) };
+        rig.publish(&rig.prefix, "order.placed", &rig.framed("order.placed", &order));
+        let path = format!("/orders/{id}");
+        wait::is_true("the outcome", SOON, || {
+            let answer = rig.get(Service::Order, &path);
+            answer.status == 200 && answer.json()["reason"] == "invalid-order"
+        });
+        assert_eq!(rig.get(Service::Order, &path).json()["status"], "failed");
+    }
+    assert_eq!(rig.reserved("burger"), 0);
+}
+
+#[test]
+fn stock_is_asked_for_as_a_whole_or_by_item_and_a_wrong_path_is_told_the_right_ones() {
+    let rig = Rig::start(&[]);
+    assert_eq!(rig.post("k1", &of("few", 2)).unwrap().status, 202);
+    wait::is_true("the outcome", SOON, || rig.status("k1").as_deref() == Some("confirmed"));
+    let level = rig.get(Service::Inventory, "/stock/few").json();
+    assert_eq!((&level["reserved"], &level["left"]), (&2.into(), &1.into()));
+    assert_eq!(rig.get(Service::Inventory, "/stock/%66ew").json(), level);
+    let unknown = rig.get(Service::Inventory, "/stock/gold");
+    assert_eq!((unknown.status, problem(&unknown).as_str()), (404, "unknown-item"));
+    let paths: [(Service, &[&str]); 3] = [
+        (Service::Inventory, &["GET /stock", "/stock/{item}", "/decisions/{id}", "/health"]),
+        (Service::Notification, &["/notifications/{id}", "/health", "/metrics"]),
+        (Service::Order, &["POST /order", "GET /orders/{id}", "/health"]),
+    ];
+    for (service, named) in paths {
+        let answer = rig.get(service, "/nothing");
+        assert_eq!(answer.status, 404);
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(named.iter().all(|path| detail.contains(path)), "{service:?}: {detail}");
+    }
+}
+
+#[test]
+fn counters_stand_at_0_and_are_explained_before_anything_happens() {
+    let rig = Rig::start(&[]);
+    for (service, queue) in [
+        (Service::Inventory, "inventory"),
+        (Service::Notification, "notification"),
+        (Service::Order, "outcomes"),
+    ] {
+        let text = rig.get(service, "/metrics").body;
+        for line in [
+            format!("rabbit_deliveries_total{{queue=\"{queue}\",result=\"done\"}} 0"),
+            format!("rabbit_retries_total{{queue=\"{queue}\"}} 0"),
+            format!("rabbit_dead_lettered_total{{queue=\"{queue}\",class=\"transient\"}} 0"),
+            "rabbit_published_total{result=\"confirmed\"} 0".to_owned(),
+            "rabbit_blocked 0".to_owned(),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        let named = text.lines().filter_map(|line| line.strip_prefix("# TYPE rabbit_"));
+        for name in named.filter_map(|line| line.split(' ').next()) {
+            let help = format!("# HELP rabbit_{name} ");
+            assert!(text.contains(&help), "{name}");
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use codec::encode::Encoder;
+use codec::registry::{Registration, Registry, RegistrySettings};
+use codec::scalar::{AvroRecord, Fields};
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions,
     QueueDeclareOptions,
@@ -87,6 +90,35 @@ impl Rig {
                 .await?;
             sent.await.map(|_| ())
         });
+    }
+
+    /// Puts many messages into a queue, or to an exchange, over one channel.
+    pub(crate) fn publish_all(&self, exchange: &str, key: &str, bodies: &[Vec<u8>]) {
+        self.amqp(async |channel| {
+            let mut sent = Vec::with_capacity(bodies.len());
+            for body in bodies {
+                let options = BasicPublishOptions::default();
+                let (exchange, key) = (exchange.into(), key.into());
+                let properties = BasicProperties::default();
+                sent.push(channel.basic_publish(exchange, key, options, body, properties).await?);
+            }
+            for confirmation in sent {
+                confirmation.await?;
+            }
+            Ok(())
+        });
+    }
+
+    /// A value as it stands in a message.
+    pub(crate) fn framed<T: AvroRecord + Fields<T>>(&self, key: &str, value: &T) -> Vec<u8> {
+        let settings = RegistrySettings::new(&variable("SCHEMA_REGISTRY_URL")).expect("a URL");
+        let registry = Registry::new(settings).expect("a registry");
+        let subject = format!("{}.{key}-value", self.prefix);
+        let encoder = Encoder::<T>::connect(&registry, &subject, Registration::Register);
+        let encoder = self.block_on(encoder).expect("a schema");
+        let mut bytes = Vec::new();
+        encoder.encode_into(&mut bytes, value);
+        bytes
     }
 
     /// Takes everything out of a queue.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -84,6 +85,20 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same address once more, for a program that answers something else until it can begin.
+    ///
+    /// # Errors
+    ///
+    /// Fails (exit code 1) if the system has no room for another handle.
+    pub fn twin(&self) -> Result<Self, AppError> {
+        let Self { address, name, limits, .. } = *self;
+        let cannot =
+            |error: io::Error| AppError::failed(format!("cannot serve {name} twice: {error}"));
+        let handle = self.listener.as_fd().try_clone_to_owned().map_err(cannot)?;
+        let listener = TcpListener::from_std(handle.into()).map_err(cannot)?;
+        Ok(Self { listener, address, name, limits })
     }
 
     /// Serves until `stop` is requested, then takes no more connections and returns when what was
