@@ -25,6 +25,7 @@ mod menu;
 mod money;
 mod order;
 mod place;
+mod price;
 pub mod simulate;
 
 pub use average::average;
@@ -36,5 +37,6 @@ pub use money::Amount;
 pub use order::{InvalidOrder, Order, PRICE_MAX, validate};
 pub use place::{
     Blame, OrderRequest, PlaceError, QUANTITY_MAX, TEXT_BYTES_MAX, check_order, check_wish,
-    place_order,
+    menu_price_loss, place_order,
 };
+pub use price::{Price, PriceError, PriceFormat};

@@ -7,7 +7,7 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 use crate::order::{InvalidOrder, PRICE_MAX};
 
 /// Decimal places that an amount keeps.
-const SCALE: i32 = 4;
+pub(crate) const SCALE: i32 = 4;
 /// Ten-thousandths in one unit of currency.
 const PER_UNIT: u128 = 10_u128.pow(SCALE.unsigned_abs());
 
@@ -52,7 +52,7 @@ impl Amount {
 }
 
 /// Reads ryu's text as `digits × 10^exponent`; at most nine significant digits.
-fn shortest_decimal(text: &str) -> (u64, i32) {
+pub(crate) fn shortest_decimal(text: &str) -> (u64, i32) {
     let (mut digits, mut exponent) = (0_u64, 0_i32);
     let mut bytes = text.bytes();
     let mut is_fraction = false;

@@ -1,5 +1,6 @@
 //! From what a customer asks for to an order.
 
+use crate::price::loss;
 use crate::{Amount, InvalidOrder, Menu, Order, PRICE_MAX, validate};
 
 /// Most pieces of one order.
@@ -145,6 +146,18 @@ pub fn check_wish(user_id: Option<&str>, item: &str, quantity: i32) -> Result<()
     Ok(())
 }
 
+/// Says what becomes of the menu's price where it takes more digits than the order's float has:
+/// 999,999 burgers at 8.99.
+pub fn menu_price_loss(request: &OrderRequest, menu: &Menu, order: &Order) -> Option<String> {
+    if request.price.is_some() {
+        return None;
+    }
+    let one = Amount::from_price(menu.item(&request.item)?.price).ok()?.ten_thousandths();
+    let exact = Amount::from_ten_thousandths(one * i128::from(request.quantity));
+    let is_exact = Amount::from_price(order.price) == Ok(exact);
+    (!is_exact).then(|| loss(&exact.to_string(), order.price))
+}
+
 /// The float nearest to the exact product.
 fn times(price: f32, quantity: i32) -> Result<f32, InvalidOrder> {
     let one = Amount::from_price(price)?.ten_thousandths();
@@ -181,6 +194,19 @@ mod tests {
         check(&request("water", 9, None), Ok(0.0));
         check(&request("gold", 2, None), Err(InvalidOrder::PriceTooLarge.into()));
         check(&request("gold", i32::MAX, None), Err(PlaceError::Quantity(i32::MAX)));
+    }
+
+    #[test]
+    fn a_menu_price_that_no_float_holds_is_said() {
+        let loss = |item: &str, quantity, price| {
+            let request = request(item, quantity, price);
+            let order = place_order(&request, &menu(), "o-1", 7).unwrap();
+            menu_price_loss(&request, &menu(), &order)
+        };
+        assert_eq!(loss("burger", 3, None), None);
+        let said = loss("burger", 999_999, None).unwrap();
+        assert!(said.starts_with("price 8989991.0100 becomes 8989991:"), "{said}");
+        assert_eq!(loss("burger", 999_999, Some(1.0)), None);
     }
 
     #[test]
