@@ -12,6 +12,7 @@
 //! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
 //!                                                   admin_http ◄──────┘
 //! SIGTERM, ctrl-C                                   shutdown
+//! a JSON object's members as they are written       json_members
 //! a public API: limits, deadlines, problems         http
 //! ```
 //!
@@ -21,6 +22,7 @@
 pub mod settings;
 pub mod args;
 pub mod units;
+pub mod json_members;
 pub mod exit;
 pub mod output;
 pub mod secret;
