@@ -1,7 +1,7 @@
 //! The program: load, connect, send, report.
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,8 @@ use tokio::runtime::Runtime;
 
 use crate::console::{Console, ConsoleSettings, say};
 use crate::generate::Generator;
-use crate::import::{Importer, RejectsFile};
+use crate::import::{Importer, InputError, RejectsFile, RejectsMode};
+use crate::report;
 use crate::send::{SendError, Sender, Summary};
 use crate::settings::{Flags, Origin, Settings};
 use crate::source::Source;
@@ -41,7 +42,6 @@ const RUNTIME_THREADS: usize = 1;
 ///
 /// Fails with the exit code, the message and the hint for the user.
 pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
-    let deadline = Instant::now() + START_LIMIT;
     let settings = Settings::load(flags)?;
     telemetry::init(settings.log_format);
     let failed = |error: &dyn std::fmt::Display| AppError::failed(error.to_string());
@@ -53,8 +53,11 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
         .map_err(|error| failed(&error))?;
 
     let Some(mut origin) = Opened::open(&settings.origin, &stop)? else {
-        return Ok(ExitStatus::Done); // Stopped while a pipe had no writer.
+        say("the import was stopped before its first row");
+        return Ok(ExitStatus::Partial);
     };
+    // A pipe may have taken its time.
+    let deadline = Instant::now() + START_LIMIT;
     let encoder = connect(&settings, &runtime, deadline)?;
     let health = Conditions::new();
     serve_metrics(program, &settings, &runtime, &health)?;
@@ -66,7 +69,6 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
             orders_total: settings.send.count_max,
             bytes_total: origin.bytes_total,
         },
-        origin.rejects.take(),
         origin.bytes_read.take(),
         health,
     ));
@@ -77,18 +79,29 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let listener = Arc::clone(&console);
     let sender = Sender::new(&settings.kafka, encoder, settings.send.clone(), listener)
         .map_err(|error| failed(&error))?;
+    // Nothing of the start can fail any more: only now the rejects of the run before may go.
+    if let Some((path, mode)) = &origin.rejects {
+        console.keep_rejects(open_rejects(path, *mode)?);
+    }
     let (summary, result) = sender.send_all(origin.source.as_mut(), &stop);
     console
         .finish(&summary, seed)
         .map_err(|error| AppError::failed(format!("rejected rows cannot be kept: {error}")))?;
+    if let Some(skipped) = origin.skipped {
+        let rejects = origin.rejects.as_ref().map(|(path, _)| path.as_path());
+        let is_cut_short = summary.is_stopped || result.is_err();
+        for line in report::of_import(&summary, skipped, is_cut_short, rejects) {
+            say(&line);
+        }
+    }
     result.map_err(|error| send_failed(&error))?;
-    Ok(status(&summary))
+    Ok(status(&summary, origin.skipped.is_some()))
 }
 
-fn status(summary: &Summary) -> ExitStatus {
+fn status(summary: &Summary, is_import: bool) -> ExitStatus {
     if summary.totals.counts.failed > 0 {
         ExitStatus::Failed
-    } else if summary.totals.rejected > 0 {
+    } else if summary.totals.rejected > 0 || (is_import && summary.is_stopped) {
         ExitStatus::Partial
     } else {
         ExitStatus::Done
@@ -97,15 +110,26 @@ fn status(summary: &Summary) -> ExitStatus {
 
 fn send_failed(error: &SendError) -> AppError {
     match error {
-        SendError::Input(input) if input.is_usage() => AppError::usage(input.to_string()),
+        SendError::Input(input) if input.is_usage() => input_failed(input),
         other => AppError::failed(other.to_string()),
+    }
+}
+
+fn input_failed(error: &InputError) -> AppError {
+    let failed = AppError::usage(error.to_string());
+    match error.hint() {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     }
 }
 
 /// The source of orders, with what belongs to it.
 struct Opened {
     source: Box<dyn Source>,
-    rejects: Option<RejectsFile>,
+    /// The file for rejected rows, and how it begins.
+    rejects: Option<(PathBuf, RejectsMode)>,
+    /// Rows that are left out at the start of an import.
+    skipped: Option<u64>,
     bytes_read: Option<Arc<std::sync::atomic::AtomicU64>>,
     bytes_total: Option<u64>,
     seed: Option<u64>,
@@ -119,6 +143,7 @@ impl Opened {
                 return Ok(Some(Self {
                     source: Box::new(Generator::new(*settings)),
                     rejects: None,
+                    skipped: None,
                     bytes_read: None,
                     bytes_total: None,
                     seed: Some(settings.seed),
@@ -130,11 +155,14 @@ impl Opened {
             .map_err(|error| AppError::failed(format!("cannot read: {error}")))?;
         tracing::debug!(input = %settings.input, "waiting for the input");
         let opened = importer.wait_until_open(|| !stop.is_requested());
-        if !opened.map_err(|error| AppError::usage(error.to_string()))? {
+        if !opened.map_err(|error| input_failed(&error))? {
             return Ok(None);
         }
+        // What goes on keeps the rejects of what came before.
+        let mode = if settings.skip_rows > 0 { RejectsMode::GoOn } else { RejectsMode::New };
         Ok(Some(Self {
-            rejects: rejects.as_deref().map(create_rejects).transpose()?,
+            rejects: rejects.clone().map(|path| (path, mode)),
+            skipped: Some(settings.skip_rows),
             bytes_read: Some(importer.bytes_read()),
             bytes_total: importer.bytes_total(),
             source: Box::new(importer),
@@ -143,8 +171,8 @@ impl Opened {
     }
 }
 
-fn create_rejects(path: &Path) -> Result<RejectsFile, AppError> {
-    RejectsFile::create(path).map_err(|error| {
+fn open_rejects(path: &Path, mode: RejectsMode) -> Result<RejectsFile, AppError> {
+    RejectsFile::open(path, mode).map_err(|error| {
         AppError::usage(format!("--rejects {} cannot be written: {error}", path.display()))
     })
 }

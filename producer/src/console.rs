@@ -69,7 +69,6 @@ impl Console {
     #[must_use]
     pub fn new(
         settings: ConsoleSettings,
-        rejects: Option<RejectsFile>,
         bytes_read: Option<Arc<AtomicU64>>,
         health: Conditions,
     ) -> Self {
@@ -89,13 +88,18 @@ impl Console {
                 bar: has_bar.then(|| bar(&settings)),
                 printed_at: now,
             }),
-            rejects: Mutex::new(rejects),
+            rejects: Mutex::new(None),
             rejected_shown: AtomicU64::new(0),
             failed_shown: AtomicU64::new(0),
             bytes_read,
             health,
             start: now,
         }
+    }
+
+    /// From now on rejected rows are kept in this file.
+    pub fn keep_rejects(&self, rejects: RejectsFile) {
+        *lock(&self.rejects) = Some(rejects);
     }
 
     /// Prints how the run ended.
@@ -193,6 +197,13 @@ impl Listener for Console {
         if self.rejected_shown.fetch_add(1, Ordering::Relaxed) < DETAILS_MAX {
             tracing::warn!(line = row.line, reason = %row.reason, "row rejected");
         }
+        match lock(&self.rejects).as_mut() {
+            Some(rejects) => rejects.write(row),
+            None => Ok(()),
+        }
+    }
+
+    fn undelivered(&self, row: &RejectedRow) -> io::Result<()> {
         match lock(&self.rejects).as_mut() {
             Some(rejects) => rejects.write(row),
             None => Ok(()),

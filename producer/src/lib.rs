@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A row is rejected only if it cannot be turned into an Avro `Order`: a column is missing, the
-//! price is not a number, the text is not UTF-8, the row is broken or too large. Whether an order
-//! makes sense (an empty product, a negative price) is the consumer's business: such orders are
+//! price is not a number, the text is not UTF-8, the row is broken, or too large for the importer, the
+//! client or the broker. A row is one order or one rejected row. Whether an order makes sense (an empty product, a negative price) is the consumer's business: such orders are
 //! sent, and end in its dead-letter queue as `invalid`.
 //!
 //! Every order that was taken is acknowledged or counted as failed before [`send::send_all`] returns.
@@ -19,6 +19,7 @@ pub mod console;
 pub mod generate;
 pub mod import;
 pub mod pace;
+pub mod report;
 pub mod send;
 pub mod settings;
 pub mod source;

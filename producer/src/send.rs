@@ -1,19 +1,24 @@
 //! The sending loop: take, pace, encode, publish, and account for every order.
 
-use std::collections::HashMap;
+mod ledger;
+mod listener;
+mod refused;
+
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codec::encode::Encoder;
-use kafka_io::client_config::KafkaSettings;
-use kafka_io::publisher::{Counts, Delivery, DeliveryObserver, Placed, PublishError, Publisher};
+use kafka_io::client_config::{KafkaSettings, Role};
+use kafka_io::publisher::{PublishError, Publisher};
 use orders::Order;
 use service_kit::shutdown::Shutdown;
 
-use crate::import::{InputError, RejectedRow};
+use self::ledger::{Entry, Ledger};
+pub use self::listener::{Delivered, InexactPrices, Listener, Silent, Summary, Totals};
+use crate::import::{ImportedRow, InputError, RejectedRow, RowText};
 use crate::pace::{Schedule, Speed};
-use crate::source::{Next, Outgoing, Source};
+use crate::source::{Defect, Next, Outgoing, Source};
 
 /// Longest pause between two looks at the stop request and the brokers.
 const SLICE: Duration = Duration::from_millis(50);
@@ -25,6 +30,10 @@ const STOP_FLUSH_LIMIT: Duration = Duration::from_secs(8);
 const ABANDON_LIMIT: Duration = Duration::from_millis(500);
 /// Beyond the delivery timeout: librdkafka looks for expired records once a second.
 const FLUSH_MARGIN: Duration = Duration::from_secs(5);
+/// Bytes of imported rows that are kept until their orders are acknowledged; beyond it, reading waits.
+const ROWS_IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
+/// So long waits for room are.
+const ROOM_SLICE: Duration = Duration::from_millis(5);
 
 /// Which field of an order is the record's key.
 #[derive(
@@ -62,59 +71,6 @@ pub struct SendSettings {
     pub delivery_timeout: Duration,
 }
 
-/// What became of one order.
-#[derive(Debug)]
-pub struct Delivered<'a> {
-    /// Id of the order.
-    pub order_id: &'a str,
-    /// The record's key.
-    pub key: &'a [u8],
-    /// Where it was written, or why it was not.
-    pub outcome: &'a Result<Placed, String>,
-}
-
-/// Numbers of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Sent, acknowledged and failed orders.
-    pub counts: Counts,
-    /// Rows that could not become an order.
-    pub rejected: u64,
-}
-
-/// Hears what happens, on the thread that sends.
-pub trait Listener: Send + Sync {
-    /// One order was acknowledged or has failed.
-    fn delivered(&self, _delivered: &Delivered<'_>) {}
-
-    /// A row cannot become an order.
-    ///
-    /// # Errors
-    ///
-    /// An error ends the run: a reject that is not kept would be lost.
-    fn rejected(&self, _row: &RejectedRow) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Called about four times a second; `away` says why no broker is reachable, if that is so.
-    fn progressed(&self, _totals: Totals, _away: Option<String>) {}
-}
-
-/// A listener that does not care.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
-
-impl Listener for Silent {}
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    /// The numbers; nothing is in flight any more.
-    pub totals: Totals,
-    /// A stop was asked for before the source had ended.
-    pub is_stopped: bool,
-}
-
 /// Why a run could not go on. What was in flight is accounted for all the same.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -130,41 +86,13 @@ pub enum SendError {
     Publish(#[from] PublishError),
 }
 
-/// Matches deliveries to orders. It holds as many ids as the publisher's queue holds records.
-struct Ledger {
-    listener: Arc<dyn Listener>,
-    order_ids: Mutex<HashMap<usize, String>>,
-}
-
-impl Ledger {
-    fn note(&self, sequence: usize, order_id: String) {
-        self.order_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(sequence, order_id);
-    }
-
-    fn strike(&self, sequence: usize) -> Option<String> {
-        self.order_ids.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence)
-    }
-}
-
-impl DeliveryObserver for Ledger {
-    fn delivered(&self, delivery: &Delivery<'_>) {
-        let result = if delivery.outcome.is_ok() { "acknowledged" } else { "failed" };
-        metrics::counter!("orders_produced_total", "result" => result).increment(1);
-        let order_id = self.strike(delivery.sequence).unwrap_or_default();
-        self.listener.delivered(&Delivered {
-            order_id: &order_id,
-            key: delivery.key.unwrap_or_default(),
-            outcome: &delivery.outcome,
-        });
-    }
-}
-
 /// Sends orders to one topic.
 pub struct Sender {
     publisher: Publisher<Ledger>,
     encoder: Encoder<Order>,
     settings: SendSettings,
     listener: Arc<dyn Listener>,
+    is_compressed: bool,
 }
 
 impl std::fmt::Debug for Sender {
@@ -185,9 +113,13 @@ impl Sender {
         settings: SendSettings,
         listener: Arc<dyn Listener>,
     ) -> Result<Self, PublishError> {
-        let ledger = Ledger { listener: Arc::clone(&listener), order_ids: Mutex::default() };
+        let ledger = Ledger::new(Arc::clone(&listener));
         let publisher = Publisher::new(kafka, settings.delivery_timeout, ledger)?;
-        Ok(Self { publisher, encoder, settings, listener })
+        let config = kafka.base(Role::Producer);
+        let is_compressed = ["compression.type", "compression.codec"]
+            .iter()
+            .any(|key| config.get(key).is_some_and(|codec| codec != "none"));
+        Ok(Self { publisher, encoder, settings, listener, is_compressed })
     }
 
     /// Sends what `source` has, until it ends, the count is reached, or a stop is asked for, and
@@ -200,32 +132,19 @@ impl Sender {
         stop: &Shutdown,
     ) -> (Summary, Result<(), SendError>) {
         let mut run = Run::new(self, stop);
-        let result = run.send(source);
-        self.finish(stop);
-        run.totals.counts = self.publisher.counts();
-        self.listener.progressed(run.totals, None);
-        (Summary { totals: run.totals, is_stopped: run.is_stopped }, result)
-    }
-
-    /// Waits for the deliveries; once a stop is asked for, only [`STOP_FLUSH_LIMIT`] longer.
-    fn finish(&self, stop: &Shutdown) {
-        let start = Instant::now();
-        let limit = self.settings.delivery_timeout + FLUSH_MARGIN;
-        let mut stopped_at = None;
-        while !self.publisher.flush(SLICE) {
-            if stop.is_requested() {
-                stopped_at.get_or_insert_with(Instant::now);
-            }
-            let is_over = stopped_at.is_some_and(|at| at.elapsed() >= STOP_FLUSH_LIMIT);
-            if is_over || start.elapsed() >= limit {
-                tracing::error!(
-                    orders = self.publisher.counts().in_flight(),
-                    "giving up orders that no broker has acknowledged"
-                );
-                self.publisher.abandon(ABANDON_LIMIT);
-                return;
-            }
-        }
+        let sent = run.send(source);
+        let finished = run.finish();
+        let ledger = self.publisher.observer();
+        let totals = ledger.totals();
+        self.listener.progressed(totals, None);
+        let summary = Summary {
+            totals,
+            is_stopped: run.is_stopped,
+            taken: run.taken,
+            inexact: run.inexact,
+            undelivered_lines: ledger.undelivered_lines(),
+        };
+        (summary, sent.and(finished))
     }
 }
 
@@ -234,10 +153,14 @@ struct Run<'a> {
     sender: &'a Sender,
     stop: &'a Shutdown,
     start: Instant,
+    stopped_at: Option<Instant>,
     schedule: Schedule,
     ticked_at: Instant,
-    totals: Totals,
     is_stopped: bool,
+    taken: u64,
+    inexact: Option<InexactPrices>,
+    /// The smallest record that a broker refused alone.
+    too_large_bytes: Option<usize>,
     sequence: usize,
     value: Vec<u8>,
 }
@@ -249,10 +172,13 @@ impl<'a> Run<'a> {
             sender,
             stop,
             start: now,
+            stopped_at: None,
             schedule: Schedule::new(sender.settings.speed),
             ticked_at: now,
-            totals: Totals::default(),
             is_stopped: false,
+            taken: 0,
+            inexact: None,
+            too_large_bytes: None,
             sequence: 0,
             value: Vec::new(),
         }
@@ -260,75 +186,153 @@ impl<'a> Run<'a> {
 
     fn send(&mut self, source: &mut dyn Source) -> Result<(), SendError> {
         let count_max = self.sender.settings.count_max.unwrap_or(u64::MAX);
-        let mut taken = 0;
-        while taken < count_max {
+        let ledger = self.sender.publisher.observer();
+        while self.taken < count_max {
             if self.stop.is_requested() {
                 self.is_stopped = true;
                 break;
             }
             self.tick();
+            self.settle_refused()?;
+            ledger.check()?;
+            if ledger.row_bytes() > ROWS_IN_FLIGHT_BYTES_MAX {
+                self.sender.publisher.poll(ROOM_SLICE);
+                continue;
+            }
             let wait = self.schedule.wait(self.start.elapsed());
             if !wait.is_zero() {
                 self.sender.publisher.poll(wait.min(SLICE));
                 continue;
             }
-            match source.next(SLICE) {
-                Next::Order(outgoing) => {
-                    if !self.publish(outgoing)? {
-                        self.is_stopped = true;
-                        break;
-                    }
-                    taken += 1;
-                }
+            let is_taken = match source.next(SLICE) {
+                Next::Order(Outgoing { order, defect }) => self.publish(order, defect, None)?,
+                Next::Row(row) => self.publish_row(row)?,
                 Next::Rejected(row) => {
-                    metrics::counter!("orders_import_rejected_total").increment(1);
-                    self.totals.rejected += 1;
-                    taken += 1;
-                    self.sender.listener.rejected(&row)?;
+                    ledger.reject(row)?;
+                    true
                 }
-                Next::Pending => self.sender.publisher.poll(Duration::ZERO),
+                Next::Pending => {
+                    self.sender.publisher.poll(Duration::ZERO);
+                    continue;
+                }
                 Next::End => break,
                 Next::Failed(error) => return Err(error.into()),
+            };
+            if !is_taken {
+                self.is_stopped = true;
+                break;
             }
+            self.taken += 1;
         }
         Ok(())
     }
 
+    fn publish_row(&mut self, row: ImportedRow) -> Result<bool, SendError> {
+        let ImportedRow { order, row, loss } = row;
+        let line = row.line;
+        let is_taken = self.publish(order, None, Some(row))?;
+        if let (true, Some(loss)) = (is_taken, loss) {
+            let first = InexactPrices { count: 0, first_line: line, first: loss };
+            self.inexact.get_or_insert(first).count += 1;
+        }
+        Ok(is_taken)
+    }
+
     /// Publishes one order; returns false if a stop was asked for while the queue was full.
-    fn publish(&mut self, outgoing: Outgoing) -> Result<bool, SendError> {
-        let Outgoing { order, defect } = outgoing;
+    fn publish(
+        &mut self,
+        order: Order,
+        defect: Option<Defect>,
+        row: Option<RowText>,
+    ) -> Result<bool, SendError> {
         self.value.clear();
         self.sender.encoder.encode_into(&mut self.value, &order);
-        let value = match defect {
-            Some(defect) => defect.apply(&mut self.value),
-            None => Some(self.value.as_slice()),
-        };
-        let sequence = self.sequence;
-        self.sequence += 1;
+        let sequence = self.next_sequence();
         let (key, order_id) = match self.sender.settings.key {
             Key::Product => (order.product, order.order_id),
             Key::OrderId => (order.order_id.clone(), order.order_id),
         };
+        let bytes = key.len() + self.value.len();
+        let is_known_too_large = self.is_too_large(bytes);
+        let value = match defect {
+            Some(defect) => defect.apply(&mut self.value),
+            None => Some(self.value.as_slice()),
+        };
         let publisher = &self.sender.publisher;
-        publisher.observer().note(sequence, order_id);
-        let result = publisher.publish(
-            &self.sender.settings.topic,
-            None,
-            Some(key.as_bytes()),
-            value,
-            sequence,
-            || !self.stop.is_requested(),
-        );
-        match result {
-            Ok(()) => {
-                self.schedule.take(self.start.elapsed());
+        let ledger = publisher.observer();
+        let is_imported = row.is_some();
+        ledger.note(sequence, Entry { order_id, row });
+        let result = if is_known_too_large && is_imported {
+            Err(PublishError::TooLarge { bytes })
+        } else {
+            let topic = &self.sender.settings.topic;
+            let keep_waiting = || !self.stop.is_requested();
+            publisher.publish(topic, None, Some(key.as_bytes()), value, sequence, keep_waiting)
+        };
+        let Err(error) = result else {
+            self.schedule.take(self.start.elapsed());
+            return Ok(true);
+        };
+        let row = ledger.strike(sequence).and_then(|entry| entry.row);
+        match (error, row) {
+            (PublishError::QueueFull, _) => Ok(false),
+            (PublishError::TooLarge { bytes }, Some(RowText { line, raw })) => {
+                let limit = match is_known_too_large {
+                    true => "the broker takes (max.message.bytes)",
+                    false => "the producer sends (message.max.bytes)",
+                };
+                let reason = format!("the record of {bytes} bytes is larger than {limit}");
+                ledger.reject(RejectedRow { line, reason, raw })?;
                 Ok(true)
             }
-            Err(error) => {
-                publisher.observer().strike(sequence);
-                if error == PublishError::QueueFull { Ok(false) } else { Err(error.into()) }
+            (error, _) => Err(error.into()),
+        }
+    }
+
+    fn next_sequence(&mut self) -> usize {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Waits for the deliveries; once a stop is asked for, only [`STOP_FLUSH_LIMIT`] longer.
+    fn finish(&mut self) -> Result<(), SendError> {
+        let ledger = self.sender.publisher.observer();
+        while self.wait_until_idle() {
+            if !ledger.has_refused() {
+                return Ok(ledger.check()?);
+            }
+            self.settle_refused()?;
+        }
+        tracing::error!(
+            orders = ledger.totals().counts.in_flight(),
+            "giving up orders that no broker has acknowledged"
+        );
+        self.sender.publisher.abandon(ABANDON_LIMIT);
+        for refused in ledger.take_refused() {
+            ledger.give_up(refused);
+        }
+        Ok(ledger.check()?)
+    }
+
+    /// Waits until nothing is on its way; returns false if that takes longer than it may.
+    fn wait_until_idle(&mut self) -> bool {
+        let start = Instant::now();
+        let limit = self.sender.settings.delivery_timeout + FLUSH_MARGIN;
+        while !self.sender.publisher.flush(SLICE) {
+            self.tick();
+            if self.is_time_up() || start.elapsed() >= limit {
+                return false;
             }
         }
+        true
+    }
+
+    /// Whether a stop was asked for so long ago that nothing may be waited for any more.
+    fn is_time_up(&mut self) -> bool {
+        if self.stop.is_requested() {
+            self.stopped_at.get_or_insert_with(Instant::now);
+        }
+        self.stopped_at.is_some_and(|at| at.elapsed() >= STOP_FLUSH_LIMIT)
     }
 
     fn tick(&mut self) {
@@ -336,7 +340,7 @@ impl<'a> Run<'a> {
             return;
         }
         self.ticked_at = Instant::now();
-        self.totals.counts = self.sender.publisher.counts();
-        self.sender.listener.progressed(self.totals, self.sender.publisher.away());
+        let totals = self.sender.publisher.observer().totals();
+        self.sender.listener.progressed(totals, self.sender.publisher.away());
     }
 }

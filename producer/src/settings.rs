@@ -1,7 +1,9 @@
 //! What the user can set, and what is made of it.
 
+mod import_flags;
+
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Parser;
 use codec::registry::{Registration, RegistrySettings};
@@ -12,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use service_kit::admin_http::Listen;
 use service_kit::args::{KafkaArgs, LogArgs, LogFormat, MetricsAddr, OutputFormat, RegistryArgs};
 use service_kit::exit::AppError;
-use service_kit::settings::{self, KeyValue, pairs};
+use service_kit::settings;
 use service_kit::units::{DurationArg, RateArg, finite};
 
+pub use self::import_flags::{ImportFlags, PriceFormatFlag};
 use crate::generate::GeneratorSettings;
-use crate::import::{FieldMap, ImportSettings, Input, InputFormat};
+use crate::import::ImportSettings;
 use crate::pace::Speed;
 use crate::send::{Key, SendSettings};
 
@@ -32,8 +35,10 @@ Examples:
   producer --count 0 --rate 100/s --quiet         100 orders a second until ctrl-C
   producer --input sales.csv --map orderId=Invoice,product=Description,price=Price \\
            --rejects rejects.csv                  import a file
+  producer --input sales.csv --skip-rows 4711     go on with an import that was stopped
 
-Exit codes: 0 all acknowledged, 1 failed, 2 wrong settings, 3 some rows were rejected.
+Exit codes: 0 all acknowledged, 1 failed, 2 wrong settings, 3 some rows were rejected, or an
+import was stopped before its end.
 Settings are taken from flags, then the environment, then config/producer.toml.";
 
 /// Sends orders to Kafka: made-up ones, or those of a CSV or JSON Lines file.
@@ -105,32 +110,10 @@ pub struct Flags {
     )]
     pub malformed_rate: Option<f64>,
 
-    /// Import orders from this file, or from standard input (-)
-    #[arg(long, env = "PRODUCER_INPUT", value_name = "FILE", help_heading = "Import")]
-    pub input: Option<PathBuf>,
-
-    /// Form of the input [default: by the file's name]
-    #[arg(long, env = "PRODUCER_INPUT_FORMAT", value_name = "FORMAT", help_heading = "Import")]
-    pub input_format: Option<InputFormat>,
-
-    /// Columns or keys of the order's fields: orderId=Invoice,product=Description,price=Price
-    #[arg(
-        long,
-        env = "PRODUCER_MAP",
-        value_name = "FIELD=COLUMN",
-        value_delimiter = ',',
-        help_heading = "Import"
-    )]
-    #[serde(with = "pairs", default)]
-    pub map: Option<Vec<KeyValue>>,
-
-    /// What separates the fields of a CSV row; \t is a tab [default: ,]
-    #[arg(long, env = "PRODUCER_DELIMITER", value_name = "CHAR", help_heading = "Import")]
-    pub delimiter: Option<String>,
-
-    /// Keep rows that cannot become an order in this CSV file (line, reason, row)
-    #[arg(long, env = "PRODUCER_REJECTS", value_name = "FILE", help_heading = "Import")]
-    pub rejects: Option<PathBuf>,
+    /// What is imported.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub import: ImportFlags,
 
     /// Version of the Order schema to write: 1 or 2 [default: 1]
     #[arg(long, env = "PRODUCER_SCHEMA_VERSION", value_name = "VERSION",
@@ -271,7 +254,7 @@ fn refuse_contradictions(flags: &Flags) -> Result<(), AppError> {
         ("--malformed-rate", flags.malformed_rate.is_some()),
     ];
     let generator_flag = generator_flags.iter().find(|(_, is_set)| *is_set);
-    if let (Some(_), Some((flag, _))) = (&flags.input, generator_flag) {
+    if let (Some(_), Some((flag, _))) = (&flags.import.input, generator_flag) {
         return Err(AppError::usage(format!("{flag} is for made-up orders, not for --input")));
     }
     Ok(())
@@ -312,67 +295,17 @@ fn send_settings(flags: &Flags, origin: &Origin) -> Result<SendSettings, AppErro
 }
 
 fn origin(flags: &Flags) -> Result<Origin, AppError> {
-    let Some(input) = &flags.input else {
-        for (flag, is_set) in [
-            ("--map", flags.map.is_some()),
-            ("--input-format", flags.input_format.is_some()),
-            ("--delimiter", flags.delimiter.is_some()),
-            ("--rejects", flags.rejects.is_some()),
-        ] {
-            if is_set {
-                return Err(AppError::usage(format!("{flag} needs --input")));
-            }
-        }
-        return Ok(Origin::Generated(GeneratorSettings {
-            seed: flags.seed.unwrap_or_else(random_seed),
-            products: flags
-                .products
-                .unwrap_or(NonZeroU32::new(PRODUCTS_DEFAULT).expect("the default is not zero")),
-            negative_rate: share("--negative-rate", flags.negative_rate)?,
-            malformed_rate: share("--malformed-rate", flags.malformed_rate)?,
-        }));
-    };
-    let pairs = flags.map.iter().flatten().map(|pair| (pair.key.as_str(), pair.value.as_str()));
-    let map = FieldMap::new(pairs).map_err(|error| AppError::usage(error.to_string()))?;
-    let settings = ImportSettings {
-        input: if input.as_os_str() == "-" { Input::Stdin } else { Input::File(input.clone()) },
-        format: format(input, flags.input_format)?,
-        map,
-        delimiter: delimiter(flags.delimiter.as_deref())?,
-    };
-    if let Some(rejects) = &flags.rejects {
-        let same = input.canonicalize().ok().zip(rejects.canonicalize().ok());
-        if same.is_some_and(|(input, rejects)| input == rejects) {
-            return Err(AppError::usage("--rejects names the input itself; it would be lost"));
-        }
+    if let Some((settings, rejects)) = flags.import.settings()? {
+        return Ok(Origin::Imported { settings, rejects });
     }
-    Ok(Origin::Imported { settings, rejects: flags.rejects.clone() })
-}
-
-fn format(input: &Path, given: Option<InputFormat>) -> Result<InputFormat, AppError> {
-    let extension = input.extension().and_then(|extension| extension.to_str());
-    let by_name = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("csv" | "tsv" | "txt") => Some(InputFormat::Csv),
-        Some("jsonl" | "ndjson") => Some(InputFormat::Jsonl),
-        _ => None,
-    };
-    given.or(by_name).ok_or_else(|| {
-        let message = format!("the form of '{}' is not known by its name", input.display());
-        AppError::usage(message).hint("add --input-format csv or --input-format jsonl")
-    })
-}
-
-fn delimiter(given: Option<&str>) -> Result<u8, AppError> {
-    match given {
-        None => Ok(b','),
-        Some("\\t" | "tab") => Ok(b'\t'),
-        Some(text) => match text.as_bytes() {
-            [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => Ok(*byte),
-            _ => Err(AppError::usage(format!(
-                "--delimiter '{text}' is not a single character such as ',', ';' or '\\t'"
-            ))),
-        },
-    }
+    Ok(Origin::Generated(GeneratorSettings {
+        seed: flags.seed.unwrap_or_else(random_seed),
+        products: flags
+            .products
+            .unwrap_or(NonZeroU32::new(PRODUCTS_DEFAULT).expect("the default is not zero")),
+        negative_rate: share("--negative-rate", flags.negative_rate)?,
+        malformed_rate: share("--malformed-rate", flags.malformed_rate)?,
+    }))
 }
 
 fn share(flag: &str, given: Option<f64>) -> Result<f64, AppError> {

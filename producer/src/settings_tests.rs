@@ -1,9 +1,13 @@
 //! Tests of flags and settings: defaults, contradictions, checks.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
+use orders::PriceFormat;
+
 use super::*;
+use crate::import::{InputFormat, PriceRules};
 
 fn load(args: &[&str]) -> Result<Settings, AppError> {
     let flags = Flags::try_parse_from([&["producer"], args].concat());
@@ -86,14 +90,21 @@ fn the_form_of_an_input_follows_from_its_name_or_the_flag() {
     assert_eq!(format(&["--input", "a.CSV"]), InputFormat::Csv);
     assert_eq!(format(&["--input", "a.jsonl"]), InputFormat::Jsonl);
     assert_eq!(format(&["--input", "-", "--input-format", "jsonl"]), InputFormat::Jsonl);
+    assert_eq!(format(&["--input", "a.TAB"]), InputFormat::Csv);
     assert!(refused(&["--input", "-"]).contains("not known by its name"));
+    assert!(refused(&["--input", "a.json"]).contains("not known by its name"));
+    for (name, what) in [("a.xlsx", "an Excel workbook"), ("a.csv.gz", "a gzip file")] {
+        assert!(refused(&["--input", name]).contains(what), "{name}");
+    }
 }
 
 #[test]
 fn contradictions_are_refused() {
     assert!(refused(&["--interval", "1s", "--rate", "1/s"]).contains("--rate"));
     assert!(refused(&["--input", "a.csv", "--seed", "1"]).contains("--seed"));
-    assert!(refused(&["--rejects", "r.csv"]).contains("needs --input"));
+    for flag in ["--rejects=r.csv", "--price-format=comma", "--strict-prices", "--skip-rows=1"] {
+        assert!(refused(&[flag]).contains("needs --input"), "{flag}");
+    }
 }
 
 #[test]
@@ -115,6 +126,21 @@ fn the_file_of_rejects_must_not_be_the_input() {
     std::fs::write(&path, "orderId,product,price\n").unwrap();
     let path = path.to_str().unwrap();
     assert!(refused(&["--input", path, "--rejects", path]).contains("the input itself"));
+}
+
+#[test]
+fn an_import_is_told_how_prices_are_written_and_where_it_goes_on() {
+    let settings =
+        |args: &[&str]| match load(&[&["--input", "a.csv"], args].concat()).unwrap().origin {
+            Origin::Imported { settings, .. } => settings,
+            Origin::Generated(_) => panic!("something is imported"),
+        };
+    assert_eq!(settings(&[]).prices, PriceRules::default());
+    assert_eq!((settings(&[]).delimiter, settings(&[]).skip_rows), (None, 0));
+    let args = ["--price-format", "comma", "--strict-prices", "--skip-rows", "7"];
+    let expected = PriceRules { format: PriceFormat::Comma, is_strict: true };
+    assert_eq!((settings(&args).prices, settings(&args).skip_rows), (expected, 7));
+    assert_eq!(settings(&["--delimiter", "\\t"]).delimiter, Some(b'\t'));
 }
 
 #[test]

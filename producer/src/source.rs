@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use orders::Order;
 
-use crate::import::{InputError, RejectedRow};
+use crate::import::{ImportedRow, InputError, RejectedRow};
 
 /// What a planted bad record looks like on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +55,8 @@ pub struct Outgoing {
 pub enum Next {
     /// An order to send.
     Order(Outgoing),
+    /// An order of an input.
+    Row(ImportedRow),
     /// A row that cannot become an order.
     Rejected(RejectedRow),
     /// Nothing yet; ask again.

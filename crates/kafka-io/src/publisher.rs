@@ -47,11 +47,16 @@ pub struct Delivery<'a> {
     pub sequence: usize,
     /// The record's key.
     pub key: Option<&'a [u8]>,
+    /// The record's value.
+    pub value: Option<&'a [u8]>,
     /// Where it was written, or why it was not.
     pub outcome: Result<Placed, String>,
     /// The broker has refused the record itself: it is surely not written. After any other failure
     /// it may be.
     pub is_refused: bool,
+    /// The broker has refused the request for its size. All records in it are refused, also those that
+    /// it would take without the others.
+    pub is_too_large: bool,
 }
 
 /// Hears about every delivery, inside [`Publisher::publish`], [`Publisher::poll`] and

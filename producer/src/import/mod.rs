@@ -6,8 +6,12 @@
 
 mod convert;
 mod csv_rows;
+mod error;
+pub(crate) mod foreign;
+mod header;
 mod lines;
 mod rejects;
+mod rows;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,10 +24,12 @@ use std::time::Duration;
 
 use orders::Order;
 
-pub use convert::{FieldMap, FieldMapError};
-pub use rejects::RejectsFile;
+pub use convert::PriceRules;
+pub use error::InputError;
+pub use header::{FieldMap, FieldMapError};
+pub use rejects::{RejectsFile, RejectsMode, is_input};
 
-use crate::source::{Next, Outgoing, Source};
+use crate::source::{Next, Source};
 
 /// Rows between the reading thread and the sending one. A row may be a mebibyte, so this also
 /// bounds memory.
@@ -68,8 +74,32 @@ pub struct ImportSettings {
     pub format: InputFormat,
     /// Which column or key holds which field of an order.
     pub map: FieldMap,
-    /// What separates the fields of a CSV row.
-    pub delimiter: u8,
+    /// What separates the fields of a CSV row; by the `sep=` line or the header if it is not given.
+    pub delimiter: Option<u8>,
+    /// How prices are read.
+    pub prices: PriceRules,
+    /// So many rows are left out: those that an earlier part of the import has taken.
+    pub skip_rows: u64,
+}
+
+/// A row as it stands in the input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowText {
+    /// Number of its first line in the file, from 1.
+    pub line: u64,
+    /// The row without its line end.
+    pub raw: Vec<u8>,
+}
+
+/// A row that is an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ImportedRow {
+    /// The order.
+    pub order: Order,
+    /// What it was made of.
+    pub row: RowText,
+    /// What becomes of its price, if the record cannot carry it as it is.
+    pub loss: Option<String>,
 }
 
 /// A row that cannot become an order.
@@ -79,67 +109,14 @@ pub struct RejectedRow {
     pub line: u64,
     /// Why.
     pub reason: String,
-    /// The row as it stands in the file, without its line end; only the start if it is too long.
+    /// The row as it stands in the file, without its line end; only the start if it is too long, and
+    /// only the first line if a quote in it is never closed.
     pub raw: Vec<u8>,
-}
-
-/// Why the whole input cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum InputError {
-    /// It cannot be opened.
-    #[error("{input} cannot be opened: {source}")]
-    Open {
-        /// The input.
-        input: String,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// Reading failed on the way.
-    #[error("{input} cannot be read after line {line}: {source}")]
-    Read {
-        /// The input.
-        input: String,
-        /// Last line that was read.
-        line: u64,
-        /// What the operating system says.
-        source: io::Error,
-    },
-    /// A CSV file has no header line.
-    #[error("{input} has no header line; the first line of a CSV file must name its columns")]
-    NoHeader {
-        /// The input.
-        input: String,
-    },
-    /// The header is no CSV row.
-    #[error("the header line of {input} is broken: {reason}")]
-    BrokenHeader {
-        /// The input.
-        input: String,
-        /// Why.
-        reason: String,
-    },
-    /// A column is not in the header.
-    #[error("{input}: {source}")]
-    Columns {
-        /// The input.
-        input: String,
-        /// Which column.
-        source: FieldMapError,
-    },
-}
-
-impl InputError {
-    /// Returns whether the settings are to blame (exit code 2) and not the machine.
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Read { .. })
-    }
 }
 
 enum Message {
     Opened,
-    Order(Order),
+    Row(ImportedRow),
     Rejected(RejectedRow),
     Failed(InputError),
 }
@@ -191,7 +168,7 @@ impl Importer {
                 Ok(Message::Opened) => return Ok(true),
                 Ok(Message::Failed(error)) => return Err(error),
                 // Rows follow only after `Opened`.
-                Ok(Message::Order(_) | Message::Rejected(_)) => {}
+                Ok(Message::Row(_) | Message::Rejected(_)) => {}
                 Err(RecvTimeoutError::Timeout) if keep_waiting() => {}
                 Err(_) => return Ok(false),
             }
@@ -214,7 +191,7 @@ impl Importer {
 impl Source for Importer {
     fn next(&mut self, limit: Duration) -> Next {
         match self.messages.recv_timeout(limit) {
-            Ok(Message::Order(order)) => Next::Order(Outgoing { order, defect: None }),
+            Ok(Message::Row(row)) => Next::Row(row),
             Ok(Message::Rejected(row)) => Next::Rejected(row),
             Ok(Message::Failed(error)) => Next::Failed(error),
             Ok(Message::Opened) | Err(RecvTimeoutError::Timeout) => Next::Pending,
@@ -256,11 +233,9 @@ fn read_all(
         }
     };
     let lines = lines::Lines::new(Counting { inner, count });
+    let rows = rows::Rows::new(settings, sender);
     match settings.format {
-        InputFormat::Csv => {
-            let rows = csv_rows::CsvRows::new(lines, settings.delimiter);
-            convert::from_csv(&input, rows, &settings.map, sender)
-        }
-        InputFormat::Jsonl => convert::from_jsonl(&input, lines, &settings.map, sender),
+        InputFormat::Csv => rows.send_csv(lines),
+        InputFormat::Jsonl => rows.send_jsonl(lines),
     }
 }

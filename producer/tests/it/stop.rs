@@ -41,8 +41,9 @@ fn a_producer_that_waits_for_input_can_be_stopped() {
     running.next_stdout();
     running.signal(Signal::SIGTERM);
     let finished = running.finish();
-    finished.expect_code(0);
+    finished.expect_code(3);
     assert!(finished.stderr.contains("sent 1, acknowledged 1, failed 0"), "{finished:?}");
+    assert!(finished.stderr.contains("--skip-rows 1"), "{finished:?}");
     drop(stdin);
 }
 
@@ -57,7 +58,7 @@ fn a_producer_whose_input_has_no_writer_yet_can_be_stopped() {
     running.stderr_line_with("waiting for the input");
     running.signal(Signal::SIGTERM);
     let finished = running.finish();
-    finished.expect_code(0);
+    finished.expect_code(3);
     assert!(finished.duration < STOP_LIMIT, "{finished:?}");
 }
 

@@ -95,19 +95,38 @@ impl<O: DeliveryObserver> ProducerContext for Context<O> {
                 self.start_listening();
                 self.lock_all_down().take();
                 let placed = Placed { partition: message.partition(), offset: message.offset() };
-                Delivery { sequence, key: message.key(), outcome: Ok(placed), is_refused: false }
+                Delivery {
+                    sequence,
+                    key: message.key(),
+                    value: message.payload(),
+                    outcome: Ok(placed),
+                    is_refused: false,
+                    is_too_large: false,
+                }
             }
             Err((error, message)) => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 let (code, text) = (error.rdkafka_error_code(), error.to_string());
                 let needs = Needs::topic("Write", message.topic());
                 let text = code.map_or_else(|| text.clone(), |code| needs.explain(code, &text));
-                let is_refused = code.is_some_and(is_refusal);
-                Delivery { sequence, key: message.key(), outcome: Err(text), is_refused }
+                Delivery {
+                    sequence,
+                    key: message.key(),
+                    value: message.payload(),
+                    outcome: Err(text),
+                    is_refused: code.is_some_and(is_refusal),
+                    is_too_large: code.is_some_and(is_size_refusal),
+                }
             }
         };
         self.observer.delivered(&delivery);
     }
+}
+
+/// Refusals for size: of the record, or of what was sent with it.
+const fn is_size_refusal(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(code, E::MessageSizeTooLarge | E::MessageBatchTooLarge)
 }
 
 /// Refusals of the record itself, also when it was sent for the first time.
@@ -116,6 +135,7 @@ const fn is_refusal(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         E::MessageSizeTooLarge
+            | E::MessageBatchTooLarge
             | E::InvalidRecord
             | E::TopicAuthorizationFailed
             | E::UnknownTopic
