@@ -16,7 +16,7 @@ use crate::trail;
 /// What became of one item.
 enum Item {
     /// It is in the log, or was before.
-    Accepted { order_id: String, is_replayed: bool },
+    Accepted { order_id: String, is_replayed: bool, warning: Option<String> },
     /// It is not, for this reason.
     Rejected { order_id: Option<String>, problem: Problem },
     /// Nobody knows.
@@ -63,8 +63,8 @@ fn read(to: &StreamOrders, body: &[u8], index: usize, key: Option<&str>) -> Resu
     let order = read_json(body, key.as_deref(), &to.menu)?;
     // An order without a key has a new id, which nobody knows.
     if key.is_some() && to.orders.known(&order, None)?.is_some() {
-        let order_id = order.order.order_id;
-        return Ok(Read::Known(Item::Accepted { order_id, is_replayed: true }));
+        let (order_id, warning) = (order.order.order_id, order.warning);
+        return Ok(Read::Known(Item::Accepted { order_id, is_replayed: true, warning }));
     }
     Ok(Read::New(order))
 }
@@ -102,9 +102,9 @@ async fn send(
         false => to.orders.accepted(&accepted, request.context.received_at).await.map(drop),
     };
     for (index, order) in places.into_iter().zip(accepted) {
-        let order_id = order.order.order_id;
+        let (order_id, warning) = (order.order.order_id, order.warning);
         let item = match &stored {
-            Ok(()) => Item::Accepted { order_id, is_replayed: false },
+            Ok(()) => Item::Accepted { order_id, is_replayed: false, warning },
             Err(problem) => Item::Unknown { order_id, problem: problem.clone() },
         };
         items.push((index, item));
@@ -154,13 +154,19 @@ fn answer(items: &[Item]) -> Reply {
 
 fn result((index, item): (usize, &Item)) -> Value {
     match item {
-        Item::Accepted { order_id, is_replayed } => json!({
-            "index": index,
-            "status": "accepted",
-            "order_id": order_id,
-            "location": format!("/orders/{order_id}"),
-            "replayed": is_replayed,
-        }),
+        Item::Accepted { order_id, is_replayed, warning } => {
+            let mut accepted = json!({
+                "index": index,
+                "status": "accepted",
+                "order_id": order_id,
+                "location": format!("/orders/{order_id}"),
+                "replayed": is_replayed,
+            });
+            if let Some(warning) = warning {
+                accepted["warning"] = json!(warning);
+            }
+            accepted
+        }
         Item::Rejected { order_id, problem } => json!({
             "index": index,
             "status": "rejected",

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use orders::{Menu, Order, OrderRequest, PlaceError, place_order};
+use orders::{Menu, Order, OrderRequest, PlaceError, menu_price_loss, place_order};
 use service_kit::http::{Problem, StatusCode};
 use sha2::{Digest as _, Sha256};
 
@@ -21,16 +21,15 @@ pub(crate) struct Asked {
     /// Only a record brings its own id.
     own_id: Option<String>,
     created_at_ms: Option<i64>,
+    /// What becomes of the price, if the record cannot carry it as it is.
+    price_loss: Option<String>,
 }
 
 impl Asked {
     pub(crate) fn by_json(order: JsonOrder) -> Self {
-        let JsonOrder { user_id, item, quantity, price } = order;
-        // A price that a float of 32 bits cannot hold becomes infinite, and is refused as such.
-        #[expect(clippy::cast_possible_truncation, reason = "the record's price is a float")]
-        let price = price.map(|price| price as f32);
+        let JsonOrder { user_id, item, quantity, price, price_loss } = order;
         let request = OrderRequest { user_id, item, quantity, price };
-        Self { request, own_id: None, created_at_ms: None }
+        Self { request, own_id: None, created_at_ms: None, price_loss }
     }
 
     /// Takes a record, whose id must do as a part of a URL.
@@ -43,7 +42,7 @@ impl Asked {
             price: Some(order.price),
         };
         let (own_id, created_at_ms) = (Some(order.order_id), order.created_at_ms);
-        Ok(Self { request, own_id, created_at_ms })
+        Ok(Self { request, own_id, created_at_ms, price_loss: None })
     }
 
     /// The id of its order: the record's own, else the key's, else a new one.
@@ -67,7 +66,9 @@ impl Asked {
         match place_order(&self.request, menu, order_id, created_at_ms) {
             Ok(order) => {
                 let fingerprint = self.fingerprint();
-                Ok(NewOrder { request: self.request, order, fingerprint })
+                let Self { request, price_loss, .. } = self;
+                let warning = price_loss.or_else(|| menu_price_loss(&request, menu, &order));
+                Ok(NewOrder { request, order, warning, fingerprint })
             }
             Err(PlaceError::UnknownItem(_)) => Err(unknown_item()),
             Err(error) => Err(invalid_order(error.to_string()).with("rule", error.as_str())),
@@ -144,9 +145,9 @@ fn now_ms() -> i64 {
 mod tests {
     use super::*;
 
-    fn asked(user_id: &str, item: &str, quantity: i32, price: Option<f64>) -> Asked {
+    fn asked(user_id: &str, item: &str, quantity: i32, price: Option<f32>) -> Asked {
         let (user_id, item) = (user_id.to_owned(), item.to_owned());
-        Asked::by_json(JsonOrder { user_id, item, quantity, price })
+        Asked::by_json(JsonOrder { user_id, item, quantity, price, price_loss: None })
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::time::Duration;
 use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::{Lookup, SchemaResolver};
-use orders::Order;
+use orders::{Order, Price, PriceFormat};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use service_kit::http::header::CONTENT_TYPE;
 use service_kit::http::{HeaderMap, Problem, StatusCode};
+use service_kit::json_members::json_members;
 
 /// Largest body of one order, in bytes.
 pub const ORDER_BYTES_MAX: usize = 16 * 1024;
@@ -54,15 +55,28 @@ impl BodyForm {
     }
 }
 
-/// An order as JSON. A field that nobody knows is an error: a mistyped `price` must not become the
-/// price of the catalogue.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "an object with user_id, item and quantity")]
+/// An order as JSON.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct JsonOrder {
     pub(crate) user_id: String,
     pub(crate) item: String,
     pub(crate) quantity: i32,
-    pub(crate) price: Option<f64>,
+    /// The float nearest to the number in the body; one beyond all floats is infinite.
+    pub(crate) price: Option<f32>,
+    /// What became of it, if it is worth another amount.
+    pub(crate) price_loss: Option<String>,
+}
+
+/// The fields of a body. A field that nobody knows is an error: a mistyped `price` must not become
+/// the price of the catalogue.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object with user_id, item and quantity")]
+struct JsonFields {
+    user_id: String,
+    item: String,
+    quantity: i32,
+    /// Only checked: a float of 64 bits between the text and that of 32 bits would round twice.
+    price: Option<f64>,
 }
 
 /// Reads one JSON order.
@@ -76,14 +90,28 @@ pub(crate) fn json_order(body: &[u8]) -> Result<JsonOrder, Problem> {
         // serde would take the values of an array for the fields, in their order.
         return Err(invalid_order("the body is an array; send one object"));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let fields: JsonFields = serde_json::from_slice(body).map_err(|error| {
         let detail: String = error.to_string().chars().take(DETAIL_CHARS_MAX).collect();
         if error.is_data() && is_json() {
             invalid_order(detail)
         } else {
             Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is no JSON", detail)
         }
-    })
+    })?;
+    let JsonFields { user_id, item, quantity, price } = fields;
+    let price = price.and_then(|_| price_as_written(body));
+    let price_loss =
+        price.as_ref().and_then(|(price, text)| (!price.is_exact).then(|| price.loss(text)));
+    let price = price.map(|(price, _)| price.value);
+    Ok(JsonOrder { user_id, item, quantity, price, price_loss })
+}
+
+/// The price of a body that was read before, from its own digits.
+fn price_as_written(body: &[u8]) -> Option<(Price, &str)> {
+    let members = json_members(std::str::from_utf8(body).ok()?).ok()?;
+    let text = members.iter().find(|member| member.key == "price")?.value;
+    let beyond = Price { value: f32::INFINITY, is_exact: true };
+    Some((Price::parse(text, PriceFormat::Plain).unwrap_or(beyond), text))
 }
 
 /// The client's order is none that can be placed.
@@ -144,6 +172,23 @@ mod tests {
         assert_eq!((order.quantity, order.price), (2, None));
         let order = json_order(br#"{"price":9.5,"quantity":1,"item":"b","user_id":"u"}"#).unwrap();
         assert_eq!(order.price, Some(9.5));
+    }
+
+    #[test]
+    fn a_price_is_read_from_its_own_digits_and_what_it_loses_is_said() {
+        let read = |price: &str| {
+            let body = format!(r#"{{"user_id":"u","item":"b","quantity":1,"price":{price}}}"#);
+            let order = json_order(body.as_bytes()).unwrap();
+            (order.price, order.price_loss)
+        };
+        assert_eq!(read("0.1"), (Some(0.1), None));
+        assert_eq!(read("null"), (None, None));
+        // By way of a float of 64 bits it would be 1000000.
+        let (price, loss) = read("1000000.03125000000000000001");
+        assert_eq!(price, Some(1_000_000.06));
+        assert!(loss.unwrap().starts_with("price 1000000.03125000000000000001 becomes 1000000.06"));
+        let (price, loss) = read("-1e39");
+        assert_eq!((price.map(f32::is_infinite), loss), (Some(true), None));
     }
 
     #[test]

@@ -62,8 +62,12 @@ impl Rig {
         for (name, value) in headers {
             all.insert(*name, value.parse().unwrap());
         }
+        self.send_body(method, path, all, r#"{"user_id":"u1","item":"tea","quantity":3}"#).await
+    }
+
+    async fn send_body(&self, method: Method, path: &str, all: HeaderMap, body: &str) -> Reply {
         let context = RequestContext::internal();
-        let body = Bytes::from_static(br#"{"user_id":"u1","item":"tea","quantity":3}"#);
+        let body = Bytes::copy_from_slice(body.as_bytes());
         let (path, query) = (path.to_owned(), None);
         self.front.handle(HttpRequest { method, path, query, headers: all, body, context }).await
     }
@@ -141,4 +145,25 @@ async fn a_paradigm_may_have_paths_of_its_own() {
     assert_eq!(paths, ["/order", "/orders/{id}", "/orders"]);
     let reply = rig.send(Method::POST, "/orders", &[]).await;
     assert!(reply.body().starts_with(b"{\"user_id\""));
+}
+
+#[tokio::test]
+async fn a_price_that_the_record_cannot_carry_is_told_in_every_answer() {
+    let rig = rig();
+    let post = async |price: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("idempotency-key", price.parse().unwrap());
+        let body = format!(r#"{{"user_id":"u1","item":"tea","quantity":1,"price":{price}}}"#);
+        let reply = rig.send_body(Method::POST, "/order", headers, &body).await;
+        assert_eq!(reply.status(), StatusCode::ACCEPTED, "{price}");
+        json(&reply)
+    };
+    let body = post("12345678.91").await;
+    let warning = "price 12345678.91 becomes 12345679: the record's price is a float of 32 bits";
+    assert_eq!(body["warning"], warning);
+    assert_eq!(post("12345678.91").await, body, "a retry has the same answer");
+    assert_eq!(rig.get(body["order_id"].as_str().unwrap()).await.1, body);
+    assert!(post("1000000001").await["warning"].is_string());
+    assert_eq!(post("2.39").await.get("warning"), None);
 }

@@ -67,6 +67,9 @@ pub struct Wish {
     pub price: f32,
     /// When, in milliseconds since the Unix epoch.
     pub created_at_ms: Option<i64>,
+    /// What became of the price, if the record cannot carry the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl Wish {
@@ -79,6 +82,7 @@ impl Wish {
             quantity: order.quantity,
             price: order.price,
             created_at_ms: order.created_at_ms,
+            warning: None,
         }
     }
 }
@@ -249,7 +253,7 @@ impl Orders {
 
 impl Row {
     fn of(order: &NewOrder, placed: Placed) -> Self {
-        Self { order: known(&order.order, placed), fingerprint: Some(order.fingerprint.clone()) }
+        Self { order: known(order, placed), fingerprint: Some(order.fingerprint.clone()) }
     }
 
     fn store(mut self, rows: &Rows<'_>, key: Option<&str>) -> Result<Stored, StoreError> {
@@ -288,9 +292,10 @@ impl Stored {
     }
 }
 
-fn known(order: &Order, placed: Placed) -> KnownOrder {
+fn known(NewOrder { order, warning, .. }: &NewOrder, placed: Placed) -> KnownOrder {
     let (status, reason) = words(placed);
-    let (order_id, wish) = (order.order_id.clone(), Some(Wish::of(order)));
+    let wish = Some(Wish { warning: warning.clone(), ..Wish::of(order) });
+    let order_id = order.order_id.clone();
     KnownOrder { order_id, status, reason, class: None, wish }
 }
 

@@ -48,6 +48,8 @@ pub struct NewOrder {
     pub request: OrderRequest,
     /// The record that travels, with id, price and `createdAt`.
     pub order: Order,
+    /// What becomes of a price that the record cannot carry as it is.
+    pub warning: Option<String>,
     /// Tells this wish from another under the same id.
     pub(crate) fingerprint: String,
 }

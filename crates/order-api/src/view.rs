@@ -53,9 +53,13 @@ pub(crate) fn refused(order: &KnownOrder) -> Problem {
             ("simulated", "Refused on request", "inventory was asked to refuse some orders")
         }
     };
-    Problem::new(StatusCode::CONFLICT, slug, title, detail)
+    let problem = Problem::new(StatusCode::CONFLICT, slug, title, detail)
         .with("order_id", order.order_id.as_str())
-        .with("reason", slug)
+        .with("reason", slug);
+    match order.wish.as_ref().and_then(|wish| wish.warning.as_deref()) {
+        Some(warning) => problem.with("warning", warning),
+        None => problem,
+    }
 }
 
 fn json(status: StatusCode, order: &KnownOrder) -> Reply {
