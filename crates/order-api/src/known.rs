@@ -120,7 +120,7 @@ impl Orders {
         }
         let begun = self.unfinished(order_id).map_err(|error| failed(&error))?;
         let on_its_way = begun.filter(Unfinished::may_be_placed);
-        Ok(on_its_way.map(|begun| known(&begun.order().order, Placed::Accepted)))
+        Ok(on_its_way.map(|begun| known(&begun.order(), Placed::Accepted)))
     }
 
     /// What became of an order that was placed before, under this id and key.

@@ -58,6 +58,8 @@ pub struct Unfinished {
     price_asked: Option<f32>,
     price: f32,
     created_at_ms: Option<i64>,
+    #[serde(default)]
+    warning: Option<String>,
     fingerprint: String,
     /// The attempt that works on it, or died over it.
     begun: Option<u64>,
@@ -66,7 +68,7 @@ pub struct Unfinished {
 
 impl Unfinished {
     fn of(order: &NewOrder) -> Self {
-        let NewOrder { request, order, fingerprint } = order;
+        let NewOrder { request, order, warning, fingerprint } = order;
         Self {
             order_id: order.order_id.clone(),
             user_id: request.user_id.clone(),
@@ -75,6 +77,7 @@ impl Unfinished {
             price_asked: request.price,
             price: order.price,
             created_at_ms: order.created_at_ms,
+            warning: warning.clone(),
             fingerprint: fingerprint.clone(),
             begun: None,
             left: None,
@@ -95,7 +98,8 @@ impl Unfinished {
             created_at_ms: self.created_at_ms,
             ..Order::new(&self.order_id, &self.item, self.price)
         };
-        NewOrder { request, order, fingerprint: self.fingerprint.clone() }
+        let (warning, fingerprint) = (self.warning.clone(), self.fingerprint.clone());
+        NewOrder { request, order, warning, fingerprint }
     }
 
     /// What is left to be done in the background, if anything. An attempt before `first_attempt`,

@@ -141,8 +141,7 @@ impl Trace {
     /// of one life are one too many, whatever they tell.
     pub(crate) fn contradicts(self, other: Self) -> bool {
         let redrives = |trace: Self| Detail::unpack(trace.detail).redrives;
-        let are_doubled =
-            self.is_dead() && other.is_dead() && redrives(self) == redrives(other);
+        let are_doubled = self.is_dead() && other.is_dead() && redrives(self) == redrives(other);
         self.has_first_failed()
             && other.has_first_failed()
             && self.first_failed != other.first_failed
