@@ -31,7 +31,7 @@ fn wrong_settings_end_with_2_and_name_the_setting() {
         (&["all", "--menu", "nothing.toml"], "nothing.toml"),
         (&["all", "--listen", "127.0.0.1:0"], "--listen"),
         (&["dlq", "list", "--prefix", "a b"], "--prefix"),
-        (&["everything"], "everything"),
+        (&["everything"], "subcommand"),
         (&[], "Usage"),
     ] {
         let (code, stderr) = ends(args);
