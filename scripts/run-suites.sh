@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Runs every test binary of the workspace, several at once: most tests wait for servers. Tests that measure time take
+# the machine for themselves (`testkit::machine`), whichever suite they are in.
+#
+# Prints a line when a suite ends, what a failed one printed, each suite's seconds and the ten slowest tests. All output
+# goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
+#
+#   SUITES_AT_ONCE=3      binaries side by side
+#   RUST_TEST_THREADS=4   tests side by side in each
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+log=$1
+suites_at_once=${SUITES_AT_ONCE:-3}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+say_every_s=60
+slowest_shown=10
+
+# The longest first, so that none is left alone at the end; the rest as cargo lists them.
+longest_first='consumer faults ops streaming rabbit engine sync-rest stack producer demo'
+
+work=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT
+
+# Name, folder and binary of each suite; cargo runs a test in the folder of its package.
+cargo test --workspace --no-run --message-format=json 2>/dev/null |
+  jq -r --arg order "$longest_first" '
+    select(.reason == "compiler-artifact" and .profile.test and .executable != null)
+    | (.manifest_path | sub("/Cargo.toml$"; "")) as $dir
+    | ($dir | split("/") | last) as $package
+    | (($order | split(" ") | index($package)) // 99) as $rank
+    | (if .target.kind[0] == "test" then .target.name else "unit" end) as $part
+    | [(if $part == "it" then $rank else $rank + 100 end), $package, $part, $dir, .executable] | @tsv' |
+  sort -n -k1,1 -s >"$work/suites"
+# Doc tests compile while others wait.
+printf '50\tdocs\tdoc-tests\t%s\t-\n' "$PWD" >>"$work/suites"
+sort -n -k1,1 -s -o "$work/suites" "$work/suites"
+
+run_suite() { # NAME FOLDER BINARY
+  local begun=$EPOCHREALTIME code=0 out="$work/$1.out"
+  if [[ $3 == - ]]; then
+    cargo test --workspace --doc >"$out" 2>&1 || code=$?
+  else
+    printf '     Running %s (%s)\n' "$1" "$3" >"$out"
+    # The time of each test is an option that the stable harness has under this name only.
+    (cd "$2" && RUSTC_BOOTSTRAP=1 CARGO_MANIFEST_DIR=$2 "$3" -Z unstable-options --report-time) >>"$out" 2>&1 || code=$?
+  fi
+  local seconds passed
+  seconds=$(awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f", b - a }')
+  passed=$(awk '/^test result:/ { for (i = 1; i < NF; i++) if ($(i + 1) ~ /^passed;/) n += $i } END { print n + 0 }' "$out")
+  printf '%s\t%s\t%s\t%s\n' "$1" "$seconds" "$passed" "$code" >"$work/$1.end"
+  if ((code == 0)); then
+    printf 'test: %-28s %4s passed in %4s s\n' "$1" "$passed" "$seconds"
+  else
+    # One write, so that suites that end together do not mix.
+    local text
+    text=$(awk '/^failures:$/ { is_told = 1 } is_told || /panicked at/' "$out" | tail -n 400)
+    [[ -n $text ]] || text=$(tail -n 60 "$out")
+    printf 'test: %-28s FAILED (exit %s) after %s s\n%s\n' "$1" "$code" "$seconds" "$text"
+  fi
+}
+
+begun_s=$SECONDS
+(
+  while sleep "$say_every_s"; do
+    ended=$(find "$work" -name '*.end' | wc -l)
+    done_tests=$(cat "$work"/*.out 2>/dev/null | grep -c '^test .* ok' || true)
+    printf 'test: %d of %d suites ended, %d tests passed, %d min\n' \
+      "$ended" "$(wc -l <"$work/suites")" "$done_tests" "$(((SECONDS - begun_s) / 60))"
+  done
+) &
+ticker=$!
+
+running=0
+while IFS=$'\t' read -r _ package part folder binary; do
+  if ((running >= suites_at_once)); then
+    wait -n -p ended_pid || true
+    running=$((running - 1))
+  fi
+  run_suite "$package-$part" "$folder" "$binary" &
+  running=$((running + 1))
+done <"$work/suites"
+# The ticker never ends by itself.
+while ((running > 0)); do
+  wait -n || true
+  running=$((running - 1))
+done
+kill "$ticker" 2>/dev/null || true
+
+: >"$log"
+while IFS=$'\t' read -r _ package part _; do
+  cat "$work/$package-$part.out" >>"$log"
+done <"$work/suites"
+
+echo "test: seconds of each suite"
+sort -t $'\t' -k2,2 -n -r "$work"/*.end | awk -F'\t' '$2 > 0 { printf "  %5d s  %4d tests  %s\n", $2, $3, $1 }'
+echo "test: the slowest tests"
+{ grep -hoE '^test .*<[0-9.]+s>$' "$log" || true; } |
+  sed -E 's/^test (.*) \.\.\. .*<([0-9.]+)s>$/\2 \1/' | sort -n -r | head -n "$slowest_shown" |
+  awk '{ printf "  %5d s  %s\n", $1, $2 }'
+
+! grep -qvP '\t0$' <(cat "$work"/*.end)
