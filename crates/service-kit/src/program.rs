@@ -76,7 +76,11 @@ impl Program {
         let parsed = command.try_get_matches_from_mut(args).and_then(|mut matches| {
             C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
         });
-        parsed.map_err(|error| without_secrets(error, &command))
+        parsed.map_err(|error| {
+            // Flags of the subcommands that were not meant have no form yet.
+            command.build();
+            without_secrets(error, &command)
+        })
     }
 }
 

@@ -64,6 +64,9 @@ impl Averages {
         let offset = record.offset.0;
         let key = record.key.as_deref().unwrap_or_default();
         let Some(average) = average else {
+            if is_note(record, key) {
+                return self.take_note(record, cut, group, at_least_once);
+            }
             let product = String::from_utf8_lossy(key).into_owned();
             let partial = Partial { offset, ..Partial::default() };
             self.partials.insert(product.into(), partial);
@@ -87,6 +90,31 @@ impl Averages {
         partial.place(noted, total, offset, cut).map_err(Fault::Offsets)?;
         grows(before, total).map_err(Fault::Record)
     }
+}
+
+impl Averages {
+    /// Takes what a partition in which nothing was counted notes of its offsets.
+    fn take_note(
+        &mut self,
+        record: &HeldRecord,
+        cut: &Cut,
+        group: &str,
+        at_least_once: bool,
+    ) -> Result<(), Fault> {
+        check_group(record, group).map_err(Fault::Record)?;
+        let noted = self.noted.take(record, at_least_once).map_err(Fault::Record)?;
+        if !self.partials.is_empty() && !at_least_once {
+            return Err(Fault::Record("it notes that nothing was counted, after averages".into()));
+        }
+        let mut nothing = Partial::default();
+        let offset = record.offset.0;
+        nothing.place(noted, Total::default(), offset, cut).map_err(Fault::Offsets)
+    }
+}
+
+/// Whether a record without a value is a note, and not a product that an operator deleted.
+fn is_note(record: &HeldRecord, key: &[u8]) -> bool {
+    key.is_empty() && record.header(GROUP).is_some()
 }
 
 impl Partial {
@@ -119,14 +147,20 @@ impl Partial {
     }
 }
 
-/// Checks what can be known from a record alone, and returns its count.
-fn check(record: &HeldRecord, average: &ProductAverage, group: &str) -> Result<u64, String> {
+/// A record names its group, once.
+fn check_group(record: &HeldRecord, group: &str) -> Result<(), String> {
     let headers = record.headers.iter().flat_map(RecordHeaders::iter);
     let groups: Vec<_> = headers.filter(|(name, _)| *name == GROUP.as_bytes()).collect();
-    if !matches!(groups[..], [(_, Some(found))] if found == group.as_bytes()) {
-        let found = record.header(GROUP).unwrap_or_default();
-        return Err(format!("it belongs to group {:?}", String::from_utf8_lossy(found)));
+    if matches!(groups[..], [(_, Some(found))] if found == group.as_bytes()) {
+        return Ok(());
     }
+    let found = record.header(GROUP).unwrap_or_default();
+    Err(format!("it belongs to group {:?}", String::from_utf8_lossy(found)))
+}
+
+/// Checks what can be known from a record alone, and returns its count.
+fn check(record: &HeldRecord, average: &ProductAverage, group: &str) -> Result<u64, String> {
+    check_group(record, group)?;
     if record.key.as_deref().unwrap_or_default() != average.product.as_bytes() {
         return Err(format!("its key is not its product {:?}", average.product));
     }

@@ -22,7 +22,7 @@ use super::report::{At, Invariant, PartitionView, Report, Violation};
 use super::spot::Spot;
 use super::strangers::Stranger;
 use super::surroundings::Surroundings;
-use super::table::{Fact, Facts, Table, is_saturated};
+use super::table::{ATTEMPT_MAX, Fact, Facts, Table};
 
 /// The books of one partition.
 pub(crate) struct Books<'a> {
@@ -214,13 +214,14 @@ impl<'a> Books<'a> {
     /// time.
     fn check_attempt(&mut self, at: At, spot: Spot, known: Facts, lineage: &Lineage) {
         let attempt = lineage.attempt;
-        if self.settings.promises.at_least_once || is_saturated(attempt) {
+        if self.settings.promises.at_least_once {
             return;
         }
         let what = if known.has(Fact::Retried) {
             let last = known.retry_attempt();
             let is_copy = attempt == last && known.was_due_at(lineage.due_at_ms);
-            if attempt == last + 1 || is_copy {
+            let next = (last + 1).min(ATTEMPT_MAX);
+            if attempt.min(ATTEMPT_MAX) == next || is_copy {
                 return;
             }
             format!("its attempt is {attempt}, after {last}: a hop raises it by one")

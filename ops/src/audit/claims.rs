@@ -133,7 +133,7 @@ impl Claims {
         } else {
             Ok(())
         };
-        if attempt > last + 1 && !is_saturated(attempt) && !(comes_back && !first_is_known) {
+        if attempt.min(ATTEMPT_MAX) > last + 1 && (first_is_known || !comes_back) {
             self.set(Claim::Skipped);
         }
         match outcome {

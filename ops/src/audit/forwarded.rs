@@ -93,7 +93,7 @@ impl Trace {
         let detail = Detail {
             is_truncated: found.text(headers::TRUNCATED).is_some(),
             keeps_spring: !is_dead && !was_redriven,
-            keeps_connect: !was_redriven && !(is_dead && found.speaks_connect(lineage)),
+            keeps_connect: !(was_redriven || is_dead && found.speaks_connect(lineage)),
             reason: reason
                 .and_then(place)
                 .and_then(|place| u32::try_from(place + 1).ok())

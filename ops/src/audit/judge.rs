@@ -9,7 +9,7 @@ use super::forwarded::Letter;
 use super::orders_read::Value;
 use super::report::Invariant;
 use super::spot::Spot;
-use super::table::{Fact, Facts, is_saturated};
+use super::table::{ATTEMPT_MAX, Fact, Facts};
 
 /// Where a settled order is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,14 +285,15 @@ impl Books<'_> {
     /// same.
     fn check_attempts(&mut self, story: &Story<'_>, attempt: u32, may_be_untried: bool, who: &str) {
         let facts = story.facts;
-        if is_saturated(attempt) || !self.judges_exactly() {
+        if !self.judges_exactly() {
             return;
         }
         let is_first = story.spot.redrives == 0;
         let is_known = facts.has(Fact::Retried)
             || (is_first && (story.spot.is_stranger || self.has_all_retries()));
         let before = facts.retry_attempt(); // 0 where it was never there
-        let fits = attempt == before + 1 || (may_be_untried && attempt == before);
+        let next = (before + 1).min(ATTEMPT_MAX);
+        let fits = attempt.min(ATTEMPT_MAX) == next || (may_be_untried && attempt == before);
         if is_known && !fits {
             let what = format!("{who} says attempt {attempt}, and its last retry says {before}");
             self.wrong(Invariant::I10, story, what);

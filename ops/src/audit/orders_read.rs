@@ -231,8 +231,9 @@ impl Books<'_> {
         self.pass_missing(self.cut.bounds.main.end);
         self.judge_strangers();
         self.note_gaps();
-        self.compare_sums();
+        // Before the sums, which take the averages apart.
         self.judge_offsets();
+        self.compare_sums();
         self.report.partitions.push(self.view);
         if self.repeats + self.averages.repeats > 0 {
             let repeats = self.repeats + self.averages.repeats;
