@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 mod connection;
 
 pub use connection::{
-    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, OTHER_VARIABLES, RegistryArgs, RegistryUrl,
+    BOOTSTRAP_SERVERS_DEFAULT, KafkaArgs, OTHER_VARIABLES, RegistryArgs,
     SCHEMA_REGISTRY_URL_DEFAULT,
 };
 

@@ -89,6 +89,7 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("testkit", "codec", Normal, "tests encode inputs and decode results"),
     ("testkit", "pipeline", Normal, "tests speak of records in the path's words"),
     ("testkit", "kafka-io", Normal, "tests write and read any bytes"),
+    ("testkit", "service-kit", Test, "its tests ask which variables every program reads"),
     ("testkit", "stack", Normal, "tests start and kill real servers"),
     ("producer", "build-info", Normal, "its version names the commit"),
     ("consumer", "build-info", Normal, "its version names the commit"),

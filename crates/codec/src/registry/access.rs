@@ -61,6 +61,15 @@ pub enum BadRegistryAccess {
         /// What is wrong.
         source: io::Error,
     },
+    /// A file that holds a secret is not there. It is not named: it may be the secret itself, in the
+    /// wrong variable.
+    #[error("{setting} cannot be used: {source}")]
+    SecretFile {
+        /// The variable that names it.
+        setting: String,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// Two settings give a login.
     #[error("{0} and {1} both give a login for the schema registry; unset one of them")]
     TwoLogins(String, String),
@@ -172,7 +181,10 @@ fn bearer(text: &str) -> Result<Login, &'static str> {
 fn first_line(setting: &str, file: &Path) -> Result<String, BadRegistryAccess> {
     let bad =
         |source| BadRegistryAccess::File { setting: setting.to_owned(), file: file.into(), source };
-    let text = read(file).map_err(bad)?;
+    let text = read(file).map_err(|source| match std::fs::symlink_metadata(file) {
+        Ok(_) => bad(source),
+        Err(_) => BadRegistryAccess::SecretFile { setting: setting.to_owned(), source },
+    })?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(line.to_owned()),
         _ => Err(bad(io::Error::other("its first line is empty"))),
@@ -218,7 +230,8 @@ mod tests {
         }
         std::fs::remove_file(&file).unwrap();
         let error = with(&[("SCHEMA_REGISTRY_TOKEN_FILE", path)]).unwrap_err().to_string();
-        assert!(error.contains("SCHEMA_REGISTRY_TOKEN_FILE") && error.contains(path), "{error}");
+        assert!(error.contains("SCHEMA_REGISTRY_TOKEN_FILE cannot be used"), "{error}");
+        assert!(!error.contains(path), "it may be the secret itself: {error}");
     }
 
     #[test]

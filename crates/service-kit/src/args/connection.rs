@@ -1,7 +1,6 @@
 //! How to reach Kafka and the schema registry. Secrets are not among these: they come from the
 //! environment or from files, see `kafka-io` and `codec`.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -172,29 +171,11 @@ impl Args for KafkaArgs {
     }
 }
 
-/// Addresses of the schema registry as they were given. They may hold a password, complete or
-/// broken, so that no text shows them; what reads them is `codec`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RegistryUrl(String);
-
-impl From<String> for RegistryUrl {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl fmt::Debug for RegistryUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RegistryUrl(not shown)")
-    }
-}
-
 /// How to reach the schema registry.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct RegistryArgs {
     /// Confluent-compatible schema registry; several addresses are separated by commas.
-    pub schema_registry_url: Option<RegistryUrl>,
+    pub schema_registry_url: Option<Secret>,
     /// PEM file of the authorities that may sign its certificate.
     pub schema_registry_ca_location: Option<PathBuf>,
 }
@@ -213,7 +194,7 @@ struct RegistryFlags {
         hide_env_values = true,
         help_heading = "Connection"
     )]
-    schema_registry_url: Option<RegistryUrl>,
+    schema_registry_url: Option<Secret>,
 
     /// PEM file of the authorities that may sign the registry's certificate [default: those of
     /// the system]
@@ -230,7 +211,7 @@ impl RegistryArgs {
     /// Returns the addresses of the registry, unchecked: they may hold a password.
     #[must_use]
     pub fn url(&self) -> &str {
-        self.schema_registry_url.as_ref().map_or(SCHEMA_REGISTRY_URL_DEFAULT, |url| &url.0)
+        self.schema_registry_url.as_ref().map_or(SCHEMA_REGISTRY_URL_DEFAULT, Secret::expose)
     }
 }
 
@@ -240,7 +221,7 @@ impl FromArgMatches for RegistryArgs {
         let is_flag = matches.value_source("schema_registry_url") == Some(ValueSource::CommandLine);
         let url = flags.schema_registry_url;
         // An '@' stands in an address only behind a user or password.
-        if is_flag && url.as_ref().is_some_and(|url| url.0.contains('@')) {
+        if is_flag && url.as_ref().is_some_and(|url| url.expose().contains('@')) {
             return Err(clap::Error::raw(
                 ErrorKind::ValueValidation,
                 "--schema-registry-url must not hold a user or password: everyone on the machine \
@@ -351,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_address_of_the_registry_is_in_no_text_of_the_settings() {
-        let url = RegistryUrl::from("http://me:hunter2@a:1".to_owned());
+        let url = Secret::from("http://me:hunter2@a:1".to_owned());
         let args = RegistryArgs { schema_registry_url: Some(url), ..RegistryArgs::default() };
         assert!(!format!("{args:?}").contains("hunter2"), "{args:?}");
     }

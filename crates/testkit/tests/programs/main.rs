@@ -3,6 +3,7 @@
 
 mod run;
 mod secrets;
+mod variables;
 
 use std::collections::BTreeSet;
 

@@ -74,7 +74,12 @@ const KAFKA: [Source; 38] = [
     Settings("sasl-password = '''{}'''"),
 ];
 
-const REGISTRY: [Source; 8] = [
+const REGISTRY: [Source; 13] = [
+    Variable("SCHEMA_REGISTRY_URL", "http://me:{}@127.0.0.1:1"),
+    Variable("SCHEMA_REGISTRY_URL", "http://me:12/{}@127.0.0.1:1,http://127.0.0.1:1"),
+    Variable("SCHEMA_REGISTRY_URL", "{}"),
+    Args(&["--schema-registry-url", "http://me:{}@127.0.0.1:1"]),
+    Args(&["--schema-registry-url=", "http://me:{}@127.0.0.1:1"]),
     Variable("SCHEMA_REGISTRY_BASIC_AUTH", "me:{}"),
     Variable("SCHEMA_REGISTRY_BASIC_AUTH", "{}"),
     Variable("SCHEMA_REGISTRY_TOKEN", "{}"),
@@ -104,17 +109,14 @@ const SERVICES: [Source; 4] = [
     Settings("notification-url = ['''http://me:{}@127.0.0.1:1''']"),
 ];
 
-/// A program, what ends it by itself, and the sources that it reads.
-type Program = (&'static str, &'static [&'static str], &'static [&'static [Source]]);
-
-/// All programs that read secrets.
-const PROGRAMS: [Program; 6] = [
-    ("producer", &["--count", "1", "--metrics-addr", "off"], &[&KAFKA, &REGISTRY]),
-    ("consumer", &["--metrics-addr", "off"], &[&KAFKA, &REGISTRY]),
-    ("orders", &["audit"], &[&KAFKA, &REGISTRY]),
-    ("streaming", &["order", "--menu", "none"], &[&KAFKA, &REGISTRY]),
-    ("rabbit", &["order", "--menu", "none"], &[&AMQP, &REGISTRY]),
-    ("sync-rest", &["order", "--menu", "none"], &[&SERVICES, &REGISTRY]),
+/// What ends each program by itself, and the sources that it reads.
+const PROGRAMS: [(&str, &[&str], [&[Source]; 2]); 6] = [
+    ("producer", &["--count", "1", "--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
+    ("consumer", &["--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
+    ("orders", &["audit"], [&KAFKA, &REGISTRY]),
+    ("streaming", &["order", "--menu", "none"], [&KAFKA, &REGISTRY]),
+    ("rabbit", &["order", "--menu", "none"], [&AMQP, &REGISTRY]),
+    ("sync-rest", &["order", "--menu", "none"], [&SERVICES, &REGISTRY]),
 ];
 
 struct Case {
@@ -130,7 +132,7 @@ fn cases() -> VecDeque<Case> {
     const BLOCKS_PER_PROGRAM: usize = 3;
     let mut cases = VecDeque::new();
     for (of_program, (program, before, sources)) in PROGRAMS.into_iter().enumerate() {
-        for (of_source, source) in sources.iter().copied().flatten().copied().enumerate() {
+        for (of_source, source) in sources.into_iter().flatten().copied().enumerate() {
             let step = BETWEEN.len() / BLOCKS_PER_PROGRAM;
             for block in (0..BLOCKS_PER_PROGRAM).map(|n| n * step + of_source + of_program * 2) {
                 let between = BETWEEN[block % BETWEEN.len()];
@@ -150,13 +152,13 @@ fn printed(case: &Case) -> String {
     let path = file.to_str().expect("a plain path");
     let write = |path: &Path, text: String| fs::write(path, text).expect("a file");
     let mut args: Vec<String> = case.before.iter().map(|&arg| arg.to_owned()).collect();
-    let mut variables = vec![
-        ("RUST_LOG", "trace".to_owned()),
-        ("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1".to_owned()),
-    ];
-    let has_brokers = matches!(case.source, Variable("KAFKA_BOOTSTRAP_SERVERS", _));
-    if !has_brokers {
-        variables.push(("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1".to_owned()));
+    let mut variables = vec![("RUST_LOG", "trace".to_owned())];
+    for (name, address) in
+        [("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")]
+    {
+        if !matches!(case.source, Variable(own, _) if own == name) {
+            variables.push((name, address.to_owned()));
+        }
     }
     match case.source {
         Args(given) => args.extend(given.iter().map(|arg| fill(arg))),
