@@ -20,7 +20,7 @@ use crate::lane::flight::Flight;
 use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
-use crate::lane::limits::HOP_BYTES;
+use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
 use crate::lane::order::Order as KeyOrder;
 use crate::lane::owned::{Owned, Stranger, Waiter};
 use crate::lane::panics::{self, contained};
@@ -425,7 +425,7 @@ impl<S: Stage> Desk<S> {
         if destination != Destination::DeadLetter {
             self.expect(&waiter);
             if !waiter.carries_lineage {
-                self.turn.enter(waiter.record.bytes() + HOP_BYTES);
+                self.turn.enter(waiter.record.bytes() + HOP_BYTES + WAITING_OVERHEAD_BYTES);
             }
         }
         let hop = HopParts {

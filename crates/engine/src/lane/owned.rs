@@ -11,7 +11,7 @@ use pipeline::waiting::{Sequence, Waiting};
 use pipeline::window::Window;
 
 use crate::clock::Instant;
-use crate::lane::limits::RESTORE_OVERDUE;
+use crate::lane::limits::{RESTORE_OVERDUE, WAITING_OVERHEAD_BYTES};
 use crate::lane::noted::Noted;
 use crate::lane::order::Order;
 use crate::lane::unread::Unread;
@@ -227,7 +227,8 @@ impl<T: Default> Owned<T> {
     /// Bytes of what waits, and of what is held until its schema is known.
     pub(crate) fn held_bytes(&self) -> usize {
         let unresolved: usize = self.unresolved.values().map(HeldRecord::bytes).sum();
-        self.waiting.bytes() + self.unread.bytes() + unresolved
+        let overhead = self.waits() * WAITING_OVERHEAD_BYTES;
+        self.waiting.bytes() + self.unread.bytes() + overhead + unresolved
     }
 
     /// Keeps a main record in memory: its schema is not known, or one of its key comes first.
