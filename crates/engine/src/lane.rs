@@ -16,6 +16,7 @@ pub(crate) mod desk;
 pub(crate) mod duplicates;
 pub(crate) mod error;
 pub(crate) mod flight;
+mod forwarding;
 mod framing;
 pub(crate) mod followers;
 pub(crate) mod gaps;

@@ -8,7 +8,6 @@ use pipeline::headers::{Lineage, Origin};
 use pipeline::keys::Standing;
 use pipeline::record::{Offset, Timestamp};
 use pipeline::retry::RetryPlan;
-use pipeline::route::{Route, route};
 use pipeline::waiting::Sequence;
 use pipeline::window;
 use rand::Rng as _;
@@ -20,11 +19,10 @@ use crate::lane::flight::Flight;
 use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
-use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
 use crate::lane::order::Order as KeyOrder;
 use crate::lane::owned::{Owned, Stranger, Waiter};
 use crate::lane::panics::{self, contained};
-use crate::lane::turn::{Destination, Forward, HopParts, OutcomeEntry, Turn};
+use crate::lane::turn::{OutcomeEntry, Turn};
 use crate::stage::{HandleError, Names, Stage, Trial};
 
 /// What the reader has to do after a record was taken.
@@ -382,61 +380,6 @@ impl<S: Stage> Desk<S> {
             });
         }
         attempted
-    }
-
-    pub(super) fn forward_first(&mut self, record: HeldRecord, origin: Origin, failure: Failure) {
-        let place = record.key.is_some().then_some(record.offset);
-        self.forward(Waiter { place, ..Waiter::first(record, origin) }, 1, failure);
-    }
-
-    /// Puts a failed record on its way.
-    fn forward(&mut self, waiter: Waiter, attempt: u32, failure: Failure) {
-        let spread = self.random.random::<f64>();
-        let destination = match route(&failure, attempt, &self.plan, spread) {
-            Route::DeadLetter => Destination::DeadLetter,
-            Route::Retry(wait) => {
-                let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-                Destination::Retry { due_at_ms: self.now_ms.saturating_add(wait_ms) }
-            }
-        };
-        let mut dead = None;
-        if destination == Destination::DeadLetter {
-            self.guard.dead_letter(&failure);
-            let key = waiter.record.key.as_deref();
-            dead = self.predecessor(waiter.record.partition, key, waiter.place);
-        }
-        self.send(waiter, attempt, Some(failure), destination);
-        if let Some(dead) = dead {
-            self.give_up_followers(&dead);
-        }
-    }
-
-    /// Adds a record to what the turn writes, with its entry in the outcome log.
-    pub(crate) fn send(
-        &mut self,
-        waiter: Waiter,
-        attempt: u32,
-        failure: Option<Failure>,
-        destination: Destination,
-    ) {
-        if let Some(entry) = self.turn.outcomes.last_mut().filter(|_| self.keeps_outcomes) {
-            entry.forward = Some(self.turn.forwards.len());
-        }
-        if destination != Destination::DeadLetter {
-            self.expect(&waiter);
-            if !waiter.carries_lineage {
-                self.turn.enter(waiter.record.bytes() + HOP_BYTES + WAITING_OVERHEAD_BYTES);
-            }
-        }
-        let hop = HopParts {
-            origin: waiter.origin,
-            carries_lineage: waiter.carries_lineage,
-            carries_first_failed: waiter.carries_first_failed,
-            attempt,
-            failure,
-            now_ms: self.now_ms,
-        };
-        self.turn.forwards.push(Forward::new(waiter.record, waiter.place, destination, Some(hop)));
     }
 
     pub(crate) fn origin(
