@@ -72,7 +72,14 @@ pub(super) async fn read(
     let detail = format!("{message} ({status}, {code_text})");
     match code.and_then(|code| question.verdict(status, code)) {
         Some(verdict) => Err(verdict(detail)),
-        None => away(cause_of(status), format!("answered: {detail}")),
+        None => {
+            let cause = match cause_of(status) {
+                // The registry's own form, and no answer to this question.
+                AwayCause::NotARegistry if code.is_some() => AwayCause::Failing,
+                cause => cause,
+            };
+            away(cause, format!("answered: {detail}"))
+        }
     }
 }
 

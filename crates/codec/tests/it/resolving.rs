@@ -137,6 +137,23 @@ async fn not_found_is_believed_for_a_while_and_then_asked_again() {
 }
 
 #[tokio::test]
+async fn who_waits_for_an_id_in_its_grace_gets_it_when_it_appears_or_is_believed_missing() {
+    let limits =
+        ResolverLimits { absent_retry: Duration::from_millis(10), ..ResolverLimits::for_records() };
+    let server = ScriptedRegistry::start([not_found(), not_found(), schema(ORDER_V1)]).await;
+    let lagging = resolver(impatient(&server.url), limits);
+    let lookup = timeout(PATIENCE, lagging.resolve(1)).await.expect("it is asked for again");
+    assert!(matches!(lookup, Lookup::Ready(_)), "{lookup:?}");
+
+    let limits = ResolverLimits { not_found_grace: Duration::from_millis(100), ..limits };
+    let server = ScriptedRegistry::start([not_found()]).await;
+    let missing = resolver(impatient(&server.url), limits);
+    let lookup = timeout(PATIENCE, missing.resolve(1)).await.expect("it is believed in the end");
+    assert!(matches!(lookup, Lookup::NotFound), "{lookup:?}");
+    assert!(server.requests().len() >= 2, "{:?}", server.requests());
+}
+
+#[tokio::test]
 async fn an_id_that_no_registry_can_give_is_not_asked_for() {
     let server = ScriptedRegistry::start([json("500 Internal Server Error", "{}")]).await;
     let resolver = resolver(impatient(&server.url), hasty());

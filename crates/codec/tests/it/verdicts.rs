@@ -230,6 +230,7 @@ async fn the_next_step_goes_with_the_cause() {
         ("a page for another path", http("404 Not Found", "text/html", ""), "/apis/ccompat/v7"),
         ("405", http("405 Method Not Allowed", "text/plain", ""), "the path of the address"),
         ("a page", http("200 OK", "text/html", "<html>"), "something else may listen there"),
+        ("409", code("409 Conflict", 409), "look at its log"),
         ("503", http("503 Service Unavailable", "text/plain", ""), "look at its log"),
         (
             "a redirect",
