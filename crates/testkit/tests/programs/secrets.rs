@@ -109,8 +109,11 @@ const SERVICES: [Source; 4] = [
     Settings("notification-url = ['''http://me:{}@127.0.0.1:1''']"),
 ];
 
-/// What ends each program by itself, and the sources that it reads.
-const PROGRAMS: [(&str, &[&str], [&[Source]; 2]); 6] = [
+/// A program, what ends it by itself, and the sources that it reads.
+type Program = (&'static str, &'static [&'static str], [&'static [Source]; 2]);
+
+/// All programs that read secrets.
+const PROGRAMS: [Program; 6] = [
     ("producer", &["--count", "1", "--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
     ("consumer", &["--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
     ("orders", &["audit"], [&KAFKA, &REGISTRY]),

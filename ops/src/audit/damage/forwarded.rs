@@ -16,6 +16,9 @@ fn retry(log: &mut Log) -> &mut Rec {
     &mut log.retries[2]
 }
 
+/// What is done to the header of a name.
+type Damage = fn(&mut Rec, &str);
+
 #[test]
 fn each_header_of_a_dead_letter_is_checked() {
     let names = [
@@ -41,7 +44,7 @@ fn each_header_of_a_dead_letter_is_checked() {
         "trace",
     ];
     for name in names {
-        let damages: [(&str, fn(&mut Rec, &str)); 5] = [
+        let damages: [(&str, Damage); 5] = [
             ("is missing", |rec, name| rec.remove(name)),
             ("is there twice", |rec, name| rec.double(name)),
             ("is something else", |rec, name| *rec.header(name) = Some(b"4711".to_vec())),
@@ -76,7 +79,7 @@ fn each_header_of_a_retry_is_checked() {
         "trace",
     ];
     for name in names {
-        let damages: [(&str, fn(&mut Rec, &str)); 3] = [
+        let damages: [(&str, Damage); 3] = [
             ("is missing", |rec, name| rec.remove(name)),
             ("is there twice", |rec, name| rec.double(name)),
             ("is something else", |rec, name| *rec.header(name) = Some(b"4711".to_vec())),
