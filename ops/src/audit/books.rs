@@ -214,7 +214,9 @@ impl<'a> Books<'a> {
     /// time.
     fn check_attempt(&mut self, at: At, spot: Spot, known: Facts, lineage: &Lineage) {
         let attempt = lineage.attempt;
-        if self.settings.promises.at_least_once {
+        // Of an order that was deleted nothing is noted, so that none of its hops has one before it.
+        let is_noted = spot.is_stranger || self.table.get(spot.offset).is_some();
+        if self.settings.promises.at_least_once || !is_noted {
             return;
         }
         let what = if known.has(Fact::Retried) {

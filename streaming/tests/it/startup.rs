@@ -32,7 +32,7 @@ fn wrong_settings_end_with_2_and_name_the_setting() {
         (&["analytics", "--report-interval", "0s"], "--report-interval"),
         (&["inventory", "--processing-delay", "5x"], "5x"),
         (&["inventory", "-X", "acks=0"], "acks"),
-        (&["everything"], "everything"),
+        (&["everything"], "subcommand"),
     ] {
         let (code, stderr) = ends(args);
         assert_eq!(code, 2, "{args:?}: {stderr}");

@@ -28,7 +28,7 @@ fn wrong_settings_end_with_2_and_name_the_setting() {
         (&["all", "--http-max-in-flight", "0"], "--http-max-in-flight"),
         (&["all", "--menu", "nothing.toml"], "nothing.toml"),
         (&["all", "--listen", "127.0.0.1:0"], "--listen"),
-        (&["everything"], "everything"),
+        (&["everything"], "<SERVICE>"),
         (&[], "SERVICE"),
     ] {
         let (code, stderr) = ends(args);
