@@ -44,7 +44,11 @@ cargo run --quiet --bin stack -- up --dir "$stack_dir" --only kafka,registry,rab
 . "$stack_dir/env"
 
 status=0
-cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
+if ((${SUITES_AT_ONCE:-1} > 1)); then
+  scripts/run-suites.sh "$log" || status=$?
+else
+  cargo test --workspace --no-fail-fast 2>&1 | tee "$log" || status=$?
+fi
 
 trap - EXIT
 stop_stack
