@@ -96,7 +96,7 @@ echo "test: seconds of each suite"
 sort -t $'\t' -k2,2 -n -r "$work"/*.end | awk -F'\t' '$2 > 0 { printf "  %5d s  %4d tests  %s\n", $2, $3, $1 }'
 echo "test: the slowest tests"
 { grep -hoE '^test .*<[0-9.]+s>$' "$log" || true; } |
-  sed -E 's/^test (.*) \.\.\. .*<([0-9.]+)s>$/\2 \1/' | sort -n -r | head -n "$slowest_shown" |
-  awk '{ printf "  %5d s  %s\n", $1, $2 }'
+  sed -E 's/^test (.*) \.\.\. .*<([0-9.]+)s>$/\2 \1/' | sort -n -r |
+  awk -v most="$slowest_shown" 'NR <= most { printf "  %5d s  %s\n", $1, $2 }'
 
 ! grep -qvP '\t0$' <(cat "$work"/*.end)

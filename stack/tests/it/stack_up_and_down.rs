@@ -127,7 +127,7 @@ fn an_up_that_fails_half_way_stops_what_it_started() {
     assert_eq!(up.status.code(), Some(1));
     assert!(stderr(&up).contains("redis        ready on"), "{}", stderr(&up));
     assert!(
-        stderr(&up).contains("stack: cannot start prometheus: cannot create "),
+        stderr(&up).contains("stack: error: cannot start prometheus: cannot create "),
         "{}",
         stderr(&up)
     );

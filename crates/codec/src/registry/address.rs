@@ -123,7 +123,15 @@ fn without_scheme(text: &str) -> Option<&str> {
 
 /// Whether an address surely has no user or password, complete or cut off.
 fn has_nothing_secret(address: &str) -> bool {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let Some((_, rest)) = address.split_once("://") else {
+        // What is no address may be anything, but for a host and its port.
+        let host_and_port = address.split_once(':');
+        return host_and_port.is_some_and(|(host, port)| {
+            let is_digit = |byte: u8| byte.is_ascii_digit();
+            let is_hosts = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+            !port.is_empty() && port.bytes().all(is_digit) && host.bytes().all(is_hosts)
+        });
+    };
     let authority = rest.split(['/', '?', '#', '\\']).next().unwrap_or_default();
     let port = authority.split_once(':').map_or("", |(_, port)| port);
     !address.contains(['@', '%', '?', '#']) && port.bytes().all(|byte| byte.is_ascii_digit())
@@ -159,7 +167,7 @@ mod tests {
         check("", Err("there is no address"));
         check(" , ", Err("there is no address"));
         check("localhost:8081", Err("\"localhost:8081\": its scheme is neither http nor https"));
-        check("a b", Err("\"a b\""));
+        check("a b", Err("neither http nor https"));
         check("http://a b", Err("a blank"));
         check("http://a?x=1", Err("query"));
         check(

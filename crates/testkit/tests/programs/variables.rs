@@ -14,8 +14,10 @@ use crate::{COMMANDS, variables_of};
 const SET_BY_THE_STACK: [&str; 5] =
     ["KAFKA_CLASSPATH", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL", "VALKEY_URL", "PROMETHEUS_URL"];
 
-/// What the document says of variables of others, as an example.
-const EXAMPLES: [&str; 5] = [
+/// What the document says of variables of others, as an example, and values that look like names.
+const EXAMPLES: [&str; 7] = [
+    "SASL_PLAINTEXT",
+    "SASL_SSL",
     "KAFKA_BOOTSTRAP_SERVER",
     "CONSUMER_SERVICE_HOST",
     "CONSUMER_PORT",
