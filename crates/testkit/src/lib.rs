@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod order_flow;
 pub mod pipeline;
 pub mod process;
+pub mod promtool;
 pub mod proxy;
 pub mod reading;
 pub mod security;

@@ -19,6 +19,8 @@ fn metrics_and_health_are_served_where_the_log_says() {
     assert!(http_get(address, "/readyz").starts_with("HTTP/1.1 200"));
     assert!(http_get(address, "/livez").starts_with("HTTP/1.1 200"));
     let metrics = http_get(address, "/metrics");
+    let (_, page) = metrics.split_once("\r\n\r\n").expect("a head and a body");
+    testkit::promtool::check(page);
     let acknowledged = metrics
         .lines()
         .find_map(|line| line.strip_prefix("orders_produced_total{result=\"acknowledged\"} "))

@@ -214,6 +214,7 @@ fn counters_stand_at_0_and_are_explained_before_anything_happens() {
         (Service::Order, "outcomes"),
     ] {
         let text = rig.get(service, "/metrics").body;
+        testkit::promtool::check(&text);
         for line in [
             format!("rabbit_deliveries_total{{queue=\"{queue}\",result=\"done\"}} 0"),
             format!("rabbit_retries_total{{queue=\"{queue}\"}} 0"),

@@ -31,6 +31,7 @@ fn lag_grows_under_a_processing_delay_and_drains() {
         lags.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>()
     };
     wait::is_true("lag in the metrics", SOON, || of_metrics() > 100.0);
+    testkit::promtool::check(&rig.get(Service::Inventory, "/metrics").body);
     rig.audit(&ledger);
     wait::is_true("no lag in the metrics", SOON, || of_metrics() == 0.0);
 }

@@ -42,6 +42,7 @@ fn counters_begin_at_0_and_everything_measured_has_a_help() {
     let rig = Rig::start(&[]);
     for service in Service::ALL {
         let text = testkit::http::get(&rig.address(service), "/metrics").expect("an answer").body;
+        testkit::promtool::check(&text);
         for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
             let name = line.split(' ').next().expect("a name");
             assert!(text.contains(&format!("# HELP {name} ")), "{name} has no help");

@@ -100,6 +100,7 @@ fn metrics_have_the_names_and_values_of_the_contract() {
     assert_eq!(counting.metric(&sample("malformed")), Some(0.0));
     wait::is_true("the lag reaching zero", RUN_MAX, || lag(&mut counting, &pipeline) == Some(0.0));
     let text = counting.get("/metrics").body;
+    testkit::promtool::check(&text);
     let absent: Vec<_> = NAMES
         .iter()
         .filter(|name| **name != "orders_retries_total{")
