@@ -19,7 +19,7 @@ const BETWEEN: [&str; 18] =
     ["", ",", "/", "?", "#", "@", ":", ";", "=", "%", "%2F", " ", "\"", "'", "\\", "\n", "ä", "&"];
 
 /// Programs of a test at a time: most of them wait for a server that is not there.
-const RUNS_AT_ONCE: usize = 8;
+const RUNS_AT_ONCE: usize = 32;
 
 /// Where a canary (`{}`) stands.
 #[derive(Debug, Clone, Copy)]
@@ -74,9 +74,10 @@ const KAFKA: [Source; 38] = [
     Settings("sasl-password = '''{}'''"),
 ];
 
-const REGISTRY: [Source; 13] = [
+const REGISTRY: [Source; 14] = [
     Variable("SCHEMA_REGISTRY_URL", "http://me:{}@127.0.0.1:1"),
     Variable("SCHEMA_REGISTRY_URL", "http://me:12/{}@127.0.0.1:1,http://127.0.0.1:1"),
+    Variable("SCHEMA_REGISTRY_URL", "me:{}@127.0.0.1:1"),
     Variable("SCHEMA_REGISTRY_URL", "{}"),
     Args(&["--schema-registry-url", "http://me:{}@127.0.0.1:1"]),
     Args(&["--schema-registry-url=", "http://me:{}@127.0.0.1:1"]),
