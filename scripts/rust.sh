@@ -3,7 +3,8 @@
 # shellcheck shell=bash
 if command -v rustup >/dev/null && [[ -z ${RUSTUP_TOOLCHAIN:-} ]]; then
   wanted=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
-  if ! rustup toolchain list 2>/dev/null | grep -q "^$wanted\(-\| \|\$\)"; then
+  installed=$(rustup toolchain list 2>/dev/null || true)
+  if ! grep -q "^$wanted\(-\| \|\$\)" <<<"$installed"; then
     default=$(rustup default 2>/dev/null | awk '{ print $1 }')
     found=$([[ -n $default ]] && rustc "+$default" --version 2>/dev/null | awk '{ print $2 }' || true)
     if [[ -n $found && $(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1) == "$wanted" ]]; then
