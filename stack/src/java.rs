@@ -10,6 +10,10 @@ use crate::error::tail;
 use crate::process::{Launch, Process, spawn_owned, wait_until};
 use crate::{Jars, Program, Programs, StackError};
 
+/// A tool lives for a second: the quick compiler alone and the small collector halve its start.
+pub(crate) const QUICK_ARGS: &[&str] =
+    &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"];
+
 /// What a program left behind.
 #[derive(Debug)]
 pub struct ToolOutput {
@@ -80,9 +84,7 @@ impl JavaTools {
         args: &[&str],
         limit: Duration,
     ) -> Result<ToolOutput, StackError> {
-        // A tool lives for a second: the quick compiler alone and the small collector halve its start.
-        let quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"];
-        let java_args = [&quick[..], &["-cp", &self.classpath, main_class], args].concat();
+        let java_args = [QUICK_ARGS, &["-cp", &self.classpath, main_class], args].concat();
         let mut output = run_to_end(&Launch::new(&self.java, java_args, &self.dir), limit)?;
         output.program = main_class.to_owned();
         Ok(output)

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::java::QUICK_ARGS;
 use crate::node::create_dir;
 use crate::state::StackState;
 use crate::{Program, Programs, StackError};
@@ -42,10 +43,6 @@ const LEADS_SOMEWHERE: &[&str] =
 
 /// Tools that are programs of their own.
 const OTHER_TOOLS: &[&str] = &["rabbitmqctl", "rabbitmq-diagnostics", "redis-cli", "valkey-cli"];
-
-/// A tool that lives for a second: the quick compiler alone and the small collector halve its start.
-const JAVA_ARGS: &[&str] =
-    &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"];
 
 /// A program with its arguments and variables, ready to take the place of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +109,7 @@ fn kafka_call(
         let found = state.variables.iter().find(|variable| variable.name == name);
         found.map(|variable| variable.value.clone()).ok_or(StackError::NotUp { server: "kafka" })
     };
-    let mut all: Vec<OsString> = JAVA_ARGS.iter().map(OsString::from).collect();
+    let mut all: Vec<OsString> = QUICK_ARGS.iter().map(OsString::from).collect();
     all.extend(["-cp".into(), variable("KAFKA_CLASSPATH")?.into(), class.into()]);
     let is_led = args.iter().any(|arg| {
         let text = arg.to_string_lossy();
@@ -141,7 +138,7 @@ pub fn write_commands(
     let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
     let (java, classpath) = (quoted(&java.display().to_string()), quoted(classpath));
     for (name, class, _) in KAFKA_TOOLS {
-        let options = JAVA_ARGS.join(" ");
+        let options = QUICK_ARGS.join(" ");
         let text = format!("#!/bin/sh\nexec {java} {options} -cp {classpath} {class} \"$@\"\n");
         let path = dir.join(name);
         fs::write(&path, text)
@@ -170,7 +167,7 @@ mod tests {
     fn args_of(name: &str, args: &[&str]) -> Vec<String> {
         let args: Vec<OsString> = args.iter().map(OsString::from).collect();
         let call = call(name, &args, &kafka(), &Programs::from_env()).unwrap();
-        let own = JAVA_ARGS.len() + 2;
+        let own = QUICK_ARGS.len() + 2;
         call.args[own..].iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
     }
 
