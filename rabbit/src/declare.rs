@@ -26,6 +26,14 @@ pub(crate) enum DeclareError {
     Broker(#[from] lapin::Error),
 }
 
+impl DeclareError {
+    /// Whether the broker knows a queue that it does not yet serve. To declare something that is
+    /// not there makes it, so "not found" means that, and nothing else.
+    pub(crate) fn is_recovering(&self) -> bool {
+        matches!(self, Self::Broker(error) if soft_error(error) == Some(AMQPSoftError::NOTFOUND))
+    }
+}
+
 /// Says to the broker which store has the state of a service; the first one to say so is it.
 ///
 /// # Errors
@@ -43,8 +51,16 @@ pub(crate) async fn claim(owner: &QueuePlan, channel: &Channel) -> Result<(), De
 
 /// Whether the broker has something of this name with other settings.
 fn has_other_settings(error: &lapin::Error) -> bool {
-    let ErrorKind::ProtocolError(error) = error.kind() else { return false };
-    *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
+    soft_error(error) == Some(AMQPSoftError::PRECONDITIONFAILED)
+}
+
+/// Why the broker closed the channel, if it did.
+fn soft_error(error: &lapin::Error) -> Option<AMQPSoftError> {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return None };
+    match error.kind() {
+        AMQPErrorKind::Soft(error) => Some(error.clone()),
+        AMQPErrorKind::Hard(_) => None,
+    }
 }
 
 /// Declares everything; what is there already must be the same.

@@ -6,6 +6,11 @@ use std::time::Duration;
 pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
 /// Longest wait for exchange and queues to be there: a busy broker takes seconds to make them.
 pub(crate) const DECLARE_MAX: Duration = Duration::from_secs(30);
+/// Longest wait for a broker that was just started to serve the queues and the stream that it has:
+/// a stream is there a second or two after the broker takes connections …
+pub(crate) const RECOVER_MAX: Duration = Duration::from_secs(30);
+/// … and the pause between two looks.
+pub(crate) const RECOVER_LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Silence of the broker after which the connection counts as lost, in seconds.
 pub(crate) const HEARTBEAT_S: u16 = 10;
 /// First wait between two tries to connect; doubled each time …

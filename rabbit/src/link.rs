@@ -18,11 +18,12 @@ use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use service_kit::shutdown::Shutdown;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::declare::{DeclareError, claim, declare};
 use crate::limits::{
     BACKOFF_MAX, BACKOFF_MIN, CLOSE_MAX, CONNECT_MAX, DECLARE_MAX, HEARTBEAT_S, LOOK_EVERY,
+    RECOVER_LOOK_EVERY, RECOVER_MAX,
 };
 use crate::metrics;
 use crate::topology::{QueuePlan, Topology};
@@ -92,6 +93,8 @@ pub(crate) struct ConnectError {
     pub(crate) detail: String,
     /// The broker knows another store that has the service's state.
     pub(crate) is_other_owner: bool,
+    /// The broker knows a queue that it does not yet serve, as just after its start.
+    pub(crate) is_recovering: bool,
 }
 
 /// Connection, channel, and what is heard of them.
@@ -193,11 +196,27 @@ pub(crate) async fn open_once(
     Ok((connection, channel))
 }
 
+/// Connects and declares; a broker that was just started, and has not all its queues yet, is given
+/// [`RECOVER_MAX`].
 async fn connect(target: &Target, purpose: Purpose) -> Result<Opened, ConnectError> {
+    let recovered_by = Instant::now() + RECOVER_MAX;
+    loop {
+        match connect_now(target, purpose).await {
+            Err(error) if error.is_recovering && Instant::now() < recovered_by => {
+                tracing::debug!(%error, "the broker has not all its queues yet");
+                sleep(RECOVER_LOOK_EVERY).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn connect_now(target: &Target, purpose: Purpose) -> Result<Opened, ConnectError> {
     let failed = |detail: String| ConnectError {
         address: address(&target.uri),
         detail,
         is_other_owner: false,
+        is_recovering: false,
     };
     let within = |limit: Duration| move |_elapsed| failed(format!("no answer within {limit:?}"));
     let opened = timeout(CONNECT_MAX, open(target)).await.map_err(within(CONNECT_MAX))?;
@@ -206,6 +225,7 @@ async fn connect(target: &Target, purpose: Purpose) -> Result<Opened, ConnectErr
     let set_up = timeout(DECLARE_MAX, set_up).await.map_err(within(DECLARE_MAX))?;
     set_up.map_err(|error| ConnectError {
         is_other_owner: matches!(error, DeclareError::OtherOwner(_)),
+        is_recovering: error.is_recovering(),
         ..failed(error.to_string())
     })?;
     Ok(opened)

@@ -45,10 +45,12 @@ pub enum Probe {
         /// Its port.
         port: u16,
     },
-    /// A connection is accepted.
-    Accepts {
+    /// Erlang's port mapper: it lists at least `nodes` nodes.
+    Epmd {
         /// Its port.
         port: u16,
+        /// How many nodes it must know.
+        nodes: usize,
     },
 }
 
@@ -61,7 +63,7 @@ impl Probe {
             | Self::Http { port, .. }
             | Self::Rabbit { port, .. }
             | Self::Redis { port }
-            | Self::Accepts { port } => port,
+            | Self::Epmd { port, .. } => port,
         }
     }
 
@@ -94,7 +96,7 @@ impl Probe {
                 )
             }
             Self::Redis { port } => ask_redis(*port),
-            Self::Accepts { port } => connect(*port).map(drop),
+            Self::Epmd { port, nodes } => ask_epmd(*port, *nodes),
         }
     }
 }
@@ -161,6 +163,27 @@ fn ask_redis(port: u16) -> io::Result<()> {
         return Ok(());
     }
     Err(unexpected(format!("PING answered {}", String::from_utf8_lossy(&answer).trim_end())))
+}
+
+/// Asks for the names of all nodes, as the
+/// [protocol of epmd](https://www.erlang.org/doc/apps/erts/erl_dist_protocol.html) says.
+fn ask_epmd(port: u16, nodes: usize) -> io::Result<()> {
+    const NAMES_REQ: [u8; 3] = [0, 1, 110];
+    const PORT_BYTES: usize = 4;
+    let mut stream = connect(port)?;
+    stream.write_all(&NAMES_REQ)?;
+    let mut answer = Vec::new();
+    stream.take(ANSWER_BYTES_MAX as u64).read_to_end(&mut answer)?;
+    let Some((head, names)) = answer.split_at_checked(PORT_BYTES) else {
+        return Err(unexpected("the names of nodes were not answered"));
+    };
+    if head != u32::from(port).to_be_bytes() {
+        return Err(unexpected("the names of nodes were answered for another port"));
+    }
+    match String::from_utf8_lossy(names).lines().count() {
+        known if known < nodes => Err(unexpected(format!("knows {known} of {nodes} nodes"))),
+        _ => Ok(()),
+    }
 }
 
 fn ask_amqp(port: u16) -> io::Result<()> {
@@ -285,7 +308,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut question = [0; 6];
+            let mut question = [0; 3];
             stream.read_exact(&mut question).unwrap();
             stream.write_all(answer).unwrap();
             // The rest of the question is read, so that closing does not reset the answer away.
@@ -307,6 +330,7 @@ mod tests {
         let http = |port| Probe::Http { port, path: "/ready".into(), authorization: None };
         assert!(ask_of(b"+PONG\r\n", http).is_err());
         assert!(ask_of(b"HTTP/1.1 503 Service Unavailable\r\n\r\n", http).is_err());
+        assert!(ask_of(b"+PONG\r\n", |port| Probe::Epmd { port, nodes: 0 }).is_err());
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl RabbitServer {
             "rabbitmq",
             "epmd",
             epmd,
-            Probe::Accepts { port: epmd_port },
+            Probe::Epmd { port: epmd_port, nodes: 0 },
             config.lifetime.clone(),
         );
 

@@ -33,10 +33,15 @@ pub fn revive(
         .iter()
         .all(|record| record.process.is_alive() || names.contains(&record.name.as_str()));
     for node in &mut nodes {
-        if let Probe::Kafka { port, .. } = *node.probe()
-            && is_whole
-        {
-            node.await_answer(&Probe::Kafka { port, brokers: whole_server.len() })?;
+        match *node.probe() {
+            Probe::Kafka { port, .. } if is_whole => {
+                node.await_answer(&Probe::Kafka { port, brokers: whole_server.len() })?;
+            }
+            // A node that went on registers again after two seconds; until then no tool finds it.
+            Probe::Epmd { port, .. } if is_whole => {
+                node.await_answer(&Probe::Epmd { port, nodes: 1 })?;
+            }
+            _ => {}
         }
     }
     Ok(())
