@@ -45,6 +45,11 @@ pub enum Probe {
         /// Its port.
         port: u16,
     },
+    /// A connection is accepted. Servers that an earlier version started have it in their file.
+    Accepts {
+        /// Its port.
+        port: u16,
+    },
     /// Erlang's port mapper: it lists at least `nodes` nodes.
     Epmd {
         /// Its port.
@@ -63,6 +68,7 @@ impl Probe {
             | Self::Http { port, .. }
             | Self::Rabbit { port, .. }
             | Self::Redis { port }
+            | Self::Accepts { port }
             | Self::Epmd { port, .. } => port,
         }
     }
@@ -96,6 +102,7 @@ impl Probe {
                 )
             }
             Self::Redis { port } => ask_redis(*port),
+            Self::Accepts { port } => connect(*port).map(drop),
             Self::Epmd { port, nodes } => ask_epmd(*port, *nodes),
         }
     }
@@ -338,6 +345,12 @@ mod tests {
         assert!(ask_of(b"+PONG\r\n", |port| Probe::Redis { port }).is_ok());
         let http = |port| Probe::Http { port, path: "/ready".into(), authorization: None };
         assert!(ask_of(b"HTTP/1.1 200 OK\r\n\r\n", http).is_ok());
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read() {
+        let probe: Probe = serde_json::from_str(r#"{"accepts":{"port":4369}}"#).unwrap();
+        assert_eq!(probe, Probe::Accepts { port: 4369 });
     }
 
     #[test]

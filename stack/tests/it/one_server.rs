@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::Folder;
 use crate::stack_up_and_down::{processes, rows, run, stderr};
 
 fn ended_well(dir: &Path, args: &[&str]) -> String {
@@ -22,7 +23,7 @@ fn pair(name: &str, state: &str) -> (String, String) {
 
 #[test]
 fn a_server_is_stopped_killed_and_started_by_name_and_keeps_its_port() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     ended_well(dir, &["up", "--only", "redis"]);
     let (before, env) = (processes(dir), fs::read_to_string(dir.join("env")).unwrap());
@@ -59,7 +60,7 @@ fn a_server_is_stopped_killed_and_started_by_name_and_keeps_its_port() {
 
 #[test]
 fn up_mends_a_server_of_which_one_process_died_and_its_tools_run_by_name() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     ended_well(dir, &["up", "--only", "rabbitmq"]);
     let before = processes(dir);
@@ -82,7 +83,7 @@ fn up_mends_a_server_of_which_one_process_died_and_its_tools_run_by_name() {
 
 #[test]
 fn up_mends_a_cluster_of_which_a_broker_was_killed_on_the_same_ports() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     ended_well(dir, &["up", "--only", "kafka", "--kafka-brokers", "3"]);
     let (before, env) = (processes(dir), fs::read_to_string(dir.join("env")).unwrap());

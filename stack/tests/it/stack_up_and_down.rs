@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use stack::process::ProcessId;
 
-use crate::wait_for;
+use crate::{Folder, wait_for};
 
 fn stack(dir: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
@@ -43,7 +43,7 @@ pub(crate) fn rows(output: &Output) -> Vec<(String, String)> {
 
 #[test]
 fn up_leaves_servers_that_answer_and_down_leaves_nothing() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     let up = run(dir, &["up", "--only", "redis,rabbitmq"]);
     assert_eq!(up.status.code(), Some(0), "{}", stderr(&up));
@@ -83,7 +83,7 @@ fn up_leaves_servers_that_answer_and_down_leaves_nothing() {
 
 #[test]
 fn status_tells_a_silent_server_from_one_that_is_gone_and_up_replaces_the_latter() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     assert_eq!(run(dir, &["up", "--only", "redis"]).status.code(), Some(0));
     let [(_, redis), (_, valkey)] = processes(dir).try_into().unwrap();
@@ -120,7 +120,7 @@ fn status_tells_a_silent_server_from_one_that_is_gone_and_up_replaces_the_latter
 
 #[test]
 fn an_up_that_fails_half_way_stops_what_it_started() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     fs::write(dir.join("prometheus"), "a file where a folder must be").unwrap();
     let up = run(dir, &["up", "--only", "redis,prometheus"]);
@@ -138,7 +138,7 @@ fn an_up_that_fails_half_way_stops_what_it_started() {
 
 #[test]
 fn an_up_that_is_interrupted_stops_what_it_started() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     let up = stack(dir, &["up", "--only", "rabbitmq"]).stderr(Stdio::piped()).spawn().unwrap();
     wait_for("both processes are written down", || processes(dir).len() == 2);
@@ -164,7 +164,7 @@ fn a_missing_program_is_named_with_the_command_that_installs_it() {
 
 #[test]
 fn wrong_usage_is_exit_code_2_and_no_stack_is_exit_code_1() {
-    let temporary = tempfile::tempdir().unwrap();
+    let temporary = Folder::new();
     let dir = temporary.path();
     assert_eq!(run(dir, &["up", "--only", "zookeeper"]).status.code(), Some(2));
     assert_eq!(run(dir, &["up", "--kafka-brokers", "2"]).status.code(), Some(2));
