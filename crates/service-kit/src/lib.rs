@@ -8,6 +8,7 @@
 //! results on stdout, lines on stderr                output
 //! passwords, addresses with a login                 secret
 //! logs on stderr                                    telemetry
+//! a view at the foot of a terminal                  live
 //! counters and histograms                           metrics_recorder ─┐
 //! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
 //!                                                   admin_http ◄──────┘
@@ -29,6 +30,7 @@ pub mod secret;
 mod environment;
 pub mod program;
 pub mod terminal;
+pub mod live;
 pub mod telemetry;
 pub mod metrics_recorder;
 pub mod health;

@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use crate::exit::AppError;
+use crate::live::Stderr;
 
 /// Writes `text` to stdout, as it is.
 ///
@@ -40,7 +41,7 @@ pub fn result_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result
 
 /// Writes `text` and a line's end to stderr, at once; nothing happens if that cannot be.
 pub fn note(text: &str) {
-    let _ = io::stderr().lock().write_all(format!("{text}\n").as_bytes());
+    let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 
 fn write_result(out: &mut impl Write, text: &str) -> Result<(), AppError> {

@@ -6,6 +6,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::LogFormat;
+use crate::live::Stderr;
 use crate::terminal::{Escapes, LineGuard};
 
 /// What is logged when `RUST_LOG` is not set: librdkafka speaks only when something is wrong, and
@@ -24,7 +25,7 @@ pub fn init(format: LogFormat) {
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
     let is_colored = colors_wanted();
     let escapes = escapes(format, is_colored);
-    let make_stderr = move || LineGuard::new(io::stderr(), escapes);
+    let make_stderr = move || LineGuard::new(Stderr, escapes);
     install(format, filter, is_colored, make_stderr);
     if let Some(problem) = problem {
         tracing::warn!(
