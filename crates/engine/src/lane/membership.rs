@@ -12,6 +12,14 @@ use crate::lane::owned::{Owned, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
+/// Whether the fence of a static member can be its own doing. A request to join whose answer an
+/// outage swallowed may have been heard: librdkafka asks again with the id that it knows, and that
+/// one is fenced. Each outage may do that; another instance fences the new member again without.
+fn may_have_fenced_itself(away_at: Option<Instant>, fenced_at: Option<Instant>) -> bool {
+    let Some(away_at) = away_at.filter(|at| at.elapsed() < OWN_FENCE_WITHIN) else { return false };
+    fenced_at.is_none_or(|at| at < away_at || at.elapsed() >= FENCE_AGAIN)
+}
+
 impl<S: Stage> Lane<S> {
     /// Takes in what the group gave and took since the last turn.
     pub(crate) fn follow_membership(&mut self) -> Result<(), LaneError> {
@@ -20,19 +28,13 @@ impl<S: Stage> Lane<S> {
         }
         let Some((code, text)) = self.member.fatal() else { return Ok(()) };
         let error = LaneError::member(code, &text, &self.instance());
-        if matches!(error, LaneError::IdTaken { .. }) && self.may_have_fenced_itself() {
+        if matches!(error, LaneError::IdTaken { .. })
+            && may_have_fenced_itself(self.away_at, self.member_fenced_at)
+        {
             tracing::warn!(lane = self.index, "fenced after an outage, perhaps by its own request");
             return self.join_anew();
         }
         Err(error)
-    }
-
-    /// Whether the fence of a static member can be its own doing. A request to join whose answer
-    /// an outage swallowed may have been heard: librdkafka asks again with the id that it knows,
-    /// and that one is fenced. Another instance would fence the new member soon again.
-    fn may_have_fenced_itself(&self) -> bool {
-        let was_away = self.away_at.is_some_and(|at| at.elapsed() < OWN_FENCE_WITHIN);
-        was_away && self.member_fenced_at.is_none_or(|at| at.elapsed() >= FENCE_AGAIN)
     }
 
     /// Gives up the member with all that it owned, and joins the group as a new one.
@@ -160,5 +162,36 @@ impl<S: Stage> Lane<S> {
                 tracing::warn!(%error, "joining anew failed");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::sleep;
+
+    /// The brokers were away or a member was fenced so many seconds ago.
+    fn judged(away_s: Option<u64>, fenced_s: Option<u64>) -> bool {
+        let begun = Instant::now();
+        sleep(Duration::from_secs(600));
+        let ago = |seconds| begun + Duration::from_secs(600 - seconds);
+        may_have_fenced_itself(away_s.map(ago), fenced_s.map(ago))
+    }
+
+    #[test]
+    fn each_outage_may_make_a_member_fence_itself_once() {
+        assert!(judged(Some(5), None));
+        assert!(judged(Some(5), Some(20)), "a second outage within a minute");
+        assert!(judged(Some(30), Some(70)));
+    }
+
+    #[test]
+    fn a_fence_without_an_outage_since_the_last_one_is_another_instance() {
+        assert!(!judged(None, None));
+        assert!(!judged(Some(90), None), "that outage is long over");
+        assert!(!judged(Some(20), Some(5)));
+        assert!(!judged(None, Some(5)));
     }
 }
