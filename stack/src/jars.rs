@@ -93,6 +93,11 @@ impl Jars {
         Ok(Self { dir })
     }
 
+    /// Returns the folder.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Returns the class path of Kafka and its tools, as `java -cp` takes it.
     #[must_use]
     pub fn kafka_classpath(&self) -> String {

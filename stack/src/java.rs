@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use crate::error::tail;
 use crate::process::{Launch, Process, spawn_owned, wait_until};
-use crate::{Jars, Program, Programs, StackError};
+use crate::{Jars, Program, Programs, StackError, class_archive};
 
-/// A tool lives for a second: the quick compiler alone and the small collector halve its start.
+/// For what lives for seconds, as a tool does: the quick compiler alone and the small collector halve its start.
 pub(crate) const QUICK_ARGS: &[&str] =
     &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"];
 
@@ -55,6 +55,8 @@ impl ToolOutput {
 pub struct JavaTools {
     java: PathBuf,
     classpath: String,
+    /// Arguments that map Kafka's classes, where they are archived.
+    archive_args: Vec<String>,
     dir: PathBuf,
 }
 
@@ -65,13 +67,20 @@ impl JavaTools {
     /// When Java is missing.
     pub fn new(programs: &Programs, jars: &Jars, dir: &Path) -> Result<Self, StackError> {
         let java = programs.find(Program::Java)?;
-        Ok(Self { java, classpath: jars.kafka_classpath(), dir: dir.to_path_buf() })
+        let archive = class_archive::find(jars.dir(), "kafka", &java);
+        let archive_args = class_archive::args_with(archive.as_deref());
+        Ok(Self { java, classpath: jars.kafka_classpath(), archive_args, dir: dir.to_path_buf() })
     }
 
     /// Returns the class path, as `java -cp` takes it.
     #[must_use]
     pub fn classpath(&self) -> &str {
         &self.classpath
+    }
+
+    /// Returns the arguments that map Kafka's classes, where they are archived.
+    pub(crate) fn archive_args(&self) -> &[String] {
+        &self.archive_args
     }
 
     /// Runs `main_class`, such as `org.apache.kafka.tools.consumer.ConsoleConsumer`, to its end, whatever that is.
@@ -84,7 +93,9 @@ impl JavaTools {
         args: &[&str],
         limit: Duration,
     ) -> Result<ToolOutput, StackError> {
-        let java_args = [QUICK_ARGS, &["-cp", &self.classpath, main_class], args].concat();
+        let archive_args: Vec<&str> = self.archive_args.iter().map(String::as_str).collect();
+        let java_args =
+            [QUICK_ARGS, &archive_args, &["-cp", &self.classpath, main_class], args].concat();
         let mut output = run_to_end(&Launch::new(&self.java, java_args, &self.dir), limit)?;
         output.program = main_class.to_owned();
         Ok(output)

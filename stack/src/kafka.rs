@@ -4,10 +4,12 @@ mod storage;
 
 use std::path::{Path, PathBuf};
 
+use crate::java::QUICK_ARGS;
 use crate::node::{create_dir, write};
 use crate::process::Launch;
 use crate::{
-    Jars, JavaTools, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports,
+    Jars, JavaTools, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError,
+    class_archive, ports,
 };
 
 /// Log to standard output, where the node's log file takes it.
@@ -103,11 +105,29 @@ impl KafkaServer {
         }
         let programs = Programs::from_env();
         let jars = Jars::ensure(&programs, &|_| ())?;
+        if let Lifetime::Detached(_) = config.lifetime {
+            let java = programs.find(Program::Java)?;
+            // Without it a start takes longer; what keeps this server from starting is told just below.
+            let _made = class_archive::ensure(jars.dir(), "kafka", &java, |dir, args| {
+                Self::start_as(KafkaConfig::in_dir(dir), &programs, &jars, &args)
+                    .map(|mut it| it.stop())
+            });
+        }
+        Self::start_as(config, &programs, &jars, &[])
+    }
+
+    /// Starts it with `args` for its virtual machines.
+    fn start_as(
+        config: KafkaConfig,
+        programs: &Programs,
+        jars: &Jars,
+        args: &[String],
+    ) -> Result<Self, StackError> {
         let config = KafkaConfig { dir: create_dir(&config.dir)?, ..config };
-        let tools = JavaTools::new(&programs, &jars, &config.dir)?;
+        let tools = JavaTools::new(programs, jars, &config.dir)?;
         let cluster_id = storage::cluster_id(&config)?;
         config.ports.retry(|| {
-            let mut server = Self::prepare(&config, &programs, &tools, &cluster_id)?;
+            let mut server = Self::prepare(&config, programs, &tools, &cluster_id, args)?;
             server.start_again()?;
             Ok(server)
         })
@@ -118,6 +138,7 @@ impl KafkaServer {
         programs: &Programs,
         tools: &JavaTools,
         cluster_id: &str,
+        java_args: &[String],
     ) -> Result<Self, StackError> {
         let ports = (0..config.brokers)
             .map(|broker| {
@@ -140,8 +161,15 @@ impl KafkaServer {
             write(&dir.join("log4j2.properties"), LOG4J)?;
             let heap = if config.brokers == 1 { "-Xmx512m" } else { "-Xmx384m" };
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
-            let args =
+            // A broker of a test lives for seconds.
+            let quick = match config.lifetime {
+                Lifetime::Owned => QUICK_ARGS,
+                Lifetime::Detached(_) => &[],
+            };
+            let machine = java_args.iter().chain(tools.archive_args()).map(String::as_str);
+            let broker =
                 [heap, logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
+            let args = quick.iter().copied().chain(machine).chain(broker);
             let launch = Launch::new(programs.find(Program::Java)?, args, dir);
             let probe = Probe::Kafka { port: ports[usize::from(id) - 1].plain, brokers: 1 };
             brokers.push(Node::new(

@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod class_archive;
 pub mod error;
 pub mod jars;
 pub mod java;

@@ -1,12 +1,15 @@
 //! A schema registry with Confluent's interface: Apicurio, on a database in its folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::java::QUICK_ARGS;
 use crate::node::create_dir;
 use crate::probe::http;
 use crate::process::{Launch, wait_until};
-use crate::{Jars, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
+use crate::{
+    Jars, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, class_archive, ports,
+};
 
 /// Where Apicurio speaks Confluent's protocol.
 const API: &str = "/apis/ccompat/v7";
@@ -48,10 +51,30 @@ impl RegistryServer {
         let programs = Programs::from_env();
         let jars = Jars::ensure(&programs, &|_| ())?;
         let java = programs.find(Program::Java)?;
+        if let Lifetime::Detached(_) = config.lifetime {
+            // Without it a start takes longer; what keeps this server from starting is told just below.
+            let _made = class_archive::ensure(jars.dir(), "registry", &java, |dir, args| {
+                Self::start_as(RegistryConfig::in_dir(dir), &java, &jars, args)
+                    .map(|mut registry| registry.stop())
+            });
+        }
+        let archive = class_archive::find(jars.dir(), "registry", &java);
+        Self::start_as(config, &java, &jars, class_archive::args_with(archive.as_deref()))
+    }
+
+    /// Starts it with `java_args` for its virtual machine.
+    fn start_as(
+        config: RegistryConfig,
+        java: &Path,
+        jars: &Jars,
+        java_args: Vec<String>,
+    ) -> Result<Self, StackError> {
         let dir = create_dir(&config.dir)?;
+        // One that a test starts lives for seconds; what serves a stack is asked a few hundred times.
+        let quick: Vec<String> = QUICK_ARGS.iter().map(|&arg| arg.to_owned()).collect();
         config.ports.retry(|| {
             let port = config.ports.choose("registry", 8081)?;
-            let args = [
+            let registry = [
                 "-Xmx256m".to_owned(),
                 // What was acknowledged is on disk: by default the database writes half a second later.
                 format!(
@@ -64,7 +87,8 @@ impl RegistryServer {
                 jars.registry_runner()?.display().to_string(),
             ];
             let probe = Probe::Http { port, path: format!("{API}/subjects"), authorization: None };
-            let launch = Launch::new(&java, args, &dir);
+            let args = [quick.clone(), java_args.clone(), registry.to_vec()].concat();
+            let launch = Launch::new(java, args, &dir);
             let mut server = Self {
                 node: [Node::new("registry", "registry", launch, probe, config.lifetime.clone())],
             };
