@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Longest wait for a connection and its handshake.
-pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait for a connection and its handshake: an error at the start is to come within 5 s.
+pub(crate) const CONNECT_MAX: Duration = Duration::from_secs(4);
 /// Longest wait for exchange and queues to be there: a busy broker takes seconds to make them.
 pub(crate) const DECLARE_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for a broker that was just started to serve the queues and the stream that it has:
