@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use engine::{Ended, Engine, Surroundings};
 use service_kit::admin_http;
 use service_kit::exit::AppError;
+use service_kit::live::Live;
 use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
+use crate::printer::Printer;
+use crate::progress::Progress;
 use crate::registry::connect_registry;
 use crate::settings::Settings;
+use crate::settled_lines::{SettledLines, gap};
 use crate::stage::AveragesStage;
 use crate::statistics::{self, State, Statistics};
 use engine::stage::Total;
@@ -39,6 +43,8 @@ pub struct Run {
 /// A running consumer.
 pub struct App {
     engine: Engine<AveragesStage>,
+    /// Writes the lines of `--print-orders`.
+    printer: Option<Printer>,
 }
 
 impl App {
@@ -55,8 +61,18 @@ impl App {
     ) -> Result<Self, AppError> {
         let connections = engine::connect(&settings.engine.kafka)?;
         let (resolver, encoders) = runtime.block_on(connect_registry(&settings, runtime))?;
-        let make_stage =
-            || AveragesStage::new(&resolver, encoders.averages.clone(), settings.handler.clone());
+        let failed = |error: std::io::Error| AppError::failed(error.to_string());
+        let printer = match settings.prints {
+            Some((form, target)) => Some(Printer::start(target, gap(form)).map_err(failed)?),
+            None => None,
+        };
+        let prints = settings.prints.zip(printer.as_ref()).map(|((form, _), printer)| {
+            SettledLines::new(printer.lines(), form, settings.engine.topics.main.clone())
+        });
+        let make_stage = || {
+            let (encoder, handler) = (encoders.averages.clone(), settings.handler.clone());
+            AveragesStage::new(&resolver, encoder, handler, prints.clone())
+        };
         let around = Surroundings {
             connections,
             resolver: resolver.clone(),
@@ -71,7 +87,12 @@ impl App {
             }
             Ok(())
         })?;
-        Ok(Self { engine })
+        Ok(Self { engine, printer })
+    }
+
+    /// Shows how it is doing, from now on until [`Progress::end`].
+    pub fn show_progress(&self, live: Option<Live>) -> Progress {
+        Progress::start(self.engine.watcher(), live)
     }
 
     /// Runs until a stop is requested, the end is reached, or a lane ends by itself. `watch` is
@@ -92,7 +113,10 @@ impl App {
             Ok(_) => STATE_MAX,
             Err(_) => STATE_MAX_WHEN_FAILED,
         };
-        Run { statistics: self.statistics(limit), ended: ended.map(|_| ()) }
+        let is_stopped = !matches!(ended, Ok(Ended { stopping_for: None, .. }));
+        let printed = self.printer.take().map_or(Ok(()), |printer| printer.end(is_stopped));
+        let ended = ended.and(printed);
+        Run { statistics: self.statistics(limit), ended }
     }
 
     fn statistics(&self, limit: Duration) -> Statistics {

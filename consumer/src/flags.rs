@@ -222,6 +222,11 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
     pub exit_at_end: Option<bool>,
 
+    /// Print a line for each settled attempt: counted, retried, dead-lettered; JSON with -o jsonl
+    #[arg(long, env = "CONSUMER_PRINT_ORDERS", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
+    pub print_orders: Option<bool>,
+
     /// Form of the final statistics on stdout [default: table]
     #[arg(long, short = 'o', env = "CONSUMER_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,

@@ -12,6 +12,12 @@
 
 mod handler;
 mod products;
+mod troubles;
+mod rest;
+mod view;
+mod progress;
+mod printer;
+mod settled_lines;
 mod stage;
 mod statistics;
 mod flags;
@@ -21,5 +27,6 @@ mod app;
 
 pub use app::{App, Run, Running};
 pub use flags::{Flags, GuaranteeArg};
+pub use progress::Progress;
 pub use settings::Settings;
 pub use statistics::{ProductTotals, Statistics, Totals};

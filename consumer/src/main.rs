@@ -1,11 +1,12 @@
 //! `consumer`: parse, load, build, run, report.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use consumer::{App, Flags, Run, Settings, Statistics};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::live::{Leave, Live};
 use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::terminal::TameJson;
@@ -17,7 +18,8 @@ fn main() -> ExitCode {
 
 fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let flags = settings::load("consumer", flags.config.clone().as_deref(), flags)?;
-    telemetry::init(flags.log.format());
+    let log_format = flags.log.format();
+    telemetry::init(log_format);
     let form = flags.output.unwrap_or_default();
     let checked = Settings::check(flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -29,7 +31,11 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
     let app = App::start(checked, stop, runtime.handle(), Some(metrics))?;
+    let progress = app.show_progress(Live::on_stderr(log_format));
     let Run { statistics, ended } = app.run(|_| {});
+    // What a table on the same terminal says is not said twice.
+    let has_table = io::stdout().is_terminal() && form == OutputFormat::Table;
+    progress.end(if has_table { Leave::Nothing } else { Leave::LastLines });
     let written = output::result_by(|out| write(out, &statistics, form));
     // A lane that a broker holds is left behind; waiting for the runtime would wait for it.
     runtime.shutdown_background();

@@ -19,6 +19,10 @@ const REST: &str = "other";
 pub(crate) struct Products {
     pub(crate) named: BTreeMap<Arc<str>, Total>,
     pub(crate) rest: Total,
+    /// Products of the partition that has most of them, and those of all partitions together: the
+    /// same product may be in several.
+    products_max: usize,
+    products_sum: usize,
 }
 
 impl Products {
@@ -40,6 +44,35 @@ impl Products {
         }
         self.rest.0 += other.rest.0;
         self.rest.1 += other.rest.1;
+        self.products_max = self.products_max.max(other.products_max);
+        self.products_sum += other.products_sum;
+    }
+
+    /// Notes how many products a partition has.
+    pub(crate) fn note_partition(&mut self, products: usize) {
+        self.products_max = self.products_max.max(products);
+        self.products_sum += products;
+    }
+
+    /// Those that are known by name and were counted, by name.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (&str, Total)> {
+        let all = self.named.iter().map(|(name, total)| (&**name, *total));
+        all.filter(|(_, (count, _))| *count > 0)
+    }
+
+    /// How many products there are at least, and whether there are no more.
+    pub(crate) fn known_at_least(&self) -> (usize, bool) {
+        let named = self.counted().count();
+        match self.rest {
+            (0, _) => (named, true),
+            _ => (self.products_max.max(named + 1), self.products_max == self.products_sum),
+        }
+    }
+
+    /// All products together.
+    pub(crate) fn overall(&self) -> Total {
+        let add = |(count, sum): Total, (_, one): (&str, Total)| (count + one.0, sum + one.1);
+        self.counted().fold(self.rest, add)
     }
 }
 

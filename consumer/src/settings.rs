@@ -13,13 +13,15 @@ use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
-use service_kit::args::MetricsAddr;
+use service_kit::args::{MetricsAddr, OutputFormat};
 use service_kit::exit::AppError;
 
 use crate::flags::{
     DlqHeaders, Flags, GuaranteeArg, OnDeadLetterArg, OnDlqLimitArg, OrderArg, Switch,
 };
 use crate::handler::Handler;
+use crate::printer::Target;
+use crate::settled_lines::Form;
 
 /// Most lanes that one process runs.
 const LANES_MAX: usize = 256;
@@ -52,6 +54,8 @@ pub struct Settings {
     /// How long a schema must have been missing before a record is given up for it.
     pub(crate) schema_grace: Duration,
     pub(crate) handler: Handler,
+    /// Form of the lines for settled attempts, and where they go.
+    pub(crate) prints: Option<(Form, Target)>,
     pub(crate) metrics: Option<service_kit::admin_http::Listen>,
 }
 
@@ -179,7 +183,14 @@ impl Settings {
         };
         let schema_grace = flags.unknown_schema_grace.map_or(NOT_FOUND_GRACE, |grace| grace.get());
         let registers = !flags.no_register.unwrap_or(false);
-        Ok(Self { engine, registry, registers, schema_grace, handler, metrics })
+        // With -o json stdout is one object.
+        let form = match flags.output.unwrap_or_default() {
+            OutputFormat::Table => (Form::Text, Target::Stdout),
+            OutputFormat::Json => (Form::Text, Target::Stderr),
+            OutputFormat::Jsonl => (Form::Json, Target::Stdout),
+        };
+        let prints = flags.print_orders.unwrap_or(false).then_some(form);
+        Ok(Self { engine, registry, registers, schema_grace, handler, prints, metrics })
     }
 
     /// For a broker that knows no topic settings, such as librdkafka's mock: only partition

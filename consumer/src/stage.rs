@@ -5,12 +5,13 @@ use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use codec::wire::{ProductAverage, ProductAverageRef};
-use engine::stage::{HandleError, Names, Stage, Trial};
+use engine::stage::{HandleError, Names, Settled, Stage, Total, Trial};
 use orders::{Amount, Order};
 use pipeline::averages::Averages;
 
 use crate::handler::Handler;
 use crate::products::Products;
+use crate::settled_lines::SettledLines;
 
 /// Running averages per product.
 pub(crate) struct AveragesStage {
@@ -19,6 +20,7 @@ pub(crate) struct AveragesStage {
     encoder: Encoder<ProductAverage>,
     handler: Handler,
     buffer: Vec<u8>,
+    prints: Option<SettledLines>,
 }
 
 impl AveragesStage {
@@ -26,6 +28,7 @@ impl AveragesStage {
         resolver: &SchemaResolver,
         encoder: Encoder<ProductAverage>,
         handler: Handler,
+        prints: Option<SettledLines>,
     ) -> Self {
         Self {
             orders: Decoder::new(resolver.clone()),
@@ -33,6 +36,7 @@ impl AveragesStage {
             encoder,
             handler,
             buffer: Vec::new(),
+            prints,
         }
     }
 }
@@ -42,6 +46,8 @@ impl Stage for AveragesStage {
     type State = Averages;
     /// Totals by product, the first ones by name.
     type Summary = Products;
+    /// Count and sum of the order's product in its partition.
+    type Note = Total;
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
         self.orders.decode(value)
@@ -116,10 +122,26 @@ impl Stage for AveragesStage {
         Ok(true)
     }
 
+    fn hears_settled(&self) -> bool {
+        self.prints.is_some()
+    }
+
+    fn note(&self, order: &Order, averages: &Averages) -> Total {
+        averages.get(&order.product).map_or((0, Amount::ZERO), |one| (one.count, one.sum))
+    }
+
+    fn settled<'a>(&mut self, attempts: impl Iterator<Item = Settled<'a, Total>>) {
+        if let Some(prints) = &self.prints {
+            prints.print(attempts);
+        }
+    }
+
     fn summarize<'a>(states: impl Iterator<Item = &'a Averages>) -> Self::Summary {
         let mut products = Products::default();
-        for partial in states.flat_map(Averages::partials) {
-            products.add(&partial.product, (partial.count, partial.sum));
+        for averages in states {
+            let counted = averages.partials().iter().filter(|partial| partial.count > 0);
+            products.note_partition(counted.clone().count());
+            counted.for_each(|one| products.add(&one.product, (one.count, one.sum)));
         }
         products
     }

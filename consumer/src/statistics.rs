@@ -22,7 +22,7 @@ use serde::ser::{SerializeStruct, Serializer};
 use crate::products::apart_from;
 
 /// What all products together are called in the table.
-const ALL: &str = "all";
+pub(crate) const ALL: &str = "all";
 
 /// Widest product name in the table, in characters.
 const NAME_CHARS_MAX: usize = 60;

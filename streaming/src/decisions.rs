@@ -53,6 +53,7 @@ impl Stage for DecisionsStage {
     type Input = InventoryResult;
     type State = Tally;
     type Summary = Tally;
+    type Note = ();
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<InventoryResult, DecodeError> {
         self.results.decode(value)
@@ -117,6 +118,8 @@ impl Stage for DecisionsStage {
         }
         Ok(true)
     }
+
+    fn note(&self, _: &InventoryResult, _: &Tally) {}
 
     fn summarize<'a>(states: impl Iterator<Item = &'a Tally>) -> Tally {
         states.fold(Tally::default(), |mut sum, tally| {

@@ -76,6 +76,7 @@ impl Stage for InventoryStage {
     type Input = Order;
     type State = StockLevels;
     type Summary = StockLevels;
+    type Note = ();
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
         self.orders.decode(value)
@@ -164,6 +165,8 @@ impl Stage for InventoryStage {
         levels.restore(&level.item, given);
         Ok(true)
     }
+
+    fn note(&self, _: &Order, _: &StockLevels) {}
 
     fn summarize<'a>(states: impl Iterator<Item = &'a StockLevels>) -> StockLevels {
         states.fold(StockLevels::default(), |mut sum, levels| {

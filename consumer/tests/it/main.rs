@@ -14,6 +14,7 @@ mod exactness;
 mod import;
 mod order;
 mod outage;
+mod output;
 mod rebalance;
 mod security;
 mod shutdown;

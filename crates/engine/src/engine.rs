@@ -23,6 +23,7 @@ use crate::layout;
 use crate::prepare::{lane_settings, main_ends, prepare_topics};
 use crate::settings::EngineSettings;
 use crate::shared::{Away, Shared, View};
+use crate::snapshot::Watcher;
 use crate::stage::Stage;
 use crate::topic_watch::TopicWatch;
 
@@ -189,6 +190,11 @@ impl<S: Stage> Engine<S> {
     /// What the stages of the lanes tell of their states.
     pub fn summaries(&self) -> Vec<S::Summary> {
         self.views().into_iter().map(|view| view.summary).collect()
+    }
+
+    /// Looks at the pipeline from another thread.
+    pub fn watcher(&self) -> Watcher<S::Summary> {
+        Watcher::new(Arc::clone(&self.shared))
     }
 
     fn views(&self) -> Vec<View<S::Summary>> {

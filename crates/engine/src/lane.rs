@@ -29,6 +29,7 @@ pub(crate) mod limits;
 pub(crate) mod membership;
 pub(crate) mod noted;
 pub(crate) mod order;
+pub(crate) mod outcomes;
 pub(crate) mod owned;
 pub(crate) mod panics;
 pub(crate) mod repark;
@@ -237,6 +238,7 @@ impl<S: Stage> Lane<S> {
         let name = settings.instance_id.as_deref().unwrap_or(&shared.process_id);
         let transactional_id = format!("{group}-{name}-{index}");
         let now = Instant::now();
+        let keeps_outcomes = topics.outcomes.is_some() || stage.hears_settled();
         let lane = Self {
             index,
             view: shared.view(index),
@@ -267,7 +269,7 @@ impl<S: Stage> Lane<S> {
                 retry_topic: topics.retry.clone(),
                 group: group.clone(),
                 main_ends: settings.main_ends.clone(),
-                keeps_outcomes: topics.outcomes.is_some(),
+                keeps_outcomes,
                 order: settings.order,
                 flight: Flight::new(settings.simulate_latency, settings.concurrency),
                 unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(

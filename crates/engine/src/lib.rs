@@ -19,6 +19,7 @@ mod layout;
 mod metrics;
 mod notices;
 mod shared;
+mod snapshot;
 mod lane;
 pub mod settings;
 mod gauges;
@@ -37,3 +38,4 @@ pub mod planted {
 }
 pub use prepare::{BROKER_HINT, START_MAX, connect};
 pub use settings::EngineSettings;
+pub use snapshot::{Snapshot, Watcher};

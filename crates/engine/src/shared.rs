@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use pipeline::failure::FailureClass;
 use service_kit::health::{HealthReport, HealthSource, Reason};
 use service_kit::shutdown::Shutdown;
 
@@ -28,11 +29,18 @@ pub(crate) struct Counters {
     pub(crate) succeeded: AtomicU64,
     pub(crate) retried: AtomicU64,
     pub(crate) dead_lettered: AtomicU64,
+    pub(crate) duplicates: AtomicU64,
+    /// Dead letters by class, in the order of [`FailureClass::ALL`].
+    pub(crate) dead_letters: [AtomicU64; FailureClass::ALL.len()],
 }
 
 impl Counters {
     pub(crate) fn read(counter: &AtomicU64) -> u64 {
         counter.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_dead_letter(&self, class: FailureClass) {
+        self.dead_letters[class as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -62,6 +70,13 @@ pub(crate) struct View<T> {
     /// Partitions that are not read because a key has as many followers as it may.
     pub(crate) full: usize,
     pub(crate) oldest_overdue_ms: i64,
+    /// When the first and the last of the records that wait are due.
+    pub(crate) next_due_at_ms: Option<i64>,
+    pub(crate) last_due_at_ms: Option<i64>,
+    /// Offsets of main that are not settled; `None` while they are not known.
+    pub(crate) lag: Option<u64>,
+    /// Offsets of main that are left below the end of this run.
+    pub(crate) main_left: Option<u64>,
     pub(crate) away: Option<String>,
     pub(crate) is_drained: bool,
     /// Offsets of main without a record, in what the lane has read.
@@ -119,6 +134,11 @@ impl<T: Clone + Default> Shared<T> {
 
     pub(crate) fn views(&self) -> impl Iterator<Item = View<T>> + '_ {
         self.views.iter().map(|view| view.lock().clone())
+    }
+
+    /// Looks at the view of each lane, without a copy.
+    pub(crate) fn each_view(&self, mut look: impl FnMut(&View<T>)) {
+        self.views.iter().for_each(|view| look(&view.lock()));
     }
 
     /// Whether every lane has its partitions, and none of these is still to be read back.

@@ -102,6 +102,29 @@ pub trait Stage: Send + 'static {
         value: Option<&[u8]>,
     ) -> Result<bool, String>;
 
+    /// What is noted of a record that was handled well, for [`Stage::settled`].
+    type Note: Send + std::fmt::Debug + 'static;
+
+    /// Whether [`Stage::settled`] is to be called. If so every attempt is noted until its turn is
+    /// committed, which costs allocations for each record.
+    fn hears_settled(&self) -> bool {
+        false
+    }
+
+    /// Notes what is to be told of a record that was handled well just now.
+    fn note(&self, input: &Self::Input, state: &Self::State) -> Self::Note;
+
+    /// Hears of the attempts that a turn has settled, in their order, after its commit. What is not
+    /// committed is not told. A crash between commit and this call leaves them untold, and so does a
+    /// commit whose outcome is found out only later; without transactions, what is repeated after a
+    /// crash is told again. The lane stands still meanwhile.
+    fn settled<'a>(&mut self, attempts: impl Iterator<Item = Settled<'a, Self::Note>>)
+    where
+        Self::Note: 'a,
+    {
+        drop(attempts);
+    }
+
     /// Sums the states of a lane up.
     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> Self::Summary
     where
@@ -137,6 +160,41 @@ pub struct Trial<'r, 'a, T> {
     pub emitted: &'a mut Vec<Emitted>,
     /// The partition; emitted records go to the same one.
     pub partition: i32,
+}
+
+/// An attempt that is settled.
+#[derive(Debug, Clone, Copy)]
+pub struct Settled<'a, N> {
+    /// Partition of the main topic that the record comes from.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// What it is called; empty where it could not be read.
+    pub names: &'a Names,
+    /// Number of the attempt; the first is 1.
+    pub attempt: u32,
+    /// What became of it.
+    pub fate: Fate<'a, N>,
+}
+
+/// What became of an attempt.
+#[derive(Debug, Clone, Copy)]
+pub enum Fate<'a, N> {
+    /// The record was handled well; with what the stage noted of it.
+    Succeeded(&'a N),
+    /// The record was not handled: an earlier one has the same id.
+    Duplicate,
+    /// It failed, and the record waits for its next attempt.
+    Retried {
+        /// Why it failed.
+        failure: &'a Failure,
+        /// When the next attempt is due, in epoch milliseconds.
+        due_at_ms: i64,
+    },
+    /// The record was given up.
+    DeadLettered(&'a Failure),
 }
 
 /// What an order is called.

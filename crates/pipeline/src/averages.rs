@@ -89,6 +89,13 @@ impl Averages {
         }
     }
 
+    /// The partial of a product.
+    pub fn get(&self, product: &str) -> Option<&Partial> {
+        let is_it = |index: &usize| &*self.partials[*index].product == product;
+        let index = self.by_product.find(self.hasher.hash_one(product), is_it)?;
+        self.partials.get(*index)
+    }
+
     /// All partials, in the order in which the products were first seen.
     pub fn partials(&self) -> &[Partial] {
         &self.partials

@@ -125,6 +125,15 @@ impl FailureReason {
 }
 
 impl FailureClass {
+    /// Every class, in the order of the wire contract.
+    pub const ALL: [Self; 5] = [
+        Self::Malformed,
+        Self::UnknownSchema,
+        Self::IncompatibleSchema,
+        Self::Invalid,
+        Self::Transient,
+    ];
+
     /// The text of `x-failure-class` and of metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

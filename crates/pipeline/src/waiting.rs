@@ -244,6 +244,11 @@ impl<R> Waiting<R> {
         self.by_due.first().map(|(due, _)| *due)
     }
 
+    /// When the last record may run of those that wait for nothing else, in epoch milliseconds.
+    pub fn last_due_at_ms(&self) -> Option<i64> {
+        self.by_due.last().map(|(due, _)| *due)
+    }
+
     /// Looks at a waiting record and its due time.
     pub fn get(&self, offset: Offset) -> Option<(i64, &R)> {
         self.by_offset.get(&offset).map(|entry| (entry.due_at_ms, &entry.record))

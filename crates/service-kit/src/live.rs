@@ -32,7 +32,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use console::{Term, measure_text_width, truncate_str};
+use console::{Style, Term, measure_text_width, truncate_str};
 
 use crate::args::LogFormat;
 use crate::terminal::one_line;
@@ -190,6 +190,59 @@ pub fn width(line: &str) -> usize {
     measure_text_width(line)
 }
 
+/// Colors of lines, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Paint {
+    has_colors: bool,
+}
+
+impl Paint {
+    /// No colors.
+    pub const PLAIN: Self = Self { has_colors: false };
+
+    /// Colors, whatever they are written to.
+    pub const COLORED: Self = Self { has_colors: true };
+
+    /// Colors if stderr is a terminal, and `NO_COLOR` does not forbid it.
+    #[must_use]
+    pub fn on_stderr() -> Self {
+        Self { has_colors: crate::telemetry::colors_wanted() }
+    }
+
+    /// For heads and totals.
+    #[must_use]
+    pub fn bold(self, text: &str) -> String {
+        self.styled(text, Style::new().bold())
+    }
+
+    /// For what need not be read each time.
+    #[must_use]
+    pub fn dim(self, text: &str) -> String {
+        self.styled(text, Style::new().dim())
+    }
+
+    /// For what is wrong.
+    #[must_use]
+    pub fn red(self, text: &str) -> String {
+        self.styled(text, Style::new().red())
+    }
+
+    fn styled(self, text: &str, style: Style) -> String {
+        style.force_styling(self.has_colors).apply_to(text).to_string()
+    }
+}
+
+/// Columns of the terminal behind stdout, if it is one.
+#[must_use]
+pub fn stdout_columns() -> Option<usize> {
+    let term = Term::stdout();
+    let told = io::stdout().is_terminal().then(|| term.size_checked());
+    told.map(|size| match size {
+        Some((_, columns)) if columns > 0 => usize::from(columns),
+        _ => SIZE_DEFAULT.columns,
+    })
+}
+
 /// What is drawn at the foot of the terminal. The cursor stands at the start of the row below.
 #[derive(Debug)]
 struct Foot {
@@ -239,12 +292,13 @@ impl Foot {
         self.at_start(columns) + "\x1b[J"
     }
 
-    /// The lines, each with what was right of it before erased. A terminal that finds a character
+    /// The lines, each in place of what stood in its row. A terminal that finds a character
     /// wider than we do must not wrap the line: it does not while they are drawn.
     fn drawn(&self) -> String {
         let mut text = String::from("\x1b[?7l");
         for line in &self.lines {
-            let _ = write!(text, "{line}\x1b[K\r\n");
+            // Erased first: behind a line that fills the row the cursor stands on its last character.
+            let _ = write!(text, "\x1b[K{line}\r\n");
         }
         text.push_str("\x1b[?7h");
         text
@@ -344,6 +398,8 @@ mod tests {
         let line = "日本茶と珈琲 and more";
         seen.show(&[line; 9]);
         assert_eq!(seen.lines(), ["日本茶と…"; 3]);
+        seen.show(&["0123456789ab"; 2]);
+        assert_eq!(seen.lines(), ["012345678…"; 2], "all columns are used");
         seen.show(&["x"]);
         assert_eq!(seen.lines(), ["x"], "nothing of it stays");
     }

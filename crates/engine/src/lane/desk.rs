@@ -20,9 +20,10 @@ use crate::lane::framing::framed_in_header;
 use crate::lane::guard::{Guard, Name};
 use crate::lane::handles::Fetched;
 use crate::lane::order::Order as KeyOrder;
+use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::owned::{Owned, Stranger, Waiter};
 use crate::lane::panics::{self, contained};
-use crate::lane::turn::{OutcomeEntry, Turn};
+use crate::lane::turn::Turn;
 use crate::stage::{HandleError, Names, Stage, Trial};
 
 /// What the reader has to do after a record was taken.
@@ -64,7 +65,7 @@ impl Room {
 /// The part of a lane that works on records, apart from its connections.
 pub(crate) struct Desk<S: Stage> {
     pub(crate) owned: Vec<Option<Box<Owned<S::State>>>>,
-    pub(crate) turn: Turn,
+    pub(crate) turn: Turn<S::Note>,
     pub(crate) stage: S,
     /// Whether the surroundings are there, and whether too much is given up.
     pub(crate) guard: Guard,
@@ -74,6 +75,7 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) group: String,
     /// Ends of the main partitions at the start of a run with `--exit-at-end`.
     pub(crate) main_ends: Option<Vec<i64>>,
+    /// Every attempt is noted, for the outcome log or for a stage that hears of them.
     pub(crate) keeps_outcomes: bool,
     pub(crate) order: KeyOrder,
     /// Records whose handlers wait.
@@ -300,6 +302,7 @@ impl<S: Stage> Desk<S> {
         origin: impl FnOnce() -> (i32, Offset),
     ) -> Attempted {
         let (key, subject_at) = (key(), origin());
+        let mut note = None;
         if self.guard.is_held_up() {
             return Attempted::Unresolved;
         }
@@ -336,6 +339,9 @@ impl<S: Stage> Desk<S> {
                 let attempted = match handled {
                     Ok(()) => {
                         owned.has_state = true;
+                        if self.stage.hears_settled() {
+                            note = Some(self.stage.note(&input, &owned.state));
+                        }
                         self.turn.succeeded += 1;
                         self.guard.went_well(self.now_ms);
                         Attempted::Counted
@@ -366,17 +372,16 @@ impl<S: Stage> Desk<S> {
         if self.keeps_outcomes {
             let (origin_partition, origin_offset) = subject_at;
             let names = input.map_or_else(Names::default, |input| self.stage.names(input));
-            let Names { order_id, product } = names;
             self.turn.outcomes.push(OutcomeEntry {
                 partition,
                 origin_partition,
                 origin_offset,
                 key: key.map(Into::into),
-                order_id,
-                product,
+                names,
                 attempt: subject.attempt,
                 forward: None,
                 is_duplicate: false,
+                note,
             });
         }
         attempted

@@ -12,7 +12,7 @@ use pipeline::record::Offset;
 use crate::lane::desk::Desk;
 use crate::lane::handles::Fetched;
 use crate::lane::hooks::{Bug, is_planted};
-use crate::lane::turn::OutcomeEntry;
+use crate::lane::outcomes::OutcomeEntry;
 use crate::stage::{Names, Stage};
 
 /// What is to be done with a main record.
@@ -58,11 +58,7 @@ impl<S: Stage> Desk<S> {
     }
 
     /// Takes a duplicate in: it is told and settled, and nothing else.
-    pub(crate) fn end_duplicate(
-        &mut self,
-        record: &Fetched<'_>,
-        Names { order_id, product }: Names,
-    ) {
+    pub(crate) fn end_duplicate(&mut self, record: &Fetched<'_>, names: Names) {
         let (partition, offset) = (record.partition(), record.offset());
         self.turn.take(0);
         self.turn.duplicates += 1;
@@ -73,11 +69,11 @@ impl<S: Stage> Desk<S> {
                 origin_partition: partition,
                 origin_offset: offset,
                 key: record.key().map(Into::into),
-                order_id,
-                product,
+                names,
                 attempt: 1,
                 forward: None,
                 is_duplicate: true,
+                note: None,
             });
         }
         self.end_main(partition, offset);

@@ -135,8 +135,7 @@ impl<S: Stage> Desk<S> {
             let input = self.decode(waiter.record.value.as_deref());
             let mut entry = untold(&waiter.record, &waiter.origin, attempt);
             if let Ok(input) = input {
-                let names = self.stage.names(input);
-                (entry.order_id, entry.product) = (names.order_id, names.product);
+                entry.names = self.stage.names(input);
             }
             self.turn.outcomes.push(entry);
         }

@@ -13,9 +13,10 @@ use pipeline::window::Fetched;
 use crate::lane::Lane;
 use crate::lane::desk::Desk;
 use crate::lane::limits::HOP_BYTES;
+use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::owned::Waiter;
-use crate::lane::turn::{Destination, Forward, OutcomeEntry};
-use crate::stage::Stage;
+use crate::lane::turn::{Destination, Forward};
+use crate::stage::{Names, Stage};
 
 /// What becomes of the records that wait behind one that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,16 +162,16 @@ fn sequence(key: Option<&[u8]>, place: Option<Offset>) -> Option<Sequence<'_>> {
 }
 
 /// An entry of the outcome log for a record that was not tried.
-pub(crate) fn untold(record: &HeldRecord, origin: &Origin, attempt: u32) -> OutcomeEntry {
+pub(crate) fn untold<N>(record: &HeldRecord, origin: &Origin, attempt: u32) -> OutcomeEntry<N> {
     OutcomeEntry {
         partition: record.partition,
         origin_partition: origin.partition,
         origin_offset: Offset(origin.offset),
         key: record.key.clone(),
-        order_id: String::new(),
-        product: String::new(),
+        names: Names::default(),
         attempt,
         forward: None,
         is_duplicate: false,
+        note: None,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::lane::Lane;
+use crate::lane::desk::Desk;
 use crate::lane::owned::{Owned, Phase};
 use crate::lane::turn::{AgeBuckets, Destination};
 use crate::metrics;
@@ -53,6 +54,7 @@ impl<S: Stage> Lane<S> {
                     dead_lettered += 1;
                     if let Some(failure) = &parts.failure {
                         metrics.dead_letter(failure.class());
+                        counters.count_dead_letter(failure.class());
                     }
                     ages.note(now_ms.saturating_sub(parts.origin.timestamp.ms));
                 }
@@ -70,7 +72,7 @@ impl<S: Stage> Lane<S> {
             (&metrics.consumed_main, Some(&counters.consumed), turn.consumed_main),
             (&metrics.consumed_retry, None, turn.consumed_retry),
             (&metrics.succeeded, Some(&counters.succeeded), turn.succeeded),
-            (&metrics.duplicates, None, turn.duplicates),
+            (&metrics.duplicates, Some(&counters.duplicates), turn.duplicates),
             (&metrics.retried, Some(&counters.retried), retried),
             (&metrics.dead_lettered, Some(&counters.dead_lettered), dead_lettered),
             (&metrics.foreign, None, turn.foreign),
@@ -81,6 +83,19 @@ impl<S: Stage> Lane<S> {
             if let Some(total) = total {
                 total.fetch_add(count, Ordering::Relaxed);
             }
+        }
+        tracing::debug!(
+            lane = self.index,
+            records = turn.records,
+            counted = turn.succeeded,
+            retried,
+            dead_lettered,
+            commit_ms = started.elapsed().as_millis(),
+            "turn committed"
+        );
+        let Desk { stage, turn, .. } = &mut self.desk;
+        if stage.hears_settled() {
+            stage.settled(turn.settled());
         }
         self.desk.guard.commit();
         self.desk.turn.restart();
@@ -98,11 +113,9 @@ impl<S: Stage> Lane<S> {
         self.probe_if_quiet();
         let now_ms = crate::clock::now_ms();
         let owned: Vec<&Owned<S::State>> = self.desk.iter().collect();
-        let next_due = owned
-            .iter()
-            .filter(|owned| owned.is_active())
-            .filter_map(|owned| owned.waiting.next_due_at_ms())
-            .min();
+        let active = owned.iter().filter(|owned| owned.is_active());
+        let next_due = active.clone().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
+        let last_due = active.filter_map(|owned| owned.waiting.last_due_at_ms()).max();
         let stopped = owned.iter().filter_map(|owned| match &owned.phase {
             Phase::Stopped { reason, detail } => {
                 Some((owned.partition, reason.as_str(), detail.clone()))
@@ -120,6 +133,7 @@ impl<S: Stage> Lane<S> {
         let drained = self.has_assignment
             && owned.iter().all(|owned| owned.is_drained())
             && self.desk.turn.records == 0;
+        let (lag, main_left) = (self.report_lag(&owned), self.main_left(&owned));
         let mut view = self.view.lock();
         view.joined = self.member.membership().is_joined() && self.has_assignment;
         view.owned = owned.iter().map(|owned| owned.partition).collect();
@@ -141,14 +155,14 @@ impl<S: Stage> Lane<S> {
         view.parked_keys = owned.iter().map(|owned| owned.waiting.parked_keys()).sum();
         view.full = owned.iter().filter(|owned| owned.is_full).count();
         view.waiting = owned.iter().map(|owned| owned.waits()).sum();
+        (view.next_due_at_ms, view.last_due_at_ms) = (next_due, last_due);
+        (view.lag, view.main_left) = (lag, main_left);
         view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;
         view.missing = self.desk.missing;
         view.retry_positions = committed.collect();
         view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
-        drop(view);
-        self.report_lag(&owned);
     }
 
     /// Says once of each partition whose records lie in it besides those of this group.
@@ -177,20 +191,37 @@ impl<S: Stage> Lane<S> {
         }
     }
 
-    fn report_lag(&self, owned: &[&Owned<S::State>]) {
+    /// Sets the gauges of the lag, and returns that of main, once it is known of all partitions.
+    fn report_lag(&self, owned: &[&Owned<S::State>]) -> Option<u64> {
+        let mut main_lag = self.has_assignment.then_some(0);
         let topics = &self.settings.topics;
         for owned in owned {
             for (topic, last) in
                 [(&topics.main, &owned.committed_main), (&topics.retry, &owned.committed_retry)]
             {
-                if let (Some(last), Some(bounds)) =
-                    (last, self.reader.cached_bounds(topic, owned.partition))
-                {
+                let bounds = self.reader.cached_bounds(topic, owned.partition);
+                let known = last.as_ref().zip(bounds);
+                if let Some((last, bounds)) = known {
                     let group = &self.settings.group;
                     metrics::lag(group, topic, owned.partition, last.position.0, bounds);
                 }
+                if *topic == topics.main {
+                    let behind = known.map(|(last, (_, high))| offsets(last.position.0, high));
+                    main_lag = main_lag.zip(behind).map(|(all, one)| all + one);
+                }
             }
         }
+        main_lag
+    }
+
+    /// Offsets of main up to the ends of this run, once they are known of all partitions.
+    fn main_left(&self, owned: &[&Owned<S::State>]) -> Option<u64> {
+        let ends = self.settings.main_ends.as_ref().filter(|_| self.has_assignment)?;
+        let left = |owned: &&Owned<S::State>| {
+            let end = ends.get(usize::try_from(owned.partition).ok()?)?;
+            Some(offsets(owned.committed_main.as_ref()?.position.0, *end))
+        };
+        owned.iter().map(left).sum()
     }
 
     /// An idle lane is not told that its broker hangs, nor that it is back: ask.
@@ -208,6 +239,11 @@ impl<S: Stage> Lane<S> {
             Err(error) => self.note_reader_away(error.to_string()),
         }
     }
+}
+
+/// Offsets from one to another, none if it lies behind.
+fn offsets(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
 }
 
 impl Counters {

@@ -9,6 +9,7 @@ use pipeline::record::Offset;
 use crate::clock::Instant;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::limits::{TURN_BYTES_MAX, TURN_MAX};
+use crate::lane::outcomes::OutcomeEntry;
 use crate::stage::Emitted;
 
 /// Where a forwarded record goes.
@@ -216,24 +217,9 @@ const fn zigzag_len(length: usize) -> usize {
     (bits as usize).div_ceil(7)
 }
 
-/// An entry of the outcome log.
-#[derive(Debug)]
-pub(crate) struct OutcomeEntry {
-    pub(crate) partition: i32,
-    pub(crate) origin_partition: i32,
-    pub(crate) origin_offset: Offset,
-    pub(crate) key: Option<Box<[u8]>>,
-    pub(crate) order_id: String,
-    pub(crate) product: String,
-    pub(crate) attempt: u32,
-    /// Index of the record's forward; `None` when it was counted, or is a duplicate.
-    pub(crate) forward: Option<usize>,
-    pub(crate) is_duplicate: bool,
-}
-
 /// Everything that one turn does.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Turn<N> {
     pub(crate) started_at: Instant,
     /// Records fetched or taken from waiting in this turn, and their bytes.
     pub(crate) records: usize,
@@ -252,12 +238,14 @@ pub(crate) struct Turn {
     pub(crate) forwards: Vec<Forward>,
     /// Records that the stage emits.
     pub(crate) emitted: Vec<Emitted>,
-    pub(crate) outcomes: Vec<OutcomeEntry>,
+    pub(crate) outcomes: Vec<OutcomeEntry<N>>,
+    /// They stand in the outcome log already, in a turn without a transaction.
+    pub(crate) are_outcomes_durable: bool,
     /// Origin timestamps of the orders counted in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
 
-impl Turn {
+impl<N> Turn<N> {
     pub(crate) fn new() -> Self {
         Self {
             started_at: Instant::now(),
@@ -275,6 +263,7 @@ impl Turn {
             forwards: Vec::new(),
             emitted: Vec::new(),
             outcomes: Vec::new(),
+            are_outcomes_durable: false,
             ended: Vec::new(),
         }
     }
@@ -350,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_turn_is_full_by_records_by_bytes_or_by_time() {
-        let mut turn = Turn::new();
+        let mut turn = Turn::<()>::new();
         for _ in 0..9 {
             turn.take(10);
         }

@@ -14,8 +14,9 @@ use crate::lane::handles::Writer;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::limits::WRITER_OPEN;
 use crate::lane::noted;
+use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::settle::needs_offsets;
-use crate::lane::turn::{Destination, Forward, OutcomeEntry};
+use crate::lane::turn::{Destination, Forward};
 use crate::lane::{Lane, TopicNames};
 use crate::stage::{Emitted, Stage, State as _};
 
@@ -67,7 +68,7 @@ impl<S: Stage> Lane<S> {
         if !is_exactly_once {
             // Without a transaction nothing takes these back: a redo must not send them again.
             self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
-            self.desk.turn.outcomes.clear();
+            self.desk.turn.are_outcomes_durable = true;
             self.desk.turn.emitted.clear();
         }
         if writer.must_be_replaced() {
@@ -164,7 +165,8 @@ impl<S: Stage> Lane<S> {
         }
         aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
         if let (Some(topic), Some(encoder)) = (&names.outcomes, &self.outcomes) {
-            for entry in &turn.outcomes {
+            let open = turn.outcomes.iter().filter(|_| !turn.are_outcomes_durable);
+            for entry in open {
                 self.buffer.clear();
                 let forward = entry.forward.and_then(|index| turn.forwards.get(index));
                 let destination = forward.map(|forward| forward.destination);
@@ -213,8 +215,8 @@ fn send_forward(
     writer.produce(topic, partition, wire.key, wire.value.as_deref(), wire.headers.as_ref(), tag)
 }
 
-fn outcome<'a>(
-    entry: &'a OutcomeEntry,
+fn outcome<'a, N>(
+    entry: &'a OutcomeEntry<N>,
     forward: Option<&'a Forward>,
     settled_at_ms: i64,
 ) -> OrderOutcomeRef<'a> {
@@ -229,8 +231,8 @@ fn outcome<'a>(
     let failure = forward.and_then(|forward| forward.hop.as_ref());
     let failure = failure.and_then(|parts| parts.failure.as_ref());
     OrderOutcomeRef {
-        order_id: cut(&entry.order_id),
-        product: cut(&entry.product),
+        order_id: cut(&entry.names.order_id),
+        product: cut(&entry.names.product),
         origin_partition: entry.origin_partition,
         origin_offset: entry.origin_offset.0,
         attempt: i32::try_from(entry.attempt).unwrap_or(i32::MAX),

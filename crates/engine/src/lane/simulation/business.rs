@@ -84,6 +84,7 @@ impl Stage for Business {
     type Input = Order;
     type State = Averages;
     type Summary = ();
+    type Note = ();
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
         let order = value.and_then(Order::read);
@@ -152,6 +153,8 @@ impl Stage for Business {
         state.restore(&text(key), count, Amount::from_ten_thousandths(sum), 0);
         Ok(true)
     }
+
+    fn note(&self, _: &Order, _: &Averages) {}
 
     fn summarize<'a>(_: impl Iterator<Item = &'a Averages>) {}
 }
