@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STACK_DIR ?= .stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint up down clean-stack image-build
+.PHONY: help setup demo test test-all faults lint up down clean-stack image-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,9 @@ demo: ## the story in 20 seconds; needs nothing but the build
 
 test: ## set up, build, lint and test everything against real servers
 	@scripts/test.sh
+
+test-all: ## make test and the long forms: more schedules and cases, all faults in full, benchmarks; an hour or more
+	@scripts/test-all.sh
 
 faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed N" for one
 	@scripts/faults.sh $(FAULTS)

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Runs every test binary of the workspace, several at once: most tests wait for servers. Tests that measure time take
-# the machine for themselves (`testkit::machine`), whichever suite they are in.
+# Runs every test binary of the workspace, several at once, and clippy beside them: most tests wait for servers. Tests
+# that measure time stand in modules `alone`, and run one by one when all others have ended.
 #
 # Prints a line when a suite ends, what a failed one printed, each suite's seconds and the ten slowest tests. All output
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
 #   SUITES_AT_ONCE=3      binaries side by side
-#   RUST_TEST_THREADS=4   tests side by side in each
+#   RUST_TEST_THREADS=3   tests side by side in each; CONSUMER_TEST_THREADS=6 in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
 suites_at_once=${SUITES_AT_ONCE:-3}
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-4}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-3}
+consumer_test_threads=${CONSUMER_TEST_THREADS:-6}
 say_every_s=60
 slowest_shown=10
 
@@ -32,18 +33,23 @@ cargo test --workspace --no-run --message-format=json 2>/dev/null |
     | (if .target.kind[0] == "test" then .target.name else "unit" end) as $part
     | [(if $part == "it" then $rank else $rank + 100 end), $package, $part, $dir, .executable] | @tsv' |
   sort -n -k1,1 -s >"$work/suites"
-# Doc tests compile while others wait.
+# Doc tests and clippy compile while others wait.
 printf '50\tdocs\tdoc-tests\t%s\t-\n' "$PWD" >>"$work/suites"
+printf '51\tworkspace\tlint\t%s\t-\n' "$PWD" >>"$work/suites"
 sort -n -k1,1 -s -o "$work/suites" "$work/suites"
 
-run_suite() { # NAME FOLDER BINARY
+run_suite() { # NAME FOLDER BINARY [FILTER...]
   local begun=$EPOCHREALTIME code=0 out="$work/$1.out"
-  if [[ $3 == - ]]; then
-    cargo test --workspace --doc >"$out" 2>&1 || code=$?
+  if [[ $1 == docs-doc-tests ]]; then
+    nice -n 5 cargo test --workspace --doc >"$out" 2>&1 || code=$?
+  elif [[ $1 == workspace-lint ]]; then
+    nice -n 5 make --no-print-directory lint >"$out" 2>&1 || code=$?
   else
-    printf '     Running %s (%s)\n' "$1" "$3" >"$out"
+    [[ $1 != consumer-it ]] || export RUST_TEST_THREADS=$consumer_test_threads
+    printf '     Running %s\n' "$3" >"$out"
     # The time of each test is an option that the stable harness has under this name only.
-    (cd "$2" && RUSTC_BOOTSTRAP=1 CARGO_MANIFEST_DIR=$2 "$3" -Z unstable-options --report-time) >>"$out" 2>&1 || code=$?
+    (cd "$2" && RUSTC_BOOTSTRAP=1 CARGO_MANIFEST_DIR=$2 "$3" -Z unstable-options --report-time "${@:4}") \
+      >>"$out" 2>&1 || code=$?
   fi
   local seconds passed
   seconds=$(awk -v a="$begun" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f", b - a }')
@@ -54,7 +60,7 @@ run_suite() { # NAME FOLDER BINARY
   else
     # One write, so that suites that end together do not mix.
     local text
-    text=$(awk '/^failures:$/ { is_told = 1 } is_told || /panicked at/' "$out" | tail -n 400)
+    text=$(awk '/^failures:$/ { is_told = 1 } is_told || /panicked at/ || /^test .* FAILED/' "$out" | tail -n 400)
     [[ -n $text ]] || text=$(tail -n 60 "$out")
     printf 'test: %-28s FAILED (exit %s) after %s s\n%s\n' "$1" "$code" "$seconds" "$text"
   fi
@@ -77,7 +83,7 @@ while IFS=$'\t' read -r _ package part folder binary; do
     wait -n -p ended_pid || true
     running=$((running - 1))
   fi
-  run_suite "$package-$part" "$folder" "$binary" &
+  run_suite "$package-$part" "$folder" "$binary" --skip alone:: &
   running=$((running + 1))
 done <"$work/suites"
 # The ticker never ends by itself.
@@ -85,12 +91,14 @@ while ((running > 0)); do
   wait -n || true
   running=$((running - 1))
 done
+while IFS=$'\t' read -r _ package part folder binary; do
+  [[ $binary != - ]] || continue
+  ! "$binary" --list 2>/dev/null | grep -qE '(^|::)alone::.*: test$' ||
+    RUST_TEST_THREADS=1 run_suite "$package-$part-alone" "$folder" "$binary" alone::
+done <"$work/suites"
 kill "$ticker" 2>/dev/null || true
 
-: >"$log"
-while IFS=$'\t' read -r _ package part _; do
-  cat "$work/$package-$part.out" >>"$log"
-done <"$work/suites"
+cat "$work"/*.out >"$log"
 
 echo "test: seconds of each suite"
 sort -t $'\t' -k2,2 -n -r "$work"/*.end | awk -F'\t' '$2 > 0 { printf "  %5d s  %4d tests  %s\n", $2, $3, $1 }'

@@ -158,48 +158,6 @@ fn send_steadily(
     }
 }
 
-/// One key at 1,000 records a second, of which one fails once.
-#[test]
-fn a_key_with_a_steady_stream_gets_free_again() {
-    const DELAY_MS: i64 = 2_000;
-    const PER_BATCH: usize = 50;
-    const BATCHES: usize = 140;
-    let _machine = machine::alone();
-    let pipeline = Cluster::shared().pipeline(1);
-    let encoder = pipeline.orders_v1();
-    let delay = format!("{DELAY_MS}ms");
-    let flags = ["--order", "key", "--simulate-failures", "0.5", "--retry-delay", &delay];
-    let mut consumer = Process::consumer(&pipeline, &flags);
-    consumer.wait_ready(LIMIT);
-    let mut stream = ids(0, PER_BATCH * BATCHES, 0.5);
-    stream[PER_BATCH * 20] = ids(1, 1, 0.5).remove(0);
-    send_steadily(&pipeline, &encoder, &stream, PER_BATCH, Duration::from_millis(50));
-    wait::is_true("everything being settled", LIMIT, || pipeline.lag() == 0);
-    consumer.sigterm();
-    consumer.wait(LIMIT).expect_code(0);
-
-    assert_eq!(ends_follow_the_input(&pipeline), stream.len());
-    let waited: Vec<i64> = pipeline
-        .records(&pipeline.retry)
-        .iter()
-        .filter(|record| record.header_number("x-attempt") == 0)
-        .map(|record| record.origin().1)
-        .collect();
-    let log = pipeline.outcomes_log();
-    let failed = log.iter().find(|entry| entry.outcome.outcome == Outcome::Retried);
-    let failed_at_ms = failed.expect("one failed").outcome.settled_at_ms;
-    let last_follower = waited.iter().max().expect("some waited");
-    let free_at = log.iter().find(|entry| entry.outcome.origin_offset == *last_follower);
-    let parked_ms = free_at.expect("it ended").outcome.settled_at_ms - failed_at_ms;
-    eprintln!("parked for {parked_ms} ms, {} followers", waited.len());
-    assert!(waited.len() > 1_500, "the stream was slow: {} followers", waited.len());
-    assert!((DELAY_MS..DELAY_MS + 1_000).contains(&parked_ms), "parked for {parked_ms} ms");
-    let mut once = waited.clone();
-    once.sort_unstable();
-    once.dedup();
-    assert_eq!(once.len(), waited.len(), "a follower goes through retry once");
-}
-
 #[test]
 fn a_key_with_too_many_followers_pauses_its_partition_until_they_are_fewer() {
     const FOLLOWERS_MAX: usize = 50;
@@ -370,4 +328,51 @@ fn the_order_of_keys_survives_a_window_that_nearly_fills_and_a_kill() {
     let rules = Rules { max_retries: 2, ..Rules::new(&[&encoder]).failing(0.6) };
     verify::exact(&pipeline, &rules.after_kills());
     assert_eq!(ends_follow_the_input(&pipeline), ORDERS);
+}
+
+/// These measure time.
+mod alone {
+    use super::*;
+
+    /// One key at 1,000 records a second, of which one fails once.
+    #[test]
+    fn a_key_with_a_steady_stream_gets_free_again() {
+        const DELAY_MS: i64 = 2_000;
+        const PER_BATCH: usize = 50;
+        const BATCHES: usize = 140;
+        let _machine = machine::alone();
+        let pipeline = Cluster::shared().pipeline(1);
+        let encoder = pipeline.orders_v1();
+        let delay = format!("{DELAY_MS}ms");
+        let flags = ["--order", "key", "--simulate-failures", "0.5", "--retry-delay", &delay];
+        let mut consumer = Process::consumer(&pipeline, &flags);
+        consumer.wait_ready(LIMIT);
+        let mut stream = ids(0, PER_BATCH * BATCHES, 0.5);
+        stream[PER_BATCH * 20] = ids(1, 1, 0.5).remove(0);
+        send_steadily(&pipeline, &encoder, &stream, PER_BATCH, Duration::from_millis(50));
+        wait::is_true("everything being settled", LIMIT, || pipeline.lag() == 0);
+        consumer.sigterm();
+        consumer.wait(LIMIT).expect_code(0);
+
+        assert_eq!(ends_follow_the_input(&pipeline), stream.len());
+        let waited: Vec<i64> = pipeline
+            .records(&pipeline.retry)
+            .iter()
+            .filter(|record| record.header_number("x-attempt") == 0)
+            .map(|record| record.origin().1)
+            .collect();
+        let log = pipeline.outcomes_log();
+        let failed = log.iter().find(|entry| entry.outcome.outcome == Outcome::Retried);
+        let failed_at_ms = failed.expect("one failed").outcome.settled_at_ms;
+        let last_follower = waited.iter().max().expect("some waited");
+        let free_at = log.iter().find(|entry| entry.outcome.origin_offset == *last_follower);
+        let parked_ms = free_at.expect("it ended").outcome.settled_at_ms - failed_at_ms;
+        eprintln!("parked for {parked_ms} ms, {} followers", waited.len());
+        assert!(waited.len() > 1_500, "the stream was slow: {} followers", waited.len());
+        assert!((DELAY_MS..DELAY_MS + 1_000).contains(&parked_ms), "parked for {parked_ms} ms");
+        let mut once = waited.clone();
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), waited.len(), "a follower goes through retry once");
+    }
 }

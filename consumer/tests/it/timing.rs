@@ -79,83 +79,90 @@ fn succeeded(pipeline: &Pipeline) -> usize {
     log.iter().filter(|entry| entry.outcome.outcome == Outcome::Succeeded).count()
 }
 
-#[test]
-fn a_retry_is_never_early_and_in_an_idle_pipeline_at_most_300_ms_late() {
-    let _machine = machine::alone();
-    let pipeline = timed_pipeline();
-    let encoder = pipeline.orders_v1();
-    let flags = ["--simulate-failures", "0.5", "--retry-delay", "2s", "--lanes", "1"];
-    let mut consumer = Process::consumer(&pipeline, &flags);
-    warm_up(&pipeline, &mut consumer, &encoder, 0.5);
-    let ids = ids(1, 12, 0.5);
-    for (sent, part) in (1..).zip(ids.chunks(3)) {
-        // Each batch fails at a moment of its own, and all wait side by side.
-        pipeline.send(&pipeline.orders, &inputs(&encoder, part));
-        wait::is_true("the batch failing", LIMIT, || {
-            pipeline.records(&pipeline.retry).len() == sent * part.len()
-        });
-    }
-    wait::is_true("every order being counted", LIMIT, || succeeded(&pipeline) == 1 + ids.len());
-    let first_attempts: BTreeMap<Origin, i64> = pipeline
-        .outcomes_log()
-        .iter()
-        .filter(|entry| entry.outcome.attempt == 1)
-        .map(|entry| {
-            let outcome = &entry.outcome;
-            ((outcome.origin_partition, outcome.origin_offset), outcome.settled_at_ms)
-        })
-        .collect();
-    let ran = retries_run(&pipeline);
-    assert_eq!(ran.len(), ids.len());
-    for retry in &ran {
-        let delay = retry.due_at_ms - first_attempts[&retry.origin];
-        assert!((1_950..=2_050).contains(&delay), "{delay} ms instead of 2 s: {retry:?}");
-        assert!(retry.settled_at_ms >= retry.due_at_ms, "early: {retry:?}");
-        assert!(retry.written_at_ms >= retry.due_at_ms, "early: {retry:?}");
-        assert!(retry.written_at_ms <= retry.due_at_ms + LATE_MAX_MS, "late: {retry:?}");
-    }
-    let lateness: Vec<i64> =
-        ran.iter().map(|retry| retry.written_at_ms - retry.due_at_ms).collect();
-    eprintln!("late by {lateness:?} ms");
-}
+/// These measure time.
+mod alone {
+    use super::*;
 
-#[test]
-fn a_waiting_retry_delays_neither_fresh_orders_nor_shorter_retries_behind_it() {
-    let _machine = machine::alone();
-    let pipeline = timed_pipeline();
-    let encoder = pipeline.orders_v1();
-    let rate = 0.4;
-    let flags = ["--simulate-failures", "0.4", "--retry-delay", "200ms,5s"];
-    let mut consumer = Process::consumer(&pipeline, &flags);
-    warm_up(&pipeline, &mut consumer, &encoder, rate);
-    let (heads, fresh, short) = (ids(2, 3, rate), ids(0, 10, rate), ids(1, 10, rate));
-    pipeline.send(&pipeline.orders, &inputs(&encoder, &heads));
-    wait::is_true("the heads waiting long", LIMIT, || {
-        pipeline.records(&pipeline.retry).len() == 2 * heads.len()
-    });
-    let others: Vec<String> = fresh.iter().chain(&short).cloned().collect();
-    pipeline.send(&pipeline.orders, &inputs(&encoder, &others));
-    wait::is_true("the others being counted", LIMIT, || succeeded(&pipeline) == 1 + others.len());
-    let at_others = pipeline.outcomes_log();
-    wait::is_true("the heads being counted", LIMIT, || {
-        succeeded(&pipeline) == 1 + others.len() + heads.len()
-    });
-    let orders = pipeline.records(&pipeline.orders);
-    let sent: BTreeMap<Origin, i64> =
-        orders.iter().map(|order| (order.coordinates(), order.timestamp_ms)).collect();
-    for entry in at_others.iter().filter(|entry| entry.outcome.attempt == 1) {
-        let origin = (entry.outcome.origin_partition, entry.outcome.origin_offset);
-        if origin.1 == 0 {
-            continue; // it warmed the connections up
+    #[test]
+    fn a_retry_is_never_early_and_in_an_idle_pipeline_at_most_300_ms_late() {
+        let _machine = machine::alone();
+        let pipeline = timed_pipeline();
+        let encoder = pipeline.orders_v1();
+        let flags = ["--simulate-failures", "0.5", "--retry-delay", "2s", "--lanes", "1"];
+        let mut consumer = Process::consumer(&pipeline, &flags);
+        warm_up(&pipeline, &mut consumer, &encoder, 0.5);
+        let ids = ids(1, 12, 0.5);
+        for (sent, part) in (1..).zip(ids.chunks(3)) {
+            // Each batch fails at a moment of its own, and all wait side by side.
+            pipeline.send(&pipeline.orders, &inputs(&encoder, part));
+            wait::is_true("the batch failing", LIMIT, || {
+                pipeline.records(&pipeline.retry).len() == sent * part.len()
+            });
         }
-        let took = entry.timestamp_ms - sent[&origin];
-        assert!(took <= LATE_MAX_MS, "a fresh order took {took} ms: {entry:?}");
+        wait::is_true("every order being counted", LIMIT, || succeeded(&pipeline) == 1 + ids.len());
+        let first_attempts: BTreeMap<Origin, i64> = pipeline
+            .outcomes_log()
+            .iter()
+            .filter(|entry| entry.outcome.attempt == 1)
+            .map(|entry| {
+                let outcome = &entry.outcome;
+                ((outcome.origin_partition, outcome.origin_offset), outcome.settled_at_ms)
+            })
+            .collect();
+        let ran = retries_run(&pipeline);
+        assert_eq!(ran.len(), ids.len());
+        for retry in &ran {
+            let delay = retry.due_at_ms - first_attempts[&retry.origin];
+            assert!((1_950..=2_050).contains(&delay), "{delay} ms instead of 2 s: {retry:?}");
+            assert!(retry.settled_at_ms >= retry.due_at_ms, "early: {retry:?}");
+            assert!(retry.written_at_ms >= retry.due_at_ms, "early: {retry:?}");
+            assert!(retry.written_at_ms <= retry.due_at_ms + LATE_MAX_MS, "late: {retry:?}");
+        }
+        let lateness: Vec<i64> =
+            ran.iter().map(|retry| retry.written_at_ms - retry.due_at_ms).collect();
+        eprintln!("late by {lateness:?} ms");
     }
-    for retry in retries_run(&pipeline) {
-        assert!(retry.settled_at_ms >= retry.due_at_ms, "early: {retry:?}");
-        assert!(retry.written_at_ms <= retry.due_at_ms + LATE_MAX_MS, "late: {retry:?}");
+
+    #[test]
+    fn a_waiting_retry_delays_neither_fresh_orders_nor_shorter_retries_behind_it() {
+        let _machine = machine::alone();
+        let pipeline = timed_pipeline();
+        let encoder = pipeline.orders_v1();
+        let rate = 0.4;
+        let flags = ["--simulate-failures", "0.4", "--retry-delay", "200ms,5s"];
+        let mut consumer = Process::consumer(&pipeline, &flags);
+        warm_up(&pipeline, &mut consumer, &encoder, rate);
+        let (heads, fresh, short) = (ids(2, 3, rate), ids(0, 10, rate), ids(1, 10, rate));
+        pipeline.send(&pipeline.orders, &inputs(&encoder, &heads));
+        wait::is_true("the heads waiting long", LIMIT, || {
+            pipeline.records(&pipeline.retry).len() == 2 * heads.len()
+        });
+        let others: Vec<String> = fresh.iter().chain(&short).cloned().collect();
+        pipeline.send(&pipeline.orders, &inputs(&encoder, &others));
+        wait::is_true("the others being counted", LIMIT, || {
+            succeeded(&pipeline) == 1 + others.len()
+        });
+        let at_others = pipeline.outcomes_log();
+        wait::is_true("the heads being counted", LIMIT, || {
+            succeeded(&pipeline) == 1 + others.len() + heads.len()
+        });
+        let orders = pipeline.records(&pipeline.orders);
+        let sent: BTreeMap<Origin, i64> =
+            orders.iter().map(|order| (order.coordinates(), order.timestamp_ms)).collect();
+        for entry in at_others.iter().filter(|entry| entry.outcome.attempt == 1) {
+            let origin = (entry.outcome.origin_partition, entry.outcome.origin_offset);
+            if origin.1 == 0 {
+                continue; // it warmed the connections up
+            }
+            let took = entry.timestamp_ms - sent[&origin];
+            assert!(took <= LATE_MAX_MS, "a fresh order took {took} ms: {entry:?}");
+        }
+        for retry in retries_run(&pipeline) {
+            assert!(retry.settled_at_ms >= retry.due_at_ms, "early: {retry:?}");
+            assert!(retry.written_at_ms <= retry.due_at_ms + LATE_MAX_MS, "late: {retry:?}");
+        }
+        consumer.sigterm();
+        consumer.wait(LIMIT).expect_code(0);
+        verify::exact(&pipeline, &Rules::new(&[&encoder]).failing(rate));
     }
-    consumer.sigterm();
-    consumer.wait(LIMIT).expect_code(0);
-    verify::exact(&pipeline, &Rules::new(&[&encoder]).failing(rate));
 }

@@ -24,7 +24,8 @@ pub fn shared() -> Leave {
     Leave { _machine: machine }
 }
 
-/// Leave to run alone among the tests of this machine that ask for leave; kept until the guard is dropped.
+/// Leave to run alone among the tests of this machine that ask for leave; kept until the guard is dropped. Such tests
+/// stand in a module `alone`: `scripts/run-suites.sh` runs them when all others have ended, so that nobody waits.
 ///
 /// # Panics
 ///

@@ -304,3 +304,18 @@ fn no_source_file_is_too_long_to_be_read_in_one_go() {
         assert!(lines <= FILE_LINES_MAX, "{name} has {lines} lines; split it at {FILE_LINES_MAX}");
     }
 }
+
+#[test]
+fn tests_that_want_the_machine_to_themselves_stand_in_a_module_that_runs_last() {
+    let mut found = 0;
+    for (name, text) in workspace_sources() {
+        if name.contains("crates/testkit/") {
+            continue; // it offers the leave, and speaks of it
+        }
+        let Some(first) = text.find("machine::alone()") else { continue };
+        let module = text.find("\nmod alone {");
+        assert!(module.is_some_and(|module| module < first), "{name}: put it into `mod alone`");
+        found += 1;
+    }
+    assert!(found > 2, "where are they?");
+}

@@ -36,6 +36,18 @@ fn a_suite_that_gives_no_result_fails_the_run() {
 }
 
 #[test]
+fn what_one_part_of_a_suite_leaves_out_another_must_have_run() {
+    let part = GOOD.replace("0 filtered", "2 filtered");
+    let rest = GOOD.replace("3 passed", "2 passed").replace("0 filtered", "3 filtered");
+    let two_suites = [SUITE, &part, "   Doc-tests b\n", GOOD, SUITE, &rest].concat();
+    check(&two_suites, "8 passed, 0 failed", true);
+    let less = rest.replace("2 passed", "1 passed").replace("3 filtered", "4 filtered");
+    check(&[SUITE, &part, SUITE, &less].concat(), "4 passed, 0 failed", false);
+    let failed = rest.replace("2 passed; 0 failed", "1 passed; 1 failed");
+    check(&[SUITE, &part, SUITE, &failed].concat(), "4 passed, 1 failed", false);
+}
+
+#[test]
 fn ignored_and_filtered_tests_fail_the_run_and_so_does_an_empty_one() {
     check(&[SUITE, &GOOD.replace("0 ignored", "1 ignored")].concat(), "3 passed, 0 failed", false);
     check(

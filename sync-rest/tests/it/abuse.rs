@@ -110,27 +110,6 @@ fn what_is_no_order_is_4xx_and_reaches_nobody() {
 }
 
 #[test]
-fn beyond_its_limit_the_service_sheds_at_once_and_serves_those_it_took() {
-    let _alone = machine::alone();
-    let rig = Rig::start(&["--http-max-in-flight", "4", "--inventory-delay", "1s"]);
-    let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let one = |_| scope.spawn(|| rig.post(&burgers(1)));
-        let clients: Vec<_> = (0..100).map(one).collect();
-        clients.into_iter().map(|client| client.join().expect("a client").status).collect()
-    });
-    let count = |status| statuses.iter().filter(|found| **found == status).count();
-    assert_eq!(count(200) + count(503), statuses.len(), "{statuses:?}");
-    assert!(count(200) >= 4 && count(503) > 50, "{statuses:?}");
-    let shed = rig.metric(Service::Order, "http_shed_total{service=\"order\"}");
-    let fast = "http_shed_seconds_bucket{service=\"order\",le=\"0.005\"}";
-    let shed_fast = rig.metric(Service::Order, fast);
-    assert!(shed_fast >= shed * 0.95, "{shed_fast} of {shed} within 5 ms");
-    assert!((shed - 50.0).abs() < 50.0 && shed >= count(503) as f64, "{shed}");
-    assert_eq!(rig.taken("burger"), count(200) as u64, "what was shed was not begun");
-    wait::is_true("room again", SOON, || rig.post(&burgers(1)).status == 200);
-}
-
-#[test]
 fn connections_beyond_the_cap_are_refused_and_idle_ones_make_room() {
     let rig = Rig::start(&["--http-max-connections", "20"]);
     let idle: Vec<TcpStream> = (0..60)
@@ -143,4 +122,30 @@ fn connections_beyond_the_cap_are_refused_and_idle_ones_make_room() {
     assert!(rig.metric(Service::Order, refused) >= 40.0);
     drop(idle);
     assert_eq!(rig.post(&burgers(1)).status, 200);
+}
+
+/// These measure time.
+mod alone {
+    use super::*;
+
+    #[test]
+    fn beyond_its_limit_the_service_sheds_at_once_and_serves_those_it_took() {
+        let _alone = machine::alone();
+        let rig = Rig::start(&["--http-max-in-flight", "4", "--inventory-delay", "1s"]);
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let one = |_| scope.spawn(|| rig.post(&burgers(1)));
+            let clients: Vec<_> = (0..100).map(one).collect();
+            clients.into_iter().map(|client| client.join().expect("a client").status).collect()
+        });
+        let count = |status| statuses.iter().filter(|found| **found == status).count();
+        assert_eq!(count(200) + count(503), statuses.len(), "{statuses:?}");
+        assert!(count(200) >= 4 && count(503) > 50, "{statuses:?}");
+        let shed = rig.metric(Service::Order, "http_shed_total{service=\"order\"}");
+        let fast = "http_shed_seconds_bucket{service=\"order\",le=\"0.005\"}";
+        let shed_fast = rig.metric(Service::Order, fast);
+        assert!(shed_fast >= shed * 0.95, "{shed_fast} of {shed} within 5 ms");
+        assert!((shed - 50.0).abs() < 50.0 && shed >= count(503) as f64, "{shed}");
+        assert_eq!(rig.taken("burger"), count(200) as u64, "what was shed was not begun");
+        wait::is_true("room again", SOON, || rig.post(&burgers(1)).status == 200);
+    }
 }

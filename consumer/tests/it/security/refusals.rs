@@ -39,142 +39,147 @@ fn check(refusals: Vec<Refusal>) {
     }
 }
 
-#[test]
-fn a_broker_that_is_not_trusted_or_speaks_otherwise_is_refused_with_the_reason() {
-    let _machine = machine::alone();
-    let broker = broker();
-    let plain = broker.names(1);
-    let on = |listener: &str| over(&plain, broker.listener(listener));
-    let tls = with(scram(&broker, ALICE), "KAFKA_SECURITY_PROTOCOL", Some("SSL"));
-    let alice = || scram(&broker, ALICE);
-    let client = broker.client("refused");
-    let stranger = broker.stranger().to_str();
-    check(vec![
-        (
-            "an authority that the client does not know",
-            on("SCRAM"),
-            with(alice(), "KAFKA_SSL_CA_LOCATION", stranger),
-            1,
-            &["signed by an authority that ssl.ca.location does not hold"],
-        ),
-        ("another host name", on("ELSEWHERE"), tls.clone(), 1, &["is for another host"]),
-        ("an expired certificate", on("EXPIRED"), tls.clone(), 1, &["certificate has expired"]),
-        (
-            "TLS where the listener is plain",
-            plain.clone(),
-            tls.clone(),
-            1,
-            &["security.protocol", "connecting to a PLAINTEXT broker listener?"],
-        ),
-        (
-            "plain text where the listener speaks TLS",
-            on("SCRAM"),
-            vec![],
-            1,
-            &["the listener speaks TLS, but security.protocol is PLAINTEXT"],
-        ),
-        ("no login where one is wanted", on("SCRAM"), tls, 1, &["hangs up on SSL"]),
-        (
-            "a wrong password",
-            on("SCRAM"),
-            scram(&broker, (ALICE.0, "looking-glass")),
-            1,
-            &["lets this client in", "invalid credentials"],
-        ),
-        (
-            "no certificate where one is wanted",
-            on("MUTUAL"),
-            mutual(&broker, &client)[..2].to_vec(),
-            1,
-            &["lets this client in", "alert"],
-        ),
-        (
-            "an authority that is no file",
-            on("SCRAM"),
-            with(alice(), "KAFKA_SSL_CA_LOCATION", Some("/no/such/ca.pem")),
-            2,
-            &["ssl.ca.location is /no/such/ca.pem"],
-        ),
-        (
-            "no password",
-            on("SCRAM"),
-            with(alice(), "KAFKA_SASL_PASSWORD", None),
-            2,
-            &["sasl.password must be set"],
-        ),
-    ]);
-}
+/// These measure time.
+mod alone {
+    use super::*;
 
-#[test]
-fn a_registry_that_is_not_trusted_or_lets_nobody_in_is_refused_with_the_reason() {
-    const TOKEN: &str = "Bearer right";
-    let _machine = machine::alone();
-    let dir = tempfile::tempdir().expect("a directory");
-    let authority = Authority::new(dir.path(), "ours");
-    let stranger = Authority::new(dir.path(), "theirs");
-    let pipeline = testkit::Cluster::shared().pipeline(1);
-    let plain = pipeline.servers.registry_url.clone();
-    let proxy = |name, host, validity| {
-        GuardedRegistry::start(&plain, authority.issue(name, &[host], validity), TOKEN)
-    };
-    let good = proxy("good", "127.0.0.1", Validity::Good);
-    let elsewhere = proxy("elsewhere", "registry.example", Validity::Good);
-    let expired = proxy("expired", "127.0.0.1", Validity::Expired);
-    let refusal = |what, url: &str, ca: &Authority, token: &str, words| -> Refusal {
-        let mut pipeline = pipeline.clone();
-        pipeline.servers.registry_url = url.to_owned();
-        let variables = vec![
-            ("SCHEMA_REGISTRY_CA_LOCATION", ca.location().to_owned()),
-            ("SCHEMA_REGISTRY_TOKEN", token.to_owned()),
-        ];
-        (what, pipeline, variables, 1, words)
-    };
-    let as_http = good.url().replace("https://", "http://");
-    let as_https = plain.replace("http://", "https://");
-    check(vec![
-        refusal(
-            "another authority",
-            good.url(),
-            &stranger,
-            "right",
-            &["UnknownIssuer", "hint: SCHEMA_REGISTRY_CA_LOCATION"],
-        ),
-        refusal(
-            "another host name",
-            elsewhere.url(),
-            &authority,
-            "right",
-            &["not valid for name", "hint: name the registry as its certificate does"],
-        ),
-        refusal(
-            "an expired certificate",
-            expired.url(),
-            &authority,
-            "right",
-            &["expired", "hint: have its certificate renewed"],
-        ),
-        refusal(
-            "http where TLS is spoken",
-            &as_http,
-            &authority,
-            "right",
-            &["broke off", "hint: the port speaks TLS"],
-        ),
-        refusal(
-            "https where none is",
-            &as_https,
-            &authority,
-            "right",
-            &["corrupt message of type InvalidContentType", "hint: the port speaks no TLS"],
-        ),
-        refusal(
-            "a wrong token",
-            good.url(),
-            &authority,
-            "wrong",
-            &["401 Unauthorized", "hint: SCHEMA_REGISTRY_BASIC_AUTH"],
-        ),
-    ]);
-    assert_eq!(good.seen().let_in, 0);
-    assert!(good.seen().turned_away >= 2, "{:?}", good.seen());
+    #[test]
+    fn a_broker_that_is_not_trusted_or_speaks_otherwise_is_refused_with_the_reason() {
+        let _machine = machine::alone();
+        let broker = broker();
+        let plain = broker.names(1);
+        let on = |listener: &str| over(&plain, broker.listener(listener));
+        let tls = with(scram(&broker, ALICE), "KAFKA_SECURITY_PROTOCOL", Some("SSL"));
+        let alice = || scram(&broker, ALICE);
+        let client = broker.client("refused");
+        let stranger = broker.stranger().to_str();
+        check(vec![
+            (
+                "an authority that the client does not know",
+                on("SCRAM"),
+                with(alice(), "KAFKA_SSL_CA_LOCATION", stranger),
+                1,
+                &["signed by an authority that ssl.ca.location does not hold"],
+            ),
+            ("another host name", on("ELSEWHERE"), tls.clone(), 1, &["is for another host"]),
+            ("an expired certificate", on("EXPIRED"), tls.clone(), 1, &["certificate has expired"]),
+            (
+                "TLS where the listener is plain",
+                plain.clone(),
+                tls.clone(),
+                1,
+                &["security.protocol", "connecting to a PLAINTEXT broker listener?"],
+            ),
+            (
+                "plain text where the listener speaks TLS",
+                on("SCRAM"),
+                vec![],
+                1,
+                &["the listener speaks TLS, but security.protocol is PLAINTEXT"],
+            ),
+            ("no login where one is wanted", on("SCRAM"), tls, 1, &["hangs up on SSL"]),
+            (
+                "a wrong password",
+                on("SCRAM"),
+                scram(&broker, (ALICE.0, "looking-glass")),
+                1,
+                &["lets this client in", "invalid credentials"],
+            ),
+            (
+                "no certificate where one is wanted",
+                on("MUTUAL"),
+                mutual(&broker, &client)[..2].to_vec(),
+                1,
+                &["lets this client in", "alert"],
+            ),
+            (
+                "an authority that is no file",
+                on("SCRAM"),
+                with(alice(), "KAFKA_SSL_CA_LOCATION", Some("/no/such/ca.pem")),
+                2,
+                &["ssl.ca.location is /no/such/ca.pem"],
+            ),
+            (
+                "no password",
+                on("SCRAM"),
+                with(alice(), "KAFKA_SASL_PASSWORD", None),
+                2,
+                &["sasl.password must be set"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_registry_that_is_not_trusted_or_lets_nobody_in_is_refused_with_the_reason() {
+        const TOKEN: &str = "Bearer right";
+        let _machine = machine::alone();
+        let dir = tempfile::tempdir().expect("a directory");
+        let authority = Authority::new(dir.path(), "ours");
+        let stranger = Authority::new(dir.path(), "theirs");
+        let pipeline = testkit::Cluster::shared().pipeline(1);
+        let plain = pipeline.servers.registry_url.clone();
+        let proxy = |name, host, validity| {
+            GuardedRegistry::start(&plain, authority.issue(name, &[host], validity), TOKEN)
+        };
+        let good = proxy("good", "127.0.0.1", Validity::Good);
+        let elsewhere = proxy("elsewhere", "registry.example", Validity::Good);
+        let expired = proxy("expired", "127.0.0.1", Validity::Expired);
+        let refusal = |what, url: &str, ca: &Authority, token: &str, words| -> Refusal {
+            let mut pipeline = pipeline.clone();
+            pipeline.servers.registry_url = url.to_owned();
+            let variables = vec![
+                ("SCHEMA_REGISTRY_CA_LOCATION", ca.location().to_owned()),
+                ("SCHEMA_REGISTRY_TOKEN", token.to_owned()),
+            ];
+            (what, pipeline, variables, 1, words)
+        };
+        let as_http = good.url().replace("https://", "http://");
+        let as_https = plain.replace("http://", "https://");
+        check(vec![
+            refusal(
+                "another authority",
+                good.url(),
+                &stranger,
+                "right",
+                &["UnknownIssuer", "hint: SCHEMA_REGISTRY_CA_LOCATION"],
+            ),
+            refusal(
+                "another host name",
+                elsewhere.url(),
+                &authority,
+                "right",
+                &["not valid for name", "hint: name the registry as its certificate does"],
+            ),
+            refusal(
+                "an expired certificate",
+                expired.url(),
+                &authority,
+                "right",
+                &["expired", "hint: have its certificate renewed"],
+            ),
+            refusal(
+                "http where TLS is spoken",
+                &as_http,
+                &authority,
+                "right",
+                &["broke off", "hint: the port speaks TLS"],
+            ),
+            refusal(
+                "https where none is",
+                &as_https,
+                &authority,
+                "right",
+                &["corrupt message of type InvalidContentType", "hint: the port speaks no TLS"],
+            ),
+            refusal(
+                "a wrong token",
+                good.url(),
+                &authority,
+                "wrong",
+                &["401 Unauthorized", "hint: SCHEMA_REGISTRY_BASIC_AUTH"],
+            ),
+        ]);
+        assert_eq!(good.seen().let_in, 0);
+        assert!(good.seen().turned_away >= 2, "{:?}", good.seen());
+    }
 }

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# What `make test` shows, and the long forms: thousands more of simulated schedules and generated cases, every fault
+# scenario in full, benchmarks. An hour or more.
+# The last line is that of `make test` with the long forms counted in; the exit code is 0 only when all of it passed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+
+scripts/test.sh
+# shellcheck source=scripts/rust.sh
+. scripts/rust.sh
+
+target=${CARGO_TARGET_DIR:-target}
+stack_dir=$target/bench-stack
+log=$target/test-all.log
+cp "$target/test-output.log" "$log"
+
+status=0
+echo "test-all: ${SIMULATION_SCHEDULES:=100000} simulated schedules"
+export SIMULATION_SCHEDULES
+cargo test -p engine --lib 2>&1 | tee -a "$log" || status=1
+echo "test-all: ${PROPTEST_CASES:=20000} generated cases for each rule"
+export PROPTEST_CASES
+cargo test --no-fail-fast -p orders -p pipeline -p codec --lib 2>&1 | tee -a "$log" || status=1
+scripts/faults.sh || status=1
+
+stop_stack() {
+  "$target/debug/stack" down --dir "$stack_dir" || echo "test-all: servers of $stack_dir may still run" >&2
+}
+if [[ -e "$stack_dir" ]]; then
+  stop_stack
+  rm -rf "$stack_dir"
+fi
+trap stop_stack EXIT
+"$target/debug/stack" up --dir "$stack_dir" --only kafka,registry
+# shellcheck source=/dev/null
+. "$stack_dir/env"
+cargo bench -p consumer || status=1
+trap - EXIT
+stop_stack
+
+scripts/test-totals.awk "$log" || status=1
+exit "$status"
