@@ -90,7 +90,7 @@ impl<S: Stage> Lane<S> {
             counted = turn.succeeded,
             retried,
             dead_lettered,
-            commit_ms = started.elapsed().as_millis(),
+            commit_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "turn committed"
         );
         let Desk { stage, turn, .. } = &mut self.desk;
