@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use consumer::{App, Flags, Run, Settings, Statistics};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::fold::{self, Stream};
 use service_kit::live::{Leave, Live};
 use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
@@ -45,7 +46,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
 
 fn write(mut out: &mut dyn Write, statistics: &Statistics, form: OutputFormat) -> io::Result<()> {
     match form {
-        OutputFormat::Table => statistics.write_table(&mut out),
+        OutputFormat::Table => statistics.write_table(&mut out, fold::columns(Stream::Stdout)),
         OutputFormat::Json | OutputFormat::Jsonl => {
             serde_json::to_writer(TameJson::new(&mut out), statistics)?;
             writeln!(out)

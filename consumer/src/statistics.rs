@@ -18,14 +18,23 @@ use orders::Amount;
 use pipeline::record::CommitPosition;
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
+use service_kit::fold::folded;
+use service_kit::live::{fill, width};
+use service_kit::terminal::one_line;
 
 use crate::products::apart_from;
 
 /// What all products together are called in the table.
 pub(crate) const ALL: &str = "all";
 
-/// Widest product name in the table, in characters.
-const NAME_CHARS_MAX: usize = 60;
+/// Widest product name in the table, in columns.
+const NAME_COLUMNS_MAX: usize = 60;
+
+/// Narrowest one, on a terminal that has no room.
+const NAME_COLUMNS_MIN: usize = 3;
+
+/// Widths of count, sum and average, where there is room.
+const NUMBER_COLUMNS: [usize; 3] = [12, 20, 14];
 
 /// Counts of a run and the averages after it, as printed with `-o json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -73,6 +82,12 @@ impl Totals {
         orders::average(self.sum, self.count)
     }
 
+    /// Count, sum and average in words.
+    fn cells(&self) -> [String; 3] {
+        let average = self.average().map_or("-".to_owned(), |average| format!("{average:.4}"));
+        [self.count.to_string(), self.sum.to_string(), average]
+    }
+
     fn add(&mut self, (count, sum): Total) {
         self.count += count;
         self.sum += sum;
@@ -118,40 +133,60 @@ impl Statistics {
         Self { consumed, succeeded, retried, dead_lettered, waiting, overall, products }
     }
 
-    /// The statistics as a table for people.
-    pub fn table(&self) -> String {
+    /// The statistics as a table for people, see [`write_table`](Self::write_table).
+    pub fn table(&self, columns: Option<usize>) -> String {
         let mut text = Vec::new();
-        self.write_table(&mut text).expect("memory takes everything");
+        self.write_table(&mut text, columns).expect("memory takes everything");
         String::from_utf8_lossy(&text).trim_end().to_owned()
     }
 
-    /// Writes the statistics as a table for people, with a line break after it.
+    /// Writes the statistics as a table for people, with a line break after it. On a terminal no line
+    /// is wider than its `columns`: the names of products are cut.
     ///
     /// # Errors
     ///
     /// Fails as `out` does.
-    pub fn write_table(&self, out: &mut impl Write) -> io::Result<()> {
-        let longest = self.products.iter().map(|p| p.product.chars().count()).max().unwrap_or(0);
-        let width = longest.clamp(7, NAME_CHARS_MAX);
-        writeln!(out, "{:width$}  {:>12}  {:>20}  {:>14}", "PRODUCT", "COUNT", "SUM", "AVERAGE")?;
+    pub fn write_table(&self, out: &mut impl Write, columns: Option<usize>) -> io::Result<()> {
+        let (name, [count, sum, average]) = self.widths(columns);
+        let mut line = |product: &str, [counts, sums, averages]: [&str; 3]| {
+            let product = fill(product, name);
+            writeln!(out, "{product}  {counts:>count$}  {sums:>sum$}  {averages:>average$}")
+        };
+        line("PRODUCT", ["COUNT", "SUM", "AVERAGE"])?;
         let mut line = |product: &str, totals: &Totals| {
-            let product: String =
-                service_kit::terminal::one_line(product).chars().take(NAME_CHARS_MAX).collect();
-            let average =
-                totals.average().map_or("-".to_owned(), |average| format!("{average:.4}"));
-            let (count, sum) = (totals.count, totals.sum.to_string());
-            writeln!(out, "{product:width$}  {count:>12}  {sum:>20}  {average:>14}")
+            let cells = totals.cells();
+            line(product, [&cells[0], &cells[1], &cells[2]])
         };
         for ProductTotals { product, totals } in &self.products {
             line(&apart_from(ALL, product), totals)?;
         }
         line(ALL, &self.overall)?;
         let Self { consumed, succeeded, retried, dead_lettered, waiting, .. } = self;
-        writeln!(
-            out,
+        let run = format!(
             "\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to retry, \
              {dead_lettered} dead-lettered\nleft in retry: {waiting}"
-        )
+        );
+        writeln!(out, "{}", columns.map_or(run.clone(), |columns| folded(&run, columns)))
+    }
+
+    /// Widths of names and of the numbers beside them.
+    fn widths(&self, columns: Option<usize>) -> (usize, [usize; 3]) {
+        let names = self.products.iter().map(|p| width(&one_line(&p.product)));
+        let longest = names.max().unwrap_or(0).clamp(7, NAME_COLUMNS_MAX);
+        let of_numbers = |numbers: [usize; 3]| numbers.iter().map(|n| n + 2).sum::<usize>();
+        let columns = columns.unwrap_or(usize::MAX);
+        if longest + of_numbers(NUMBER_COLUMNS) <= columns {
+            return (longest, NUMBER_COLUMNS);
+        }
+        let mut numbers = ["COUNT", "SUM", "AVERAGE"].map(str::len);
+        let products = self.products.iter().map(|p| &p.totals);
+        for totals in products.chain([&self.overall]) {
+            for (number, cell) in numbers.iter_mut().zip(totals.cells()) {
+                *number = cell.len().max(*number);
+            }
+        }
+        let room = columns.saturating_sub(of_numbers(numbers));
+        (longest.min(room).max(NAME_COLUMNS_MIN), numbers)
     }
 }
 
@@ -288,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_table_lists_products_and_the_run() {
-        let table = sample().table();
+        let table = sample().table(None);
         assert!(table.starts_with("PRODUCT"), "{table}");
         assert!(table.contains("6172.5000") && table.contains("4 consumed"), "{table}");
     }
@@ -296,9 +331,22 @@ mod tests {
     #[test]
     fn a_product_called_all_is_told_from_the_total() {
         let statistics = Statistics::new([0; 4], 0, state(&[("all", 1, 7_000)]), (2, Amount::ZERO));
-        let table = statistics.table();
+        let table = statistics.table(None);
         let names: Vec<_> = table.lines().filter_map(|line| line.split("  ").next()).collect();
         assert_eq!(names[..3], ["PRODUCT", "\"all\"  ".trim_end(), "all    ".trim_end()]);
         assert_eq!(statistics.overall.count, 3, "what is not listed is in the total");
+    }
+
+    #[test]
+    fn on_80_columns_long_names_are_cut_and_numbers_are_whole() {
+        let name = "日本茶 and a very long name of a product that nobody wants to read to its end";
+        let few = state(&[("tea", 2, 7_000), (name, 3, 70_000)]);
+        let many = state(&[("tea", 2, 7_000), (name, u64::MAX / 2, 10_i128.pow(31))]);
+        for (state, sum) in [(few, "7.0000"), (many, "1000000000000000000000000000.0000")] {
+            let statistics = Statistics::new([u64::MAX; 4], u64::MAX, state, (0, Amount::ZERO));
+            let table = statistics.table(Some(80));
+            assert!(table.lines().all(|line| width(line) <= 80), "{table}");
+            assert!(table.contains(sum) && table.contains('…'), "{table}");
+        }
     }
 }

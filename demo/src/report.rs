@@ -18,11 +18,12 @@ pub(crate) fn introduction(screen: &Screen, story: &Story) -> String {
     let percent = failure_rate * 100.0;
     format!(
         "{title}
-Kafka is librdkafka's in-process mock and the schema registry is in memory: nothing
-to install, nothing left behind. The mock has no real transactions, so the consumer
-runs in at-least-once mode here; exactly-once is shown on real servers: make test
+Kafka is librdkafka's in-process mock and the schema registry is in memory:
+nothing to install, nothing left behind. The mock has no real transactions, so
+the consumer runs in at-least-once mode here; exactly-once is shown on real
+servers: make test
 
-  producer --> orders --> consumer --> orders-averages   of all that were counted
+  producer --> orders --> consumer --> orders-averages   of what was counted
                            |  ^ |
                    failed  v  | +----> orders-dlq        what was given up
                      orders-retry      again after {delay}, at most {max_retries} times
@@ -43,7 +44,7 @@ pub(crate) fn ending(
     let Statistics { retried, dead_lettered, overall, .. } = statistics;
     let heading = |text: &str| screen.paint(text, Color::Bold);
     let _ = writeln!(text, "\n{}\n", heading("Averages, read back from orders-averages"));
-    let _ = writeln!(text, "{}\n", statistics.table());
+    let _ = writeln!(text, "{}\n", statistics.table(screen.columns()));
     let balance = format!(
         "{sent} sent = {} counted + {dead_lettered} dead-lettered, after {retried} retries",
         overall.count

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use console::{Term, truncate_str};
+use service_kit::fold::{self, Stream};
 
 /// Smallest terminal that holds the block, in columns and rows.
 const COLUMNS_MIN: u16 = 60;
@@ -75,9 +76,15 @@ impl Screen {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Prints text that stays, below what was drawn.
+    /// Columns of the terminal, if there is one.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        fold::columns(Stream::Stdout)
+    }
+
+    /// Prints text that stays, below what was drawn, folded to a terminal's width.
     pub(crate) fn print(&mut self, text: &str) {
         self.drawn = 0;
+        let text = fold::for_stream(text, Stream::Stdout);
         self.write(&format!("{text}\n"));
     }
 

@@ -128,7 +128,7 @@ impl Teller {
                 snapshot.sent
             ),
             format!(
-                "         {}   {}   {}   retries so far {}",
+                "         {}   {}   {}   retries {}",
                 paint(format!("counted {:>3}", snapshot.counted), Color::Green),
                 paint(format!("waiting for a retry {:>2}", snapshot.waiting()), Color::Yellow),
                 paint(format!("dead-lettered {:>2}", snapshot.dead_lettered), Color::Red),
@@ -173,17 +173,15 @@ impl Teller {
                 let text = format!("attempt {attempt} was counted, {waited:.2} s after the last");
                 ("recovered", Color::Green, text)
             }
-            Kind::DeadLettered { class } if *attempt > 1 => (
-                "dead",
-                Color::Red,
-                format!("attempt {attempt} failed too: dead-lettered as {class}"),
-            ),
+            Kind::DeadLettered { class } if *attempt > 1 => {
+                ("dead", Color::Red, format!("attempt {attempt} failed: dead-lettered as {class}"))
+            }
             Kind::DeadLettered { class } => {
                 ("dead", Color::Red, format!("dead-lettered as {class}, without a retry"))
             }
         };
         let label = self.screen.paint(&format!("{label:<9}"), color);
-        format!("{label} {order:<12} {product:<11} {text}")
+        format!("{label} {order:<10} {product:<10} {text}")
     }
 
     /// A line with the numbers, and below it what happened since the last one: all dead letters,
@@ -198,11 +196,13 @@ impl Teller {
             snapshot.dead_lettered
         );
         if snapshot.consumed == 0 {
-            text.push_str("; the consumer joins its group");
+            text.push_str("\n  the consumer joins its group");
         } else if let Some((product, count, average)) =
             snapshot.averages.iter().max_by_key(|(_, count, _)| *count)
         {
-            text.push_str(&format!("; {product} on average {average:.4} ({count} orders)"));
+            let orders = format!("{count} orders");
+            let start = format!("{:<9} {orders:<10} {product:<10}", "average");
+            text.push_str(&format!("\n  {start} cost {average:.4} on average"));
         }
         let (mut has_retried, mut has_recovered) = (false, false);
         for event in &self.events {
@@ -212,7 +212,7 @@ impl Teller {
                 Kind::DeadLettered { .. } => false,
             };
             if !was_told {
-                text.push_str(&format!("\n         {}", self.event(event)));
+                text.push_str(&format!("\n  {}", self.event(event)));
             }
         }
         text

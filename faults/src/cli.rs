@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use service_kit::output::{note, result_line};
+use service_kit::output::{note, result_line, text};
 
 use crate::run::Size;
 use crate::scenario::Scenario;
@@ -22,11 +22,12 @@ use crate::{runner, scenarios, table};
   faults list
   faults run                                  # everything, at most 15 minutes
   faults run abort-at-each-step --seed 42     # one again, as it was
-  faults run --short -o json | jq '.scenarios[] | select(.verdict != \"passed\")'
+  faults run --short -o json |
+    jq '.scenarios[] | select(.verdict != \"passed\")'
 
-The servers are those of KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL (`make up`); a scenario
-that breaks a server starts its own. The consumer must be built with its feature test-hooks:
-`make faults` sees to all of it.
+The servers are those of KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL
+(`make up`); a scenario that breaks a server starts its own. The consumer must
+be built with its feature test-hooks: `make faults` sees to all of it.
 
 Exit codes: 0 all passed, 1 one did not, 2 usage"
 )]
@@ -101,8 +102,9 @@ fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {
     }
     for scenario in scenarios::ALL {
         let rows: Vec<String> = scenario.rows.iter().map(ToString::to_string).collect();
-        result_line(&format!("{}  (rows {})", scenario.name, rows.join(", ")))?;
-        result_line(&format!("    {}\n    expected: {}", scenario.does, scenario.expects))?;
+        let Scenario { name, does, expects, .. } = scenario;
+        let rows = rows.join(", ");
+        text(&format!("{name}  (rows {rows})\n    {does}\n    expected: {expects}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -122,7 +124,7 @@ fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let size = if args.short { Size::Short } else { Size::Full };
     let outcomes = runner::execute_all(&chosen, size, seed);
     match args.output {
-        OutputForm::Table => result_line(&table::table(&outcomes))?,
+        OutputForm::Table => text(&(table::table(&outcomes) + "\n"))?,
         OutputForm::Json => result_line(&table::json(&outcomes).to_string())?,
     }
     if outcomes.iter().all(runner::Outcome::is_passed) {

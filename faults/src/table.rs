@@ -1,6 +1,7 @@
 //! Outcomes as a table and as JSON.
 
 use serde_json::{Value, json};
+use service_kit::table::{Side, Table};
 
 use crate::runner::{Outcome, Verdict};
 
@@ -18,25 +19,25 @@ fn word(verdict: &Verdict) -> &'static str {
 
 /// Aligned columns, the failures' words below.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
-    let width = outcomes.iter().map(|o| o.scenario.name.len()).max().unwrap_or(0).max(8);
-    let mut text = format!(
-        "{:width$}  {:>20}  {:>7}  {:9}  FIGURES\n",
-        "SCENARIO", "SEED", "SECONDS", "VERDICT"
-    );
+    let mut table = Table::new(&[
+        ("SCENARIO", Side::Left),
+        ("SEED", Side::Right),
+        ("SECONDS", Side::Right),
+        ("VERDICT", Side::Left),
+        ("FIGURES", Side::Left),
+    ]);
     for outcome in outcomes {
         let figures: Vec<String> =
             outcome.figures.iter().map(|f| format!("{} {}", f.name, f.value)).collect();
-        let line = format!(
-            "{:width$}  {:>20}  {:>7.1}  {:9}  {}",
-            outcome.scenario.name,
-            outcome.seed,
-            outcome.elapsed.as_secs_f64(),
-            word(&outcome.verdict),
+        table.row([
+            outcome.scenario.name.to_owned(),
+            outcome.seed.to_string(),
+            format!("{:.1}", outcome.elapsed.as_secs_f64()),
+            word(&outcome.verdict).to_owned(),
             figures.join(", "),
-        );
-        text += line.trim_end();
-        text.push('\n');
+        ]);
     }
+    let mut text = table.text() + "\n";
     for outcome in outcomes {
         if let Some(words) = words(&outcome.verdict) {
             let shown: Vec<&str> = words.lines().take(WORDS_LINES_MAX).collect();

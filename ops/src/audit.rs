@@ -37,7 +37,7 @@ use codec::resolver::SchemaResolver;
 use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
-use service_kit::output::{note, result_line};
+use service_kit::output::{note, result_line, text};
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
@@ -114,7 +114,7 @@ pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
 fn print(report: &Report, format: OutputFormat) -> Result<(), AppError> {
     let failed = |error: serde_json::Error| AppError::failed(error.to_string());
     match format {
-        OutputFormat::Table => result_line(&report.table().to_string()),
+        OutputFormat::Table => text(&(report.table() + "\n")),
         OutputFormat::Json => result_line(&serde_json::to_string(report).map_err(failed)?),
         OutputFormat::Jsonl => {
             for verdict in &report.verdicts {

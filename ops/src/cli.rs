@@ -15,7 +15,8 @@ use crate::audit;
   orders audit --outcomes-topic order-outcomes --order key -o json
   orders audit --group-id order-consumer --allow-unprovable
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 a check found something"
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 a check found
+something"
 )]
 pub struct Cli {
     #[command(subcommand)]

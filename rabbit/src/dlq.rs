@@ -17,6 +17,7 @@ use serde_json::json;
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output;
+use service_kit::table::{Side, Table};
 use service_kit::terminal::one_line;
 use tokio::time::timeout;
 
@@ -142,7 +143,7 @@ fn report(groups: &[Group], report: &Report, output: OutputFormat) -> Result<(),
                 0 => String::new(),
                 n => format!("; {n} left alone, sent back too often before (--max-redrives)"),
             };
-            output::result(&format!("{line}{more}\n"))
+            output::text(&format!("{line}{more}\n"))
         }
         OutputFormat::Json | OutputFormat::Jsonl => {
             output::result(&(json!({ "groups": groups, "redrive": report }).to_string() + "\n"))
@@ -286,25 +287,71 @@ fn print(groups: &[Group], output: OutputFormat) -> Result<(), AppError> {
         OutputFormat::Json => json!(groups).to_string() + "\n",
         OutputFormat::Jsonl => groups.iter().map(|group| json!(group).to_string() + "\n").collect(),
         OutputFormat::Table if groups.is_empty() => "no dead letters\n".to_owned(),
-        OutputFormat::Table => {
-            let head = format!(
-                "{:12}  {:11}  {:19}  {:18}  {:>6}  {:>8}  DETAIL\n",
-                "QUEUE", "FINGERPRINT", "CLASS", "REASON", "COUNT", "REDRIVEN"
-            );
-            let row = |group: &Group| {
-                let Group { queue, fingerprint, class, reason, count, redriven_before, .. } = group;
-                let detail = one_line(&group.detail);
-                format!(
-                    "{queue:12}  {fingerprint:11}  {class:19}  {reason:18}  {count:>6}  {redriven_before:>8}  {detail}\n"
-                )
-            };
-            head + &groups.iter().map(row).collect::<String>()
-        }
+        OutputFormat::Table => return output::text(&(table(groups) + "\n")),
     };
     output::result(&text)
+}
+
+/// A row for each group, and its words below.
+fn table(groups: &[Group]) -> String {
+    let mut table = Table::new(&[
+        ("QUEUE", Side::Left),
+        ("CAUSE", Side::Left),
+        ("CLASS", Side::Left),
+        ("REASON", Side::Left),
+        ("COUNT", Side::Right),
+        ("REDRIVEN", Side::Right),
+    ]);
+    for group in groups {
+        let Group { queue, fingerprint, class, reason, count, redriven_before, .. } = group;
+        let numbers = [count.to_string(), redriven_before.to_string()];
+        table.row(
+            [(*queue).to_owned()]
+                .into_iter()
+                .chain([fingerprint, class, reason].map(|word| one_line(word)))
+                .chain(numbers),
+        );
+    }
+    let text = table.text();
+    let mut lines = text.lines();
+    let mut text = lines.next().unwrap_or_default().to_owned();
+    for (line, group) in lines.zip(groups) {
+        text += &format!("\n{line}\n  {}", one_line(&group.detail));
+    }
+    text
 }
 
 fn away(error: lapin::Error) -> AppError {
     AppError::failed(format!("RabbitMQ: {error}"))
         .hint("run the command again: it goes on where it stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use service_kit::fold::folded;
+    use service_kit::live::width;
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_dead_letters_fits_80_columns_with_the_words_below_each_row() {
+        let group = Group {
+            queue: "notification",
+            fingerprint: "0123abcd".to_owned(),
+            class: "incompatible-schema".to_owned(),
+            reason: "price-not-finite".to_owned(),
+            count: 1_234_567,
+            redriven_before: 1_234_567,
+            first_failed_at_ms: None,
+            last_failed_at_ms: None,
+            detail: "the datum ends before its value does, ".repeat(4),
+            example: None,
+        };
+        let table = table(&[group]);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines.len(), 3, "{table}");
+        assert!(lines[..2].iter().all(|line| width(line) <= 80), "{table}");
+        assert!(lines[2].starts_with("  the datum ends"), "{table}");
+        assert!(folded(&table, 80).lines().all(|line| width(line) <= 80), "{table}");
+    }
 }

@@ -23,7 +23,8 @@ use crate::topology::WorkQueue;
   rabbit topology -o json
   rabbit dlq list
   rabbit dlq redrive --queue inventory --reason simulated --execute
-  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' -H content-type:application/json localhost:8101/order
+  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' \\
+    -H content-type:application/json localhost:8101/order
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done"
 )]

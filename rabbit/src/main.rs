@@ -57,11 +57,12 @@ fn serve(
 
 fn topology(flags: TopologyFlags) -> Result<ExitStatus, AppError> {
     let broker = Broker::load(flags.config.as_deref(), flags.broker)?;
-    let text = match flags.output {
-        OutputFormat::Table => broker.topology().table(),
-        OutputFormat::Json | OutputFormat::Jsonl => broker.topology().json().to_string() + "\n",
-    };
-    output::result(&text)?;
+    match flags.output {
+        OutputFormat::Table => output::text(&broker.topology().table()),
+        OutputFormat::Json | OutputFormat::Jsonl => {
+            output::result_line(&broker.topology().json().to_string())
+        }
+    }?;
     Ok(ExitStatus::Done)
 }
 

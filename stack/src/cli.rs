@@ -9,17 +9,18 @@ use crate::commands;
 
 const EXAMPLES: &str = "\
 Examples:
-  stack up                                   all servers on free ports, in .stack
-  . .stack/env                               lead this shell's clients to them
-  stack up --only kafka,registry             only these two; a second `up` adds what is missing
+  stack up                          all servers on free ports, in .stack
+  . .stack/env                      lead this shell's clients to them
+  stack up --only kafka,registry    only these two; a second `up` adds more
   stack up --dir /tmp/three --kafka-brokers 3 --only kafka
-  stack status                               what runs, and whether it really answers
-  stack logs kafka -f                        follow a log
-  stack kill kafka-2; stack start kafka-2    one process of a server dies and comes back, on its port
-  stack stop registry                        one server stops; `stack start registry` brings it back
+  stack status                      what runs, and whether it really answers
+  stack logs kafka -f               follow a log
+  stack kill kafka-2; stack start kafka-2
+                                    one process dies and comes back on its port
+  stack stop registry               one server stops; `stack start` starts it
   stack run kafka-consumer-groups --describe --all-groups
-  stack down                                 stop exactly what `up` started; Kafka and RabbitMQ keep their data
-  rm -rf .stack                              forget the data too
+  stack down                        stop what `up` started, and keep its data
+  rm -rf .stack                     forget the data too
 
 Exit codes: 0 done, 1 failed or a server does not answer, 2 wrong usage.";
 

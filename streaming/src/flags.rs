@@ -19,8 +19,10 @@ use service_kit::units::{DurationArg, finite};
   streaming inventory --processing-delay 100ms --inventory-failure-rate 0.1
   streaming analytics --report-interval 5s -o json
   streaming analytics --analytics-group analytics-2 --exit-at-end
-  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' -H content-type:application/json localhost:8201/order
-  curl --data-binary @orders.jsonl -H content-type:application/x-ndjson localhost:8201/orders
+  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' \\
+    -H content-type:application/json localhost:8201/order
+  curl --data-binary @orders.jsonl -H content-type:application/x-ndjson \\
+    localhost:8201/orders
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration"
 )]

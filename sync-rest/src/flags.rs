@@ -19,7 +19,8 @@ use service_kit::units::DurationArg;
   sync-rest all
   sync-rest inventory --listen 0.0.0.0:8002 --inventory-delay 2s
   sync-rest order --inventory-url http://10.0.0.2:8002 --deadline 800ms
-  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' -H content-type:application/json localhost:8001/order
+  curl -d '{\"user_id\":\"u1\",\"item\":\"burger\",\"quantity\":1}' \\
+    -H content-type:application/json localhost:8001/order
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration"
 )]

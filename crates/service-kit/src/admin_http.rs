@@ -25,6 +25,7 @@ use crate::exit::AppError;
 use crate::health::{HealthReport, HealthSource};
 use crate::http::{Problem, linger};
 use crate::metrics_recorder::Metrics;
+use crate::output::note;
 
 /// How long a client may take to send its request line and headers.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,8 +104,7 @@ pub(crate) fn announce(text: &str, service: &'static str) {
     if tracing::enabled!(tracing::Level::INFO) {
         tracing::info!(service, "{text}");
     } else {
-        // A closed stderr is no reason to fail.
-        let _ = io::Write::write_all(&mut io::stderr(), format!("{text}\n").as_bytes());
+        note(text);
     }
 }
 

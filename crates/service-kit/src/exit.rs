@@ -1,9 +1,9 @@
 //! How a program ends: five exit codes, one line that says what went wrong, one that says what to do.
 
 use std::fmt;
-use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::output::note;
 use crate::terminal::one_line;
 
 /// The exit codes of every program; scripts rely on them.
@@ -125,8 +125,7 @@ pub fn run_main<S: Into<ExitCode>>(
     match run() {
         Ok(status) => status.into(),
         Err(error) => {
-            // A closed stderr must not turn an error into a panic.
-            let _ = std::io::stderr().write_all(error.render(program).as_bytes());
+            note(error.render(program).trim_end());
             error.status().into()
         }
     }

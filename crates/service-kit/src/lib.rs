@@ -6,6 +6,7 @@
 //! version, flags, unknown variables                 program
 //! error → "program: error: …", "hint: …", code      exit
 //! results on stdout, lines on stderr                output
+//! lines that fit a terminal, tables                 fold, table
 //! passwords, addresses with a login                 secret
 //! logs on stderr                                    telemetry
 //! a view at the foot of a terminal                  live
@@ -25,6 +26,8 @@ pub mod args;
 pub mod units;
 pub mod json_members;
 pub mod exit;
+pub mod fold;
+pub mod table;
 pub mod output;
 pub mod secret;
 mod environment;

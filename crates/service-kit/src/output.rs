@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use crate::exit::AppError;
+use crate::fold::{self, Stream};
 use crate::live::Stderr;
 
 /// Writes `text` to stdout, as it is.
@@ -29,6 +30,15 @@ pub fn result_line(text: &str) -> Result<(), AppError> {
     result(&line)
 }
 
+/// Writes text for people to stdout: on a terminal, lines that are too long are folded to its width.
+///
+/// # Errors
+///
+/// As [`result`].
+pub fn text(text: &str) -> Result<(), AppError> {
+    result(&fold::for_stream(text, Stream::Stdout))
+}
+
 /// Writes a result of any length to stdout, piece by piece.
 ///
 /// # Errors
@@ -39,8 +49,10 @@ pub fn result_by(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result
     judge(write(&mut out).and_then(|()| out.flush()))
 }
 
-/// Writes `text` and a line's end to stderr, at once; nothing happens if that cannot be.
+/// Writes `text` and a line's end to stderr, at once, folded to the width of a terminal; nothing happens
+/// if that cannot be.
 pub fn note(text: &str) {
+    let text = fold::for_stream(text, Stream::Stderr);
     let _ = Stderr.write_all(format!("{text}\n").as_bytes());
 }
 

@@ -22,7 +22,9 @@ use clap::{Command, Parser};
 
 use crate::environment;
 use crate::exit::{AppError, run_main};
+use crate::output::note;
 use crate::settings::nearest;
+use crate::telemetry::colors_wanted;
 
 /// Stands for what was written where that may be a secret.
 const NOT_SHOWN: &str = "(not shown: it may be a secret)";
@@ -54,8 +56,7 @@ impl Program {
         let flags = match self.parse::<C>(std::env::args_os()) {
             Ok(flags) => flags,
             Err(error) => {
-                // Neither --help nor an error needs a reader.
-                let _ = error.print();
+                print(&error);
                 return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
             }
         };
@@ -82,6 +83,18 @@ impl Program {
             without_secrets(error, &command)
         })
     }
+}
+
+/// Prints the answer to `--help` and `--version`, and errors folded to the terminal's width. Neither needs
+/// a reader.
+fn print(error: &clap::Error) {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return;
+    }
+    let text = error.render();
+    let text = if colors_wanted() { text.ansi().to_string() } else { text.to_string() };
+    note(text.trim_end());
 }
 
 /// Takes out of an error what the user may have meant as a secret: values of flags that may hold

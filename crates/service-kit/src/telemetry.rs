@@ -1,4 +1,12 @@
 //! Logs: on stderr, one line per event, whatever bytes the fields carry.
+//!
+//! | stderr is | an event |
+//! |---|---|
+//! | a terminal | short time, level, message, fields; folded to the width |
+//! | anything else | date and time in UTC, level, target, message, fields; one line |
+//! | either, with `--log-format json` | a JSON object on one line |
+
+mod on_terminal;
 
 use std::io::{self, IsTerminal as _};
 
@@ -6,8 +14,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::LogFormat;
+use crate::fold::{self, Stream};
 use crate::live::Stderr;
-use crate::terminal::{Escapes, LineGuard};
+use crate::terminal::{Escapes, Fold, LineGuard};
+use on_terminal::OnTerminal;
 
 /// What is logged when `RUST_LOG` is not set: librdkafka speaks only when something is wrong, and
 /// lapin not at all, because it logs as an error what it also returns.
@@ -23,10 +33,12 @@ pub fn init(format: LogFormat) {
     let parsed = EnvFilter::try_new(filter);
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
-    let is_colored = colors_wanted();
-    let escapes = escapes(format, is_colored);
-    let make_stderr = move || LineGuard::new(Stderr, escapes);
-    install(format, filter, is_colored, make_stderr);
+    let (form, is_colored) = (Form::of(format), colors_wanted());
+    let escapes = form.escapes(is_colored);
+    let make_stderr = move || LineGuard::new(Stderr, escapes).folded(form.fold());
+    // An error means that a logger is there already, such as a test's.
+    let dispatch = dispatch(form, filter, is_colored, make_stderr);
+    let _ = tracing::dispatcher::set_global_default(dispatch);
     if let Some(problem) = problem {
         tracing::warn!(
             problem,
@@ -36,11 +48,38 @@ pub fn init(format: LogFormat) {
     }
 }
 
-const fn escapes(format: LogFormat, is_colored: bool) -> Escapes {
-    match (format, is_colored) {
-        (LogFormat::Json, _) => Escapes::Json,
-        (LogFormat::Text, true) => Escapes::ColoredText,
-        (LogFormat::Text, false) => Escapes::Text,
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// Text for who looks at a terminal now.
+    OnTerminal,
+    /// Text that is kept.
+    Full,
+    Json,
+}
+
+impl Form {
+    /// The form for what stderr is.
+    fn of(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Text if io::stderr().is_terminal() => Self::OnTerminal,
+            LogFormat::Text => Self::Full,
+        }
+    }
+
+    const fn escapes(self, is_colored: bool) -> Escapes {
+        match (self, is_colored) {
+            (Self::Json, _) => Escapes::Json,
+            (_, true) => Escapes::ColoredText,
+            (_, false) => Escapes::Text,
+        }
+    }
+
+    /// Asked for each event: a window may have another size by now.
+    fn fold(self) -> Option<Fold> {
+        let columns = (self == Self::OnTerminal).then(|| fold::columns(Stream::Stderr)).flatten();
+        columns.map(|columns| Fold { columns, indent: on_terminal::indent(columns) })
     }
 }
 
@@ -51,27 +90,19 @@ pub fn colors_wanted() -> bool {
     !is_switched_off && io::stderr().is_terminal()
 }
 
-fn install<W>(format: LogFormat, filter: EnvFilter, is_colored: bool, writer: W)
+fn dispatch<W>(form: Form, filter: EnvFilter, is_colored: bool, writer: W) -> tracing::Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // An error means that a logger is there already, such as a test's.
-    let _ = tracing::dispatcher::set_global_default(dispatch(format, filter, is_colored, writer));
-}
-
-fn dispatch<W>(
-    format: LogFormat,
-    filter: EnvFilter,
-    is_colored: bool,
-    writer: W,
-) -> tracing::Dispatch
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match format {
-        LogFormat::Text => tracing::Dispatch::new(builder.with_ansi(is_colored).finish()),
-        LogFormat::Json => {
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_colored);
+    match form {
+        Form::Full => tracing::Dispatch::new(builder.finish()),
+        Form::OnTerminal => {
+            let builder = builder.fmt_fields(on_terminal::fields());
+            tracing::Dispatch::new(builder.event_format(OnTerminal).finish())
+        }
+        Form::Json => {
             let builder = builder.json().flatten_event(true).with_current_span(true);
             tracing::Dispatch::new(builder.with_span_list(false).finish())
         }
@@ -84,6 +115,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::live;
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<u8>>>);
@@ -100,11 +132,23 @@ mod tests {
     }
 
     /// Logs one hostile event and returns what a terminal would be sent.
-    fn logged(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
+    fn logged(form: Form, filter: &str, log: impl FnOnce()) -> String {
+        logged_at(form, None, false, filter, log)
+    }
+
+    fn logged_at(
+        form: Form,
+        columns: Option<usize>,
+        is_colored: bool,
+        filter: &str,
+        log: impl FnOnce(),
+    ) -> String {
         let sink = Sink::default();
         let inner = sink.clone();
-        let writer = move || LineGuard::new(inner.clone(), escapes(format, false));
-        let dispatch = dispatch(format, EnvFilter::new(filter), false, writer);
+        let fold = columns.map(|columns| Fold { columns, indent: on_terminal::indent(columns) });
+        let escapes = form.escapes(is_colored);
+        let writer = move || LineGuard::new(inner.clone(), escapes).folded(fold);
+        let dispatch = dispatch(form, EnvFilter::new(filter), is_colored, writer);
         tracing::dispatcher::with_default(&dispatch, log);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -119,14 +163,14 @@ mod tests {
 
     #[test]
     fn a_json_event_stays_json_whatever_its_fields_hold() {
-        let text = logged(LogFormat::Json, "info", hostile);
+        let text = logged(Form::Json, "info", hostile);
         let event: serde_json::Value = serde_json::from_str(&text).expect(&text);
         assert_eq!(event["order_id"], HOSTILE);
     }
 
     #[test]
     fn a_field_cannot_fake_a_line_or_drive_the_terminal() {
-        for format in [LogFormat::Text, LogFormat::Json] {
+        for format in [Form::OnTerminal, Form::Full, Form::Json] {
             let text = logged(format, "info", hostile);
             assert_eq!(text.matches('\n').count(), 1, "{format:?}: {text:?}");
             assert!(text.ends_with('\n'));
@@ -139,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_json_event_is_an_object_with_its_fields() {
-        let text = logged(LogFormat::Json, "info", || tracing::info!(port = 9464, "listening"));
+        let text = logged(Form::Json, "info", || tracing::info!(port = 9464, "listening"));
         let event: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(event["message"], "listening");
         assert_eq!(event["port"], 9464);
@@ -148,12 +192,67 @@ mod tests {
 
     #[test]
     fn librdkafka_is_quiet_by_default() {
-        let text = logged(LogFormat::Text, FILTER_DEFAULT, || {
+        let text = logged(Form::Full, FILTER_DEFAULT, || {
             tracing::info!(target: "librdkafka", "broker connected");
             tracing::info!("ours");
             tracing::warn!(target: "librdkafka", "broker lost");
         });
         assert!(!text.contains("broker connected") && text.contains("ours"), "{text}");
         assert!(text.contains("broker lost"), "{text}");
+    }
+
+    fn broker_away() {
+        tracing::warn!(
+            address = "127.0.0.1:9092",
+            reason = "connection refused",
+            waited_ms = 5_000,
+            "the broker is unavailable"
+        );
+    }
+
+    #[test]
+    fn on_a_terminal_a_line_has_a_short_time_and_no_target() {
+        let text = logged_at(Form::OnTerminal, Some(200), false, "info", broker_away);
+        let (time, rest) = text.split_at(8);
+        assert!(time.bytes().all(|b| b.is_ascii_digit() || b == b':'), "{text}");
+        let expected = " WARN  the broker is unavailable address=\"127.0.0.1:9092\" \
+                        reason=\"connection refused\" waited_ms=5000\n";
+        assert_eq!(rest, expected);
+    }
+
+    #[test]
+    fn on_a_terminal_a_line_goes_on_indented_within_the_width_whatever_the_colors() {
+        for (columns, indent, lines) in [(80, 15, 2), (40, 4, 4), (200, 15, 1)] {
+            for is_colored in [false, true] {
+                let text =
+                    logged_at(Form::OnTerminal, Some(columns), is_colored, "info", broker_away);
+                assert_eq!(text.contains('\x1b'), is_colored);
+                assert_eq!(text.lines().count(), lines, "{columns}: {text}");
+                assert!(text.lines().all(|line| live::width(line) <= columns), "{text}");
+                let blanks = " ".repeat(indent);
+                assert!(text.lines().skip(1).all(|line| line.starts_with(&blanks)), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn on_a_terminal_the_place_is_named_from_debug_on_and_spans_at_the_end() {
+        let text = logged(Form::OnTerminal, "debug", || {
+            let span = tracing::info_span!("request", request_id = "r-1");
+            let _in_span = span.enter();
+            tracing::debug!(records = 3, "a turn");
+            tracing::info!("answered");
+        });
+        let lines: Vec<&str> = text.lines().map(|line| &line[8..]).collect();
+        let target = module_path!();
+        assert_eq!(lines[0], format!(" DEBUG {target}: a turn records=3 request_id=\"r-1\""));
+        assert_eq!(lines[1], " INFO  answered request_id=\"r-1\"");
+    }
+
+    #[test]
+    fn where_no_terminal_reads_a_line_has_the_date_and_the_target_and_stays_a_line() {
+        let text = logged(Form::Full, "info", broker_away);
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.starts_with("20") && text.contains("Z  WARN service_kit::"), "{text}");
     }
 }

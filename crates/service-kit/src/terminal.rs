@@ -3,6 +3,8 @@
 
 use std::io::{self, Write};
 
+use crate::fold::folded_line;
+
 /// Returns `text` with control characters written as escapes (`\n`, `\x1b`, `\u{9b}`); a tab stays.
 ///
 /// ```
@@ -106,6 +108,16 @@ fn push_escaped(clean: &mut String, character: char) {
 pub struct LineGuard<W> {
     inner: W,
     escapes: Escapes,
+    fold: Option<Fold>,
+}
+
+/// How wide a line may be, and how far to the right it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fold {
+    /// Columns of the terminal.
+    pub columns: usize,
+    /// Columns that are left free where a line goes on.
+    pub indent: usize,
 }
 
 /// How a [`LineGuard`] writes what must not be written as it is.
@@ -122,7 +134,13 @@ pub enum Escapes {
 impl<W: Write> LineGuard<W> {
     /// Returns a writer in front of `inner`.
     pub fn new(inner: W, escapes: Escapes) -> Self {
-        Self { inner, escapes }
+        Self { inner, escapes, fold: None }
+    }
+
+    /// Breaks lines of text that are too wide for a terminal. A line of JSON stays one.
+    #[must_use]
+    pub fn folded(self, fold: Option<Fold>) -> Self {
+        Self { fold, ..self }
     }
 }
 
@@ -142,6 +160,9 @@ impl<W: Write> Write for LineGuard<W> {
             } else {
                 push_escaped(&mut line, character);
             }
+        }
+        if let Some(Fold { columns, indent }) = self.fold {
+            line = folded_line(&line, columns, indent).into_owned();
         }
         line.push('\n');
         let _ = self.inner.write_all(line.as_bytes());

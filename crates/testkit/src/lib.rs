@@ -24,6 +24,7 @@ pub mod proxy;
 pub mod reading;
 pub mod security;
 pub mod settings_file;
+pub mod terminal;
 pub mod verify;
 pub mod wait;
 

@@ -50,13 +50,17 @@ fn widths(output: &str) -> impl Iterator<Item = usize> + '_ {
 #[test]
 fn a_terminal_gets_a_view_that_is_redrawn_within_its_width_colored_unless_no_color_is_set() {
     let colored = OnTerminal::start((24, 64), &[], &[]);
-    let uncolored = OnTerminal::start((30, 100), &[], &[("NO_COLOR", "1")]);
+    let uncolored = OnTerminal::start((24, 80), &[], &[("NO_COLOR", "1")]);
     let (colored, uncolored) = (colored.finish(), uncolored.finish());
-    for (output, columns) in [(&colored, 64), (&uncolored, 100)] {
+    for (output, columns) in [(&colored, 64), (&uncolored, 80)] {
         assert!(output.matches(REDRAW).count() > 20, "{output}");
         assert!(widths(output).all(|width| width < columns), "{output}");
         assert!(output.contains("orders-dlq, grouped by cause"), "{output}");
+        let is_too_wide = |line: &str| console::measure_text_width(line) > columns;
+        assert!(!output.lines().any(is_too_wide), "{output}");
     }
+    let cut = widths(&uncolored).any(|width| width == 79);
+    assert!(!cut, "at 80 columns nothing of the view is cut: {uncolored}");
     assert!(colored.contains(GREEN));
     assert!(!uncolored.contains(GREEN) && !uncolored.contains(BOLD), "{uncolored}");
 }
@@ -64,8 +68,10 @@ fn a_terminal_gets_a_view_that_is_redrawn_within_its_width_colored_unless_no_col
 #[test]
 fn a_terminal_that_is_too_small_and_the_flag_plain_get_lines() {
     let small = OnTerminal::start((12, 80), &[], &[]);
-    let plain = OnTerminal::start((50, 120), &["--plain"], &[]);
+    let plain = OnTerminal::start((24, 80), &["--plain"], &[]);
     for output in [small.finish(), plain.finish()] {
         assert!(!output.contains(REDRAW) && output.contains("dead-lettered as"), "{output}");
+        let is_too_wide = |line: &str| console::measure_text_width(line) > 80;
+        assert!(!output.lines().any(is_too_wide), "{output}");
     }
 }

@@ -27,12 +27,13 @@ letters, about 150 bytes per product; with --order key 24 bytes per key, with --
 /// What `orders audit --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
   orders audit
-  orders audit --outcomes-topic order-outcomes -o json | jq '.verdicts[] | select(.ok | not)'
+  orders audit --outcomes-topic order-outcomes -o json |
+    jq '.verdicts[] | select(.ok | not)'
   orders audit --outcomes-topic order-outcomes --order key
-  orders audit --expect-drained          # lag and waiting retries are findings, too
+  orders audit --expect-drained     # lag and waiting retries are findings, too
 
-Exit codes: 0 green, 1 failed, 2 usage or configuration, 4 red, or something cannot be proven
-(retention has taken it) and --allow-unprovable is not given";
+Exit codes: 0 green, 1 failed, 2 usage or configuration, 4 red, or something
+cannot be proven (retention has taken it) and --allow-unprovable is not given";
 
 /// Flags of `orders audit`.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use service_kit::table::{Side, Table};
 use service_kit::terminal::one_line;
 
 /// Violations, and unprovable things, that a verdict names; the rest is counted.
@@ -294,22 +295,7 @@ impl Report {
                 line(format!("      - {note}"));
             }
         }
-        let head = ["PARTITION", "COMMITTED", "END", "COUNTED", "WAITING", "DEAD", "UNSETTLED"];
-        line(String::new());
-        line(head.map(|word| format!("{word:>12}")).concat());
-        for view in &self.partitions {
-            let committed = view.committed.map_or("-".to_owned(), |offset| offset.to_string());
-            let cells = [
-                view.partition.to_string(),
-                committed,
-                view.end.to_string(),
-                view.counted.to_string(),
-                view.waiting.to_string(),
-                view.dead_lettered.to_string(),
-                view.unsettled.to_string(),
-            ];
-            line(cells.map(|cell| format!("{cell:>12}")).concat());
-        }
+        let _ = writeln!(text, "\n{}", self.partition_table());
         let word = match (self.ok, self.proven) {
             (true, true) => "green: every order is accounted for",
             (true, false) => "no violation, but not everything can be proven",
@@ -318,11 +304,60 @@ impl Report {
         let _ = write!(text, "\n{word}");
         text
     }
+
+    fn partition_table(&self) -> String {
+        let head = ["PARTITION", "COMMITTED", "END", "COUNTED", "WAITING", "DEAD", "UNSETTLED"];
+        let mut table = Table::new(&head.map(|word| (word, Side::Right)));
+        for view in &self.partitions {
+            let committed = view.committed.map_or("-".to_owned(), |offset| offset.to_string());
+            table.row([
+                view.partition.to_string(),
+                committed,
+                view.end.to_string(),
+                view.counted.to_string(),
+                view.waiting.to_string(),
+                view.dead_lettered.to_string(),
+                view.unsettled.to_string(),
+            ]);
+        }
+        table.text()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use service_kit::fold::folded;
+    use service_kit::live::width;
+
     use super::*;
+
+    #[test]
+    fn the_table_fits_80_columns_also_with_billions_of_orders_and_long_notes() {
+        let mut report = Report::new(false, false);
+        let at = At { topic: "orders-of-every-shop".to_owned(), partition: 11, offset: Some(7) };
+        let what = "it is counted, and lies in the dead-letter topic as well".to_owned();
+        let product = Some("a bicycle with a basket".to_owned());
+        report.violation(
+            Invariant::I2,
+            Violation { at: at.clone(), origin: Some(at), product, what },
+        );
+        report.unprovable(Invariant::I1, "retention has taken records 0 to 4711 ".repeat(3));
+        report.partitions = vec![PartitionView {
+            partition: 11,
+            committed: Some(9_876_543_210),
+            end: 9_876_543_210,
+            settled: 9_876_543_210,
+            counted: 9_876_000_000,
+            waiting: 1_234_567,
+            dead_lettered: 543_210,
+            unsettled: 1_000_000,
+            ..PartitionView::default()
+        }];
+        let unfolded = report.partition_table();
+        assert!(unfolded.lines().all(|line| width(line) <= 80), "{unfolded}");
+        let text = folded(&report.table(), 80);
+        assert!(text.lines().all(|line| width(line) <= 80), "{text}");
+    }
 
     #[test]
     fn the_first_twenty_violations_are_shown_and_all_are_counted() {

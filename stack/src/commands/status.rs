@@ -8,7 +8,8 @@ use serde::Serialize;
 use stack::ports;
 use stack::state::{NodeRecord, StackDir};
 
-use service_kit::output::{note, result_line};
+use service_kit::output::{note, result_line, text};
+use service_kit::table::{Side, Table};
 
 use crate::cli::OutputForm;
 
@@ -93,7 +94,8 @@ pub(crate) fn run(dir: &Path, form: OutputForm) -> anyhow::Result<ExitCode> {
 }
 
 fn print_table(rows: &[Row]) -> anyhow::Result<()> {
-    result_line(&format!("{:<12} {:<16} {:>8}  STATE", "NAME", "ADDRESS", "PID"))?;
+    let left = ["NAME", "ADDRESS"].map(|name| (name, Side::Left));
+    let mut table = Table::new(&[left[0], left[1], ("PID", Side::Right), ("STATE", Side::Left)]);
     for row in rows {
         let state = match row.state {
             Answer::Answers => "answers",
@@ -102,10 +104,9 @@ fn print_table(rows: &[Row]) -> anyhow::Result<()> {
             Answer::Gone => "gone",
         };
         let reason = row.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        result_line(&format!(
-            "{:<12} {:<16} {:>8}  {state}{reason}",
-            row.name, row.address, row.pid
-        ))?;
+        let state = format!("{state}{reason}");
+        table.row([row.name.clone(), row.address.clone(), row.pid.to_string(), state]);
     }
+    text(&(table.text() + "\n"))?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod run;
 mod secrets;
 mod variables;
+mod width;
 
 use std::collections::BTreeSet;
 

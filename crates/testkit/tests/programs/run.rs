@@ -35,7 +35,11 @@ pub(crate) enum Reader {
     DiskIsFull,
 }
 
-fn command(program: &str, args: &[&str], variables: &[(&str, &str)]) -> (Command, TempDir) {
+pub(crate) fn command(
+    program: &str,
+    args: &[&str],
+    variables: &[(&str, &str)],
+) -> (Command, TempDir) {
     let dir = TempDir::with_prefix("testkit-programs-").expect("a directory");
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("a file");
     write("empty.toml", "");
