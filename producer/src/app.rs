@@ -13,12 +13,13 @@ use orders::Order;
 use service_kit::admin_http;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::health::Conditions;
+use service_kit::output::note;
 use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
 use service_kit::{metrics_recorder, telemetry};
 use tokio::runtime::Runtime;
 
-use crate::console::{Console, ConsoleSettings, say};
+use crate::console::{Console, ConsoleSettings};
 use crate::generate::Generator;
 use crate::import::{Importer, InputError, RejectsFile, RejectsMode};
 use crate::report;
@@ -53,7 +54,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
         .map_err(|error| failed(&error))?;
 
     let Some(mut origin) = Opened::open(&settings.origin, &stop)? else {
-        say("the import was stopped before its first row");
+        note("the import was stopped before its first row");
         return Ok(ExitStatus::Partial);
     };
     // A pipe may have taken its time.
@@ -65,6 +66,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let console = Arc::new(Console::new(
         ConsoleSettings {
             output: settings.output,
+            log_format: settings.log_format,
             is_quiet: settings.is_quiet,
             orders_total: settings.send.count_max,
             bytes_total: origin.bytes_total,
@@ -74,7 +76,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     ));
     let seed = origin.seed;
     if let Some(seed) = seed {
-        say(&format!("seed {seed}: --seed {seed} makes the same orders again"));
+        note(&format!("seed {seed}: --seed {seed} makes the same orders again"));
     }
     let listener = Arc::clone(&console);
     let sender = Sender::new(&settings.kafka, encoder, settings.send.clone(), listener)
@@ -91,7 +93,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
         let rejects = origin.rejects.as_ref().map(|(path, _)| path.as_path());
         let is_cut_short = summary.is_stopped || result.is_err();
         for line in report::of_import(&summary, skipped, is_cut_short, rejects) {
-            say(&line);
+            note(&line);
         }
     }
     result.map_err(|error| send_failed(&error))?;

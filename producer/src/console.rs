@@ -1,4 +1,7 @@
 //! What a run prints: deliveries and results on stdout, progress on stderr.
+//!
+//! On a terminal progress is a view at its foot, below deliveries and the log; elsewhere it is a line of
+//! the log every few seconds.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,17 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
-use service_kit::args::OutputFormat;
+use service_kit::args::{LogFormat, OutputFormat};
+use service_kit::fold::{self, Stream};
 use service_kit::health::Conditions;
+use service_kit::live::{Leave, Live, above};
+use service_kit::output::note;
+use service_kit::telemetry::colors_wanted;
 use service_kit::terminal::{one_line, tame_json};
 
 use crate::import::{RejectedRow, RejectsFile};
+use crate::progress::{Goal, Look, Progress};
 use crate::send::{Delivered, Listener, Summary, Totals};
 
-/// Without a terminal, progress is a line this often.
+/// Without a terminal, progress is a line of the log this often.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
+/// Deliveries that are kept until the view is drawn again: more are written at once.
+const PENDING_BYTES_MAX: usize = 64 * 1024;
 /// So many failed orders and rejected rows are logged one by one; all of them are counted.
 const DETAILS_MAX: u64 = 10;
 
@@ -25,6 +34,8 @@ const DETAILS_MAX: u64 = 10;
 pub struct ConsoleSettings {
     /// Form of the results.
     pub output: OutputFormat,
+    /// Form of the log.
+    pub log_format: LogFormat,
     /// Do not print each delivery.
     pub is_quiet: bool,
     /// Orders of the run, if known.
@@ -38,7 +49,7 @@ pub struct Console {
     settings: ConsoleSettings,
     prints_deliveries: bool,
     out: Mutex<Out>,
-    progress: Mutex<Progress>,
+    shown: Mutex<Shown>,
     rejects: Mutex<Option<RejectsFile>>,
     rejected_shown: AtomicU64,
     failed_shown: AtomicU64,
@@ -49,13 +60,16 @@ pub struct Console {
 
 /// Stdout; once its reader has gone, there is nothing to print any more, and sending goes on.
 struct Out {
-    stdout: Option<io::BufWriter<io::Stdout>>,
+    stdout: Option<io::Stdout>,
+    pending: Vec<u8>,
     flushes_each_line: bool,
 }
 
-struct Progress {
-    bar: Option<ProgressBar>,
-    printed_at: Instant,
+struct Shown {
+    progress: Progress,
+    live: Option<Live>,
+    is_colored: bool,
+    logged_at: Instant,
 }
 
 impl std::fmt::Debug for Console {
@@ -73,20 +87,22 @@ impl Console {
         health: Conditions,
     ) -> Self {
         let prints_deliveries = !settings.is_quiet && settings.output != OutputFormat::Json;
-        let is_terminal = io::stdout().is_terminal();
-        // A bar and lines on one terminal would overwrite each other.
-        let has_bar = io::stderr().is_terminal() && !(prints_deliveries && is_terminal);
+        let live = Live::on_stderr(settings.log_format);
         let now = Instant::now();
         Self {
             settings,
             prints_deliveries,
             out: Mutex::new(Out {
-                stdout: Some(io::BufWriter::new(io::stdout())),
-                flushes_each_line: is_terminal,
+                stdout: Some(io::stdout()),
+                pending: Vec::new(),
+                // Below a view, lines wait for its next change: each of them would draw it again.
+                flushes_each_line: io::stdout().is_terminal() && live.is_none(),
             }),
-            progress: Mutex::new(Progress {
-                bar: has_bar.then(|| bar(&settings)),
-                printed_at: now,
+            shown: Mutex::new(Shown {
+                progress: Progress::new(settings.goal()),
+                live,
+                is_colored: colors_wanted(),
+                logged_at: now,
             }),
             rejects: Mutex::new(None),
             rejected_shown: AtomicU64::new(0),
@@ -108,13 +124,14 @@ impl Console {
     ///
     /// Fails if the file of rejected rows cannot be written.
     pub fn finish(&self, summary: &Summary, seed: Option<u64>) -> io::Result<()> {
-        if let Some(bar) = lock(&self.progress).bar.take() {
-            bar.finish_and_clear();
+        lock(&self.out).flush();
+        if let Some(live) = lock(&self.shown).live.take() {
+            live.end(Leave::Nothing);
         }
         if let Some(rejects) = lock(&self.rejects).as_mut() {
             rejects.flush()?;
             if summary.totals.rejected > 0 {
-                say(&format!(
+                note(&format!(
                     "{} rejected rows are in {}",
                     summary.totals.rejected,
                     rejects.path().display()
@@ -123,8 +140,8 @@ impl Console {
         }
         let Totals { counts, rejected } = summary.totals;
         match self.settings.output {
-            OutputFormat::Table => self.print(&text(summary.totals)),
-            OutputFormat::Jsonl => say(&text(summary.totals)),
+            OutputFormat::Table => self.print_text(&text(summary.totals)),
+            OutputFormat::Jsonl => note(&text(summary.totals)),
             OutputFormat::Json => self.print(
                 &json!({
                     "sent": counts.sent,
@@ -144,16 +161,33 @@ impl Console {
         lock(&self.out).print(line);
     }
 
-    fn show_progress(&self, totals: Totals) {
-        let mut progress = lock(&self.progress);
-        let Totals { counts, .. } = totals;
-        if let Some(bar) = &progress.bar {
-            let bytes = self.bytes_read.as_ref().map(|bytes| bytes.load(Ordering::Relaxed));
-            bar.set_position(bytes.unwrap_or(counts.sent));
-            bar.set_message(text(totals));
-        } else if progress.printed_at.elapsed() >= PROGRESS_INTERVAL {
-            progress.printed_at = Instant::now();
-            say(&format!("{} after {} s", text(totals), self.start.elapsed().as_secs()));
+    /// Prints a line for people, which fits their terminal.
+    fn print_text(&self, line: &str) {
+        self.print(&fold::for_stream(line, Stream::Stdout));
+    }
+
+    fn show_progress(&self, totals: Totals, unavailable: Option<String>) {
+        let bytes_read = self.bytes_read.as_ref().map_or(0, |bytes| bytes.load(Ordering::Relaxed));
+        let mut shown = lock(&self.shown);
+        let Shown { progress, live, is_colored, logged_at } = &mut *shown;
+        progress.note(self.start.elapsed(), Look { totals, bytes_read, unavailable });
+        if let Some(live) = live {
+            // The last column stays free: what erases the rest of a line takes it along.
+            let columns = live.size().columns.saturating_sub(1);
+            live.show(progress.lines(columns, *is_colored));
+        } else if logged_at.elapsed() >= PROGRESS_INTERVAL {
+            *logged_at = Instant::now();
+            progress.log();
+        }
+    }
+}
+
+impl ConsoleSettings {
+    const fn goal(&self) -> Goal {
+        match (self.bytes_total, self.orders_total) {
+            (Some(bytes), _) => Goal::Bytes(bytes),
+            (None, Some(orders)) => Goal::Orders(orders),
+            (None, None) => Goal::Open,
         }
     }
 }
@@ -163,7 +197,6 @@ impl Listener for Console {
         let key = String::from_utf8_lossy(delivered.key);
         match delivered.outcome {
             Ok(placed) if self.prints_deliveries => {
-                let mut line = String::new();
                 if self.settings.output == OutputFormat::Jsonl {
                     let delivery = json!({
                         "partition": placed.partition,
@@ -171,18 +204,16 @@ impl Listener for Console {
                         "key": key,
                         "order_id": delivered.order_id,
                     });
-                    line = tame_json(delivery.to_string());
+                    self.print(&tame_json(delivery.to_string()));
                 } else {
-                    let _ = write!(
-                        line,
+                    self.print_text(&format!(
                         "delivered {} ({}) to partition {} at offset {}",
                         one_line(delivered.order_id),
                         one_line(&key),
                         placed.partition,
                         placed.offset
-                    );
+                    ));
                 }
-                self.print(&line);
             }
             Ok(_) => {}
             Err(reason) => {
@@ -211,32 +242,39 @@ impl Listener for Console {
     }
 
     fn progressed(&self, totals: Totals, away: Option<String>) {
-        match away {
-            Some(detail) => self.health.fail("kafka", detail),
+        match &away {
+            Some(detail) => self.health.fail("kafka", detail.clone()),
             None => self.health.pass("kafka"),
         }
         #[expect(clippy::cast_precision_loss, reason = "the queue is far below 2^52")]
         metrics::gauge!("orders_produce_in_flight").set(totals.counts.in_flight() as f64);
         lock(&self.out).flush();
-        self.show_progress(totals);
+        self.show_progress(totals, away);
     }
 }
 
 impl Out {
     fn print(&mut self, line: &str) {
-        let Some(stdout) = &mut self.stdout else { return };
-        let result = writeln!(stdout, "{line}");
-        if result.is_err() {
-            self.stdout = None;
-        } else if self.flushes_each_line {
+        if self.stdout.is_none() {
+            return;
+        }
+        self.pending.extend_from_slice(line.as_bytes());
+        self.pending.push(b'\n');
+        if self.flushes_each_line || self.pending.len() >= PENDING_BYTES_MAX {
             self.flush();
         }
     }
 
     fn flush(&mut self) {
-        if self.stdout.as_mut().is_some_and(|stdout| stdout.flush().is_err()) {
+        let Some(stdout) = &mut self.stdout else { return };
+        if self.pending.is_empty() {
+            return;
+        }
+        let pending = &self.pending;
+        if above(|| stdout.write_all(pending).and_then(|()| stdout.flush())).is_err() {
             self.stdout = None;
         }
+        self.pending.clear();
     }
 }
 
@@ -250,24 +288,6 @@ fn text(totals: Totals) -> String {
         let _ = write!(text, ", rejected {rejected}");
     }
     text
-}
-
-/// A line on stderr; a closed stderr is no reason to stop sending.
-pub(crate) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
-}
-
-fn bar(settings: &ConsoleSettings) -> ProgressBar {
-    let target = ProgressDrawTarget::stderr_with_hz(4);
-    let (length, template) = match (settings.bytes_total, settings.orders_total) {
-        (Some(bytes), _) => (Some(bytes), "[{bar:30}] {bytes}/{total_bytes} {msg} eta {eta}"),
-        (None, Some(orders)) => (Some(orders), "[{bar:30}] {pos}/{len} {msg} eta {eta}"),
-        (None, None) => (None, "{spinner} {elapsed} {msg}"),
-    };
-    let style = ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
-    ProgressBar::with_draw_target(length, target).with_style(style)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -19,6 +19,7 @@ pub mod console;
 pub mod generate;
 pub mod import;
 pub mod pace;
+mod progress;
 pub mod report;
 pub mod send;
 pub mod settings;

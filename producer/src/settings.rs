@@ -30,15 +30,15 @@ const PRODUCTS_DEFAULT: u32 = 10;
 
 const EXAMPLES: &str = "\
 Examples:
-  producer                                  20 orders, one every 2 s
-  producer --count 0 --rate 100/s --quiet   100 orders a second until ctrl-C
+  producer                                20 orders, one every 2 s
+  producer --count 0 --rate 100/s --quiet 100 orders a second until ctrl-C
   producer --count 10000 --interval 0ms --seed 7
-                                            10,000 at full speed, always the same
+                                          10,000 at full speed, always the same
   producer --input sales.csv --rejects rejects.csv \\
     --map orderId=Invoice,product=Description,price=Price
-                                            import a file
+                                          import a file
   producer --input sales.csv --skip-rows 4711
-                                            go on with an import that was stopped
+                                          go on with an import that was stopped
 
 Exit codes: 0 all acknowledged, 1 failed, 2 wrong settings, 3 some rows were
 rejected, or an import was stopped before its end.
