@@ -12,10 +12,11 @@ use kafka_io::publisher::{TopicError, partition_count};
 use orders::Order;
 use service_kit::admin_http;
 use service_kit::exit::{AppError, ExitStatus};
-use service_kit::health::Conditions;
+use service_kit::health::{HealthReport, HealthSource};
 use service_kit::output::note;
 use service_kit::program::Program;
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::{Thing, of_process};
 use service_kit::{metrics_recorder, telemetry};
 use tokio::runtime::Runtime;
 
@@ -34,6 +35,8 @@ const QUESTION_LIMIT_MIN: Duration = Duration::from_millis(250);
 /// What to do when no broker answers.
 const BROKER_HINT: &str = "start brokers with 'cargo run --bin stack -- up', or name others with \
                            --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)";
+/// The brokers.
+const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// One thread serves metrics, the main one sends.
 const RUNTIME_THREADS: usize = 1;
 
@@ -60,8 +63,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     // A pipe may have taken its time.
     let deadline = Instant::now() + START_LIMIT;
     let encoder = connect(&settings, &runtime, deadline)?;
-    let health = Conditions::new();
-    serve_metrics(program, &settings, &runtime, &health)?;
+    serve_metrics(program, &settings, &runtime)?;
 
     let console = Arc::new(Console::new(
         ConsoleSettings {
@@ -72,7 +74,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
             bytes_total: origin.bytes_total,
         },
         origin.bytes_read.take(),
-        health,
+        of_process().reporter(KAFKA, "kafka"),
     ));
     let seed = origin.seed;
     if let Some(seed) = seed {
@@ -256,15 +258,26 @@ fn serve_metrics(
     program: &Program,
     settings: &Settings,
     runtime: &Runtime,
-    health: &Conditions,
 ) -> Result<(), AppError> {
     let Some(listen) = settings.metrics else { return Ok(()) };
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
     describe_metrics();
-    let source = Arc::new(health.clone());
-    runtime.block_on(admin_http::serve(listen, metrics, source))?;
+    runtime.block_on(admin_http::serve(listen, metrics, Arc::new(ProducerHealth)))?;
     Ok(())
+}
+
+/// Ready while nothing is unavailable.
+struct ProducerHealth;
+
+impl HealthSource for ProducerHealth {
+    fn live(&self) -> HealthReport {
+        HealthReport::default()
+    }
+
+    fn ready(&self) -> HealthReport {
+        HealthReport { reasons: of_process().reasons() }
+    }
 }
 
 /// Says what each metric means, and lets the counters start at 0.

@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use service_kit::args::{LogFormat, OutputFormat};
 use service_kit::fold::{self, Stream};
-use service_kit::health::Conditions;
 use service_kit::live::{Leave, Live, above};
 use service_kit::output::note;
 use service_kit::telemetry::colors_wanted;
 use service_kit::terminal::{one_line, tame_json};
+use service_kit::unavailable::Reporter;
 
 use crate::import::{RejectedRow, RejectsFile};
 use crate::progress::{Goal, Look, Progress};
@@ -54,7 +54,7 @@ pub struct Console {
     rejected_shown: AtomicU64,
     failed_shown: AtomicU64,
     bytes_read: Option<Arc<AtomicU64>>,
-    health: Conditions,
+    kafka: Reporter,
     start: Instant,
 }
 
@@ -79,12 +79,12 @@ impl std::fmt::Debug for Console {
 }
 
 impl Console {
-    /// Returns the console of one run. `health` hears whether brokers are reachable.
+    /// Returns the console of one run. `kafka` reports whether brokers are reachable.
     #[must_use]
     pub fn new(
         settings: ConsoleSettings,
         bytes_read: Option<Arc<AtomicU64>>,
-        health: Conditions,
+        kafka: Reporter,
     ) -> Self {
         let prints_deliveries = !settings.is_quiet && settings.output != OutputFormat::Json;
         let live = Live::on_stderr(settings.log_format);
@@ -108,7 +108,7 @@ impl Console {
             rejected_shown: AtomicU64::new(0),
             failed_shown: AtomicU64::new(0),
             bytes_read,
-            health,
+            kafka,
             start: now,
         }
     }
@@ -242,10 +242,7 @@ impl Listener for Console {
     }
 
     fn progressed(&self, totals: Totals, away: Option<String>) {
-        match &away {
-            Some(detail) => self.health.fail("kafka", detail.clone()),
-            None => self.health.pass("kafka"),
-        }
+        self.kafka.note(away.clone());
         #[expect(clippy::cast_precision_loss, reason = "the queue is far below 2^52")]
         metrics::gauge!("orders_produce_in_flight").set(totals.counts.in_flight() as f64);
         lock(&self.out).flush();

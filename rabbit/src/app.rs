@@ -8,7 +8,7 @@ use codec::encode::Encoder;
 use codec::registry::{Registry, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
-use order_api::{Front, Orders};
+use order_api::{Front, Orders, watch_registry};
 use order_store::{Store, StoreError};
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
@@ -16,6 +16,7 @@ use service_kit::health::{HealthReport, HealthSource};
 use service_kit::http::{Endpoint, Handler, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
 
 use crate::consume::{Consuming, Shared, Work};
@@ -61,7 +62,6 @@ struct Kept {
 
 /// A service's connections, and what becomes of messages that fail.
 struct Wired {
-    publishes: Link,
     consumes: Link,
     failing: Failing,
 }
@@ -89,6 +89,8 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
         stop: stop.clone(),
         links_stop: Shutdown::new(),
     };
+    let resolvers = vec![parts.resolver.clone(), parts.front_resolver.clone()];
+    let watching = tokio::spawn(watch_registry(resolvers, parts.links_stop.clone()));
     let mut services: JoinSet<Result<(), AppError>> = JoinSet::new();
     let started = start_all(&parts).await.map(|tasks| {
         for task in tasks {
@@ -106,6 +108,7 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
         }
     }
     parts.links_stop.request();
+    let _is_over = watching.await;
     result
 }
 
@@ -249,11 +252,11 @@ impl Parts {
         let publishes = open(publishes, Purpose::Publish).await?;
         let consumes = open(consumes, consume).await?;
         let failing = Failing {
-            publisher: Publisher::new(publishes.clone()),
+            publisher: Publisher::new(publishes),
             topology: self.settings.broker.topology.clone(),
             failures: self.settings.failures.clone(),
         };
-        Ok(Wired { publishes, consumes, failing })
+        Ok(Wired { consumes, failing })
     }
 
     fn refused(&self, error: &ConnectError) -> AppError {
@@ -308,13 +311,12 @@ impl Parts {
     /// Answers over HTTP.
     fn serves(&self, kept: Kept, web: impl Handler, wired: Wired) -> Task {
         let Kept { store, server, .. } = kept;
-        let Wired { publishes, consumes, .. } = wired;
-        let resolvers = [self.resolver.clone(), self.front_resolver.clone()];
-        let health = ServiceHealth { publishes, consumes, resolvers, store };
+        let health = ServiceHealth { store };
         let admin = Admin::new(self.metrics.clone(), Arc::new(health));
         let stop = self.stop.clone();
         Box::pin(async move {
             server.serve(web, admin, stop).await;
+            drop(wired); // its connections, no earlier than the last answer
             Ok(())
         })
     }
@@ -329,12 +331,8 @@ const fn paths(queue: WorkQueue) -> &'static [Endpoint] {
     }
 }
 
-/// Ready while both connections stand, the registry answers, and the store can be written.
+/// Ready while nothing is unavailable to the process, and the store can be written.
 struct ServiceHealth {
-    publishes: Link,
-    consumes: Link,
-    /// Of messages, and of orders over HTTP, whose clients wait.
-    resolvers: [SchemaResolver; 2],
     store: Store,
 }
 
@@ -346,12 +344,9 @@ impl HealthSource for ServiceHealth {
     fn ready(&self) -> HealthReport {
         let failed = "a change was not committed; start the service again";
         let store = self.store.has_failed().then(|| failed.to_owned());
-        HealthReport::of_troubles([
-            ("rabbitmq-publish", self.publishes.trouble()),
-            ("rabbitmq-consume", self.consumes.trouble()),
-            ("schema-registry", self.resolvers.iter().find_map(SchemaResolver::is_away)),
-            ("store", store),
-        ])
+        let mut report = HealthReport::of_troubles([("store", store)]);
+        report.reasons.extend(of_process().reasons());
+        report
     }
 }
 

@@ -157,7 +157,10 @@ impl<W: Work> Consuming<W> {
                         in_hand.spawn(settle(Arc::clone(&self.shared), delivery));
                     }
                     Some(Err(error)) => {
-                        tracing::warn!(%error, queue, "the queue cannot be read any more");
+                        // A connection that is lost is reported by the link.
+                        if error.is_amqp_soft_error() {
+                            tracing::warn!(%error, queue, "the queue cannot be read any more");
+                        }
                         return Ok(Ended::ChannelLost);
                     }
                     None => return Ok(Ended::ChannelLost),

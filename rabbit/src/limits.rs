@@ -11,12 +11,12 @@ pub(crate) const DECLARE_MAX: Duration = Duration::from_secs(30);
 pub(crate) const RECOVER_MAX: Duration = Duration::from_secs(30);
 /// … and the pause between two looks.
 pub(crate) const RECOVER_LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Silence of the broker after which the connection counts as lost, in seconds.
-pub(crate) const HEARTBEAT_S: u16 = 10;
+/// Time between two heartbeats in seconds: after twice as long the connection counts as lost.
+pub(crate) const HEARTBEAT_S: u16 = 4;
 /// First wait between two tries to connect; doubled each time …
 pub(crate) const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// … up to this; then it goes on like that for as long as the broker is away.
-pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(5);
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// Pause between two looks at a connection that says nothing.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Longest wait for the goodbye of a connection.

@@ -17,6 +17,7 @@ use lapin::options::{BasicQosOptions, ConfirmSelectOptions};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::{Reporter, Thing, of_process};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,6 +29,9 @@ use crate::limits::{
 use crate::metrics;
 use crate::topology::{QueuePlan, Topology};
 
+/// The broker.
+const RABBITMQ: Thing = Thing { label: "rabbitmq", name: "RabbitMQ" };
+
 /// What the channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -37,6 +41,16 @@ pub(crate) enum Purpose {
     Consume { prefetch: u16 },
     /// Sending dead letters back, with confirmations; it declares nothing.
     Redrive,
+}
+
+impl Purpose {
+    /// What `/readyz` says while there is no channel.
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::Publish | Self::Redrive => "rabbitmq-publish",
+            Self::Consume { .. } => "rabbitmq-consume",
+        }
+    }
 }
 
 /// How to reach the broker, and what it must have.
@@ -171,15 +185,6 @@ impl Link {
         // When the queue is full, somebody has said so already.
         let _ = self.broken.try_send(generation);
     }
-
-    /// Why messages cannot pass, if so.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        match self.state() {
-            State::Up(_) => None,
-            State::Away(why) => Some(why),
-            State::Blocked(why) => Some(format!("the broker takes no messages: {why}")),
-        }
-    }
 }
 
 /// Address without user and password.
@@ -269,18 +274,19 @@ async fn keep(
     stop: Shutdown,
 ) {
     let mut opened = Some(first);
+    let reporter = of_process().reporter(RABBITMQ, purpose.condition());
     for generation in 1_u64.. {
         let Some(now) = opened.take() else { return };
         let live = Live { channel: now.channel.clone(), generation };
         state.send_replace(State::Up(live.clone()));
         metrics::connected(target.name, true);
-        let why = watch_over(&now, live, &state, &mut reports).await;
+        reporter.available();
+        let why = watch_over(&now, live, &state, &mut reports, &reporter).await;
         let goodbye = now.connection.close(200, "stopping".into());
         let is_over = why.is_none();
         if let Some(why) = why {
             metrics::connected(target.name, false);
-            let address = address(&target.uri);
-            tracing::warn!(address, connection = target.name, reason = why, "the broker is away");
+            reporter.unavailable(format!("{}: {why}", address(&target.uri)));
             state.send_replace(State::Away(why));
         }
         // A connection that is lost has nothing to say.
@@ -298,18 +304,19 @@ async fn watch_over(
     live: Live,
     state: &watch::Sender<State>,
     reports: &mut mpsc::Receiver<u64>,
+    reporter: &Reporter,
 ) -> Option<String> {
     let mut events = std::pin::pin!(opened.connection.events_listener());
     loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => {
-                    tracing::warn!(reason, "the broker takes no messages");
+                    reporter.unavailable(format!("it takes no messages: {reason}"));
                     metrics::blocked(true);
                     state.send_replace(State::Blocked(reason));
                 }
                 Some(Event::ConnectionUnblocked) => {
-                    tracing::info!("the broker takes messages again");
+                    reporter.available();
                     metrics::blocked(false);
                     state.send_replace(State::Up(live.clone()));
                 }
@@ -345,7 +352,6 @@ async fn reconnect(
     while !stop.is_requested() {
         match connect(target, purpose).await {
             Ok(opened) => {
-                tracing::info!(connection = target.name, "the broker is back");
                 metrics::reconnected(target.name);
                 return Some(opened);
             }

@@ -11,7 +11,7 @@ use codec::scalar::AvroRecord;
 use engine::stage::Stage as _;
 use engine::{BROKER_HINT, START_MAX};
 use kafka_io::admin::{Admin as KafkaAdmin, TopicSpec};
-use order_api::{Front, Orders};
+use order_api::{Front, Orders, watch_registry};
 use order_store::Store;
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
@@ -19,6 +19,7 @@ use service_kit::health::{HealthReport, HealthSource};
 use service_kit::http::Server;
 use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::of_process;
 use tokio::runtime::Handle;
 
 use crate::decisions::DecisionsStage;
@@ -169,7 +170,7 @@ fn start_order(
     let orders = Orders::new(store.clone());
     let (outbox, sending) = Outbox::start(&settings.kafka, &order_topic, &parts.runtime)
         .map_err(|error| failed(&error))?;
-    let reading = Away::default();
+    let reading = Away::new("kafka-read");
     let outcomes = Outcomes {
         config: parts.connections.consumer.clone(),
         topics: Sources {
@@ -182,15 +183,12 @@ fn start_order(
         resolver: parts.resolver.clone(),
         runtime: parts.runtime.clone(),
         stop: parts.stop.clone(),
-        away: reading.clone(),
+        away: reading,
     };
     let front_resolver = SchemaResolver::new(parts.registry.clone(), parts.runtime.clone());
-    let health = OrderHealth {
-        outbox: outbox.clone(),
-        reading,
-        resolvers: [parts.resolver.clone(), front_resolver.clone()],
-        store,
-    };
+    let resolvers = vec![parts.resolver.clone(), front_resolver.clone()];
+    parts.runtime.spawn(watch_registry(resolvers, parts.stop.clone()));
+    let health = OrderHealth { store };
     let admin = Admin::new(parts.metrics.clone(), Arc::new(health));
     let menu = settings.menu.clone();
     let paradigm = StreamOrders { outbox, encoder, orders: orders.clone(), menu: menu.clone() };
@@ -274,13 +272,8 @@ impl Parts {
     }
 }
 
-/// Ready while the brokers take orders and tell outcomes, the registry answers, and the store can
-/// be written.
+/// Ready while nothing is unavailable to the process, and the store can be written.
 struct OrderHealth {
-    outbox: Outbox,
-    reading: Away,
-    /// Of records, and of orders over HTTP, whose clients wait.
-    resolvers: [SchemaResolver; 2],
     store: Store,
 }
 
@@ -292,11 +285,8 @@ impl HealthSource for OrderHealth {
     fn ready(&self) -> HealthReport {
         let failed = "a change was not committed; start the service again";
         let store = self.store.has_failed().then(|| failed.to_owned());
-        HealthReport::of_troubles([
-            ("kafka-publish", self.outbox.away()),
-            ("kafka-read", self.reading.reason()),
-            ("schema-registry", self.resolvers.iter().find_map(SchemaResolver::is_away)),
-            ("store", store),
-        ])
+        let mut report = HealthReport::of_troubles([("store", store)]);
+        report.reasons.extend(of_process().reasons());
+        report
     }
 }

@@ -7,8 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use engine::outages::KAFKA;
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::publisher::{Delivery, DeliveryObserver, PublishError, Publisher};
+use service_kit::unavailable::{Reporter, of_process};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{timeout, timeout_at};
@@ -61,12 +63,21 @@ pub(crate) struct Outbox {
 }
 
 /// Why the brokers are not there, for all to see.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Away(Arc<Mutex<Option<String>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Away {
+    known: Arc<Mutex<Option<String>>>,
+    reporter: Arc<Reporter>,
+}
 
 impl Away {
+    /// `condition` is what `/readyz` calls it.
+    pub(crate) fn new(condition: &'static str) -> Self {
+        let reporter = Arc::new(of_process().reporter(KAFKA, condition));
+        Self { known: Arc::default(), reporter }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn reason(&self) -> Option<String> {
@@ -74,13 +85,8 @@ impl Away {
     }
 
     pub(crate) fn set(&self, reason: Option<String>) {
-        let mut known = self.lock();
-        match (&*known, &reason) {
-            (None, Some(detail)) => tracing::warn!(detail, "kafka is away"),
-            (Some(_), None) => tracing::info!("kafka is back"),
-            _ => {}
-        }
-        *known = reason;
+        self.reporter.note(reason.clone());
+        *self.lock() = reason;
     }
 }
 
@@ -96,7 +102,7 @@ impl Outbox {
         runtime: &Handle,
     ) -> Result<(Self, std::thread::JoinHandle<()>), PublishError> {
         let (parcels, incoming) = mpsc::channel(OUTBOX_MAX);
-        let away = Away::default();
+        let away = Away::new("kafka-publish");
         let publisher = Publisher::new(settings, DELIVERY_MAX, Waiting::default())?;
         let sending = Sending {
             settings: settings.clone(),
@@ -114,11 +120,6 @@ impl Outbox {
             .spawn(move || sending.run())
             .map_err(|error| PublishError::Other(error.to_string()))?;
         Ok((Self { parcels, away }, thread))
-    }
-
-    /// Why the brokers are not there, as far as is known.
-    pub(crate) fn away(&self) -> Option<String> {
-        self.away.reason()
     }
 
     /// Appends a record, and returns when the brokers have it.

@@ -28,8 +28,8 @@ use tokio::time::timeout;
 
 use crate::inventory::now_ms;
 use crate::limits::{
-    BOUNDS_ASK, OUTCOME_WAIT, OUTCOMES_LINGER, OUTCOMES_MAX, OUTCOMES_PAUSE, PARTITIONS_LOOK_EVERY,
-    PLACED_LOOK_BACK,
+    BOUNDS_ASK, BROKERS_ASK_MAX, OUTCOME_WAIT, OUTCOMES_LINGER, OUTCOMES_MAX, OUTCOMES_PAUSE,
+    PARTITIONS_LOOK_EVERY, PLACED_LOOK_BACK,
 };
 use crate::outbox::Away;
 
@@ -117,7 +117,7 @@ impl Outcomes {
         let reader =
             Reader::new(&self.config, "streaming-outcomes").map_err(|error| away(&error))?;
         let ends = Ends::new(&self.config).map_err(|error| away(&error))?;
-        let partitions = self.partitions()?;
+        let partitions = self.partitions(BOUNDS_ASK)?;
         for ((source, topic), count) in self.topics.all().into_iter().zip(partitions) {
             for partition in 0..count {
                 let (low, high) =
@@ -140,13 +140,16 @@ impl Outcomes {
         };
         let mut look_at = Instant::now() + PARTITIONS_LOOK_EVERY;
         while !self.stop.is_requested() {
-            let records = self.gather(&reader)?;
+            let (records, is_doubtful) = self.gather(&reader)?;
+            if is_doubtful {
+                look_at = Instant::now(); // are the brokers there?
+            }
             if !records.is_empty() {
                 self.store(&mut decoders, &records, started_at_ms)?;
             }
             if look_at <= Instant::now() {
                 look_at = Instant::now() + PARTITIONS_LOOK_EVERY;
-                if self.partitions()? != partitions {
+                if self.partitions(BROKERS_ASK_MAX)? != partitions {
                     return Ok(());
                 }
             }
@@ -155,11 +158,11 @@ impl Outcomes {
     }
 
     /// Partitions of each topic; none where there are no dead letters yet.
-    fn partitions(&self) -> Result<[i32; 3], Trouble> {
+    fn partitions(&self, limit: Duration) -> Result<[i32; 3], Trouble> {
         let away = |error: kafka_io::member::AskError| Trouble::Away(error.to_string());
         let admin = kafka_io::admin::Admin::new(&self.config).map_err(away)?;
         let topics = self.topics.all();
-        let known = admin.partitions(&topics.map(|(_, topic)| topic), BOUNDS_ASK).map_err(away)?;
+        let known = admin.partitions(&topics.map(|(_, topic)| topic), limit).map_err(away)?;
         self.away.set(None);
         let mut partitions = [0; 3];
         for (count, (source, topic)) in partitions.iter_mut().zip(topics) {
@@ -172,9 +175,10 @@ impl Outcomes {
         Ok(partitions)
     }
 
-    /// Waits for a record, and takes what comes with the first one.
-    fn gather(&self, reader: &Reader) -> Result<Vec<(Source, HeldRecord)>, Trouble> {
-        let mut records = Vec::new();
+    /// Waits for a record, and takes what comes with the first one; and whether fetching failed
+    /// meanwhile.
+    fn gather(&self, reader: &Reader) -> Result<(Vec<(Source, HeldRecord)>, bool), Trouble> {
+        let (mut records, mut is_doubtful) = (Vec::new(), false);
         let mut until = Instant::now() + OUTCOME_WAIT;
         loop {
             let left = until.saturating_duration_since(Instant::now());
@@ -189,14 +193,14 @@ impl Outcomes {
                     return Err(Trouble::Away("a topic was cut meanwhile".to_owned()));
                 }
                 Polled::Denied(text) | Polled::Missing(text) => return Err(Trouble::Away(text)),
-                Polled::Away(text) => self.away.set(Some(text)),
+                Polled::Away(_) => is_doubtful = true,
                 Polled::End(_) | Polled::Nothing => {}
             }
             if !records.is_empty() {
                 self.away.set(None);
             }
             if records.len() >= OUTCOMES_MAX || Instant::now() >= until {
-                return Ok(records);
+                return Ok((records, is_doubtful));
             }
         }
     }

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
-use order_api::{Front, Orders};
+use order_api::{Front, Orders, watch_registry};
 use order_store::{Store, StoreError};
 use reqwest::Url;
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
-use service_kit::health::{Conditions, HealthReport, HealthSource, Reason};
+use service_kit::health::{Conditions, HealthReport, HealthSource};
 use service_kit::http::{Handler, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
 
 use crate::downstream::Downstream;
@@ -39,7 +40,7 @@ const STANDBY_LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The services of one process, bound and not yet serving.
 pub struct App {
-    order: Option<(Server, Front<AskBoth>, Arc<OrderHealth>)>,
+    order: Option<(Server, Front<AskBoth>, AskBoth, SchemaResolver)>,
     inventory: Option<(Server, Named<Inventory>)>,
     notification: Option<(Server, Named<Notification>)>,
     metrics: Metrics,
@@ -92,11 +93,14 @@ impl App {
             spawn(&mut others, server, handler, admin, others_stop.clone());
         }
         let mut paradigm = None;
-        if let Some((server, handler, health)) = order {
-            paradigm = Some(health.0.clone());
-            let (mender, until) = (health.0.clone(), stop.clone());
+        if let Some((server, handler, asks, resolver)) = order {
+            paradigm = Some(asks.clone());
+            let (mender, until) = (asks.clone(), stop.clone());
             services.spawn(async move { mender.mend(until).await });
-            let health: Arc<dyn HealthSource> = health;
+            let until = stop.clone();
+            services.spawn(async move { asks.look_for_services(until).await });
+            services.spawn(watch_registry(vec![resolver], stop.clone()));
+            let health: Arc<dyn HealthSource> = Arc::new(OrderHealth);
             spawn(&mut services, server, handler, Admin::new(metrics, health), stop.clone());
         }
         stop.requested().await;
@@ -130,10 +134,10 @@ impl App {
             .map_err(|error| AppError::failed(error.to_string()))?;
         let resolver = SchemaResolver::new(registry, tokio::runtime::Handle::current());
         let paradigm = AskBoth::new(inventory, notification, orders.clone(), settings.deadline);
-        let health = Arc::new(OrderHealth(paradigm.clone()));
         let server = Server::bind("order", at, settings.limits).await?;
-        let front = Front::new(paradigm, orders, settings.menu.clone(), resolver);
-        self.order = Some((server, front, health));
+        let asks = paradigm.clone();
+        let front = Front::new(paradigm, orders, settings.menu.clone(), resolver.clone());
+        self.order = Some((server, front, asks, resolver));
         Ok(())
     }
 
@@ -230,8 +234,8 @@ fn url_of(address: Option<SocketAddr>) -> Result<Url, AppError> {
         .map_err(|error| AppError::failed(format!("{address} makes no URL: {error}")))
 }
 
-/// Ready while both other services answer.
-struct OrderHealth(AskBoth);
+/// Ready while both other services answer, and the registry as far as it is asked.
+struct OrderHealth;
 
 impl HealthSource for OrderHealth {
     fn live(&self) -> HealthReport {
@@ -239,10 +243,6 @@ impl HealthSource for OrderHealth {
     }
 
     fn ready(&self) -> HealthReport {
-        let reason = |(service, trouble): (&str, &str)| Reason {
-            condition: service.to_owned(),
-            detail: format!("it was {trouble} a moment ago"),
-        };
-        HealthReport { reasons: self.0.troubles().into_iter().map(reason).collect() }
+        HealthReport { reasons: of_process().reasons() }
     }
 }

@@ -110,6 +110,11 @@ impl Breaker {
         Ok(Ticket { epoch: self.epoch })
     }
 
+    /// The service answers again, as was found beside the calls.
+    pub fn close(&mut self) {
+        self.enter(closed());
+    }
+
     /// Learns how a call went.
     pub fn report(&mut self, ticket: Ticket, result: Result<(), Trouble>, now: Instant) {
         if ticket.epoch != self.epoch {

@@ -13,6 +13,7 @@
 //! without harm. It is repeated once, and only after a connection that broke: where nobody
 //! listens or an answer is late, another try only adds load.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,8 @@ use reqwest::{Method, Url};
 use serde_json::Value;
 use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
 use service_kit::http::{DEADLINE_HEADER, REQUEST_ID_HEADER, RequestContext};
+use service_kit::shutdown::Shutdown;
+use service_kit::unavailable::{Reporter, Thing, of_process};
 
 use crate::breaker::{Breaker, Ticket, Trouble};
 pub use crate::call_error::{Begun, CallError};
@@ -41,6 +44,19 @@ const TRIES_MAX: u32 = 2;
 /// When to come again if the service that is away did not say.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Time between two looks for a service that was not reachable.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for the answer.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// The services that are asked.
+const fn thing(name: &'static str) -> Thing {
+    match name.as_bytes() {
+        b"inventory" => Thing { label: "inventory", name: "the inventory service" },
+        _ => Thing { label: "notification", name: "the notification service" },
+    }
+}
+
 /// A service to ask.
 #[derive(Debug)]
 pub struct Downstream {
@@ -52,6 +68,9 @@ pub struct Downstream {
     /// A late answer is held against the service only if it was given so long; else a client with
     /// tiny deadlines could open the breaker for everybody.
     fair_time: Duration,
+    /// Nobody listened when it was called last.
+    is_unreachable: AtomicBool,
+    reporter: Reporter,
 }
 
 /// What is asked: a PUT or a DELETE, which can be repeated without harm.
@@ -109,7 +128,9 @@ impl Downstream {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .pool_idle_timeout(IDLE_MAX)
             .build()?;
-        Ok(Self { name, base, client, breaker: Mutex::default(), met, fair_time })
+        let reporter = of_process().reporter(thing(name), name);
+        let (breaker, is_unreachable) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Self { name, base, client, breaker, met, fair_time, is_unreachable, reporter })
     }
 
     /// What is wrong with it, while its breaker is not closed.
@@ -245,6 +266,7 @@ impl Downstream {
 
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Response, Failed> {
         let mut response = request.send().await.map_err(|error| self.not_sent(&error))?;
+        self.is_unreachable.store(false, Ordering::Relaxed);
         let retry_after = response
             .headers()
             .get(reqwest::header::RETRY_AFTER)
@@ -295,6 +317,7 @@ impl Downstream {
     }
 
     fn not_sent(&self, error: &reqwest::Error) -> Failed {
+        self.is_unreachable.store(error.is_connect(), Ordering::Relaxed);
         if error.is_connect() {
             let detail = format!("no connection to {}: {}", self.base, root_cause(error));
             return self.away(Begun::Nothing, detail).into();
@@ -309,6 +332,7 @@ impl Downstream {
     }
 
     fn overdue(&self, given: Duration) -> CallError {
+        self.is_unreachable.store(false, Ordering::Relaxed);
         let trouble = self.slow_if_fair(Some(given));
         let detail = format!("no answer within the {} ms that were left", given.as_millis());
         CallError { is_overdue: true, ..self.error(trouble, Begun::Perhaps, detail) }
@@ -346,14 +370,39 @@ impl Downstream {
         let before = breaker.trouble();
         breaker.report(ticket, result, Instant::now());
         let after = breaker.trouble();
-        drop(breaker);
-        metrics::breaker(self.name, after.is_some());
-        match (before, after) {
-            (None, Some(trouble)) => {
-                tracing::warn!(service = self.name, trouble = trouble.word(), "breaker opened");
+        if before != after {
+            self.tell(after);
+        }
+    }
+
+    /// Called while the breaker is held, so that what is told comes in the order of its changes.
+    fn tell(&self, trouble: Option<Trouble>) {
+        metrics::breaker(self.name, trouble.is_some());
+        let why =
+            |trouble: Trouble| format!("{}: it was {} a moment ago", self.base, trouble.word());
+        self.reporter.note(trouble.map(why));
+    }
+
+    /// While nobody listens there, looks every second whether somebody does: orders may go to other
+    /// instances until this one is ready. That a service is quick again only orders show.
+    pub(crate) async fn look_for(&self, stop: Shutdown) {
+        while !stop.is_requested() {
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = stop.requested() => return,
             }
-            (Some(_), None) => tracing::info!(service = self.name, "breaker closed"),
-            _ => {}
+            if !self.is_unreachable.load(Ordering::Relaxed) || self.trouble().is_none() {
+                continue;
+            }
+            let mut url = self.base.clone();
+            url.set_path("/livez");
+            let answer = self.client.get(url).timeout(LOOK_MAX).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                self.is_unreachable.store(false, Ordering::Relaxed);
+                let mut breaker = self.breaker();
+                breaker.close();
+                self.tell(None);
+            }
         }
     }
 

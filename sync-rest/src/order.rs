@@ -69,13 +69,10 @@ impl AskBoth {
         Self { shared: Arc::new(shared) }
     }
 
-    /// What is wrong with the other services, by name, while their breakers are not closed.
-    pub fn troubles(&self) -> Vec<(&'static str, &'static str)> {
+    /// Looks for services that were not reachable until `stop` is requested.
+    pub async fn look_for_services(&self, stop: Shutdown) {
         let Services { inventory, notification } = &self.shared.services;
-        let services = [("inventory", inventory), ("notification", notification)];
-        let trouble =
-            |(name, service): (&'static str, &Downstream)| Some((name, service.trouble()?.word()));
-        services.into_iter().filter_map(trouble).collect()
+        tokio::join!(inventory.look_for(stop.clone()), notification.look_for(stop));
     }
 
     /// Sees to what is unfinished until `stop` is requested.

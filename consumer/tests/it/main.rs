@@ -21,5 +21,6 @@ mod shutdown;
 mod startup;
 mod state;
 mod timing;
+mod unavailable;
 mod unknown_outcomes;
 mod windows;

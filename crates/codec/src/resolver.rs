@@ -229,6 +229,13 @@ impl SchemaResolver {
         })
     }
 
+    /// Whether an id that could not be had was not answered since, also where nobody wants it any
+    /// more: whether the registry is back is not known then.
+    pub fn has_unanswered(&self) -> bool {
+        let known = self.shared.known();
+        known.slots.values().any(|slot| matches!(slot.state, State::Away { .. }))
+    }
+
     /// Drops the waits after outages: the next [`SchemaResolver::get`] asks at once.
     pub fn forget_transient(&self) {
         self.shared.known().forget_delays();
@@ -334,10 +341,10 @@ impl Shared {
         drop(known);
         match (was_away, detail) {
             (false, Some(reason)) if !is_told => {
-                tracing::warn!(schema_id = id, reason, "schema registry is unavailable");
+                tracing::debug!(schema_id = id, reason, "schema registry is unavailable");
             }
             (true, None) if is_last => {
-                tracing::info!(schema_id = id, "schema registry is back");
+                tracing::debug!(schema_id = id, "schema registry is back");
             }
             _ => {}
         }

@@ -20,9 +20,10 @@ use crate::gaps::Missing;
 use crate::gauges::Share;
 use crate::lane::{Connections, Lane, LaneError, LaneSettings};
 use crate::layout;
+use crate::outages::Outages;
 use crate::prepare::{lane_settings, main_ends, prepare_topics};
 use crate::settings::EngineSettings;
-use crate::shared::{Away, Shared, View};
+use crate::shared::{Shared, View};
 use crate::snapshot::Watcher;
 use crate::stage::Stage;
 use crate::topic_watch::TopicWatch;
@@ -63,6 +64,7 @@ pub struct Engine<S: Stage> {
     finish: Option<Finish>,
     trimming: Option<tokio::task::JoinHandle<()>>,
     gauges: Share,
+    outages: Outages,
     topic_watch: TopicWatch,
 }
 
@@ -73,15 +75,6 @@ pub struct Ended {
     pub reached_end: bool,
     /// How long ago a stop was requested from outside, if it was.
     pub stopping_for: Option<Duration>,
-}
-
-#[derive(Debug)]
-struct RegistryAway(SchemaResolver);
-
-impl Away for RegistryAway {
-    fn reason(&self) -> Option<String> {
-        self.0.is_away()
-    }
 }
 
 impl<S: Stage> Engine<S> {
@@ -107,8 +100,7 @@ impl<S: Stage> Engine<S> {
         let lane_count = lane_count.min(usize::try_from(partitions).unwrap_or(1)).max(1);
         let main_ends = main_ends(&settings, connections, partitions)?;
         let process_id = format!("{:016x}", rand::rng().random::<u64>());
-        let away = Box::new(RegistryAway(around.resolver.clone()));
-        let shared = Arc::new(Shared::new(around.stop.clone(), process_id, lane_count, away));
+        let shared = Arc::new(Shared::new(around.stop.clone(), process_id, lane_count));
         crate::metrics::describe(&settings.topics, settings.plan.attempts_max());
         for (_, topic) in layout::roles(&settings.topics) {
             crate::metrics::topic_partitions(topic, partitions);
@@ -136,6 +128,7 @@ impl<S: Stage> Engine<S> {
             finish,
             trimming: None,
             gauges: Share::new(),
+            outages: Outages::new(),
             topic_watch,
         };
         for index in 0..lane_count {
@@ -212,12 +205,12 @@ impl<S: Stage> Engine<S> {
         let mut trim_at = self.settings.trim_retry.map(|every| Instant::now() + every);
         let mut reached_end = false;
         while !self.shared.stop.wait(WATCH_EVERY) {
+            let views = self.views();
+            self.outages.look(&views, &self.around.resolver);
             watch(self);
             if gauges_at <= Instant::now() {
                 gauges_at = Instant::now() + GAUGES_EVERY;
-                let registry_is_away = self.around.resolver.is_away().is_some();
-                let views = self.views();
-                self.gauges.set(&views, registry_is_away);
+                self.gauges.set(&views);
                 self.look_at_topics(&views);
             }
             if trim_at.is_some_and(|at| at <= Instant::now()) {
@@ -227,7 +220,6 @@ impl<S: Stage> Engine<S> {
             if self.lanes.iter().any(JoinHandle::is_finished) {
                 break;
             }
-            let views = self.views();
             if self.finish.as_mut().is_some_and(|finish| finish.is_done(&views)) {
                 reached_end = true;
                 break;

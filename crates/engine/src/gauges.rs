@@ -28,7 +28,6 @@ struct Told {
     oldest_overdue_ms: i64,
     paused: [usize; REASONS.len()],
     unresolved: usize,
-    is_away: bool,
 }
 
 /// By pipeline: a process may run several, and each gauge is told once.
@@ -45,15 +44,13 @@ impl Share {
     }
 
     /// Sets the gauges to the sum over all pipelines of the process.
-    pub(crate) fn set<T>(&self, views: &[View<T>], registry_is_away: bool) {
+    pub(crate) fn set<T>(&self, views: &[View<T>]) {
         let told = Told {
             waiting: views.iter().map(|view| view.waiting).sum(),
             parked_keys: views.iter().map(|view| view.parked_keys).sum(),
             oldest_overdue_ms: views.iter().map(|view| view.oldest_overdue_ms).max().unwrap_or(0),
             paused: REASONS.map(|reason| paused(views, reason)),
             unresolved: views.iter().map(|view| view.unresolved).sum(),
-            is_away: registry_is_away
-                || views.iter().any(|view| view.away.is_some() || view.outage.is_some()),
         };
         let mut all = lock();
         all.insert(self.0, told);
@@ -80,7 +77,6 @@ fn sum<'a>(all: impl Iterator<Item = &'a Told>) -> Told {
             *sum += paused;
         }
         sum.unresolved += told.unresolved;
-        sum.is_away |= told.is_away;
         sum
     })
 }
@@ -94,7 +90,6 @@ fn tell(told: Told) {
         gauge!("orders_partitions_paused", "reason" => reason).set(paused as f64);
     }
     gauge!("orders_unresolved_records").set(told.unresolved as f64);
-    gauge!("orders_breaker_open").set(f64::from(u8::from(told.is_away)));
 }
 
 fn paused<T>(views: &[View<T>], reason: &str) -> usize {
@@ -104,7 +99,7 @@ fn paused<T>(views: &[View<T>], reason: &str) -> usize {
         "followers" => view.full,
         "outage" if view.outage.is_some() => view.owned.len(),
         "outage" => 0,
-        "broker" if view.away.is_some() => view.owned.len(),
+        "broker" if view.brokers_away().is_some() => view.owned.len(),
         "broker" => 0,
         "registry" => view.starved,
         "dlq-limit" if view.limited.is_some() => view.owned.len(),
@@ -131,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn pipelines_of_one_process_add_up_and_one_that_is_away_shows() {
+    fn pipelines_of_one_process_add_up() {
         let one = Told { waiting: 3, oldest_overdue_ms: 5, ..Told::default() };
-        let mut other = Told { waiting: 4, is_away: true, ..Told::default() };
+        let mut other = Told { waiting: 4, ..Told::default() };
         other.paused[0] = 2;
         let all = sum([&one, &other].into_iter());
-        assert_eq!((all.waiting, all.oldest_overdue_ms, all.is_away), (7, 5, true));
+        assert_eq!((all.waiting, all.oldest_overdue_ms), (7, 5));
         assert_eq!((all.paused[0], all.paused[1]), (2, 0));
     }
 }

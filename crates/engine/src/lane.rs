@@ -12,6 +12,7 @@
 //! turn is committed: after a failure the same turn is redone, or everything is read back.
 
 pub(crate) mod ask;
+pub(crate) mod brokers;
 pub(crate) mod desk;
 pub(crate) mod duplicates;
 pub(crate) mod error;
@@ -202,8 +203,16 @@ pub(crate) struct Lane<S: Stage> {
     bounds_ask: Duration,
     /// Why the brokers were found away when something was asked or written.
     away: Option<String>,
-    /// Why they were found away when records were fetched, or when a quiet lane asked.
+    /// Why they were found away when a quiet lane asked, or one whose fetching had failed.
     reader_away: Option<String>,
+    /// Fetching failed: the brokers are to be asked.
+    is_doubtful: bool,
+    /// When a broker answered last.
+    heard_at: Instant,
+    /// The member stands aside when nothing was heard for so long.
+    aside_after: Duration,
+    /// The member is not served: it leaves the group and joins anew when its coordinator answers.
+    stands_aside: bool,
     /// When they were last found so.
     away_at: Option<Instant>,
     probed_at: Instant,
@@ -307,6 +316,10 @@ impl<S: Stage> Lane<S> {
             bounds_ask: limits::BOUNDS_ASK,
             away: None,
             reader_away: None,
+            is_doubtful: false,
+            heard_at: now,
+            aside_after: brokers::aside_after(&connections.consumer),
+            stands_aside: false,
             away_at: None,
             probed_at: now,
             ends_again_at: now,
@@ -336,6 +349,7 @@ impl<S: Stage> Lane<S> {
     fn turn(&mut self) -> Result<(), LaneError> {
         self.beat();
         self.desk.note_time();
+        self.keep_place();
         self.follow_membership()?;
         self.look_for_unowned();
         if self.ready_to_write()? {
@@ -373,16 +387,5 @@ impl<S: Stage> Lane<S> {
     fn instance(&self) -> String {
         let id = self.settings.instance_id.as_deref().unwrap_or(&self.shared.process_id);
         format!("{id}-{}", self.index)
-    }
-
-    fn note_away(&mut self, text: &str) {
-        tracing::warn!(lane = self.index, "brokers away: {text}");
-        self.away = Some(text.to_owned());
-        self.away_at = Some(Instant::now());
-    }
-
-    fn note_reader_away(&mut self, text: String) {
-        self.reader_away = Some(text);
-        self.away_at = Some(Instant::now());
     }
 }

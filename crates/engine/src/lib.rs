@@ -23,6 +23,7 @@ mod snapshot;
 mod lane;
 pub mod settings;
 mod gauges;
+pub mod outages;
 mod finish;
 mod gaps;
 mod topic_watch;

@@ -132,7 +132,6 @@ fn describe_others() {
     );
     describe_gauge!("orders_parked_keys", "keys that wait behind a retry");
     describe_gauge!("orders_partitions_paused", "partitions that are not read, by reason");
-    describe_gauge!("orders_breaker_open", "1 while the surroundings are away");
     describe_gauge!(
         "orders_unresolved_records",
         "main records held in memory: their schema is not known yet, or one of their key comes first"

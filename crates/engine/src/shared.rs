@@ -8,6 +8,7 @@ use std::time::Duration;
 use pipeline::failure::FailureClass;
 use service_kit::health::{HealthReport, HealthSource, Reason};
 use service_kit::shutdown::Shutdown;
+use service_kit::unavailable;
 
 use crate::clock::Instant;
 use crate::gaps::Missing;
@@ -16,7 +17,7 @@ use crate::notices::Notices;
 /// What cannot be finished this long after a stop was requested is left uncommitted.
 const ABANDON_AFTER: Duration = Duration::from_secs(8);
 
-/// A lane that has not turned for this long is not ready: it waits for a broker.
+/// A lane that has not turned for this long waits for a broker.
 const SILENCE_READY_MAX: Duration = Duration::from_secs(3);
 
 /// A lane that has not turned for this long hangs. Longer than any bounded wait of a turn.
@@ -60,6 +61,10 @@ pub(crate) struct View<T> {
     pub(crate) crowded: bool,
     /// What every record needs and is away, in words.
     pub(crate) outage: Option<String>,
+    /// The last outage ended with nothing left to try.
+    pub(crate) is_outage_forgotten: bool,
+    /// It has had a writer: its start is over.
+    pub(crate) has_written: bool,
     /// Why the lane has stopped giving up records, in words.
     pub(crate) limited: Option<String>,
     /// Partitions that are not read because too many of their records wait for a schema.
@@ -86,6 +91,15 @@ pub(crate) struct View<T> {
     pub(crate) summary: T,
 }
 
+impl<T> View<T> {
+    /// Why the brokers are away for this lane: it had no answer, or is waiting for one.
+    pub(crate) fn brokers_away(&self) -> Option<String> {
+        let silence = self.beat_at.map_or(Duration::ZERO, |beat_at| beat_at.elapsed());
+        let waits = || format!("a request has had no answer for {} s", silence.as_secs());
+        self.away.clone().or_else(|| (silence > SILENCE_READY_MAX).then(waits))
+    }
+}
+
 /// View of one lane.
 #[derive(Debug, Default)]
 pub(crate) struct LaneView<T>(Mutex<View<T>>);
@@ -106,26 +120,14 @@ pub(crate) struct Shared<T> {
     pub(crate) counters: Counters,
     pub(crate) notices: Arc<Notices>,
     views: Vec<Arc<LaneView<T>>>,
-    away: Box<dyn Away>,
-}
-
-/// Something outside of the lanes that may be away, such as the registry.
-pub(crate) trait Away: Send + Sync + std::fmt::Debug {
-    /// What is away, in words.
-    fn reason(&self) -> Option<String>;
 }
 
 impl<T: Clone + Default> Shared<T> {
-    pub(crate) fn new(
-        stop: Shutdown,
-        process_id: String,
-        lanes: usize,
-        away: Box<dyn Away>,
-    ) -> Self {
+    pub(crate) fn new(stop: Shutdown, process_id: String, lanes: usize) -> Self {
         let views = (0..lanes).map(|_| Arc::default()).collect();
         let (stopped_at, counters) = (OnceLock::new(), Counters::default());
         let notices = Arc::default();
-        Self { stop, stopped_at, process_id, counters, notices, views, away }
+        Self { stop, stopped_at, process_id, counters, notices, views }
     }
 
     pub(crate) fn view(&self, index: usize) -> Arc<LaneView<T>> {
@@ -187,14 +189,8 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
         let mut reasons = Vec::new();
         for (index, view) in self.views().enumerate() {
             let lane = format!("lane {index}");
-            match view.beat_at {
-                None => reasons.push(reason("starting", lane.clone())),
-                Some(beat) if beat.elapsed() > SILENCE_READY_MAX => {
-                    let seconds = beat.elapsed().as_secs();
-                    let detail = format!("{lane} has waited for a broker for {seconds} s");
-                    reasons.push(reason("broker", detail));
-                }
-                Some(_) => {}
+            if view.beat_at.is_none() || !view.has_written {
+                reasons.push(reason("starting", lane.clone()));
             }
             if !view.joined {
                 reasons.push(reason("group", format!("{lane} has not joined the group")));
@@ -208,12 +204,6 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 let detail = format!("{lane} cannot restore partitions {:?}", view.refused);
                 reasons.push(reason("restoring", detail));
             }
-            if let Some(away) = &view.away {
-                reasons.push(reason("broker", away.clone()));
-            }
-            if let Some(outage) = &view.outage {
-                reasons.push(reason("downstream", outage.clone()));
-            }
             if let Some(limited) = &view.limited {
                 reasons.push(reason("dlq-limit", format!("{lane}: {limited}")));
             }
@@ -221,9 +211,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 reasons.push(reason(label, format!("partition {partition}: {words}")));
             }
         }
-        if let Some(away) = self.away.reason() {
-            reasons.push(reason("registry", away));
-        }
+        reasons.extend(unavailable::of_process().reasons());
         if let Some(problems) = self.notices.topic_problems() {
             reasons.push(reason("topic-settings", problems));
         }

@@ -95,18 +95,9 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug)]
-    struct Nothing;
-
-    impl crate::shared::Away for Nothing {
-        fn reason(&self) -> Option<String> {
-            None
-        }
-    }
-
     #[test]
     fn a_look_adds_up_the_lanes_and_what_one_does_not_know_is_not_known() {
-        let shared = Shared::<u8>::new(Shutdown::new(), String::new(), 2, Box::new(Nothing));
+        let shared = Shared::<u8>::new(Shutdown::new(), String::new(), 2);
         let shared = Arc::new(shared);
         for (lane, due) in [(0, 700), (1, 300)] {
             let view = shared.view(lane);

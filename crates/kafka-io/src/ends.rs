@@ -8,13 +8,14 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use crate::access::unreadable;
+use crate::events::Events;
 use crate::member::{self, AskError, Committed};
 use crate::permission::{Needs, is_denial};
 
 /// Bounds of partitions as a reader of uncommitted records sees them: everything that was
 /// ever acknowledged lies below the end it tells. May be asked from several threads.
 pub struct Ends {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Events>,
 }
 
 impl Ends {
@@ -26,7 +27,7 @@ impl Ends {
     pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create()? })
+        Ok(Self { consumer: config.create_with_context(Events::default())? })
     }
 
     /// As [`Self::new`], but as a reader of committed records sees it: the end that is told is
@@ -38,7 +39,7 @@ impl Ends {
     pub fn stable(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create()? })
+        Ok(Self { consumer: config.create_with_context(Events::default())? })
     }
 
     /// Start and end (exclusive) of one partition. Blocks for at most `limit`.
@@ -54,7 +55,14 @@ impl Ends {
     ) -> Result<(i64, i64), AskError> {
         drain(&self.consumer);
         let asked = self.consumer.fetch_watermarks(topic, partition, limit);
-        asked.map_err(|error| self.blame(&error, topic))
+        asked.map_err(|error| match self.blame(&error, topic) {
+            // What was heard of the connections says more than that time is up.
+            AskError::Away(text) => {
+                drain(&self.consumer);
+                AskError::Away(self.consumer.context().trouble().unwrap_or(text))
+            }
+            other => other,
+        })
     }
 
     /// A topic that is hidden from this client looks as if it did not exist.
@@ -96,12 +104,12 @@ fn quiet(config: &ClientConfig) -> ClientConfig {
     config.remove("statistics.interval.ms");
     config.remove("debug");
     config.set("metadata.max.age.ms", LEADERS_KNOWN_MS);
-    config.set_log_level(RDKafkaLogLevel::Error);
+    config.set_log_level(RDKafkaLogLevel::Info); // why a connection is lost is told at Info
     config
 }
 
 /// Reads the few errors that a handle has reported, and returns the last refusal among them.
-fn drain(consumer: &BaseConsumer) -> Option<RDKafkaErrorCode> {
+fn drain(consumer: &BaseConsumer<Events>) -> Option<RDKafkaErrorCode> {
     let mut denial = None;
     for _ in 0..EVENTS_MAX {
         match consumer.poll(Duration::ZERO) {
@@ -121,7 +129,7 @@ const EVENTS_MAX: usize = 64;
 
 /// Committed offsets of a group, read from outside of it.
 pub struct GroupOffsets {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Events>,
     group: String,
 }
 
@@ -137,7 +145,8 @@ impl GroupOffsets {
             .set("group.id", group)
             .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
             .set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create()?, group: group.to_owned() })
+        let consumer = config.create_with_context(Events::default())?;
+        Ok(Self { consumer, group: group.to_owned() })
     }
 
     /// What the group has committed for `(topic, partition)` pairs, in their order.

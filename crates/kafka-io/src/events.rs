@@ -2,10 +2,14 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::ProducerContext;
 
 /// Callbacks of every handle: logs go to tracing, errors are kept for health.
 #[derive(Debug, Default)]
@@ -13,12 +17,23 @@ pub struct Events {
     /// The connection to the transaction coordinator was lost, or a request to it timed out.
     coordinator_lost: AtomicBool,
     fatal: Mutex<Option<(RDKafkaErrorCode, String)>>,
+    /// What was last heard of a lost connection, and when.
+    trouble: Mutex<Option<(Instant, String)>>,
 }
+
+/// What was heard of connections longer ago says nothing about now.
+const TROUBLE_RECALL: Duration = Duration::from_secs(10);
 
 impl Events {
     /// Whether the coordinator connection was lost since this handle was made.
     pub fn coordinator_lost(&self) -> bool {
         self.coordinator_lost.load(Ordering::Acquire)
+    }
+
+    /// What was heard lately of a connection that was lost, or did not come about.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().expect("no panic while held").clone();
+        trouble.filter(|(at, _)| at.elapsed() < TROUBLE_RECALL).map(|(_, text)| text)
     }
 
     /// Keeps an error that came through a poll.
@@ -49,18 +64,38 @@ fn tells_of_lost_coordinator(facility: &str, text: &str) -> bool {
     matches!(facility, "FAIL" | "REQTMOUT") && text.contains("TxnCoordinator")
 }
 
-/// Whether a log line tells of something that the caller learns as the answer of its call, and
-/// deals with: nobody else has to act.
-///
-/// A transaction that fails is aborted and made again: always so when another member joins between
-/// two turns, since the broker takes no offsets of a generation that is over. The id of a producer
-/// is asked for again while the coordinator loads, as at the first use of a cluster.
-fn is_told_otherwise(facility: &str, text: &str) -> bool {
-    match facility {
-        "TXNERR" => text.contains("Current transaction failed"),
-        "GETPID" => text.contains("retrying"),
-        _ => false,
+/// Facilities of lines about connections, requests and transactions. Who uses the handle learns the
+/// same as the answer of a call or as silence, deals with it, and reports in its own words what
+/// is unavailable: here it would be said once for each handle and broker, and frighten at each
+/// first start, where coordinators load.
+const TOLD_OTHERWISE: [&str; 14] = [
+    "FAIL",
+    "ERROR",
+    "REQTMOUT",
+    "SESSTMOUT",
+    "GETPID",
+    "TXNERR",
+    "ADDPARTS",
+    "ADDOFFSETS",
+    "FATAL",
+    "METADATA",
+    "METADATAUPDATE",
+    "APIVERSION",
+    "TERMINATE",
+    "PRODUCE",
+];
+
+/// What a line about a lost connection says, without the name of librdkafka's thread.
+fn trouble_of(facility: &str, text: &str) -> Option<String> {
+    if facility != "FAIL" {
+        return None;
     }
+    let text = text.split_once("]: ").map_or(text, |(_, text)| text);
+    if text.contains("ApiVersionRequest failed") {
+        // It blames the broker's version.
+        return Some("a connection is taken and not answered".to_owned());
+    }
+    Some(text.to_owned())
 }
 
 impl ClientContext for Events {
@@ -68,7 +103,10 @@ impl ClientContext for Events {
         if tells_of_lost_coordinator(facility, text) {
             self.coordinator_lost.store(true, Ordering::Release);
         }
-        if is_told_otherwise(facility, text) {
+        if let Some(trouble) = trouble_of(facility, text) {
+            self.trouble.lock().expect("no panic while held").replace((Instant::now(), trouble));
+        }
+        if TOLD_OTHERWISE.contains(&facility) {
             tracing::debug!(target: "librdkafka", facility, "{text}");
             return;
         }
@@ -92,8 +130,16 @@ impl ClientContext for Events {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return; // the end of a partition is news for the reader only
         }
-        tracing::info!(target: "librdkafka", %error, "{reason}");
+        tracing::debug!(target: "librdkafka", %error, "{reason}");
     }
+}
+
+impl ConsumerContext for Events {}
+
+impl ProducerContext for Events {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _result: &DeliveryResult<'_>, _opaque: ()) {}
 }
 
 #[cfg(test)]
@@ -115,20 +161,76 @@ mod tests {
         assert!(!tells_of_lost_coordinator("TXNSTATE", "TxnCoordinator changed"));
     }
 
+    /// Lines that a subscriber at the default level is given meanwhile.
+    fn lines_of(run: impl FnOnce(&Events)) -> usize {
+        use std::sync::Arc;
+        use std::sync::atomic::AtomicUsize;
+
+        struct Counter(Arc<AtomicUsize>);
+        impl tracing::Subscriber for Counter {
+            fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+                *metadata.level() <= tracing::Level::WARN
+            }
+            fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+                tracing::span::Id::from_u64(1)
+            }
+            fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+            fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+            fn event(&self, _: &tracing::Event<'_>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+            fn enter(&self, _: &tracing::span::Id) {}
+            fn exit(&self, _: &tracing::span::Id) {}
+        }
+        let count = Arc::new(AtomicUsize::new(0));
+        let subscriber = Counter(Arc::clone(&count));
+        tracing::subscriber::with_default(subscriber, || run(&Events::default()));
+        count.load(Ordering::Relaxed)
+    }
+
     #[test]
-    fn what_a_call_answers_is_not_told_a_second_time() {
-        let failed = "Current transaction failed in state BeginCommit: Failed to commit offsets to \
-                      transaction: Broker: Specified group generation id is not valid";
-        let asked = "Failed to acquire transactional PID from broker TxnCoordinator/1: Broker: \
-                     Coordinator load in progress: retrying";
-        assert!(is_told_otherwise("TXNERR", failed));
-        assert!(is_told_otherwise("GETPID", asked));
-        for (facility, text) in [
-            ("TXNERR", "Fatal transaction error: Producer fenced by newer instance"),
-            ("GETPID", "Fatal: no permission"),
-            ("FAIL", "Disconnected"),
+    fn what_is_reported_in_other_words_is_not_a_line_and_what_nobody_else_reports_is() {
+        let told = [
+            ("TXNERR", "Current transaction failed in state BeginCommit"),
+            (
+                "GETPID",
+                "Failed to acquire transactional PID from broker TxnCoordinator/1: retrying",
+            ),
+            ("FAIL", "ApiVersionRequest failed: probably due to broker version < 0.10"),
+            ("REQTMOUT", "Timed out 1 in-flight"),
+            ("SESSTMOUT", "Consumer group session timed out (in join-state steady)"),
+        ];
+        let lines = lines_of(|events| {
+            for (facility, text) in told {
+                events.log(RDKafkaLogLevel::Error, facility, text);
+            }
+            let down = KafkaError::Global(RDKafkaErrorCode::AllBrokersDown);
+            events.error(down, "1/1 brokers are down");
+        });
+        assert_eq!(lines, 0);
+        let warns = |events: &Events| {
+            events.log(RDKafkaLogLevel::Warning, "CONFWARN", "a setting without effect");
+        };
+        assert_eq!(lines_of(warns), 1);
+    }
+
+    #[test]
+    fn what_is_known_of_a_lost_connection_is_told_in_plain_words() {
+        let events = Events::default();
+        for (text, trouble) in [
+            (
+                "[thrd:127.0.0.1:1/bootstrap]: 127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 \
+                 failed: Connection refused",
+                "127.0.0.1:1/bootstrap: Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+            ),
+            (
+                "[thrd:x]: x: ApiVersionRequest failed: Local: Timed out: probably due to broker \
+                 version < 0.10 (see api.version.request configuration)",
+                "a connection is taken and not answered",
+            ),
         ] {
-            assert!(!is_told_otherwise(facility, text), "{text}");
+            events.log(RDKafkaLogLevel::Warning, "FAIL", text);
+            assert_eq!(events.trouble().as_deref(), Some(trouble));
         }
     }
 }

@@ -107,6 +107,12 @@ impl AskError {
             Some(E::OffsetMetadataTooLarge) => Self::MetadataTooLarge,
             Some(E::FencedInstanceId) => Self::Fenced(text),
             Some(code) if is_denial(code) => Self::Refused(text),
+            Some(E::OperationTimedOut | E::RequestTimedOut) => {
+                Self::Away("no answer in time".to_owned())
+            }
+            Some(E::AllBrokersDown | E::BrokerTransportFailure) => {
+                Self::Away("no connection to any broker".to_owned())
+            }
             _ => Self::Away(text),
         }
     }
@@ -255,6 +261,22 @@ impl Member {
     /// Fails as librdkafka says.
     pub fn rejoin(&self) -> KafkaResult<()> {
         self.consumer.unsubscribe();
+        self.consumer.subscribe(&[&self.topic])
+    }
+
+    /// Asks to leave the group, which happens when it is served next: until then its brokers are not
+    /// asked for anything, and librdkafka keeps the member's id, which it forgets by itself after
+    /// a session without an answer. For a group whose coordinator does not answer.
+    pub fn stand_aside(&self) {
+        self.consumer.unsubscribe();
+    }
+
+    /// From now on [`Self::serve`] leaves the group and joins it again, as a new member.
+    ///
+    /// # Errors
+    ///
+    /// Fails as librdkafka says.
+    pub fn come_back(&self) -> KafkaResult<()> {
         self.consumer.subscribe(&[&self.topic])
     }
 

@@ -14,6 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 use self::context::Context;
 use crate::access::{MissingPermissions, Operation, Want, missing_permissions};
 use crate::client_config::{KafkaSettings, Role};
+use crate::events::Events;
 
 /// How long librdkafka tries to deliver a record before it gives up, unless said otherwise.
 pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -148,8 +149,10 @@ pub fn partition_count(
     topic: &str,
     limit: Duration,
 ) -> Result<usize, TopicError> {
-    let handle: BaseProducer =
-        settings.base(Role::Admin).create().map_err(|error| TopicError::away(topic, &error))?;
+    let handle: BaseProducer<Events> = settings
+        .base(Role::Admin)
+        .create_with_context(Events::default())
+        .map_err(|error| TopicError::away(topic, &error))?;
     let wants = [Want { topic, operations: vec![Operation::Write] }];
     let missing = missing_permissions(handle.client(), &wants, limit);
     if !missing.is_empty() {

@@ -23,6 +23,7 @@ mod known;
 pub mod metrics;
 mod news;
 mod paradigm;
+mod registry_watch;
 pub mod stock;
 mod unfinished;
 mod view;
@@ -33,4 +34,5 @@ pub use idempotency::{IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, key as idempotenc
 pub use known::{KnownOrder, ORDERS_KNOWN_MAX, OrderStatus, Orders, Wish, outcome_unknown};
 pub use news::{News, Progress};
 pub use paradigm::{AnswerForm, NewOrder, Paradigm, Placed};
+pub use registry_watch::watch_registry;
 pub use unfinished::{Left, Rest, UNFINISHED_MAX, Unfinished};

@@ -12,6 +12,7 @@
 //! a view at the foot of a terminal                  live
 //! counters and histograms                           metrics_recorder ─┐
 //! named conditions, heartbeats                      health ───────────┤ /metrics /livez /readyz
+//! what is unavailable, since when and why           unavailable ──────┤
 //!                                                   admin_http ◄──────┘
 //! SIGTERM, ctrl-C                                   shutdown
 //! a JSON object's members as they are written       json_members
@@ -37,6 +38,7 @@ pub mod live;
 pub mod telemetry;
 pub mod metrics_recorder;
 pub mod health;
+pub mod unavailable;
 pub mod admin_http;
 pub mod shutdown;
 pub mod open_files;

@@ -29,8 +29,8 @@ const FILTER_DEFAULT: &str = "info,librdkafka=warn,rdkafka=warn,lapin=off";
 /// Colors appear only on a terminal and never when `NO_COLOR` is set and not empty.
 pub fn init(format: LogFormat) {
     let written = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
-    let filter = written.as_deref().unwrap_or(FILTER_DEFAULT);
-    let parsed = EnvFilter::try_new(filter);
+    let filter = written.as_deref().map_or_else(|| FILTER_DEFAULT.to_owned(), quieted);
+    let parsed = EnvFilter::try_new(&filter);
     let problem = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
     let (form, is_colored) = (Form::of(format), colors_wanted());
@@ -46,6 +46,19 @@ pub fn init(format: LogFormat) {
             "RUST_LOG cannot be read, using the default"
         );
     }
+}
+
+/// A filter that says nothing about the client libraries leaves them as they are by default: what they
+/// log as an error is returned as well, and reported in our own words.
+fn quieted(filter: &str) -> String {
+    let of_libraries =
+        FILTER_DEFAULT.split(',').filter_map(|part| Some((part.split_once('=')?.0, part)));
+    let unnamed = of_libraries.filter(|(library, _)| {
+        let directives =
+            filter.split(',').filter_map(|directive| directive.split(['=', '[']).next());
+        !directives.map(str::trim).any(|target| target.split("::").next() == Some(*library))
+    });
+    unnamed.fold(filter.to_owned(), |all, (_, part)| format!("{all},{part}"))
 }
 
 /// How events are written.
@@ -188,6 +201,25 @@ mod tests {
         assert_eq!(event["message"], "listening");
         assert_eq!(event["port"], 9464);
         assert_eq!(event["level"], "INFO");
+    }
+
+    #[test]
+    fn a_filter_that_does_not_name_the_client_libraries_leaves_them_quiet() {
+        for (written, effective) in [
+            ("info", "info,librdkafka=warn,rdkafka=warn,lapin=off"),
+            ("debug,librdkafka=debug", "debug,librdkafka=debug,rdkafka=warn,lapin=off"),
+            (
+                "lapin::channel=info,rdkafka,librdkafka=off",
+                "lapin::channel=info,rdkafka,librdkafka=off",
+            ),
+        ] {
+            assert_eq!(quieted(written), effective);
+        }
+        let text = logged(Form::Full, &quieted("info"), || {
+            tracing::error!(target: "lapin::channel", "Channel closed");
+            tracing::info!("ours");
+        });
+        assert!(text.contains("ours") && !text.contains("Channel closed"), "{text}");
     }
 
     #[test]

@@ -55,6 +55,15 @@ fn a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing() {
     });
     place(&rig, &ledger, 110, 200);
     assert_eq!(ledger.count(Verdict::Accepted), 190, "all take orders again");
+    for service in Service::ALL {
+        let log = rig.process(service).log();
+        for line in ["RabbitMQ is unavailable", "RabbitMQ is available again after "] {
+            assert_eq!(log.matches(line).count(), 1, "{service:?}, {line}:\n{log}");
+        }
+        assert!(!log.contains("lapin"), "{service:?}:\n{log}");
+        let unavailable = "orders_unavailable{what=\"rabbitmq\"} 0";
+        assert!(rig.get(service, "/metrics").body.contains(unavailable), "{service:?}");
+    }
     rig.wait_until_drained(&ledger);
     rig.audit(&ledger);
 }

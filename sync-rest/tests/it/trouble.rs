@@ -141,10 +141,18 @@ fn the_breaker_opens_while_a_service_is_away_and_closes_when_it_is_back() {
     assert_eq!(ready.status, 503);
     assert_eq!(ready.json()["reasons"][0]["condition"], "inventory");
     assert_eq!(rig.get(Service::Order, "/health", "/health").status, 200, "it lives");
+    assert_eq!(rig.metric(Service::Order, "orders_unavailable{what=\"inventory\"}"), 1.0);
     rig.restart(Service::Inventory);
-    wait::is_true("the breaker to close", SOON, || rig.post(&burgers(1)).status == 200);
-    assert_eq!(rig.metric(Service::Order, open), 0.0);
+    // Nobody sends it orders before it is ready: it looks by itself.
     rig.wait_ready();
+    assert_eq!(rig.metric(Service::Order, open), 0.0);
+    assert_eq!(rig.post(&burgers(1)).status, 200);
+    let log = rig.process(Service::Order).log();
+    for line in
+        ["the inventory service is unavailable", "the inventory service is available again after "]
+    {
+        assert_eq!(log.matches(line).count(), 1, "{line}:\n{log}");
+    }
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn averages_and_retries_are_read_to_the_marker_of_a_leader_that_was_frozen() {
     // It starts, whichever of the brokers it takes for the controller.
     let mut second = rig.consumer(&["--instance-id", &name]);
     second.wait_for_log("partitions assigned", LIMIT);
-    second.wait_for_log("brokers away", LIMIT);
+    second.wait_for_log("Kafka is unavailable", LIMIT);
     assert_eq!(second.get("/readyz").status, 503);
     rig.cluster.kafka().brokers()[frozen].resume();
     second.wait_ready(LIMIT);

@@ -169,7 +169,7 @@ struct Warnings;
 
 impl tracing::Subscriber for Warnings {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("codec") && *metadata.level() == tracing::Level::WARN
+        metadata.target().starts_with("codec") && *metadata.level() == tracing::Level::DEBUG
     }
     fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
         tracing::span::Id::from_u64(1)

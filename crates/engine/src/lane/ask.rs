@@ -128,7 +128,7 @@ impl<S: Stage> Lane<S> {
                 return Ok(false);
             }
         };
-        self.away = None;
+        self.note_answer();
         let mut is_started = true;
         for (index, (&partition, committed)) in partitions.iter().zip(committed).enumerate() {
             // The first is asked about whatever the time is, so that each turn comes further.

@@ -48,6 +48,8 @@ pub(crate) struct Guard {
     breaker: Breaker,
     /// What is away, in words; kept until a probe succeeds, or nothing is left to try.
     outage: Option<String>,
+    /// An outage was forgotten: nothing was left to try. Whether it is over is not known.
+    is_outage_forgotten: bool,
     /// No attempt is to be made in this turn any more.
     is_held_up: bool,
     /// The turn is not to be committed.
@@ -62,6 +64,7 @@ impl Guard {
         Self {
             breaker: Breaker::default(),
             outage: None,
+            is_outage_forgotten: false,
             is_held_up: false,
             must_undo: false,
             limit: DeadLetterLimit::new(limits),
@@ -79,6 +82,11 @@ impl Guard {
         self.outage.as_ref()
     }
 
+    /// Whether the last outage ended with nothing left to try.
+    pub(crate) const fn is_outage_forgotten(&self) -> bool {
+        self.is_outage_forgotten
+    }
+
     /// Why the lane stands still until an operator acts.
     pub(crate) const fn stopped(&self) -> Option<&String> {
         self.stopped.as_ref()
@@ -90,7 +98,6 @@ impl Guard {
         self.limit.went_well();
         let has_failed = self.breaker.has_probe_failed();
         if self.breaker.succeeded(now_ms) == Change::Closed {
-            tracing::info!("what was away is back");
             self.outage = None;
             self.must_undo |= has_failed;
         }
@@ -142,16 +149,12 @@ impl Guard {
 
     /// Nothing is left that could tell whether what is away is back.
     fn forget_outage(&mut self, now_ms: i64) {
-        if self.breaker.nothing_to_try(now_ms) == Change::Closed {
-            tracing::info!("nothing is left to try; what was away is not asked for any more");
-        }
-        self.outage = None;
+        self.breaker.nothing_to_try(now_ms);
+        self.is_outage_forgotten |= self.outage.take().is_some();
     }
 
     fn open(&mut self, detail: String) {
-        if self.outage.is_none() {
-            tracing::warn!(detail, "an outage; nothing is retried or given up until it is over");
-        }
+        self.is_outage_forgotten = false;
         self.outage = Some(detail);
         self.is_held_up = true;
     }

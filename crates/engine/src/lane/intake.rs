@@ -123,7 +123,7 @@ impl<S: Stage> Lane<S> {
                 Polled::Nothing if wait.is_zero() => break,
                 Polled::Nothing => {}
                 Polled::OutOfRange => self.gap_seen = true,
-                Polled::Away(text) => self.note_reader_away(text),
+                Polled::Away(text) => self.note_reader_trouble(&text),
                 Polled::Denied(text) => return Err(LaneError::Denied(text)),
                 Polled::Missing(text) => return Err(LaneError::topic_missing(&text)),
             }

@@ -162,6 +162,22 @@ pub(crate) const SUSPECTS_MAX: usize = 500;
 /// Turns stay small for this long after such a batch.
 pub(crate) const CAREFUL_FOR: Duration = Duration::from_secs(60);
 
+/// A lane without commits asks this often whether a broker is there.
+pub(crate) const PROBE_EVERY: Duration = Duration::from_secs(2);
+
+/// Longest wait for the answer.
+pub(crate) const PROBE: Duration = Duration::from_millis(500);
+
+/// Session of a member where nothing else is set.
+pub(crate) const SESSION_DEFAULT: Duration = Duration::from_secs(10);
+
+/// A member whose brokers do not answer stands aside so long before its session ends: longer than
+/// the waits of a turn, and the second since the last heartbeat.
+pub(crate) const ASIDE_BEFORE_SESSION_ENDS: Duration = Duration::from_millis(2500);
+
+/// Longest wait for the group's coordinator before a member stands aside, and before it comes back.
+pub(crate) const COORDINATOR_ASK: Duration = Duration::from_millis(300);
+
 /// How often one lane of a process looks whether every partition has an owner.
 pub(crate) const COVERAGE_EVERY: Duration = Duration::from_secs(5);
 

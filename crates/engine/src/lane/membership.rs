@@ -23,8 +23,10 @@ fn may_have_fenced_itself(away_at: Option<Instant>, fenced_at: Option<Instant>) 
 impl<S: Stage> Lane<S> {
     /// Takes in what the group gave and took since the last turn.
     pub(crate) fn follow_membership(&mut self) -> Result<(), LaneError> {
-        for change in self.member.serve() {
-            self.apply(change);
+        if !self.stands_aside {
+            for change in self.member.serve() {
+                self.apply(change);
+            }
         }
         let Some((code, text)) = self.member.fatal() else { return Ok(()) };
         let error = LaneError::member(code, &text, &self.instance());

@@ -15,12 +15,6 @@ use crate::stage::Stage;
 /// Time between two reports of a lane.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// Wait for a broker to answer the question whether it is there.
-const PROBE: Duration = Duration::from_millis(500);
-
-/// A lane without commits asks this often.
-const PROBE_EVERY: Duration = Duration::from_secs(2);
-
 /// A turn adds at most about this many samples to a histogram: each one costs a clock call.
 const SAMPLES_MAX: usize = 64;
 
@@ -135,7 +129,8 @@ impl<S: Stage> Lane<S> {
             && self.desk.turn.records == 0;
         let (lag, main_left) = (self.report_lag(&owned), self.main_left(&owned));
         let mut view = self.view.lock();
-        view.joined = self.member.membership().is_joined() && self.has_assignment;
+        view.joined =
+            self.member.membership().is_joined() && self.has_assignment && !self.stands_aside;
         view.owned = owned.iter().map(|owned| owned.partition).collect();
         view.waits_for = restoring.clone().filter_map(|owned| owned.waits_for.clone()).collect();
         view.restoring = restoring.map(|owned| owned.partition).collect();
@@ -143,6 +138,8 @@ impl<S: Stage> Lane<S> {
         view.stopped = stopped.collect();
         view.crowded = self.is_crowded;
         view.outage = self.desk.guard.outage().cloned();
+        view.is_outage_forgotten = self.desk.guard.is_outage_forgotten();
+        view.has_written |= self.writer.is_some();
         view.limited = self.desk.guard.stopped().cloned();
         let starved = |owned: &&Owned<S::State>| {
             owned.unjudged.is_some() || owned.unresolved.len() >= self.desk.unresolved_max
@@ -222,22 +219,6 @@ impl<S: Stage> Lane<S> {
             Some(offsets(owned.committed_main.as_ref()?.position.0, *end))
         };
         owned.iter().map(left).sum()
-    }
-
-    /// An idle lane is not told that its broker hangs, nor that it is back: ask.
-    fn probe_if_quiet(&mut self) {
-        let is_away = self.reader_away.is_some();
-        let is_quiet =
-            self.last_commit_at.elapsed() >= PROBE_EVERY && self.probed_at.elapsed() >= PROBE_EVERY;
-        if !is_away && !is_quiet {
-            return;
-        }
-        self.probed_at = Instant::now();
-        let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
-        match self.ends.bounds(&self.settings.topics.main, partition, PROBE) {
-            Ok(_) => self.reader_away = None,
-            Err(error) => self.note_reader_away(error.to_string()),
-        }
     }
 }
 

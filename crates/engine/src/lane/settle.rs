@@ -49,7 +49,7 @@ impl<S: Stage> Lane<S> {
             Ok(writer) => {
                 self.writer = Some(writer);
                 self.writer_pause = AWAY_PAUSE;
-                self.away = None;
+                self.note_answer();
                 Ok(true)
             }
             Err(WriteError::Denied(text)) => Err(LaneError::Denied(text)),
@@ -254,7 +254,7 @@ impl<S: Stage> Lane<S> {
             owned.state.clear_touched();
         }
         self.last_commit_at = now;
-        self.away = None;
+        self.note_answer();
     }
 }
 

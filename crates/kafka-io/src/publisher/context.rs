@@ -5,15 +5,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::ProducerContext;
 
 use super::{Delivery, DeliveryObserver, Placed};
+use crate::events::Events;
 use crate::permission::Needs;
 
 pub(super) struct Context<O> {
     observer: O,
+    events: Events,
     acknowledged: AtomicU64,
     failed: AtomicU64,
     /// Why all brokers are down, until one acknowledges again.
@@ -27,6 +30,7 @@ impl<O> Context<O> {
     pub(super) fn new(observer: O) -> Self {
         Self {
             observer,
+            events: Events::default(),
             acknowledged: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             all_down: Mutex::new(None),
@@ -77,11 +81,20 @@ impl<O> Context<O> {
 }
 
 impl<O: DeliveryObserver> ClientContext for Context<O> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.events.log(level, facility, text);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.events.stats_raw(statistics);
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            *self.lock_all_down() = Some(reason.to_owned());
+            let why = self.events.trouble().unwrap_or_else(|| reason.to_owned());
+            *self.lock_all_down() = Some(why);
         }
-        tracing::warn!(target: "librdkafka", %error, reason, "connection trouble");
+        self.events.error(error, reason);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What every program of the workspace does alike, tried on the programs themselves: versions,
 //! variables that nobody reads, numbers that are none, readers that have gone, secrets.
 
+mod first_start;
 mod run;
 mod secrets;
 mod variables;

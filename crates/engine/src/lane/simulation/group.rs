@@ -145,6 +145,12 @@ impl Group {
         }
     }
 
+    /// A member leaves, and joins again when it is served.
+    pub(crate) fn come_back(&mut self, process: usize) {
+        self.leave(process);
+        self.clients.get_mut(&process).expect("it has joined").has_left = false;
+    }
+
     /// Serves the group protocol for a process, and says what changed for it.
     pub(crate) fn serve(&mut self, process: usize, random: &mut SmallRng) -> Vec<Change> {
         let mut changes = Vec::new();

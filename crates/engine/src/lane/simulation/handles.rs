@@ -148,6 +148,14 @@ impl Member {
         Ok(())
     }
 
+    #[expect(clippy::unused_self, reason = "as the handle that it stands for")]
+    pub(crate) const fn stand_aside(&self) {}
+
+    pub(crate) fn come_back(&self) -> Result<(), kafka_io::KafkaError> {
+        broker(|broker| broker.group.come_back(self.0));
+        Ok(())
+    }
+
     pub(crate) fn leave(self) {
         broker(|broker| broker.group.leave(self.0));
     }

@@ -26,7 +26,7 @@ use crate::lane::simulation::outside;
 use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::process::{Process, Simulation};
 use crate::lane::{Connections, Lane};
-use crate::shared::{Away, Shared};
+use crate::shared::Shared;
 
 pub(crate) use backlog::run_backlog;
 
@@ -50,15 +50,6 @@ pub(crate) struct Figures {
     pub(crate) faults: usize,
     pub(crate) looks: usize,
     pub(crate) healing_turns_max: usize,
-}
-
-#[derive(Debug)]
-struct NothingAway;
-
-impl Away for NothingAway {
-    fn reason(&self) -> Option<String> {
-        None
-    }
 }
 
 struct Schedule {
@@ -331,7 +322,7 @@ impl Schedule {
         let stop = Shutdown::new();
         let settings = Arc::new(plan.settings(instance));
         let id = format!("{number:016x}");
-        let shared = Arc::new(Shared::new(stop.clone(), id, 1, Box::new(NothingAway)));
+        let shared = Arc::new(Shared::new(stop.clone(), id, 1));
         let mut config = ClientConfig::new();
         config.set(PROCESS, number.to_string());
         let ends = Arc::new(Ends::new(&config).expect("the model takes all settings"));

@@ -1,0 +1,82 @@
+//! Reports what the lanes of a pipeline find unavailable to the place that knows it for the process.
+
+use std::time::Duration;
+
+use codec::resolver::SchemaResolver;
+use service_kit::unavailable::{Reporter, Thing, of_process};
+
+use crate::clock::Instant;
+use crate::shared::View;
+
+/// Brokers.
+pub const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
+/// Where schemas come from.
+pub const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
+/// What a handler asks.
+const DOWNSTREAM: Thing = Thing { label: "downstream", name: "what the handler needs" };
+
+/// Brokers are available again when all lanes have had answers for so long: between two requests
+/// one may look well.
+const CALM: Duration = Duration::from_millis(500);
+
+/// A lane that has never had a writer is starting, which takes its time on a fresh cluster: its
+/// coordinators load.
+const STARTING_MAX: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Outages {
+    broker: Reporter,
+    registry: Reporter,
+    downstream: Reporter,
+    began_at: Instant,
+    calm_since: Option<Instant>,
+}
+
+impl Outages {
+    pub(crate) fn new() -> Self {
+        let place = of_process();
+        Self {
+            broker: place.reporter(KAFKA, "broker"),
+            registry: place.reporter(REGISTRY, "registry"),
+            downstream: place.reporter(DOWNSTREAM, "downstream"),
+            began_at: Instant::now(),
+            calm_since: None,
+        }
+    }
+
+    /// Reports what has changed since the last look.
+    pub(crate) fn look<T>(&mut self, views: &[View<T>], resolver: &SchemaResolver) {
+        self.look_at_brokers(views);
+        note_registry(&self.registry, resolver);
+        match views.iter().find_map(|view| view.outage.clone()) {
+            Some(why) => self.downstream.unavailable(why),
+            None if views.iter().any(|view| view.is_outage_forgotten) => self.downstream.forget(),
+            None => self.downstream.available(),
+        }
+    }
+
+    fn look_at_brokers<T>(&mut self, views: &[View<T>]) {
+        let is_past_start = self.began_at.elapsed() >= STARTING_MAX;
+        let mut lanes = views.iter().filter(|view| view.has_written || is_past_start);
+        match lanes.find_map(View::brokers_away) {
+            Some(why) => {
+                self.calm_since = None;
+                self.broker.unavailable(why);
+            }
+            None if self.calm_since.get_or_insert_with(Instant::now).elapsed() >= CALM => {
+                self.broker.available();
+            }
+            None => {}
+        }
+    }
+}
+
+/// Reports whether the registry answers, as far as anybody asks.
+pub fn note_registry(reporter: &Reporter, resolver: &SchemaResolver) {
+    match resolver.is_away() {
+        Some(why) => reporter.unavailable(why),
+        None if resolver.has_unanswered() => reporter.forget(),
+        None => reporter.available(),
+    }
+}
