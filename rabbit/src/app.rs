@@ -8,6 +8,7 @@ use codec::encode::Encoder;
 use codec::registry::{Registry, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
+use order_api::status::Status;
 use order_api::{Front, Orders, watch_registry};
 use order_store::{Store, StoreError};
 use service_kit::admin_http::Admin;
@@ -15,6 +16,7 @@ use service_kit::exit::AppError;
 use service_kit::health::{HealthReport, HealthSource};
 use service_kit::http::{Endpoint, Handler, Server};
 use service_kit::metrics_recorder::Metrics;
+use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
@@ -43,6 +45,7 @@ struct Parts {
     /// For orders over HTTP, whose clients wait.
     front_resolver: SchemaResolver,
     metrics: Metrics,
+    status: Status,
     /// A stop was asked for.
     stop: Shutdown,
     /// Everything that uses the broker has ended.
@@ -66,7 +69,7 @@ struct Wired {
     failing: Failing,
 }
 
-/// Runs the services of one process until `stop`.
+/// Runs the services of one process until `stop`, and prints what they did.
 ///
 /// # Errors
 ///
@@ -85,12 +88,14 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
         ),
         front_resolver: SchemaResolver::new(registry.clone(), handle),
         registry,
+        status: Status::new(metrics.clone(), metrics::STATUS),
         metrics,
         stop: stop.clone(),
         links_stop: Shutdown::new(),
     };
     let resolvers = vec![parts.resolver.clone(), parts.front_resolver.clone()];
     let watching = tokio::spawn(watch_registry(resolvers, parts.links_stop.clone()));
+    let lines = tokio::spawn(parts.status.clone().log(stop.clone()));
     let mut services: JoinSet<Result<(), AppError>> = JoinSet::new();
     let started = start_all(&parts).await.map(|tasks| {
         for task in tasks {
@@ -109,7 +114,9 @@ pub async fn run(settings: Settings, metrics: Metrics, stop: Shutdown) -> Result
     }
     parts.links_stop.request();
     let _is_over = watching.await;
-    result
+    lines.abort();
+    result?;
+    output::text(&parts.status.table())
 }
 
 async fn start_all(parts: &Parts) -> Result<Vec<Task>, AppError> {
@@ -311,8 +318,9 @@ impl Parts {
     /// Answers over HTTP.
     fn serves(&self, kept: Kept, web: impl Handler, wired: Wired) -> Task {
         let Kept { store, server, .. } = kept;
-        let health = ServiceHealth { store };
-        let admin = Admin::new(self.metrics.clone(), Arc::new(health));
+        let health: Arc<dyn HealthSource> = Arc::new(ServiceHealth { store });
+        self.status.watch(&health);
+        let admin = Admin::new(self.metrics.clone(), health);
         let stop = self.stop.clone();
         Box::pin(async move {
             server.serve(web, admin, stop).await;

@@ -1,6 +1,7 @@
 //! What the broker's side measures; what the front measures, `order_api` names.
 
 use metrics::{describe_counter, describe_gauge};
+use order_api::status::Sources;
 use pipeline::failure::{FailureClass, FailureReason};
 
 use crate::topology::WorkQueue;
@@ -21,6 +22,14 @@ const RETRIES: &str = "rabbit_retries_total";
 const DEAD_LETTERED: &str = "rabbit_dead_lettered_total";
 /// Messages in hand, by queue.
 const IN_HAND: &str = "rabbit_deliveries_in_hand";
+
+/// What the lines of the log and the table at the end say.
+pub(crate) const STATUS: Sources = Sources {
+    settled: (DELIVERIES, "result"),
+    retries: RETRIES,
+    dead_letters: Some(DEAD_LETTERED),
+    waiting: None,
+};
 
 /// What is said of a message that was sent; the first is good.
 const PUBLISHED_RESULTS: [&str; 6] =

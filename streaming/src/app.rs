@@ -11,13 +11,16 @@ use codec::scalar::AvroRecord;
 use engine::stage::Stage as _;
 use engine::{BROKER_HINT, START_MAX};
 use kafka_io::admin::{Admin as KafkaAdmin, TopicSpec};
+use order_api::status::{self, Status};
 use order_api::{Front, Orders, watch_registry};
 use order_store::Store;
 use service_kit::admin_http::Admin;
+use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
 use service_kit::health::{HealthReport, HealthSource};
 use service_kit::http::Server;
 use service_kit::metrics_recorder::Metrics;
+use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::runtime::Handle;
@@ -32,10 +35,19 @@ use crate::settings::Settings;
 use crate::stock::StockLevels;
 use crate::web::{AnalyticsWeb, Board, InventoryWeb, NoWeb};
 
+/// What the lines of the log and the table at the end say.
+const STATUS: status::Sources = status::Sources {
+    settled: ("orders_processed_total", "outcome"),
+    retries: "orders_retries_total",
+    dead_letters: Some("orders_dead_lettered_total"),
+    waiting: None,
+};
+
 /// Pause between two looks at a topic that was made a moment ago.
 const TOPIC_LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Runs the services of one process until `stop`, or until they are at the end of what there is.
+/// Runs the services of one process until `stop`, or until they are at the end of what there is, and
+/// prints what they did.
 ///
 /// # Errors
 ///
@@ -60,10 +72,12 @@ pub fn run(
         registration: settings.registration,
         resolver,
         limits: settings.limits,
+        status: Status::new(metrics.clone(), STATUS),
         metrics,
         stop: stop.clone(),
         runtime: runtime.clone(),
     };
+    let lines = runtime.spawn(parts.status.clone().log(stop.clone()));
     let mut running = Vec::new();
     let mut result = start_all(&parts, &settings, &mut running);
     if result.is_err() {
@@ -75,7 +89,13 @@ pub fn run(
         // The first failure is the one that took the others with it.
         result = result.and(ended);
     }
-    result
+    lines.abort();
+    result?;
+    match settings.reporting.form {
+        OutputFormat::Table => output::text(&parts.status.table()),
+        // Programs read reports, and nothing else.
+        OutputFormat::Json | OutputFormat::Jsonl => Ok(()),
+    }
 }
 
 fn start_all(
@@ -188,8 +208,9 @@ fn start_order(
     let front_resolver = SchemaResolver::new(parts.registry.clone(), parts.runtime.clone());
     let resolvers = vec![parts.resolver.clone(), front_resolver.clone()];
     parts.runtime.spawn(watch_registry(resolvers, parts.stop.clone()));
-    let health = OrderHealth { store };
-    let admin = Admin::new(parts.metrics.clone(), Arc::new(health));
+    let health: Arc<dyn HealthSource> = Arc::new(OrderHealth { store });
+    parts.status.watch(&health);
+    let admin = Admin::new(parts.metrics.clone(), health);
     let menu = settings.menu.clone();
     let paradigm = StreamOrders { outbox, encoder, orders: orders.clone(), menu: menu.clone() };
     let front = Front::new(paradigm, orders, menu, front_resolver);

@@ -9,6 +9,7 @@ use codec::resolver::SchemaResolver;
 use engine::settings::EngineSettings;
 use engine::stage::Stage;
 use engine::{Connections, Engine, Surroundings};
+use order_api::status::Status;
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
@@ -32,6 +33,7 @@ pub(crate) struct Parts {
     pub(crate) resolver: SchemaResolver,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) status: Status,
     pub(crate) stop: Shutdown,
     pub(crate) runtime: Handle,
 }
@@ -69,6 +71,7 @@ impl Parts {
             runtime: self.runtime.clone(),
         };
         let engine = Engine::start(settings, around, make_stage, |health| {
+            self.status.watch(&health);
             let admin = Admin::new(self.metrics.clone(), health);
             // It ends with the process: what it answers comes from memory.
             self.runtime.spawn(server.serve(web, admin, self.stop.clone()));
@@ -123,11 +126,11 @@ pub(crate) fn sum_of_tallies(tallies: Vec<Tally>) -> Tally {
 
 fn print(tally: &Tally, form: OutputFormat) {
     let report = Report::of(tally);
-    let text = match form {
-        OutputFormat::Table => report.table(),
-        OutputFormat::Json | OutputFormat::Jsonl => report.json() + "\n",
+    let printed = match form {
+        OutputFormat::Table => output::text(&report.table()),
+        OutputFormat::Json | OutputFormat::Jsonl => output::result_line(&report.json()),
     };
-    if let Err(error) = output::result(&text) {
+    if let Err(error) = printed {
         tracing::warn!(%error, "the report is not printed");
     }
 }

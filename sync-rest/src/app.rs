@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
+use order_api::status::Status;
 use order_api::{Front, Orders, watch_registry};
 use order_store::{Store, StoreError};
 use reqwest::Url;
@@ -14,6 +15,7 @@ use service_kit::exit::AppError;
 use service_kit::health::{Conditions, HealthReport, HealthSource};
 use service_kit::http::{Handler, Server};
 use service_kit::metrics_recorder::Metrics;
+use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
@@ -21,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::downstream::Downstream;
 use crate::identity::{self, Met, Named};
 use crate::inventory::Inventory;
+use crate::metrics::STATUS;
 use crate::notification::Notification;
 use crate::order::AskBoth;
 use crate::reservations::Reservations;
@@ -72,13 +75,14 @@ impl App {
         Ok(app)
     }
 
-    /// Serves until `stop` is requested and what was begun is answered.
+    /// Serves until `stop` is requested and what was begun is answered, and prints what was done.
     ///
     /// # Errors
     ///
     /// If a service ended by itself.
     pub async fn run(self, stop: Shutdown) -> Result<(), AppError> {
         let Self { order, inventory, notification, metrics } = self;
+        let status = Status::new(metrics.clone(), STATUS);
         let mut services = JoinSet::new();
         let always_ready: Arc<dyn HealthSource> = Arc::new(Conditions::new());
         // The order service drains first, since it needs the other two for what it has begun.
@@ -101,9 +105,11 @@ impl App {
             services.spawn(async move { asks.look_for_services(until).await });
             services.spawn(watch_registry(vec![resolver], stop.clone()));
             let health: Arc<dyn HealthSource> = Arc::new(OrderHealth);
+            status.watch(&health);
             spawn(&mut services, server, handler, Admin::new(metrics, health), stop.clone());
         }
-        stop.requested().await;
+        let lines = status.clone().log(stop.clone());
+        lines.await;
         let leave_at = Instant::now() + STOP_MAX;
         join(&mut services).await?;
         if let Some(paradigm) = paradigm {
@@ -111,12 +117,12 @@ impl App {
         }
         others_stop.request();
         match tokio::time::timeout_at(leave_at.into(), join(&mut others)).await {
-            Ok(joined) => joined,
+            Ok(joined) => joined?,
             Err(_elapsed) => {
                 tracing::warn!("stopped before inventory and notification were done");
-                Ok(())
             }
         }
+        output::text(&status.table())
     }
 
     async fn bind_order(

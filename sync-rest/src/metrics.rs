@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use order_api::status::Sources;
+
 use crate::breaker::Trouble;
 
 /// Time of one call to another service, by service and result.
@@ -13,6 +15,14 @@ const BREAKER_OPEN: &str = "sync_breaker_open";
 const SEEN_TO: &str = "sync_orders_seen_to_total";
 /// Orders begun and without an outcome, at the last look.
 const UNFINISHED: &str = "sync_orders_unfinished";
+
+/// What the lines of the log and the table at the end say.
+pub(crate) const STATUS: Sources = Sources {
+    settled: (service_kit::http::REQUESTS, "status"),
+    retries: SEEN_TO,
+    dead_letters: None,
+    waiting: Some(UNFINISHED),
+};
 
 /// How a call went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,7 @@ pub mod metrics;
 mod news;
 mod paradigm;
 mod registry_watch;
+pub mod status;
 pub mod stock;
 mod unfinished;
 mod view;
@@ -36,3 +37,6 @@ pub use news::{News, Progress};
 pub use paradigm::{AnswerForm, NewOrder, Paradigm, Placed};
 pub use registry_watch::watch_registry;
 pub use unfinished::{Left, Rest, UNFINISHED_MAX, Unfinished};
+
+#[cfg(test)]
+mod status_tests;

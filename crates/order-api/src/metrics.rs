@@ -11,14 +11,14 @@ const ACCEPT_SECONDS: &str = "order_accept_seconds";
 /// Time from the first byte of a new order, or its `createdAt`, to its outcome, by outcome.
 const OUTCOME_SECONDS: &str = "order_outcome_seconds";
 /// New orders accepted: answered 200 or 202.
-const ACCEPTED: &str = "orders_accepted_total";
+pub(crate) const ACCEPTED: &str = "orders_accepted_total";
 /// Orders not accepted, by reason: the last part of the problem's type.
 const REJECTED: &str = "orders_rejected_total";
 /// Answers that were given before, to a client's retry.
 const REPLAYED: &str = "orders_replayed_total";
 /// Outcomes that became known, by outcome: `confirmed`, why the inventory said no, or
 /// `dead-lettered`.
-const OUTCOMES: &str = "order_outcomes_total";
+pub(crate) const OUTCOMES: &str = "order_outcomes_total";
 
 /// Why any front may refuse an order; a paradigm has more, see
 /// [`REJECTS`](crate::Paradigm::REJECTS).

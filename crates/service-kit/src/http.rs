@@ -40,6 +40,7 @@ pub use endpoint::Endpoint;
 pub use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 pub use hyper::{Method, Response, StatusCode};
 pub use limits::Limits;
+pub use metric_names::REQUESTS;
 pub use problem::Problem;
 pub use request::{DEADLINE_HEADER, Handler, HttpRequest, REQUEST_ID_HEADER, RequestContext};
 pub use server::Server;

@@ -1,5 +1,6 @@
 //! The process-wide metrics recorder and its Prometheus text.
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
@@ -35,6 +36,67 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.handle.render()
     }
+
+    /// Returns what was measured up to now, to be asked for single numbers.
+    #[must_use]
+    pub fn samples(&self) -> Samples {
+        Samples::of(self.render())
+    }
+}
+
+/// Counters and gauges of one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Samples {
+    text: String,
+}
+
+impl Samples {
+    /// Reads Prometheus' text format.
+    #[must_use]
+    pub const fn of(text: String) -> Self {
+        Self { text }
+    }
+
+    /// Returns the sum of all samples of this name that have these labels, as a whole number; none if
+    /// there is no such sample.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> Option<u64> {
+        let has =
+            |all: &str| labels.iter().all(|(label, value)| value_of(all, label) == Some(*value));
+        let values = self.named(name).filter(|(labels, _)| has(labels)).map(|(_, value)| value);
+        values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value))
+    }
+
+    /// Returns the sums of all samples of this name by the value of a label.
+    #[must_use]
+    pub fn by_label(&self, name: &str, label: &str) -> BTreeMap<String, u64> {
+        let mut sums = BTreeMap::new();
+        for (labels, value) in self.named(name) {
+            if let Some(of_label) = value_of(labels, label) {
+                *sums.entry(of_label.to_owned()).or_default() += value;
+            }
+        }
+        sums
+    }
+
+    /// Labels and values of the samples of this name.
+    fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, u64)> {
+        self.text.lines().filter_map(move |line| {
+            let rest = line.strip_prefix(name)?;
+            let (labels, value) = rest.rsplit_once(' ')?;
+            let is_whole_name = labels.is_empty() || labels.starts_with('{');
+            let value: f64 = value.parse().ok()?;
+            #[expect(clippy::cast_possible_truncation, reason = "counts are far below 2^52")]
+            let whole = value.max(0.0).round() as u64;
+            is_whole_name.then_some((labels, whole))
+        })
+    }
+}
+
+/// The value of a label in `{a="1",b="2"}`. Our labels have no quotes in their values.
+fn value_of<'a>(labels: &'a str, label: &str) -> Option<&'a str> {
+    let mut parts = labels.trim_matches(['{', '}']).split(',');
+    parts.find_map(|part| part.strip_prefix(label)?.strip_prefix("=\"")?.strip_suffix('"'))
 }
 
 /// Why the recorder could not be installed.
@@ -105,6 +167,26 @@ mod tests {
         assert!(text.contains("orders_transaction_seconds_bucket{le=\"0.005\"} 1"), "{text}");
         assert!(text.contains("orders_transaction_seconds_bucket{le=\"0.0025\"} 0"), "{text}");
         assert!(text.contains("orders_consumed_total{topic=\"orders\"} 3"), "{text}");
+    }
+
+    #[test]
+    fn samples_are_added_up_by_name_and_label() {
+        let (recorder, metrics) = unregistered();
+        metrics::with_local_recorder(&recorder, || {
+            for (queue, result, count) in [("a", "done", 2), ("b", "done", 3), ("a", "failed", 4)] {
+                let labels = [("queue", queue), ("result", result)];
+                metrics::counter!("deliveries_total", &labels).increment(count);
+            }
+            metrics::counter!("deliveries_total_of_others").increment(100);
+            metrics::gauge!("waiting").set(7.0);
+        });
+        let samples = metrics.samples();
+        assert_eq!(samples.sum("deliveries_total", &[]), Some(9));
+        assert_eq!(samples.sum("deliveries_total", &[("result", "done")]), Some(5));
+        assert_eq!(samples.sum("waiting", &[]), Some(7));
+        assert_eq!(samples.sum("nothing", &[]), None);
+        let by_queue = samples.by_label("deliveries_total", "queue");
+        assert_eq!(by_queue.into_iter().collect::<Vec<_>>(), [("a".into(), 6), ("b".into(), 3)]);
     }
 
     #[test]

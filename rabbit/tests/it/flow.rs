@@ -10,7 +10,7 @@ use crate::rig::{Rig, SOON, Service};
 
 #[test]
 fn an_order_is_accepted_then_decided_then_told() {
-    let rig = Rig::start(&[]);
+    let mut rig = Rig::start(&[]);
     rig.listen();
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let headers = [("idempotency-key", "k1"), ("traceparent", trace), ("x-request-id", "r-1")];
@@ -45,6 +45,12 @@ fn an_order_is_accepted_then_decided_then_told() {
         let frame = codec::frame::split(Some(&message.body)).unwrap();
         assert!(frame.schema_id > 0);
     }
+    // At its end each service prints what it did, and nothing else.
+    let order = rig.stop(Service::Order).stdout;
+    assert!(order.starts_with("OUTCOME    ORDERS\nconfirmed       1\n"), "{order}");
+    assert!(order.contains("\nretries 0, dead letters 0\nup for "), "{order}");
+    let inventory = rig.stop(Service::Inventory).stdout;
+    assert!(inventory.starts_with("RESULT  COUNT\ndone        1\n\n"), "{inventory}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 #[test]
 fn an_order_is_accepted_then_decided_then_told_in_one_trace() {
     let services = [Service::Inventory, Service::Notification, Service::Order];
-    let rig = Rig::start(&services, &[]);
+    let mut rig = Rig::start(&services, &[]);
     let headers = [("idempotency-key", "k1"), ("traceparent", TRACE), ("x-request-id", "r-1")];
     let address = rig.address(Service::Order);
     let answer = http::post_json(&address, "/order", &headers, &burgers(2)).unwrap();
@@ -43,6 +43,12 @@ fn an_order_is_accepted_then_decided_then_told_in_one_trace() {
     assert_eq!(metric("order_accept_seconds_count"), 1.0);
     assert_eq!(metric("order_outcome_seconds_count{outcome=\"confirmed\"}"), 1.0);
     assert_eq!(metric("order_outcomes_total{outcome=\"confirmed\"}"), 1.0);
+    // At its end each service prints what it did, and nothing else.
+    let order = rig.stop(Service::Order).stdout;
+    assert!(order.starts_with("OUTCOME    ORDERS\nconfirmed       1\n"), "{order}");
+    assert!(order.contains("\nretries 0, dead letters 0\nup for "), "{order}");
+    let inventory = rig.stop(Service::Inventory).stdout;
+    assert!(inventory.starts_with("RESULT     COUNT\nsucceeded      1\n\n"), "{inventory}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod rig;
 mod startup;
 mod flow;
+mod status;
 mod avro;
 mod trouble;
 mod unfinished;

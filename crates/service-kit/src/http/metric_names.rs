@@ -3,7 +3,7 @@
 use super::endpoint::Endpoint;
 
 /// Requests answered, by service, route and status.
-pub(super) const REQUESTS: &str = "http_requests_total";
+pub const REQUESTS: &str = "http_requests_total";
 /// Time from the first byte of a request to its answer, by service and route.
 pub(super) const REQUEST_SECONDS: &str = "http_request_seconds";
 /// Requests turned away because too many were worked on, by service.
