@@ -19,7 +19,7 @@ use crate::servers::{self, Servers};
 use crate::story::{RETRY_DELAY, Story};
 use crate::teller::Teller;
 
-/// Tells the story of the order pipeline in about 12 seconds, on servers inside this process.
+/// Tells the story of the order pipeline in about 10 seconds, on servers inside this process.
 ///
 /// Orders flow, some fail, are retried after their delay, a few are dead-lettered; averages are
 /// kept of all that were counted. It runs on librdkafka's mock of Kafka, in at-least-once mode;

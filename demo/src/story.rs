@@ -13,7 +13,7 @@ pub(crate) const ORDERS_PER_SECOND: u32 = 20;
 /// Wait before each retry.
 pub(crate) const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The story has failed when it is not over by then; it takes about 12 s.
+/// The story has failed when it is not over by then; it takes about 10 s.
 pub(crate) const STORY_MAX: Duration = Duration::from_secs(60);
 
 /// Products of the orders.

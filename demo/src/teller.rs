@@ -148,7 +148,7 @@ impl Teller {
 
     fn table(&self, snapshot: &Snapshot) -> Vec<String> {
         if snapshot.averages.is_empty() {
-            let text = "the consumer joins its group; the mock takes 3 s to let it in";
+            let text = "the consumer joins its group";
             return vec![self.screen.paint(text, Color::Dim)];
         }
         let heading = format!("{:<12} {:>5} {:>11}", "PRODUCT", "COUNT", "AVERAGE");

@@ -5,16 +5,26 @@
 //! transactions (it shows aborted records and drops transactional offsets), so nothing that
 //! runs on it is evidence for exactly-once.
 
-use rdkafka::error::KafkaResult;
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, DefaultProducerContext, Producer as _};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::native;
 
 /// Copies of each partition: brokers of one process fail together anyway.
 const REPLICAS: i32 = 1;
 
+/// How long a group waits for more members once the first has joined; 3 s where nothing is said.
+const JOIN_WAIT: Duration = Duration::from_millis(100);
+
 /// A running mock cluster; it stops when it is dropped, which clients should not live to see.
 pub struct MockKafka {
-    cluster: MockCluster<'static, DefaultProducerContext>,
+    /// The cluster is a part of it; it sends nothing.
+    client: BaseProducer,
 }
 
 impl MockKafka {
@@ -24,7 +34,10 @@ impl MockKafka {
     ///
     /// Fails if no port can be opened.
     pub fn start(brokers: i32) -> KafkaResult<Self> {
-        Ok(Self { cluster: MockCluster::new(brokers)? })
+        let client: BaseProducer =
+            ClientConfig::new().set("test.mock.num.brokers", brokers.to_string()).create()?;
+        native::set_join_wait_of_mock(client.client(), JOIN_WAIT);
+        Ok(Self { client })
     }
 
     /// Makes a topic.
@@ -33,11 +46,16 @@ impl MockKafka {
     ///
     /// Fails if it exists already.
     pub fn create_topic(&self, name: &str, partitions: i32) -> KafkaResult<()> {
-        self.cluster.create_topic(name, partitions, REPLICAS)
+        self.cluster()?.create_topic(name, partitions, REPLICAS)
     }
 
     /// Addresses of the brokers, separated by commas, for `bootstrap.servers`.
     pub fn bootstrap_servers(&self) -> String {
-        self.cluster.bootstrap_servers()
+        self.cluster().map(|cluster| cluster.bootstrap_servers()).unwrap_or_default()
+    }
+
+    fn cluster(&self) -> KafkaResult<MockCluster<'_, DefaultProducerContext>> {
+        let cluster = self.client.client().mock_cluster();
+        cluster.ok_or(KafkaError::MockCluster(RDKafkaErrorCode::Fail))
     }
 }

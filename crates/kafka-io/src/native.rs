@@ -13,13 +13,19 @@ use std::ffi::{CStr, CString, c_void};
 use std::os::raw::c_char;
 use std::ptr::{self, NonNull};
 use std::slice;
+#[cfg(feature = "mock")]
+use std::time::Duration;
 
 use pipeline::headers::HeaderEdit;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
+#[cfg(feature = "mock")]
+use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
+#[cfg(feature = "mock")]
+use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 pub(crate) mod access;
@@ -59,6 +65,21 @@ impl NativeError {
             };
             sys::rd_kafka_error_destroy(error);
             Some(taken)
+        }
+    }
+}
+
+/// Sets how long the groups of a client's mock cluster wait for more members once the first has
+/// joined, as `group.initial.rebalance.delay.ms` does for a broker.
+#[cfg(feature = "mock")]
+pub(crate) fn set_join_wait_of_mock(client: &Client<DefaultProducerContext>, wait: Duration) {
+    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is alive, and so is the cluster, which is a part of it; null stands for
+    // a client without one.
+    unsafe {
+        let cluster = sys::rd_kafka_handle_mock_cluster(client.native_ptr());
+        if !cluster.is_null() {
+            sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, wait_ms);
         }
     }
 }

@@ -24,6 +24,23 @@ fn two_stories_at_once_end_in_time_with_the_numbers_of_their_seeds() {
         assert_numbers(&Expected::of(&Story::new(seed)), finished);
     }
     assert_words(&default.stdout);
+    assert_begins_soon(&default.stdout);
+}
+
+/// The consumer is let into its group at once: a group of the mock as it comes waits for 3 s, in which 60 orders are
+/// sent.
+#[track_caller]
+fn assert_begins_soon(stdout: &str) {
+    const SENT_MAX: u64 = 50;
+    let number = |line: &str, name: &str| {
+        let rest = line.split_once(name)?.1;
+        rest.trim_start().split(',').next()?.parse::<u64>().ok()
+    };
+    let mut status = stdout
+        .lines()
+        .filter_map(|line| Some((number(line, "  sent ")?, number(line, ", counted ")?)));
+    let (sent, counted) = status.find(|(_, counted)| *counted > 0).expect("a line that counts");
+    assert!(sent <= SENT_MAX, "{sent} were sent when the first {counted} were counted: {stdout}");
 }
 
 /// It says at first what it runs on, then what happens, and at last how to go on.
