@@ -46,12 +46,3 @@ pub(crate) fn merged(earlier: Option<CallError>, last: CallError) -> CallError {
         _ => last,
     }
 }
-
-/// The innermost error: reqwest's own text names the URL and little else.
-pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}

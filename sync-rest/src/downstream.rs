@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use codec::registry::root_cause;
 use reqwest::{Method, Url};
 use serde_json::Value;
 use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
@@ -25,8 +26,8 @@ use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::{Reporter, Thing, of_process};
 
 use crate::breaker::{Breaker, Ticket, Trouble};
+use crate::call_error::merged;
 pub use crate::call_error::{Begun, CallError};
-use crate::call_error::{merged, root_cause};
 use crate::identity::{Met, STORE_HEADER};
 use crate::metrics::{self, CallResult};
 use crate::wire::ATTEMPT_HEADER;

@@ -118,17 +118,24 @@ const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("lapin", "rabbit", Normal, "it speaks to RabbitMQ"),
     ("redb", "order-store", Normal, "one crate knows what is in the file"),
     ("apache-avro", "codec", Normal, "it knows Avro schemas"),
-    ("rcgen", "testkit", Normal, "it signs the certificates of test servers"),
     (
-        "rustls",
+        "native-tls",
         "codec",
         Normal,
         "it tells an untrusted certificate from other failures of the registry",
     ),
-    ("rustls", "testkit", Normal, "it ends TLS in front of a test's registry"),
+    ("openssl", "codec", Normal, "the failures of TLS are in its words"),
+    ("openssl", "testkit", Normal, "it signs certificates, and ends TLS in front of a registry"),
     ("signal-hook", "stack", Normal, "it runs without an async runtime"),
     ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
     ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
+];
+
+/// Crates that other crates could bring in, and why they stay out.
+const KEPT_OUT: &[(&str, &str)] = &[
+    ("rustls", "OpenSSL, which librdkafka needs anyway, is the one TLS stack"),
+    ("aws-lc-sys", "its C code takes a minute to build"),
+    ("openssl-src", "the system's OpenSSL is used, and mended by the system's updates"),
 ];
 
 /// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice.
@@ -222,6 +229,16 @@ fn guarded_dependencies_stay_with_their_crate() {
         dependencies(&metadata).into_iter().filter(|(_, to, _)| guarded.contains(to.as_str()));
     let faults = differences(&turned, edges);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn what_makes_a_first_build_long_stays_out_of_the_lock_file() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("a lock file");
+    let is_locked = |name: &str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    assert!(is_locked("openssl-sys"), "the form of the lock file is another");
+    for (name, why) in KEPT_OUT {
+        assert!(!is_locked(name), "{name} is in Cargo.lock: {why}");
+    }
 }
 
 #[test]

@@ -8,8 +8,17 @@ use super::{ALICE, LIMIT, Variables, broker, mutual, over, scram, start};
 
 const ORDERS: &str = "40";
 
-/// Runs producer and consumer over one listener and a guarded registry.
-fn run(listener: &str, principal: &str, kafka: &Variables, registry: (&str, &'static str, &str)) {
+/// The variable that names the authority that the system trusts, to all of OpenSSL.
+const SYSTEMS_AUTHORITY: &str = "SSL_CERT_FILE";
+
+/// Runs producer and consumer over one listener and a guarded registry, whose authority `trust` names.
+fn run(
+    listener: &str,
+    principal: &str,
+    kafka: &Variables,
+    registry: (&str, &'static str, &str),
+    trust: &'static str,
+) {
     let (authorization, variable, secret) = registry;
     let broker = broker();
     let plain = broker.pipeline(2);
@@ -21,7 +30,7 @@ fn run(listener: &str, principal: &str, kafka: &Variables, registry: (&str, &'st
     let mut pipeline = over(&plain, broker.listener(listener));
     pipeline.servers.registry_url = guarded.url().to_owned();
     let mut variables = kafka.clone();
-    variables.push(("SCHEMA_REGISTRY_CA_LOCATION", broker.authority().location().to_owned()));
+    variables.push((trust, broker.authority().location().to_owned()));
     variables.push((variable, secret.to_owned()));
 
     let args = ["--count", ORDERS, "--interval", "0ms", "--quiet", "--seed", "5"];
@@ -48,7 +57,7 @@ fn orders_go_through_with_scram_and_with_basic_authentication_at_the_registry() 
     let file = broker.client("through-scram").key.with_extension("password");
     std::fs::write(&file, format!("{}\n", ALICE.1)).expect("a file");
     variables.push(("KAFKA_SASL_PASSWORD_FILE", file.display().to_string()));
-    run("SCRAM", &principal, &variables, registry);
+    run("SCRAM", &principal, &variables, registry, "SCHEMA_REGISTRY_CA_LOCATION");
 }
 
 #[test]
@@ -60,5 +69,8 @@ fn orders_go_through_with_certificates_and_with_a_token_at_the_registry() {
     std::fs::write(&file, "ticket.to-ride\n").expect("a file");
     let file = file.to_str().expect("UTF-8");
     let registry = ("Bearer ticket.to-ride", "SCHEMA_REGISTRY_TOKEN_FILE", file);
-    run("MUTUAL", "User:CN=through", &mutual(&broker, &identity), registry);
+    let mut variables = mutual(&broker, &identity);
+    // Both servers are trusted by what the system trusts.
+    variables.retain(|(name, _)| *name != "KAFKA_SSL_CA_LOCATION");
+    run("MUTUAL", "User:CN=through", &variables, registry, SYSTEMS_AUTHORITY);
 }

@@ -120,7 +120,7 @@ impl AwayCause {
             }
             Self::UntrustedCertificate => {
                 "SCHEMA_REGISTRY_CA_LOCATION (--schema-registry-ca-location) names the PEM file of \
-                 the authority to trust"
+                 the authority to trust, with those above it up to the root"
             }
             Self::CertificateOfAnother => {
                 "name the registry as its certificate does, or have one issued for this name"

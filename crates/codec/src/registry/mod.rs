@@ -17,6 +17,7 @@ pub use client::{FetchedSchema, Registry};
 pub(crate) use error::reason;
 pub use error::{AwayCause, RegistryError};
 pub use settings::RegistrySettings;
+pub use unreachable::root_cause;
 
 /// Whether a program may add its schemas to the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,16 +1,28 @@
 //! An authority of the test's own and the certificates that it signs.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use openssl::asn1::Asn1Time;
+use openssl::bn::{BigNum, MsbOption};
+use openssl::ec::{EcGroup, EcKey};
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::x509::extension::{BasicConstraints, KeyUsage, SubjectAlternativeName};
+use openssl::x509::{X509, X509Builder, X509Name};
+
+/// X.509 version 3, as its field says it.
+const VERSION_3: i32 = 2;
+
+/// Bits of a serial number: few enough that it is positive in the 20 bytes that it may have.
+const SERIAL_BITS: i32 = 127;
 
 /// Signs certificates; its files lie in one directory.
 pub struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
+    certificate: X509,
+    key: PKey<Private>,
     dir: PathBuf,
     file: PathBuf,
 }
@@ -22,9 +34,11 @@ pub enum Validity {
     Good,
     /// It was, years ago.
     Expired,
+    /// It will be, years from now.
+    Later,
 }
 
-/// A certificate with its key, as files and as bytes.
+/// A certificate with its key, as files and as values.
 #[derive(Debug)]
 pub struct Identity {
     /// PEM file of the certificate.
@@ -33,8 +47,8 @@ pub struct Identity {
     pub key: PathBuf,
     /// PEM file of both, as Kafka's keystores want it.
     pub keystore: PathBuf,
-    pub(super) certificate_der: CertificateDer<'static>,
-    pub(super) key_der: PrivateKeyDer<'static>,
+    pub(super) x509: X509,
+    pub(super) private_key: PKey<Private>,
 }
 
 impl Authority {
@@ -44,15 +58,11 @@ impl Authority {
     ///
     /// Panics when a file cannot be written.
     pub fn new(dir: &Path, name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).expect("no names");
-        params.distinguished_name = common_name(name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let key = KeyPair::generate().expect("a key");
-        let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
+        let key = new_key().expect("a key");
+        let certificate = own_certificate(name, &key).expect("a certificate");
         let file = dir.join(format!("{name}.pem"));
-        std::fs::write(&file, issuer.pem()).expect("a file");
-        Self { issuer, dir: dir.to_owned(), file }
+        std::fs::write(&file, certificate.to_pem().expect("PEM")).expect("a file");
+        Self { certificate, key, dir: dir.to_owned(), file }
     }
 
     /// PEM file of the authority's own certificate.
@@ -76,33 +86,88 @@ impl Authority {
     ///
     /// Panics when a file cannot be written.
     pub fn issue(&self, name: &str, hosts: &[&str], validity: Validity) -> Identity {
-        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-        let mut params = CertificateParams::new(hosts).expect("names of hosts");
-        params.distinguished_name = common_name(name);
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = match validity {
-            Validity::Good => date_time_ymd(2100, 1, 1),
-            Validity::Expired => date_time_ymd(2020, 2, 1),
-        };
-        let key = KeyPair::generate().expect("a key");
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        let write = |suffix: &str, text: String| {
+        let private_key = new_key().expect("a key");
+        let x509 = self.sign(name, hosts, validity, &private_key).expect("a certificate");
+        let certificate = x509.to_pem().expect("PEM");
+        let key = private_key.private_key_to_pem_pkcs8().expect("PEM");
+        let write = |suffix: &str, text: &[u8]| {
             let path = self.dir.join(format!("{name}{suffix}"));
             std::fs::write(&path, text).expect("a file");
             path
         };
         Identity {
-            certificate: write(".crt", certificate.pem()),
-            key: write(".key", key.serialize_pem()),
-            keystore: write(".keystore", key.serialize_pem() + &certificate.pem()),
-            certificate_der: certificate.der().clone(),
-            key_der: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+            certificate: write(".crt", &certificate),
+            key: write(".key", &key),
+            keystore: write(".keystore", &[&key[..], &certificate].concat()),
+            x509,
+            private_key,
         }
+    }
+
+    fn sign(
+        &self,
+        name: &str,
+        hosts: &[&str],
+        validity: Validity,
+        key: &PKey<Private>,
+    ) -> Result<X509, ErrorStack> {
+        let mut certificate = begun(name, key, validity)?;
+        certificate.set_issuer_name(self.certificate.subject_name())?;
+        if !hosts.is_empty() {
+            let mut names = SubjectAlternativeName::new();
+            for host in hosts {
+                match host.parse::<IpAddr>() {
+                    Ok(_) => names.ip(host),
+                    Err(_) => names.dns(host),
+                };
+            }
+            let context = certificate.x509v3_context(Some(&self.certificate), None);
+            let names = names.build(&context)?;
+            certificate.append_extension(names)?;
+        }
+        certificate.sign(&self.key, MessageDigest::sha256())?;
+        Ok(certificate.build())
     }
 }
 
-fn common_name(name: &str) -> DistinguishedName {
-    let mut names = DistinguishedName::new();
-    names.push(DnType::CommonName, name);
-    names
+fn own_certificate(name: &str, key: &PKey<Private>) -> Result<X509, ErrorStack> {
+    let mut certificate = begun(name, key, Validity::Good)?;
+    let issuer = common_name(name)?;
+    certificate.set_issuer_name(&issuer)?;
+    certificate.append_extension(BasicConstraints::new().critical().ca().build()?)?;
+    certificate.append_extension(KeyUsage::new().critical().key_cert_sign().crl_sign().build()?)?;
+    certificate.sign(key, MessageDigest::sha256())?;
+    Ok(certificate.build())
+}
+
+/// What every certificate has.
+fn begun(name: &str, key: &PKey<Private>, validity: Validity) -> Result<X509Builder, ErrorStack> {
+    let mut certificate = X509::builder()?;
+    certificate.set_version(VERSION_3)?;
+    let mut serial = BigNum::new()?;
+    serial.rand(SERIAL_BITS, MsbOption::MAYBE_ZERO, false)?;
+    let (serial, subject) = (serial.to_asn1_integer()?, common_name(name)?);
+    certificate.set_serial_number(&serial)?;
+    certificate.set_subject_name(&subject)?;
+    certificate.set_pubkey(key)?;
+    let (begin, end) = match validity {
+        Validity::Good => ("20200101000000Z", "21000101000000Z"),
+        Validity::Expired => ("20200101000000Z", "20200201000000Z"),
+        Validity::Later => ("20900101000000Z", "21000101000000Z"),
+    };
+    let (begin, end) = (Asn1Time::from_str_x509(begin)?, Asn1Time::from_str_x509(end)?);
+    certificate.set_not_before(&begin)?;
+    certificate.set_not_after(&end)?;
+    Ok(certificate)
+}
+
+fn new_key() -> Result<PKey<Private>, ErrorStack> {
+    let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
+    PKey::from_ec_key(EcKey::generate(&curve)?)
+}
+
+fn common_name(name: &str) -> Result<X509Name, ErrorStack> {
+    let mut names = X509Name::builder()?;
+    names.append_entry_by_nid(Nid::COMMONNAME, name)?;
+    Ok(names.build())
 }

@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use rustls::crypto::aws_lc_rs;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use openssl::ssl::{SslAcceptor, SslAcceptorBuilder, SslMethod};
 
 use super::certificates::Identity;
 
@@ -54,12 +53,7 @@ impl GuardedRegistry {
     ///
     /// Panics when it cannot.
     pub fn start(upstream_url: &str, identity: Identity, authorization: &str) -> Self {
-        let config = ServerConfig::builder_with_provider(aws_lc_rs::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .expect("versions of TLS")
-            .with_no_client_auth()
-            .with_single_cert(vec![identity.certificate_der], identity.key_der)
-            .expect("a certificate with its key");
+        let acceptor = acceptor(&identity);
         let (upstream, path) = upstream_url
             .strip_prefix("http://")
             .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
@@ -72,12 +66,11 @@ impl GuardedRegistry {
             authorization: authorization.to_owned(),
             seen: Arc::clone(&seen),
         });
-        let config = Arc::new(config);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (guard, config) = (Arc::clone(&guard), Arc::clone(&config));
+                let (guard, acceptor) = (Arc::clone(&guard), acceptor.clone());
                 // A client that does not trust the certificate breaks off: not the proxy's fault.
-                thread::spawn(move || guard.serve(stream, config).is_ok());
+                thread::spawn(move || guard.serve(stream, &acceptor).is_ok());
             }
         });
         Self { url: format!("https://{address}/{path}"), seen }
@@ -96,10 +89,9 @@ impl GuardedRegistry {
 
 impl Guard {
     /// Serves one request of a connection.
-    fn serve(&self, stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<()> {
+    fn serve(&self, stream: TcpStream, acceptor: &SslAcceptor) -> io::Result<()> {
         stream.set_read_timeout(Some(IDLE_MAX))?;
-        let tls = ServerConnection::new(config).map_err(io::Error::other)?;
-        let mut client = StreamOwned::new(tls, stream);
+        let mut client = acceptor.accept(stream).map_err(io::Error::other)?;
         let (head, body) = read_request(&mut client)?;
         let value = header(&head, "authorization");
         let is_let_in = value == Some(self.authorization.as_str());
@@ -117,9 +109,24 @@ impl Guard {
         } else {
             client.write_all(REFUSAL.as_bytes())?;
         }
-        client.conn.send_close_notify();
-        client.flush()
+        client.flush()?;
+        // Says that this was all; whether the client heard it is its own business.
+        client.shutdown().map(drop).map_err(io::Error::other)
     }
+}
+
+fn acceptor(identity: &Identity) -> SslAcceptor {
+    acceptor_of(identity, |_| {})
+}
+
+/// One with other settings than usual.
+fn acceptor_of(identity: &Identity, set: impl FnOnce(&mut SslAcceptorBuilder)) -> SslAcceptor {
+    let mut acceptor =
+        SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server()).expect("versions of TLS");
+    acceptor.set_certificate(&identity.x509).expect("a certificate");
+    acceptor.set_private_key(&identity.private_key).expect("its key");
+    set(&mut acceptor);
+    acceptor.build()
 }
 
 /// Head as text, and the body.
@@ -157,11 +164,84 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use codec::registry::{AwayCause, Registry, RegistryError, RegistrySettings};
+    use openssl::ssl::SslVersion;
+
+    use super::super::certificates::{Authority, Validity};
     use super::*;
 
     #[test]
     fn the_refusal_says_its_own_length() {
         let (head, body) = REFUSAL.split_once("\r\n\r\n").unwrap();
         assert_eq!(header(head, "Content-Length"), Some(body.len().to_string().as_str()));
+    }
+
+    /// A registry that lets nobody in and never asks the one behind it.
+    fn guarded(identity: Identity) -> GuardedRegistry {
+        GuardedRegistry::start("http://127.0.0.1:1", identity, "Bearer nobody's")
+    }
+
+    /// Serves one connection with `serve`, and returns its address.
+    fn serving(serve: impl FnOnce(TcpStream) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            if let Ok((stream, _)) = listener.accept() {
+                serve(stream);
+            }
+        });
+        format!("https://{address}")
+    }
+
+    /// Why there is no answer from `url` for a client that trusts the authorities in `file`.
+    fn refused(url: &str, file: &Path) -> (AwayCause, String) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let settings = RegistrySettings::new(url).unwrap().with_ca_file(Some(file)).unwrap();
+        let asked = Registry::new(settings).unwrap();
+        match runtime.block_on(asked.subjects()) {
+            Err(RegistryError::Away { cause, detail }) => (cause, detail),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_failure_of_tls_names_the_side_that_is_to_blame() {
+        let dir = tempfile::tempdir().unwrap();
+        let ours = Authority::new(dir.path(), "ours");
+        let theirs = Authority::new(dir.path(), "theirs");
+        let issue = |name, host, validity| ours.issue(name, &[host], validity);
+        let good = guarded(issue("good", "127.0.0.1", Validity::Good));
+        let named = guarded(issue("named", "localhost", Validity::Good));
+        let expired = guarded(issue("expired", "127.0.0.1", Validity::Expired));
+        let early = guarded(issue("early", "127.0.0.1", Validity::Later));
+        let elsewhere = guarded(issue("elsewhere", "registry.example", Validity::Good));
+        let elsewhere_by_name = elsewhere.url().replace("127.0.0.1", "localhost");
+        let old = acceptor_of(&issue("old", "127.0.0.1", Validity::Good), |acceptor| {
+            acceptor.set_security_level(0);
+            acceptor.set_min_proto_version(Some(SslVersion::TLS1_1)).unwrap();
+            acceptor.set_max_proto_version(Some(SslVersion::TLS1_1)).unwrap();
+        });
+        let old = serving(move |stream| drop(old.accept(stream)));
+        // What was read is not reset.
+        let hangs_up = serving(|mut stream| drop(stream.read(&mut [0; 4096])));
+        let by_name = named.url().replace("127.0.0.1", "localhost");
+        for (url, trusted, cause, words) in [
+            (good.url(), &ours, AwayCause::NotLoggedIn, "401"),
+            (&by_name, &ours, AwayCause::NotLoggedIn, "401"),
+            (good.url(), &theirs, AwayCause::UntrustedCertificate, "local issuer certificate"),
+            (expired.url(), &ours, AwayCause::CertificateOutOfDate, "certificate has expired"),
+            (early.url(), &ours, AwayCause::CertificateOutOfDate, "is not yet valid"),
+            (elsewhere.url(), &ours, AwayCause::CertificateOfAnother, "IP address mismatch"),
+            (&elsewhere_by_name, &ours, AwayCause::CertificateOfAnother, "ostname mismatch"),
+            (&old, &ours, AwayCause::Handshake, "protocol version"),
+            (&hangs_up, &ours, AwayCause::Handshake, "EOF"),
+        ] {
+            let (found, detail) = refused(url, trusted.file());
+            assert_eq!(found, cause, "{url}: {detail}");
+            assert!(detail.contains(words), "{detail}");
+            assert!(!detail.contains("error:"), "OpenSSL's own form: {detail}");
+        }
     }
 }
