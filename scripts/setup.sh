@@ -4,7 +4,7 @@
 set -euo pipefail
 exec </dev/null
 
-build=(build-essential pkg-config libssl-dev zlib1g-dev)
+build=(build-essential pkg-config libssl-dev libzstd-dev zlib1g-dev)
 servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat jq)
 
 case "${1:-all}" in

@@ -10,8 +10,9 @@ mod on_terminal;
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use crate::args::LogFormat;
 use crate::fold::{self, Stream};
@@ -25,14 +26,15 @@ const FILTER_DEFAULT: &str = "info,librdkafka=warn,rdkafka=warn,lapin=off";
 
 /// Installs the process-wide logger. A second call changes nothing.
 ///
-/// `RUST_LOG` sets what is logged; a part of it that cannot be read is reported and ignored.
+/// `RUST_LOG` sets what is logged, as levels of targets; one that cannot be read is reported and
+/// the default used.
 /// Colors appear only on a terminal and never when `NO_COLOR` is set and not empty.
 pub fn init(format: LogFormat) {
     let written = std::env::var("RUST_LOG").ok().filter(|filter| !filter.trim().is_empty());
     let filter = written.as_deref().map_or_else(|| FILTER_DEFAULT.to_owned(), quieted);
-    let parsed = EnvFilter::try_new(&filter);
+    let parsed = read(&filter);
     let problem = parsed.as_ref().err().map(ToString::to_string);
-    let filter = parsed.unwrap_or_else(|_| EnvFilter::new(FILTER_DEFAULT));
+    let filter = parsed.or_else(|_| read(FILTER_DEFAULT)).expect("the default can be read");
     let (form, is_colored) = (Form::of(format), colors_wanted());
     let escapes = form.escapes(is_colored);
     let make_stderr = move || LineGuard::new(Stderr, escapes).folded(form.fold());
@@ -59,6 +61,13 @@ fn quieted(filter: &str) -> String {
         !directives.map(str::trim).any(|target| target.split("::").next() == Some(*library))
     });
     unnamed.fold(filter.to_owned(), |all, (_, part)| format!("{all},{part}"))
+}
+
+/// Reads levels of targets, separated by commas: `info,librdkafka=warn`.
+fn read(filter: &str) -> Result<Targets, ParseError> {
+    let parts: Vec<&str> =
+        filter.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+    parts.join(",").parse()
 }
 
 /// How events are written.
@@ -103,21 +112,24 @@ pub fn colors_wanted() -> bool {
     !is_switched_off && io::stderr().is_terminal()
 }
 
-fn dispatch<W>(form: Form, filter: EnvFilter, is_colored: bool, writer: W) -> tracing::Dispatch
+fn dispatch<W>(form: Form, filter: Targets, is_colored: bool, writer: W) -> tracing::Dispatch
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(is_colored);
+    // What is logged is the filter's to say.
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(LevelFilter::TRACE)
+        .with_writer(writer)
+        .with_ansi(is_colored);
     match form {
-        Form::Full => tracing::Dispatch::new(builder.finish()),
+        Form::Full => tracing::Dispatch::new(builder.finish().with(filter)),
         Form::OnTerminal => {
             let builder = builder.fmt_fields(on_terminal::fields());
-            tracing::Dispatch::new(builder.event_format(OnTerminal).finish())
+            tracing::Dispatch::new(builder.event_format(OnTerminal).finish().with(filter))
         }
         Form::Json => {
             let builder = builder.json().flatten_event(true).with_current_span(true);
-            tracing::Dispatch::new(builder.with_span_list(false).finish())
+            tracing::Dispatch::new(builder.with_span_list(false).finish().with(filter))
         }
     }
 }
@@ -161,7 +173,7 @@ mod tests {
         let fold = columns.map(|columns| Fold { columns, indent: on_terminal::indent(columns) });
         let escapes = form.escapes(is_colored);
         let writer = move || LineGuard::new(inner.clone(), escapes).folded(fold);
-        let dispatch = dispatch(form, EnvFilter::new(filter), is_colored, writer);
+        let dispatch = dispatch(form, read(filter).unwrap(), is_colored, writer);
         tracing::dispatcher::with_default(&dispatch, log);
         let bytes = sink.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
@@ -286,5 +298,17 @@ mod tests {
         let text = logged(Form::Full, "info", broker_away);
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.starts_with("20") && text.contains("Z  WARN service_kit::"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_may_have_blanks_and_empty_parts_and_one_that_is_none_is_found_out() {
+        let text = logged(Form::Full, " warn, ,librdkafka=debug,", || {
+            tracing::info!("ours");
+            tracing::debug!(target: "librdkafka", "broker connected");
+            tracing::trace!(target: "librdkafka", "a byte");
+        });
+        assert!(!text.contains("ours") && text.contains("broker connected"), "{text}");
+        assert!(!text.contains("a byte"), "{text}");
+        assert!(read("librdkafka=loud").is_err());
     }
 }

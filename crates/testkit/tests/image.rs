@@ -73,6 +73,26 @@ fn every_program_is_built_into_the_image_and_copied() {
     }
 }
 
+/// The Debian packages of the `apt-get install` that stands after `from` in the Dockerfile.
+fn installed_after<'a>(dockerfile: &'a str, from: &str) -> Vec<&'a str> {
+    let rest = dockerfile.split_once(from).expect("a stage").1;
+    between(rest, "--no-install-recommends ", &['\\']).split_whitespace().collect()
+}
+
+#[test]
+fn the_image_is_built_with_what_setup_installs_and_has_what_its_programs_load() {
+    let dockerfile = read("docker/Dockerfile");
+    let setup = read("scripts/setup.sh");
+    let built_with = installed_after(&dockerfile, "AS build");
+    let set_up: Vec<&str> = between(&setup, "\nbuild=(", &[')']).split_whitespace().collect();
+    assert_eq!(built_with, set_up);
+    let loaded = installed_after(&dockerfile, "slim\n");
+    // libssl3 brings libcrypto; OpenSSL finds the authorities that it trusts in ca-certificates.
+    for package in ["ca-certificates", "libssl3", "libzstd1", "zlib1g"] {
+        assert!(loaded.contains(&package), "{package}: {loaded:?}");
+    }
+}
+
 /// Whether the path is left out of what is sent to the engine. The patterns of the ignore file are names, with `**/`
 /// and `*.` as their only wild cards.
 fn is_left_out(path: &str, patterns: &[&str]) -> bool {

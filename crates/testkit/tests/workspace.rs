@@ -136,6 +136,10 @@ const KEPT_OUT: &[(&str, &str)] = &[
     ("rustls", "OpenSSL, which librdkafka needs anyway, is the one TLS stack"),
     ("aws-lc-sys", "its C code takes a minute to build"),
     ("openssl-src", "the system's OpenSSL is used, and mended by the system's updates"),
+    (
+        "icu_properties",
+        "host names need no more than: cargo update -p idna_adapter --precise 1.1.0",
+    ),
 ];
 
 /// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice.
