@@ -12,9 +12,10 @@ help: ## list the targets
 setup: ## install what is missing (as root; otherwise print the command)
 	@scripts/setup.sh all
 
-demo: ## the story in 20 seconds; needs nothing but the build
+demo: ## the story in 10 seconds; needs nothing but the build, which takes some minutes the first time
+	@scripts/announce-build.sh demo
 	@scripts/setup.sh build
-	@cargo run --quiet --bin demo
+	@cargo run --bin demo
 
 test: ## set up, build, lint and test everything against real servers
 	@scripts/test.sh
@@ -33,11 +34,12 @@ image-build: ## build what docker/Dockerfile builds, from what a container engin
 	@scripts/image-build.sh
 
 up: ## start the real servers on this machine, in $(STACK_DIR)
+	@scripts/announce-build.sh stack
 	@scripts/setup.sh all
-	@cargo run --quiet --bin stack -- up --dir $(STACK_DIR)
+	@cargo run --bin stack -- up --dir $(STACK_DIR)
 
 down: ## stop exactly what `make up` started
-	@cargo run --quiet --bin stack -- down --dir $(STACK_DIR)
+	@cargo run --bin stack -- down --dir $(STACK_DIR)
 
 clean-stack: down ## stop the servers and forget their data
 	rm -rf $(STACK_DIR)
