@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STACK_DIR ?= .stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all faults lint up down clean-stack image-build
+.PHONY: help setup demo test test-all faults lint up down clean-stack release image-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed 
 lint: ## formatting and clippy
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+release: ## the programs as they are shipped, and their debug information beside them
+	@scripts/release.sh
 
 image-build: ## build what docker/Dockerfile builds, from what a container engine would be sent
 	@scripts/image-build.sh
