@@ -5,15 +5,15 @@
 # Prints a line when a suite ends, what a failed one printed, each suite's seconds and the ten slowest tests. All output
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
-#   SUITES_AT_ONCE=3      binaries side by side
-#   RUST_TEST_THREADS=3   tests side by side in each; CONSUMER_TEST_THREADS=6 in the longest, which has most of them
+#   SUITES_AT_ONCE=2      binaries side by side
+#   RUST_TEST_THREADS=3   tests side by side in each; CONSUMER_TEST_THREADS=4 in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
-suites_at_once=${SUITES_AT_ONCE:-3}
+suites_at_once=${SUITES_AT_ONCE:-2}
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-3}
-consumer_test_threads=${CONSUMER_TEST_THREADS:-6}
+consumer_test_threads=${CONSUMER_TEST_THREADS:-4}
 say_every_s=60
 slowest_shown=10
 

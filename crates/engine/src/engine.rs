@@ -15,7 +15,7 @@ use service_kit::health::HealthSource;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
-use crate::finish::Finish;
+use crate::finish::{Finish, owned};
 use crate::gaps::Missing;
 use crate::gauges::Share;
 use crate::lane::{Connections, Lane, LaneError, LaneSettings};
@@ -62,6 +62,8 @@ pub struct Engine<S: Stage> {
     lane_settings: Arc<LaneSettings>,
     lanes: Vec<JoinHandle<Result<(), LaneError>>>,
     finish: Option<Finish>,
+    /// What the lanes told when the end was reached.
+    at_end: Option<Vec<View<S::Summary>>>,
     trimming: Option<tokio::task::JoinHandle<()>>,
     gauges: Share,
     outages: Outages,
@@ -126,6 +128,7 @@ impl<S: Stage> Engine<S> {
             lane_settings,
             lanes: Vec::new(),
             finish,
+            at_end: None,
             trimming: None,
             gauges: Share::new(),
             outages: Outages::new(),
@@ -180,9 +183,14 @@ impl<S: Stage> Engine<S> {
         self.views().iter().map(|view| view.waiting as u64).sum()
     }
 
-    /// What the stages of the lanes tell of their states.
+    /// What the stages of the lanes tell of their states. Once the end is reached and the lanes
+    /// have ended, that is what they came to.
     pub fn summaries(&self) -> Vec<S::Summary> {
-        self.views().into_iter().map(|view| view.summary).collect()
+        let now = self.views();
+        // A rebalance may have taken a partition from a lane that was about to end.
+        let at_end = self.at_end.as_ref().filter(|views| owned(views) != owned(&now));
+        let views = at_end.cloned().unwrap_or(now);
+        views.into_iter().map(|view| view.summary).collect()
     }
 
     /// Looks at the pipeline from another thread.
@@ -203,7 +211,6 @@ impl<S: Stage> Engine<S> {
     pub fn run(&mut self, mut watch: impl FnMut(&Self)) -> Result<Ended, AppError> {
         let mut gauges_at = Instant::now();
         let mut trim_at = self.settings.trim_retry.map(|every| Instant::now() + every);
-        let mut reached_end = false;
         while !self.shared.stop.wait(WATCH_EVERY) {
             let views = self.views();
             self.outages.look(&views, &self.around.resolver);
@@ -221,7 +228,7 @@ impl<S: Stage> Engine<S> {
                 break;
             }
             if self.finish.as_mut().is_some_and(|finish| finish.is_done(&views)) {
-                reached_end = true;
+                self.at_end = Some(views);
                 break;
             }
         }
@@ -232,7 +239,7 @@ impl<S: Stage> Engine<S> {
         self.shared.must_abandon(); // notes the time
         self.join()?;
         let stopping_for = is_stopped_from_outside.then(|| self.shared.stopping_for());
-        Ok(Ended { reached_end, stopping_for })
+        Ok(Ended { reached_end: self.at_end.is_some(), stopping_for })
     }
 
     /// Says what the lanes have found at their start, and looks at the topics, once all partitions

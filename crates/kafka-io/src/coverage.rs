@@ -15,37 +15,32 @@ use crate::permission::Needs;
 /// State of a group in which assignments are final.
 const STABLE: &str = "Stable";
 
-/// Partitions of `topic` below `partitions` that no member of a stable group owns; none while
-/// the group rebalances. Blocks for at most `limit`.
+/// Partitions of `topic` below `partitions` that no member of the group owns; `None` while the group
+/// rebalances, or has members of which nothing is known. Blocks for at most `limit`.
 pub(crate) fn unowned<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     group: &str,
     topic: &str,
     partitions: i32,
     limit: Duration,
-) -> Result<Vec<i32>, AskError> {
+) -> Result<Option<Vec<i32>>, AskError> {
     let list = consumer
         .fetch_group_list(Some(group), limit)
         .map_err(|error| AskError::about(&error, Needs::group("Describe", group)))?;
-    let Some(group) = list.groups().iter().find(|found| found.name() == group) else {
-        return Ok(Vec::new());
-    };
-    if group.state() != STABLE {
-        return Ok(Vec::new());
-    }
+    let found = list.groups().iter().find(|found| found.name() == group);
+    let Some(group) = found.filter(|group| group.state() == STABLE) else { return Ok(None) };
     let mut is_owned = vec![false; usize::try_from(partitions).unwrap_or(0)];
     for member in group.members() {
         let assignment = member.assignment().unwrap_or_default();
-        let Some(owned) = assigned(assignment, topic) else {
-            return Ok(Vec::new()); // a member of another kind: nothing is known of it
-        };
+        let Some(owned) = assigned(assignment, topic) else { return Ok(None) };
         for partition in owned {
             if let Some(owned) = usize::try_from(partition).ok().and_then(|p| is_owned.get_mut(p)) {
                 *owned = true;
             }
         }
     }
-    Ok((0..partitions).zip(is_owned).filter(|(_, owned)| !owned).map(|(p, _)| p).collect())
+    let unowned = (0..partitions).zip(is_owned).filter(|(_, owned)| !owned).map(|(p, _)| p);
+    Ok(Some(unowned.collect()))
 }
 
 /// Partitions of `topic` in a member's assignment, as Kafka's consumer protocol writes it:

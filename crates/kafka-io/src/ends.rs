@@ -8,6 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use crate::access::unreadable;
+use crate::coverage;
 use crate::events::Events;
 use crate::member::{self, AskError, Committed};
 use crate::permission::{Needs, is_denial};
@@ -170,5 +171,22 @@ impl GroupOffsets {
             }
             (answer, _) => answer,
         }
+    }
+
+    /// Whether the group has shared out these partitions of a topic: it is stable, and each has an
+    /// owner. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time, or without the permission to ask.
+    pub fn is_shared_out(
+        &self,
+        topic: &str,
+        partitions: i32,
+        limit: Duration,
+    ) -> Result<bool, AskError> {
+        drain(&self.consumer);
+        let unowned = coverage::unowned(&self.consumer, &self.group, topic, partitions, limit)?;
+        Ok(unowned.is_some_and(|unowned| unowned.is_empty()))
     }
 }

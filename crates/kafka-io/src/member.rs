@@ -245,13 +245,15 @@ impl Member {
         commit.map_err(|error| AskError::about(&error, Needs::group("Read", &self.group)))
     }
 
-    /// Partitions of the topic that nobody in a stable group owns. Blocks for at most `limit`.
+    /// Partitions of the topic that nobody in a stable group owns; none while it rebalances. Blocks for at most `limit`.
     ///
     /// # Errors
     ///
     /// Fails without an answer in time.
     pub fn unowned(&self, partitions: i32, limit: Duration) -> Result<Vec<i32>, AskError> {
-        coverage::unowned(&self.consumer, &self.group, &self.topic, partitions, limit)
+        let unowned =
+            coverage::unowned(&self.consumer, &self.group, &self.topic, partitions, limit)?;
+        Ok(unowned.unwrap_or_default())
     }
 
     /// Leaves the group and joins it anew, which makes it share out its partitions again.
