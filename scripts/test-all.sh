@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What `make test` shows, and the long forms: thousands more of simulated schedules and generated cases, every fault
-# scenario in full, benchmarks. An hour or more.
+# scenario in full, the build of the image, benchmarks. An hour or more.
 # The last line is that of `make test` with the long forms counted in; the exit code is 0 only when all of it passed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,6 +23,7 @@ echo "test-all: ${PROPTEST_CASES:=20000} generated cases for each rule"
 export PROPTEST_CASES
 cargo test --no-fail-fast -p orders -p pipeline -p codec --lib 2>&1 | tee -a "$log" || status=1
 scripts/faults.sh || status=1
+scripts/image-build.sh || status=1
 
 stop_stack() {
   "$target/debug/stack" down --dir "$stack_dir" || echo "test-all: servers of $stack_dir may still run" >&2

@@ -125,6 +125,8 @@ fn consumer_settings(story: &Story, servers: &Servers) -> Result<Settings, AppEr
         averages_topic: Some(servers::AVERAGES.to_owned()),
         outcomes_topic: Some(servers::OUTCOMES.to_owned()),
         guarantee: Some(GuaranteeArg::AtLeastOnce),
+        // Without transactions a partition that moves between lanes may be repeated in part.
+        lanes: Some(1),
         max_retries: Some(story.max_retries),
         retry_delay: Some(vec![RETRY_DELAY.into()]),
         simulate_failures: Some(story.failure_rate),

@@ -10,10 +10,12 @@
 //! about: everything here panics then, with words. The [`oracle`] computes fates, money and
 //! averages anew from the contract, with none of the product's code for them.
 
+pub mod asking;
 pub mod cluster;
 pub mod http;
 pub mod input;
 pub mod ledger;
+pub mod lone_broker;
 pub mod machine;
 pub mod oracle;
 pub mod order_flow;

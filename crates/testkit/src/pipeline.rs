@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use kafka_io::admin::{Admin, TopicInfo, TopicSpec};
 use kafka_io::client_config::Role as HandleRole;
-use kafka_io::ends::{Ends, GroupOffsets};
+use kafka_io::ends::Ends;
 use kafka_io::member::{AskError, Committed};
 use stack::{Jars, JavaTools, Programs};
 
+use crate::asking::Asking;
 use crate::cluster::Servers;
 use crate::wait;
 
@@ -74,6 +75,8 @@ pub struct Pipeline {
     pub averages: String,
     /// Topic of outcomes.
     pub outcomes: String,
+    /// How it is asked.
+    pub asking: Asking,
 }
 
 impl Pipeline {
@@ -90,6 +93,7 @@ impl Pipeline {
             averages: name("averages"),
             outcomes: name("outcomes"),
             prefix,
+            asking: Asking::default(),
         }
     }
 
@@ -217,8 +221,8 @@ impl Pipeline {
 
     /// First and end offset of each partition, uncommitted records included.
     pub fn bounds(&self, topic: &str) -> Vec<(i64, i64)> {
-        let ends = self.ends_handle();
-        let ask = |p| answer("bounds of a partition", || ends.bounds(topic, p, ASK));
+        let handles = self.asking.handles(&self.servers, &self.group);
+        let ask = |p| answer("bounds of a partition", || handles.ends.bounds(topic, p, ASK));
         (0..self.partitions).map(ask).collect()
     }
 
@@ -233,10 +237,9 @@ impl Pipeline {
     }
 
     fn offsets(&self, topic: &str) -> Vec<Committed> {
-        let config = self.servers.config(HandleRole::Consumer);
-        let handle = GroupOffsets::new(&config, &self.group).expect("settings are good");
+        let handles = self.asking.handles(&self.servers, &self.group);
         let partitions: Vec<(&str, i32)> = (0..self.partitions).map(|p| (topic, p)).collect();
-        answer("the group's committed offsets", || handle.committed(&partitions, ASK))
+        answer("the group's committed offsets", || handles.offsets.committed(&partitions, ASK))
     }
 
     /// Offset that the group has committed for each partition.

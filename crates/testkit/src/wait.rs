@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// Pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Looks until `probe` gives something.
 ///

@@ -14,7 +14,7 @@ const AT_ONCE: Duration = Duration::from_secs(6);
 fn a_signal_ends_it_at_once_without_an_error() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut running = Running::start(demo(&[]));
-        let stdout = running.read_until("joins its group");
+        let stdout = running.read_until(", counted ");
         kill(Pid::from_raw(running.id()), signal).unwrap();
         let finished = running.finish();
         assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""), "{signal}");
@@ -26,7 +26,7 @@ fn a_signal_ends_it_at_once_without_an_error() {
 #[test]
 fn it_ends_when_nobody_reads_it_any_more() {
     let mut running = Running::start(demo(&[]));
-    drop(running.read_until("joins its group"));
+    drop(running.read_until(", counted "));
     let finished = running.finish();
     assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
     assert!(finished.duration < AT_ONCE, "{:?}", finished.duration);

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, Pipeline, Process, Server as _, wait};
+use testkit::{Cluster, Pipeline, Process, Server as _, lone_broker, wait};
 
 use crate::ending::{finish, heals, moves};
 use crate::load::Feed;
@@ -53,6 +53,10 @@ fn is_unready(consumer: &mut Process) {
 }
 
 fn broker_restarts(run: &mut Run) {
+    lone_broker::play(|| restart_in_order_and_after_kill_9(run));
+}
+
+fn restart_in_order_and_after_kill_9(run: &mut Run) {
     let mut cluster = Cluster::own_kafka(&[SESSION]);
     let pipeline = cluster.pipeline(3);
     let feed = Feed::start(&pipeline, run.seed(), "500/s");
@@ -60,6 +64,7 @@ fn broker_restarts(run: &mut Run) {
     moves(&pipeline, AGAIN_MAX);
     run.step("restarting the broker in order");
     cluster.restart_kafka();
+    lone_broker::expect_markers(cluster.kafka());
     let up = Instant::now();
     moves(&pipeline, AGAIN_MAX);
     run.figure_time("commit after a clean restart", up.elapsed());
@@ -67,6 +72,7 @@ fn broker_restarts(run: &mut Run) {
     run.step("the broker is killed");
     is_unready(&mut consumer);
     cluster.kafka().start_again().expect("Kafka starts again");
+    lone_broker::expect_markers(cluster.kafka());
     let up = Instant::now();
     moves(&pipeline, AGAIN_MAX);
     run.figure_time("after kill -9", up.elapsed());

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use testkit::order_flow::{burgers, problem};
-use testkit::{Cluster, wait};
+use testkit::{Cluster, lone_broker, wait};
 
 use crate::crash::under_load;
 use crate::rig::{Rig, SOON, Service};
@@ -13,6 +13,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 #[test]
 fn kafka_stops_and_starts_under_load_and_the_books_are_right() {
+    lone_broker::play(stop_and_start_kafka_under_load);
+}
+
+fn stop_and_start_kafka_under_load() {
     let mut rig = Rig::on(Cluster::own_kafka(&[]));
     let services = [Service::Inventory, Service::Notification, Service::Order];
     rig.start_services(&services, &[]);
@@ -33,6 +37,7 @@ fn kafka_stops_and_starts_under_load_and_the_books_are_right() {
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
         assert!(!answer.body.contains("\"outcome\":\"unknown\""), "it was surely not sent");
         rig.cluster.restart_kafka();
+        lone_broker::expect_markers(rig.cluster.kafka());
         more_orders();
     });
     wait::is_true("being ready", SOON, || {

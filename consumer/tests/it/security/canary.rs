@@ -33,7 +33,9 @@ fn variables(broker: &SecureKafka) -> Variables {
     variables.extend(SECRETS.map(|name| (name, CANARY.1.to_owned())));
     variables.push(("SCHEMA_REGISTRY_BASIC_AUTH", format!("{}:{}", CANARY.0, CANARY.1)));
     variables.push(("SCHEMA_REGISTRY_CA_LOCATION", broker.authority().location().to_owned()));
-    variables.push(("RUST_LOG", "trace".to_owned()));
+    // Alone, `trace` leaves the client libraries as quiet as they are by default.
+    let all = "trace,librdkafka=trace,rdkafka=trace";
+    variables.push(("RUST_LOG", all.to_owned()));
     variables
 }
 

@@ -1,7 +1,7 @@
 //! Brokers that go, move and freeze in the middle of a transaction.
 
 use testkit::proxy::{Api, Caught, Trap};
-use testkit::{Cluster, Pipeline, machine, wait};
+use testkit::{Cluster, Pipeline, lone_broker, machine, wait};
 
 use super::{LIMIT, Rig};
 
@@ -33,6 +33,10 @@ fn wait_caught(traps: &[Caught], count: u64) -> usize {
 #[test]
 fn a_broker_that_restarts_between_produce_and_commit_loses_and_doubles_nothing() {
     let _machine = machine::shared();
+    lone_broker::play(restart_between_produce_and_commit);
+}
+
+fn restart_between_produce_and_commit() {
     let mut rig = Rig::one_broker(&["broker.session.timeout.ms=6000"]);
     let mut consumer = rig.consumer(&[]);
     consumer.wait_ready(LIMIT);
@@ -44,6 +48,7 @@ fn a_broker_that_restarts_between_produce_and_commit_loses_and_doubles_nothing()
     rig.cluster.kill_kafka();
     drop(offsets);
     rig.cluster.restart_kafka();
+    lone_broker::expect_markers(rig.cluster.kafka());
     consumer.wait_for_log("outcome unknown", LIMIT);
     rig.finish(consumer);
 }
