@@ -4,7 +4,7 @@ mod storage;
 
 use std::path::{Path, PathBuf};
 
-use crate::java::QUICK_ARGS;
+use crate::java::{LASTING_ARGS, QUICK_ARGS};
 use crate::node::{create_dir, write};
 use crate::process::Launch;
 use crate::{
@@ -159,12 +159,12 @@ impl KafkaServer {
             let dir = create_dir(&config.dir.join(format!("broker-{id}")))?;
             write(&dir.join("server.properties"), &server_properties(config, &ports, id, &dir))?;
             write(&dir.join("log4j2.properties"), LOG4J)?;
-            let heap = if config.brokers == 1 { "-Xmx512m" } else { "-Xmx384m" };
+            let heap = if config.brokers == 1 { "-Xmx768m" } else { "-Xmx384m" };
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
             // A broker of a test lives for seconds.
             let quick = match config.lifetime {
                 Lifetime::Owned => QUICK_ARGS,
-                Lifetime::Detached(_) => &[],
+                Lifetime::Detached(_) => LASTING_ARGS,
             };
             let machine = java_args.iter().chain(tools.archive_args()).map(String::as_str);
             let broker =

@@ -171,8 +171,8 @@ impl Node {
             });
             let pid = process.as_ref().map_or(0, |process| process.id().pid);
             is_answered = exit_status.is_none()
-                && ports::listens_on(pid, probe.port())
-                && probe.ask().is_ok();
+                && probe.ask().is_ok() // asked first: to look through all sockets costs more
+                && ports::listens_on(pid, probe.port());
             is_answered || exit_status.is_some()
         });
         if is_answered {

@@ -27,6 +27,10 @@ const QUEUE_KBYTES_MAX: &str = "65536";
 const LINGER_MS: &str = "5";
 /// Waiting for room in the queue happens in slices of this length.
 const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
+
+/// Pause between two looks for delivery reports, while some are awaited, and while none is.
+const REPORT_EVERY: Duration = Duration::from_millis(1);
+const QUIET_EVERY: Duration = Duration::from_millis(5);
 /// Records in flight and no acknowledgement for so long: the brokers hang.
 pub const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// `poll` of the client library never returns early, so flushing looks this often.
@@ -313,7 +317,7 @@ impl<O: DeliveryObserver> Publisher<O> {
         loop {
             match self.try_publish(topic, partition, key, value, sequence) {
                 Err(PublishError::QueueFull) if keep_waiting() => {
-                    self.producer.poll(QUEUE_FULL_SLICE);
+                    self.poll(QUEUE_FULL_SLICE);
                 }
                 result => return result,
             }
@@ -343,7 +347,17 @@ impl<O: DeliveryObserver> Publisher<O> {
 
     /// Handles deliveries for exactly `duration`.
     pub fn poll(&self, duration: Duration) {
-        self.producer.poll(duration);
+        let until = Instant::now() + duration;
+        loop {
+            // Never for longer: rdkafka waits whole milliseconds, and turns in a loop for the rest of one.
+            self.producer.poll(Duration::ZERO);
+            let rest = until.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return;
+            }
+            let is_awaited = self.counts().in_flight() > 0;
+            std::thread::sleep(rest.min(if is_awaited { REPORT_EVERY } else { QUIET_EVERY }));
+        }
     }
 
     /// Waits until nothing is in flight any more, at most for `limit`; returns whether that is so.
@@ -353,7 +367,7 @@ impl<O: DeliveryObserver> Publisher<O> {
             if Instant::now() >= deadline {
                 return false;
             }
-            self.producer.poll(FLUSH_SLICE);
+            self.poll(FLUSH_SLICE);
         }
         true
     }

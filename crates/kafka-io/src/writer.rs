@@ -210,7 +210,8 @@ impl Writer {
                 Err(error)
                     if error.code == RDKafkaErrorCode::QueueFull && Instant::now() < give_up_at =>
                 {
-                    self.producer.poll(ACKNOWLEDGE_PAUSE);
+                    self.producer.poll(Duration::ZERO);
+                    std::thread::sleep(ACKNOWLEDGE_PAUSE);
                 }
                 Err(error) if is_size(error.code) => {
                     let mut refused = self.producer.context().refused.lock().expect("not poisoned");
