@@ -6,14 +6,14 @@
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
 #   SUITES_AT_ONCE=2      binaries side by side
-#   RUST_TEST_THREADS=3   tests side by side in each; CONSUMER_TEST_THREADS=4 in the longest, which has most of them
+#   RUST_TEST_THREADS=2   tests side by side in each; CONSUMER_TEST_THREADS=3 in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
 suites_at_once=${SUITES_AT_ONCE:-2}
-export RUST_TEST_THREADS=${RUST_TEST_THREADS:-3}
-consumer_test_threads=${CONSUMER_TEST_THREADS:-4}
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
+consumer_test_threads=${CONSUMER_TEST_THREADS:-3}
 say_every_s=60
 slowest_shown=10
 
