@@ -11,13 +11,20 @@ use crate::process::{Launch, Process, spawn_owned, wait_until};
 use crate::{Jars, Program, Programs, StackError, class_archive};
 
 /// For what lives for seconds, as a tool does: the quick compiler alone and the small collector halve its start.
-pub(crate) const QUICK_ARGS: &[&str] =
-    &["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-Xmx256m"];
+pub(crate) const QUICK_ARGS: &[&str] = &[
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:GuaranteedSafepointInterval=0",
+    "-Xshare:auto",
+    "-Xmx256m",
+];
 
-/// Arguments for servers that last. The collector that Java chooses for a machine with two processors has threads that
-/// wait for each other: where programs want more than both processors, a broker stood still for up to 7 s (119 times in
-/// ten minutes, 153 ms on average).
-pub(crate) const LASTING_ARGS: &[&str] = &["-XX:+UseSerialGC"];
+/// For servers that last. Java halts all threads of a server once a second, without a need, and whenever one of the
+/// collector's threads wants it. With a hundred threads on two busy processors the last one was waited for for up to 7 s,
+/// in which the server answered nobody: it halts for its memory only, which one thread collects.
+pub(crate) const LASTING_ARGS: &[&str] =
+    &["-XX:+UseSerialGC", "-XX:+UnlockDiagnosticVMOptions", "-XX:GuaranteedSafepointInterval=0"];
 
 /// What a program left behind.
 #[derive(Debug)]
