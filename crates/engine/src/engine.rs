@@ -238,6 +238,7 @@ impl<S: Stage> Engine<S> {
         self.shared.stop.request();
         self.shared.must_abandon(); // notes the time
         self.join()?;
+        self.outages.end(&self.views());
         let stopping_for = is_stopped_from_outside.then(|| self.shared.stopping_for());
         Ok(Ended { reached_end: self.at_end.is_some(), stopping_for })
     }

@@ -56,6 +56,13 @@ impl Outages {
         }
     }
 
+    /// The lanes have ended: reports what was over by then.
+    pub(crate) fn end<T>(&self, views: &[View<T>]) {
+        if views.iter().all(|view| view.outage.is_none() && !view.is_outage_forgotten) {
+            self.downstream.available();
+        }
+    }
+
     fn look_at_brokers<T>(&mut self, views: &[View<T>]) {
         let is_past_start = self.began_at.elapsed() >= STARTING_MAX;
         let mut lanes = views.iter().filter(|view| view.has_written || is_past_start);

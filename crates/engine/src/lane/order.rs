@@ -121,7 +121,8 @@ impl<S: Stage> Desk<S> {
     fn note_unread(&mut self, forward: &Forward) {
         let bytes = forward.record.bytes() + if forward.hop.is_some() { HOP_BYTES } else { 0 };
         if let Some(owned) = self.owned_mut(forward.record.partition) {
-            owned.unread.push(forward.delivered_at, bytes);
+            let next = Offset(owned.retry.top());
+            owned.unread.push(forward.delivered_at, next, bytes);
         }
     }
 

@@ -13,14 +13,14 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
-    /// A record of `bytes` was written and is committed. Where the broker did not say at which
-    /// offset, it counts until the one before it is read.
-    pub(crate) fn push(&mut self, offset: Option<Offset>, bytes: usize) {
+    /// A record of `bytes` was written and is committed; `next` is what is read next. A broker that was sent the
+    /// record twice does not say at which offset it is: then it is taken to follow the one before it.
+    pub(crate) fn push(&mut self, offset: Option<Offset>, next: Offset, bytes: usize) {
         let last = self.written.back().map(|(offset, _)| *offset);
-        if let Some(at) = offset.max(last) {
-            self.written.push_back((at, bytes));
-            self.bytes += bytes;
-        }
+        let follows = last.map_or(next, |last| Offset(last.0 + 1));
+        let at = offset.map_or(follows, |offset| last.map_or(offset, |last| offset.max(last)));
+        self.written.push_back((at, bytes));
+        self.bytes += bytes;
     }
 
     /// Everything below `top` was read.
@@ -48,7 +48,7 @@ mod tests {
     fn a_record_counts_from_its_commit_until_it_is_read() {
         let mut unread = Unread::default();
         for (offset, bytes) in [(5, 10), (6, 20), (9, 30)] {
-            unread.push(Some(Offset(offset)), bytes);
+            unread.push(Some(Offset(offset)), Offset(0), bytes);
         }
         assert_eq!((unread.len(), unread.bytes()), (3, 60));
         for (top, left) in [(5, (3, 60)), (6, (2, 50)), (8, (1, 30)), (9, (1, 30)), (10, (0, 0))] {
@@ -58,16 +58,20 @@ mod tests {
     }
 
     #[test]
-    fn one_whose_offset_is_not_known_or_comes_late_counts_with_the_one_before() {
+    fn one_whose_offset_is_not_known_follows_the_one_before_and_one_that_comes_late_counts_with_it()
+    {
         let mut unread = Unread::default();
-        unread.push(None, 10); // nothing tells when it is read
-        assert_eq!(unread.len(), 0);
-        unread.push(Some(Offset(7)), 10);
-        unread.push(None, 10);
-        unread.push(Some(Offset(4)), 10); // sent alone, after the others
-        unread.read_to(7);
-        assert_eq!(unread.len(), 3);
-        unread.read_to(8);
+        unread.push(None, Offset(5), 10);
+        unread.push(None, Offset(5), 10);
+        assert_eq!(unread.len(), 2);
+        unread.read_to(6);
+        assert_eq!(unread.len(), 1);
+        unread.push(Some(Offset(9)), Offset(6), 10);
+        unread.push(None, Offset(6), 10);
+        unread.push(Some(Offset(4)), Offset(6), 10); // sent alone, after the others
+        unread.read_to(10);
+        assert_eq!(unread.len(), 2);
+        unread.read_to(11);
         assert_eq!((unread.len(), unread.bytes()), (0, 0));
     }
 }
