@@ -12,7 +12,7 @@ help: ## list the targets
 setup: ## install what is missing (as root; otherwise print the command)
 	@scripts/setup.sh all
 
-demo: ## the story in 10 seconds; needs nothing but the build, which takes some minutes the first time
+demo: ## the story in 10 seconds; needs nothing but the build, which takes two minutes the first time
 	@scripts/announce-build.sh demo
 	@scripts/setup.sh build
 	@cargo run --bin demo

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 program=$1
 [[ -x ${CARGO_TARGET_DIR:-target}/debug/$program ]] && exit 0
 case "$program" in
-  demo) takes='some minutes (3 to 5)' ;;
+  demo) takes='about two minutes' ;;
   *) takes='a minute or two' ;;
 esac
 echo "$program: the first build takes $takes on two cores; later starts take seconds" >&2
