@@ -15,18 +15,10 @@ stack_dir=$target/faults-stack
 # With the consumer's fail points, as tests have them; never what is shipped.
 cargo build --workspace --bins --features consumer/test-hooks
 
-stop_stack() {
-  "$target/debug/stack" down --dir "$stack_dir" || echo "faults: servers of $stack_dir may still run" >&2
-}
-
-if [[ -e "$stack_dir" ]]; then
-  # Left by a run that was killed.
-  stop_stack
-  rm -rf "$stack_dir"
-fi
+# shellcheck source=scripts/stack.sh
+. scripts/stack.sh
+drop_stack
 trap stop_stack EXIT
-"$target/debug/stack" up --dir "$stack_dir" --only kafka,registry
-# shellcheck source=/dev/null
-. "$stack_dir/env"
+start_stack kafka,registry
 
 "$target/debug/faults" run "$@"

@@ -25,17 +25,11 @@ cargo test --no-fail-fast -p orders -p pipeline -p codec --lib 2>&1 | tee -a "$l
 scripts/faults.sh || status=1
 scripts/image-build.sh || status=1
 
-stop_stack() {
-  "$target/debug/stack" down --dir "$stack_dir" || echo "test-all: servers of $stack_dir may still run" >&2
-}
-if [[ -e "$stack_dir" ]]; then
-  stop_stack
-  rm -rf "$stack_dir"
-fi
+# shellcheck source=scripts/stack.sh
+. scripts/stack.sh
+drop_stack
 trap stop_stack EXIT
-"$target/debug/stack" up --dir "$stack_dir" --only kafka,registry
-# shellcheck source=/dev/null
-. "$stack_dir/env"
+start_stack kafka,registry
 cargo bench -p consumer || status=1
 trap - EXIT
 stop_stack

@@ -37,21 +37,14 @@ cargo fmt --all --check
 # Benches are left to clippy, which checks every target.
 cargo test --workspace --no-run
 
-stop_stack() {
-  "$target/debug/stack" down --dir "$stack_dir" || echo "test: servers of $stack_dir may still run" >&2
-}
-
-if [[ -e $stack_dir ]]; then
-  # Left by a run that was killed.
-  stop_stack
-fi
+# shellcheck source=scripts/stack.sh
+. scripts/stack.sh
+drop_stack
 rm -rf "$scratch"
 mkdir -p "$scratch/tmp"
 export TMPDIR=$scratch/tmp
 trap 'stop_stack; rm -rf "$scratch"' EXIT
-"$target/debug/stack" up --dir "$stack_dir" --only kafka,registry,rabbitmq
-# shellcheck source=/dev/null
-. "$stack_dir/env"
+start_stack kafka,registry,rabbitmq
 
 status=0
 scripts/run-suites.sh "$log" || status=$?
