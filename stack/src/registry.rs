@@ -75,7 +75,6 @@ impl RegistryServer {
         config.ports.retry(|| {
             let port = config.ports.choose("registry", 8081)?;
             let registry = [
-                "-Xmx256m".to_owned(),
                 // What was acknowledged is on disk: by default the database writes half a second later.
                 format!(
                     "-Dapicurio.datasource.url=jdbc:h2:file:{}/schemas;DB_CLOSE_ON_EXIT=FALSE;WRITE_DELAY=0",

@@ -251,8 +251,7 @@ impl<S: Stage> Engine<S> {
         if are_restored {
             let mut missing = Missing::default();
             views.iter().for_each(|view| missing.add(view.missing));
-            let owned = views.iter().flat_map(|view| view.owned.iter().copied());
-            self.topic_watch.look(owned.collect(), missing);
+            self.topic_watch.look(owned(views), missing);
         }
     }
 
