@@ -285,6 +285,7 @@ impl<S: Stage> Lane<S> {
                     METADATA_CHARS_MAX,
                 )),
                 room: Room::ANY,
+                held: 0,
                 waits_before: 0,
                 random: SmallRng::from_os_rng(),
                 missing: Missing::default(),

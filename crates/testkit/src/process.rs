@@ -21,6 +21,10 @@ const START_MAX: Duration = Duration::from_secs(20);
 /// tells of is still going on.
 const LOG_LOOK_EVERY: Duration = Duration::from_micros(500);
 
+/// Longest wait for a program to be ready for a signal, and the pause between two looks.
+const SIGNAL_READY_MAX: Duration = Duration::from_secs(10);
+const SIGNAL_LOOK_EVERY: Duration = Duration::from_millis(2);
+
 /// Lines of a log that a failed test shows.
 const TAIL_LINES: usize = 40;
 
@@ -217,8 +221,14 @@ impl Process {
         }
     }
 
-    /// Asks it to stop.
+    /// Asks it to stop. One that has just been started is given time to get ready for that: the signal
+    /// would kill it.
     pub fn sigterm(&self) {
+        let catches = || catches(self.child.id(), Signal::SIGTERM).unwrap_or(true);
+        let give_up_at = Instant::now() + SIGNAL_READY_MAX;
+        while !catches() && Instant::now() < give_up_at {
+            std::thread::sleep(SIGNAL_LOOK_EVERY);
+        }
         self.signal(Signal::SIGTERM);
     }
 
@@ -381,6 +391,15 @@ fn address_in(line: &str) -> String {
 fn tail(log: &str) -> String {
     let lines: Vec<&str> = log.lines().collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
+}
+
+/// Whether a process handles a signal itself; `None` if it has ended.
+fn catches(pid: u32, signal: Signal) -> Option<bool> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = |name| status.lines().find_map(|line| line.strip_prefix(name));
+    let mask = line("SigCgt:").filter(|_| !line("State:").unwrap_or_default().contains('Z'))?;
+    let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
+    Some(mask & (1 << (signal as u32 - 1)) != 0)
 }
 
 #[cfg(test)]

@@ -84,6 +84,8 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) unresolved_max: usize,
     /// What this turn may still send to the retry topic: records and bytes.
     pub(crate) room: Room,
+    /// Main records that are held in memory: each may go there, too.
+    pub(crate) held: usize,
     /// Records that waited when this turn began.
     pub(crate) waits_before: usize,
     pub(crate) random: SmallRng,
@@ -119,7 +121,8 @@ impl<S: Stage> Desk<S> {
 
     /// Whether what this turn sends to retry, with what waits already, is as much as may wait.
     fn is_out_of_room(&self) -> bool {
-        self.turn.entering >= self.room.records || self.turn.entering_bytes >= self.room.bytes
+        self.turn.entering + self.held >= self.room.records
+            || self.turn.entering_bytes >= self.room.bytes
     }
 
     /// Takes a record of the main topic and makes its first attempt.
@@ -164,6 +167,7 @@ impl<S: Stage> Desk<S> {
             Standing::Full => return Next::StopMain, // as above
             Standing::Behind => {
                 owned.hold_main(record.hold());
+                self.held += 1;
                 return Next::Continue;
             }
             Standing::Parked => {
@@ -182,6 +186,7 @@ impl<S: Stage> Desk<S> {
                 self.start_main(record.hold());
             } else {
                 owned.hold_main(record.hold());
+                self.held += 1;
             }
             return Next::Continue;
         }
@@ -202,6 +207,7 @@ impl<S: Stage> Desk<S> {
             Attempted::Unresolved => {
                 let owned = self.owned_mut(partition).expect("looked up above");
                 owned.hold_main(record.hold());
+                self.held += 1;
             }
         }
         Next::Continue

@@ -101,6 +101,7 @@ impl<S: Stage> Lane<S> {
 
     /// Fetches until the turn is full, its time is up, or nothing is left.
     pub(crate) fn fetch(&mut self) -> Result<(), LaneError> {
+        self.desk.held = self.desk.iter().map(|owned| owned.unresolved.len()).sum();
         let mut wait = self.first_wait();
         let records_max = self.records_max();
         let mut stopped = None;
@@ -256,7 +257,8 @@ impl<S: Stage> Lane<S> {
             records += owned.waits() + owned.unloaded();
             bytes += owned.held_bytes();
         }
-        let crowded = self.is_crowded_with(records, bytes);
+        let held: usize = self.desk.iter().map(|owned| owned.unresolved.len()).sum();
+        let crowded = self.is_crowded_with(records + held, bytes);
         self.desk.room = Room {
             records: self.settings.waiting_records_max.saturating_sub(records),
             bytes: WAITING_BYTES_MAX.saturating_sub(bytes),

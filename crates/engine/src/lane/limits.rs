@@ -27,7 +27,8 @@ pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 pub(crate) const OFFSET_REFRESH: Duration = Duration::from_secs(20);
 
 /// Records that may wait in the retry partitions of a lane, those included that were only written
-/// so far: at this number main is not read. A turn stops taking main records when it would add
+/// so far: at this number main is not read. Main records that are held in memory count as well: each of
+/// them may fail once it is tried. A turn stops taking main records when it would add
 /// more. On top come only what its handlers have begun with what is held in memory behind that,
 /// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
 pub const WAITING_RECORDS_MAX: usize = 200_000;

@@ -19,7 +19,7 @@ pub(crate) enum Kind {
     Invalid,
     /// Its first attempts fail, this many.
     Flaky(u32),
-    /// Its schema is known from this time on, in epoch milliseconds.
+    /// Its schema is known from this time on, in epoch milliseconds. One with an odd serial fails once.
     Early(i64),
 }
 
@@ -51,6 +51,11 @@ impl Order {
         let Self { serial, id, product, amount, .. } = self;
         let filler = if self.is_large { "x".repeat(SMALL_BYTES_MAX) } else { String::new() };
         format!("{serial}|{id}|{product}|{amount}|{kind}|{filler}").into_bytes().into()
+    }
+
+    /// Whether one whose schema is known late fails once.
+    pub(crate) const fn fails_once(&self) -> bool {
+        !self.serial.is_multiple_of(2)
     }
 
     fn read(value: &[u8]) -> Option<Self> {
@@ -112,6 +117,9 @@ impl Stage for Business {
         match order.kind {
             Kind::Invalid => {
                 return Err(HandleError::Failed(failure(FailureReason::NegativePrice)));
+            }
+            Kind::Early(_) if order.fails_once() && trial.attempt == 1 => {
+                return Err(HandleError::Failed(failure(FailureReason::Simulated)));
             }
             Kind::Flaky(attempts) if trial.attempt <= attempts => {
                 return Err(HandleError::Failed(failure(FailureReason::Simulated)));

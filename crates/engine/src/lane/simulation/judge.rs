@@ -305,6 +305,7 @@ impl Judge<'_> {
                 Fate::Dead { attempt: self.plan.retries_max + 1 }
             }
             Kind::Flaky(failures) => Fate::Counted { attempt: failures + 1 },
+            Kind::Early(_) if of.order.fails_once() => Fate::Counted { attempt: 2 },
             Kind::Fine | Kind::Early(_) => Fate::Counted { attempt: 1 },
         }
     }
