@@ -18,7 +18,7 @@ cp "$target/test-output.log" "$log"
 status=0
 echo "test-all: ${SIMULATION_SCHEDULES:=100000} simulated schedules"
 export SIMULATION_SCHEDULES
-cargo test -p engine --lib 2>&1 | tee -a "$log" || status=1
+cargo test -p relane --lib 2>&1 | tee -a "$log" || status=1
 echo "test-all: ${PROPTEST_CASES:=20000} generated cases for each rule"
 export PROPTEST_CASES
 cargo test --no-fail-fast -p orders -p pipeline -p codec --lib 2>&1 | tee -a "$log" || status=1

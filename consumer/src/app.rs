@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{Ended, Engine, Surroundings};
+use relane::{Ended, Engine, Surroundings};
 use service_kit::admin_http;
 use service_kit::exit::AppError;
 use service_kit::live::Live;
@@ -10,6 +10,7 @@ use service_kit::metrics_recorder::Metrics;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
+use crate::averages::Total;
 use crate::printer::Printer;
 use crate::progress::Progress;
 use crate::registry::connect_registry;
@@ -17,7 +18,6 @@ use crate::settings::Settings;
 use crate::settled_lines::{SettledLines, gap};
 use crate::stage::AveragesStage;
 use crate::statistics::{self, State, Statistics};
-use engine::stage::Total;
 
 /// Time between two settings of the product gauges.
 const PRODUCTS_EVERY: Duration = Duration::from_millis(500);
@@ -59,7 +59,7 @@ impl App {
         runtime: &Handle,
         metrics: Option<Metrics>,
     ) -> Result<Self, AppError> {
-        let connections = engine::connect(&settings.engine.kafka)?;
+        let connections = relane::connect(&settings.engine.kafka)?;
         let (resolver, encoders) = runtime.block_on(connect_registry(&settings, runtime))?;
         let failed = |error: std::io::Error| AppError::failed(error.to_string());
         let printer = match settings.prints {
@@ -70,13 +70,12 @@ impl App {
             SettledLines::new(printer.lines(), form, settings.engine.topics.main.clone())
         });
         let make_stage = || {
-            let (encoder, handler) = (encoders.averages.clone(), settings.handler.clone());
-            AveragesStage::new(&resolver, encoder, handler, prints.clone())
+            let (encoders, handler) = (encoders.clone(), settings.handler.clone());
+            AveragesStage::new(&resolver, encoders, handler, prints.clone())
         };
         let around = Surroundings {
             connections,
             resolver: resolver.clone(),
-            outcomes: encoders.outcomes,
             stop,
             runtime: runtime.clone(),
         };
@@ -126,7 +125,7 @@ impl App {
         let read = statistics::read_state(
             &engine.surroundings().connections.consumer,
             &settings.group,
-            &settings.topics.state,
+            settings.topics.state.as_deref().unwrap_or_default(),
             engine.partitions(),
             &engine.surroundings().resolver,
             limit,

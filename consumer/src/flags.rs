@@ -213,6 +213,15 @@ pub struct Flags {
     )]
     pub simulate_latency: Option<DurationArg>,
 
+    /// Time that the handler of one attempt may take, while handlers wait [default: 30s]
+    #[arg(
+        long,
+        env = "CONSUMER_HANDLER_TIMEOUT",
+        value_name = "DURATION",
+        help_heading = "Simulation"
+    )]
+    pub handler_timeout: Option<DurationArg>,
+
     /// Handlers of a lane that may wait at once [default: 256]
     #[arg(long, env = "CONSUMER_CONCURRENCY", value_name = "N", help_heading = "Simulation")]
     pub concurrency: Option<usize>,

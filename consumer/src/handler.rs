@@ -1,10 +1,10 @@
 //! What happens to one order: checked, and failed on request.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use engine::stage::HandleError;
 use orders::{Amount, Order};
 use pipeline::failure::{Failure, FailureReason};
+use relane::stage::HandleError;
 
 /// Longest product name that is kept as an average, in bytes. Its record holds the name
 /// twice and has to stay below the usual limit of a record, 1 MB.
@@ -13,6 +13,8 @@ const PRODUCT_BYTES_MAX: usize = 400_000;
 /// The order handler with its simulated failures.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Handler {
+    /// How long each attempt waits first.
+    pub(crate) latency: Duration,
     /// Share of attempts that fail, 0.0 to 1.0.
     pub(crate) failure_rate: f64,
     /// Seed of the failures' formula.
@@ -55,8 +57,8 @@ impl Handler {
             let detail = "the downstream refuses on request (--simulate-outage)";
             return Err(HandleError::Away(detail.to_owned()));
         }
-        engine::planted::handler_meets(&order.product);
-        if let Some(detail) = engine::planted::downstream_failure(&order.product) {
+        relane::planted::handler_meets(&order.product);
+        if let Some(detail) = relane::planted::downstream_failure(&order.product) {
             return Err(HandleError::Downstream(failure(FailureReason::Handler, detail)));
         }
         let (rate, seed) = (self.failure_rate, self.failure_seed);

@@ -10,6 +10,7 @@
 //! [`App`] checks that everything is there, starts the lanes and waits for the end. Lanes,
 //! retries and transactions are those of [`engine`]; `stage.rs` says what an order does.
 
+mod averages;
 mod handler;
 mod products;
 mod troubles;

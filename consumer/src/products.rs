@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::stage::Total;
+use crate::averages::Total;
 use metrics::{describe_gauge, gauge};
 use orders::Amount;
 

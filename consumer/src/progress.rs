@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-use engine::{Snapshot, Watcher};
+use relane::{Snapshot, Watcher};
 use service_kit::live::{Leave, Live, Paint, SHOW_EVERY};
 
 use crate::products::Products;

@@ -3,14 +3,15 @@
 use codec::encode::Encoder;
 use codec::registry::{AwayCause, Registration, Registry, RegistryError, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
-use codec::wire::{OrderOutcome, ProductAverage};
-use engine::START_MAX;
+use order_schemas::{OrderOutcome, ProductAverage};
+use relane::START_MAX;
 use service_kit::exit::AppError;
 use tokio::runtime::Handle;
 
 use crate::settings::Settings;
 
 /// Encoders of what the consumer writes itself, made once at the start.
+#[derive(Clone)]
 pub(crate) struct Encoders {
     pub(crate) averages: Encoder<ProductAverage>,
     pub(crate) outcomes: Option<Encoder<OrderOutcome>>,
@@ -27,7 +28,7 @@ pub(crate) async fn connect_registry(
         if settings.registers { Registration::Register } else { Registration::LookUpOnly };
     let topics = &settings.engine.topics;
     let connect = async {
-        let subject = value_subject(&topics.state);
+        let subject = value_subject(topics.state.as_deref().unwrap_or_default());
         let averages = Encoder::connect(&registry, &subject, registration).await?;
         let outcomes = match &topics.outcomes {
             Some(topic) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::Snapshot;
+use relane::Snapshot;
 
 use crate::view::{grouped, lasting, time_of_day};
 

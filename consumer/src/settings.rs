@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use codec::registry::RegistrySettings;
 use codec::resolver::NOT_FOUND_GRACE;
-use engine::settings::{
-    EngineSettings, OnDeadLetter, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
-};
-use engine::stage::{HintFlags, Words};
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
+use relane::settings::{
+    EngineSettings, HANDLER_TIMEOUT, OnDeadLetter, OnDeadLetterLimit, Order, Topics,
+    WAITING_RECORDS_MAX,
+};
+use relane::stage::{HintFlags, Words};
 use service_kit::args::{MetricsAddr, OutputFormat};
 use service_kit::exit::AppError;
 
@@ -118,6 +119,10 @@ impl Settings {
         require(concurrency > 0, || "--concurrency must be at least 1".to_owned())?;
         let waiting_records_max = flags.waiting_max.unwrap_or(WAITING_RECORDS_MAX);
         require(waiting_records_max > 0, || "--waiting-max must be at least 1".to_owned())?;
+        let latency = flags.simulate_latency.map_or(Duration::ZERO, |d| d.get());
+        let handler_timeout =
+            flags.handler_timeout.map_or(HANDLER_TIMEOUT + latency, |limit| limit.get());
+        require(!handler_timeout.is_zero(), || "--handler-timeout must be above 0s".to_owned())?;
         let create_partitions = flags.create_partitions.unwrap_or(3);
         require(create_partitions > 0, || "--create-partitions must be at least 1".to_owned())?;
         let group = flags.group_id.unwrap_or_else(|| "order-consumer".to_owned());
@@ -126,7 +131,7 @@ impl Settings {
             main: topic("--topic", flags.topic, "orders")?,
             retry: topic("--retry-topic", flags.retry_topic, "orders-retry")?,
             dead_letter: topic("--dlq-topic", flags.dlq_topic, "orders-dlq")?,
-            state: topic("--averages-topic", flags.averages_topic, "orders-averages")?,
+            state: Some(topic("--averages-topic", flags.averages_topic, "orders-averages")?),
             outcomes: match flags.outcomes_topic {
                 Some(name) => Some(topic("--outcomes-topic", Some(name), "")?),
                 None => None,
@@ -170,13 +175,14 @@ impl Settings {
             },
             accepts_gap: flags.accept_gap.unwrap_or(false),
             accepts_compacted: flags.accept_compacted.unwrap_or(false),
-            simulate_latency: flags.simulate_latency.map_or(Duration::ZERO, |d| d.get()),
+            handler_timeout,
             concurrency,
             exits_at_end,
             checks_topic_settings: true,
         };
         let outage = flags.simulate_outage.map(|outage| outage.get());
         let handler = Handler {
+            latency,
             failure_rate,
             failure_seed: flags.failure_seed.unwrap_or(42),
             outage_until: outage.filter(|o| !o.is_zero()).map(|outage| Instant::now() + outage),
@@ -223,8 +229,9 @@ fn topic(flag: &str, name: Option<String>, default: &str) -> Result<String, AppE
 }
 
 fn check_distinct(topics: &Topics) -> Result<(), AppError> {
-    let mut names: Vec<&str> = [&topics.main, &topics.retry, &topics.dead_letter, &topics.state]
+    let mut names: Vec<&str> = [&topics.main, &topics.retry, &topics.dead_letter]
         .into_iter()
+        .chain(&topics.state)
         .chain(&topics.outcomes)
         .map(String::as_str)
         .collect();
@@ -252,14 +259,19 @@ mod tests {
         let settings = check(&[]).unwrap();
         assert_eq!(settings.engine.topics.retry, "orders-retry");
         assert_eq!(settings.engine.topics.dead_letter, "orders-dlq");
-        assert_eq!(settings.engine.topics.state, "orders-averages");
+        assert_eq!(settings.engine.topics.state.as_deref(), Some("orders-averages"));
         assert_eq!(settings.engine.group, "order-consumer");
         assert_eq!(settings.engine.guarantee, Guarantee::ExactlyOnce);
         assert_eq!(settings.engine.plan.attempts_max(), 4);
         assert_eq!(settings.engine.plan.delay_after(1, 0.9), Some(Duration::from_secs(2)));
         assert_eq!(
             settings.handler,
-            Handler { failure_rate: 0.0, failure_seed: 42, outage_until: None }
+            Handler {
+                latency: Duration::ZERO,
+                failure_rate: 0.0,
+                failure_seed: 42,
+                outage_until: None,
+            }
         );
         assert!(
             settings.registers && !settings.engine.creates_topics && !settings.engine.exits_at_end

@@ -1,6 +1,7 @@
 //! `--print-orders`: a line for each settled attempt.
 
-use engine::stage::{Fate, Settled, Total};
+use crate::averages::Total;
+use relane::stage::{Fate, Settled};
 use serde_json::{Map, Value, json};
 use service_kit::live::{fit, stdout_columns, width};
 use service_kit::terminal::tame_json;
@@ -76,12 +77,12 @@ fn text(settled: &Settled<'_, Total>, topic: &str, columns: Option<usize>) -> St
             ("dead-lettered", format!(": {class}, {reason}, attempt {attempt}"))
         }
     };
-    let names = settled.names;
-    let subject = if names.order_id.is_empty() && names.product.is_empty() {
+    let name = settled.name;
+    let subject = if name.id.is_empty() && name.subject.is_empty() {
         format!("{topic}/{}@{}", settled.partition, settled.offset)
     } else {
-        let name = |text| fit(text, NAME_COLUMNS_MAX);
-        format!("{} ({})", name(&names.order_id), name(&names.product))
+        let short = |text| fit(text, NAME_COLUMNS_MAX);
+        format!("{} ({})", short(&name.id), short(&name.subject))
     };
     let Some(columns) = columns else { return format!("{word} {subject}{tail}") };
     let room = columns.saturating_sub(word.len() + 1 + width(&tail)).max(SUBJECT_COLUMNS_MIN);
@@ -102,8 +103,8 @@ fn object(settled: &Settled<'_, Total>, topic: &str) -> Value {
         Fate::DeadLettered(_) => "dead_lettered",
     };
     put("outcome", json!(outcome));
-    put("order_id", json!(known(&settled.names.order_id)));
-    put("product", json!(known(&settled.names.product)));
+    put("order_id", json!(known(&settled.name.id)));
+    put("product", json!(known(&settled.name.subject)));
     put("topic", json!(topic));
     put("partition", json!(settled.partition));
     put("offset", json!(settled.offset));
@@ -130,14 +131,14 @@ fn object(settled: &Settled<'_, Total>, topic: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use engine::stage::Names;
     use orders::Amount;
     use pipeline::failure::{Failure, FailureReason};
+    use relane::stage::RecordName;
 
     use super::*;
 
-    fn names(order_id: &str, product: &str) -> Names {
-        Names { order_id: order_id.to_owned(), product: product.to_owned() }
+    fn names(order_id: &str, product: &str) -> RecordName {
+        RecordName { id: order_id.to_owned(), subject: product.to_owned() }
     }
 
     fn failure(reason: FailureReason) -> Failure {
@@ -145,7 +146,7 @@ mod tests {
     }
 
     /// An attempt of each kind.
-    fn each(names: &Names, look: impl Fn(&Settled<'_, Total>)) {
+    fn each(name: &RecordName, look: impl Fn(&Settled<'_, Total>)) {
         let total = (14, Amount::from_ten_thousandths(280_600));
         let (failed, invalid) =
             (failure(FailureReason::Simulated), failure(FailureReason::NegativePrice));
@@ -156,7 +157,7 @@ mod tests {
             (1, Fate::Retried { failure: &failed, due_at_ms: 52_898_000 }),
             (1, Fate::DeadLettered(&invalid)),
         ] {
-            look(&Settled { partition: 2, offset: 9, key: Some(b"k"), names, attempt, fate });
+            look(&Settled { partition: 2, offset: 9, key: Some(b"k"), name, attempt, fate });
         }
     }
 
@@ -173,7 +174,7 @@ mod tests {
             "dead-lettered o-7-16 (espresso): invalid, negative-price, attempt 1",
         ];
         assert_eq!(lines.take(), expected);
-        let unknown = Names::default();
+        let unknown = RecordName::default();
         each(&unknown, |it| lines.borrow_mut().push(text(it, "orders", None)));
         assert_eq!(lines.take()[4], "dead-lettered orders/2@9: invalid, negative-price, attempt 1");
     }
@@ -227,7 +228,7 @@ mod tests {
             ),
         ];
         assert_eq!(objects.take(), expected);
-        each(&Names::default(), |it| {
+        each(&RecordName::default(), |it| {
             objects.borrow_mut().push(object(it, "orders")["order_id"].to_string())
         });
         assert_eq!(objects.take()[4], "null");

@@ -7,13 +7,13 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
+use crate::averages::Total;
 use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
-use codec::wire::ProductAverage;
-use engine::stage::Total;
 use kafka_io::ClientConfig;
 use kafka_io::ends::Ends;
 use kafka_io::reader::{Fetched, Polled, Reader};
+use order_schemas::ProductAverage;
 use orders::Amount;
 use pipeline::record::CommitPosition;
 use serde::Serialize;

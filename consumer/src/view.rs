@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use engine::{Snapshot, stage::Total};
+use relane::Snapshot;
+
+use crate::averages::Total;
 use service_kit::live::{Paint, Size, fill, fit};
 
 use crate::products::{Products, apart_from};

@@ -8,11 +8,11 @@ use std::cell::Cell;
 use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
-use codec::schemas::{ORDER_V1, ORDER_V2};
-use orders::Order;
-use pipeline::averages::Averages;
+use order_schemas::{ORDER_V1, ORDER_V2, OrderRecord};
+use orders::{Amount, Order};
 use pipeline::record::{CommitPosition, Offset};
 use pipeline::window::{Fetched, Window};
+use relane::table::Table;
 
 thread_local! {
     static COUNT: Cell<usize> = const { Cell::new(0) };
@@ -60,9 +60,9 @@ const PRODUCTS: usize = 50;
 
 /// The path of a lane without its connections.
 struct Path {
-    decoder: Decoder<Order>,
+    decoder: Decoder<OrderRecord>,
     window: Window,
-    averages: Averages,
+    averages: Table<Box<str>, (u64, Amount)>,
     next: i64,
 }
 
@@ -74,7 +74,7 @@ impl Path {
         Self {
             decoder: Decoder::new(resolver),
             window: Window::new(CommitPosition(0)),
-            averages: Averages::default(),
+            averages: Table::default(),
             next: 0,
         }
     }
@@ -86,7 +86,9 @@ impl Path {
             assert_eq!(self.window.fetched(offset), Fetched::New);
             let order = self.decoder.decode(Some(value)).unwrap();
             let amount = orders::validate(&order).unwrap();
-            self.averages.count(&order.product, amount);
+            let (count, sum) = self.averages.entry(&*order.product);
+            *count += 1;
+            *sum += amount;
             self.window.settle_new(offset);
         }
     }
@@ -94,7 +96,7 @@ impl Path {
 
 /// Encoded orders.
 fn values(schema: &str, schema_id: u32, count: usize) -> Vec<Vec<u8>> {
-    let encoder = Encoder::<Order>::with_schema(schema, schema_id).unwrap();
+    let encoder = Encoder::<OrderRecord>::with_schema(schema, schema_id).unwrap();
     let encode = |n: usize| {
         let price = 0.01 * f32::from(u16::try_from(n % 10_000).unwrap());
         let order = Order {

@@ -6,10 +6,9 @@ use std::time::Duration;
 use codec::decode::Decoder;
 use codec::registry::value_subject;
 use codec::resolver::SchemaResolver;
-use codec::schemas;
-use codec::wire::{OrderOutcome, Outcome};
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::reader::{Polled, Reader};
+use order_schemas::{OrderOutcome, Outcome};
 use pipeline::record::CommitPosition;
 use service_kit::exit::AppError;
 use tokio::runtime::Handle;
@@ -58,7 +57,7 @@ impl Feed {
     /// Starts at the beginning of the log. The consumer has registered its schema.
     pub(crate) fn start(servers: &Servers, runtime: &Handle) -> Result<Self, AppError> {
         let (registry, subject) = (servers.registry()?, value_subject(servers::OUTCOMES));
-        let schema = schemas::ORDER_OUTCOME_V1;
+        let schema = order_schemas::ORDER_OUTCOME_V1;
         let id = runtime
             .block_on(registry.look_up(&subject, schema))
             .map_err(|error| servers::registry_failed(&error))?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use codec::encode::Encoder;
 use codec::registry::{Registration, value_subject};
-use codec::schemas::OrderVersion;
 use kafka_io::client_config::KafkaSettings;
+use order_schemas::OrderVersion;
 use producer::generate::Generator;
 use producer::pace::Speed;
 use producer::send::{Delivered, Key, Listener, SendSettings, Sender, Summary};

@@ -9,7 +9,7 @@ use codec::encode::Encoder;
 use codec::registry::{AwayCause, Registry, RegistryError, value_subject};
 use kafka_io::client_config::{AwayReason, Role, probe_brokers};
 use kafka_io::publisher::{TopicError, partition_count};
-use orders::Order;
+use order_schemas::OrderRecord;
 use service_kit::admin_http;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::health::{HealthReport, HealthSource};
@@ -186,7 +186,7 @@ fn connect(
     settings: &Settings,
     runtime: &Runtime,
     deadline: Instant,
-) -> Result<Encoder<Order>, AppError> {
+) -> Result<Encoder<OrderRecord>, AppError> {
     let left = || deadline.saturating_duration_since(Instant::now()).max(QUESTION_LIMIT_MIN);
     probe_brokers(&settings.kafka.base(Role::Admin), left()).map_err(|error| {
         let status = match error.reason {

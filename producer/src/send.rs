@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use codec::encode::Encoder;
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::publisher::{PublishError, Publisher};
+use order_schemas::OrderRecord;
 use orders::Order;
 use service_kit::shutdown::Shutdown;
 
@@ -89,7 +90,7 @@ pub enum SendError {
 /// Sends orders to one topic.
 pub struct Sender {
     publisher: Publisher<Ledger>,
-    encoder: Encoder<Order>,
+    encoder: Encoder<OrderRecord>,
     settings: SendSettings,
     listener: Arc<dyn Listener>,
     is_compressed: bool,
@@ -109,7 +110,7 @@ impl Sender {
     /// Fails if librdkafka refuses the settings.
     pub fn new(
         kafka: &KafkaSettings,
-        encoder: Encoder<Order>,
+        encoder: Encoder<OrderRecord>,
         settings: SendSettings,
         listener: Arc<dyn Listener>,
     ) -> Result<Self, PublishError> {

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use codec::registry::{Registration, RegistrySettings};
-use codec::schemas::OrderVersion;
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::publisher::DELIVERY_TIMEOUT_DEFAULT;
+use order_schemas::OrderVersion;
 use serde::{Deserialize, Serialize};
 use service_kit::admin_http::Listen;
 use service_kit::args::{KafkaArgs, LogArgs, LogFormat, MetricsAddr, OutputFormat, RegistryArgs};

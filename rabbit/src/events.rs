@@ -8,13 +8,13 @@
 use std::sync::Arc;
 
 use codec::resolver::SchemaResolver;
-use codec::wire::InventoryResult;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use order_api::{News, Orders, Progress, Wish};
+use order_schemas::{InventoryResult, OrderRecord};
 use order_store::{Store, StoreError, Table};
 use orders::Order;
 use pipeline::failure::Failure;
@@ -256,7 +256,7 @@ impl Reader {
         let mut wait = BACKOFF_MIN;
         loop {
             let trouble = if is_placed {
-                match received.decode::<Order>(&self.resolver).await {
+                match received.decode::<OrderRecord>(&self.resolver).await {
                     Ok(order) => return Heard::News(placed(&order)),
                     // Inventory has the order itself, and makes it a dead letter.
                     Err(Trouble::Failed(_)) => return Heard::Nothing,
@@ -276,7 +276,7 @@ impl Reader {
     }
 
     async fn decided(&self, received: &Received) -> Result<News, Trouble> {
-        let result: InventoryResult = received.decode(&self.resolver).await?;
+        let result = received.decode::<InventoryResult>(&self.resolver).await?;
         let outcome = outcome_of(&result, received)?;
         Ok(decided(&result, outcome))
     }
@@ -292,7 +292,7 @@ impl Reader {
     fn dead_letter_event(&self, received: &Received) -> Option<News> {
         let header = |name| text(&received.headers, name).map(std::borrow::Cow::into_owned);
         let (class, reason) = (header(names::FAILURE_CLASS)?, header(names::FAILURE_REASON)?);
-        let order: Option<Order> = received.decode_offline(&self.resolver);
+        let order = received.decode_offline::<OrderRecord>(&self.resolver);
         Some(News {
             order_id: received.message_id()?,
             progress: Progress::DeadLettered { class, reason },

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
-use codec::wire::InventoryResult;
+use order_schemas::{InventoryResult, OrderRecord};
 use order_store::Store;
 use order_store::inventory::reserve_once;
-use orders::{Menu, Order, SimulatedRefusals, validate};
+use orders::{Menu, SimulatedRefusals, validate};
 use pipeline::failure::FailureReason;
 use tokio::time::sleep;
 
@@ -35,12 +35,12 @@ impl Work for Inventory {
     const QUEUE: WorkQueue = WorkQueue::Inventory;
 
     fn order_id(&self, received: &Received) -> Option<String> {
-        let order: Option<Order> = received.decode_offline(&self.resolver);
+        let order = received.decode_offline::<OrderRecord>(&self.resolver);
         order.map(|order| order.order_id).or_else(|| received.message_id())
     }
 
     async fn work(&self, received: &Received) -> Result<Done, Trouble> {
-        let order: Order = received.decode(&self.resolver).await?;
+        let order = received.decode::<OrderRecord>(&self.resolver).await?;
         validate(&order).map_err(|rule| {
             let reason = broken_rule(rule);
             Trouble::Failed(received.failure(reason, rule.to_string()))

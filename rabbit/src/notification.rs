@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
-use codec::wire::{InventoryResult, Notification};
+use order_schemas::{InventoryResult, Notification};
 use order_store::{Store, StoreError, Table};
 use orders::InventoryOutcome;
 use pipeline::failure::FailureReason;
@@ -59,7 +59,7 @@ impl Work for Notifications {
     const QUEUE: WorkQueue = WorkQueue::Notification;
 
     async fn work(&self, received: &Received) -> Result<Done, Trouble> {
-        let result: InventoryResult = received.decode(&self.resolver).await?;
+        let result = received.decode::<InventoryResult>(&self.resolver).await?;
         let outcome = outcome_of(&result, received)?;
         if self.teller.has_told(&result.order_id)? {
             return Ok(Done::Before);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use codec::encode::Encoder;
 use order_api::{NewOrder, Paradigm, Placed, outcome_unknown};
-use orders::Order;
+use order_schemas::OrderRecord;
 use service_kit::http::{Problem, RequestContext, StatusCode};
 use tokio::time::timeout;
 
@@ -19,7 +19,7 @@ pub(crate) struct PublishOrders {
     pub(crate) placed: Address,
     /// Where the other instances hear of it.
     pub(crate) events: Address,
-    pub(crate) encoder: Encoder<Order>,
+    pub(crate) encoder: Encoder<OrderRecord>,
 }
 
 impl Paradigm for PublishOrders {

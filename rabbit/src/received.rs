@@ -59,7 +59,10 @@ impl Received {
     }
 
     /// Reads its value with the schemas that are known already.
-    pub(crate) fn decode_offline<T: AvroRecord>(&self, resolver: &SchemaResolver) -> Option<T> {
+    pub(crate) fn decode_offline<T: AvroRecord>(
+        &self,
+        resolver: &SchemaResolver,
+    ) -> Option<T::Value> {
         Decoder::<T>::new(resolver.clone()).decode(Some(&self.body)).ok()
     }
 
@@ -78,7 +81,7 @@ impl Received {
     pub(crate) async fn decode<T: AvroRecord>(
         &self,
         resolver: &SchemaResolver,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T::Value, Trouble> {
         if let Ok(frame) = frame::split(Some(&self.body)) {
             // What became of it, the decoder tells.
             resolver.resolve(frame.schema_id).await;

@@ -21,8 +21,8 @@ pub(crate) const QUICK_ARGS: &[&str] = &[
 ];
 
 /// For servers that last. Java halts all threads of a server once a second, without a need, and whenever one of the
-/// collector's threads wants it. With a hundred threads on two busy processors the last one was waited for for up to 7 s,
-/// in which the server answered nobody: it halts for its memory only, which one thread collects.
+/// collector's threads wants it. Of a hundred threads that compete with busy programs for two processors the last one was
+/// waited for for up to 7 s, in which the server answered nobody: it halts for its memory only, which one thread collects.
 pub(crate) const LASTING_ARGS: &[&str] =
     &["-XX:+UseSerialGC", "-XX:+UnlockDiagnosticVMOptions", "-XX:GuaranteedSafepointInterval=0"];
 

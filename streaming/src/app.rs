@@ -8,12 +8,12 @@ use codec::encode::Encoder;
 use codec::registry::{AwayCause, Registry, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
-use engine::stage::Stage as _;
-use engine::{BROKER_HINT, START_MAX};
 use kafka_io::admin::{Admin as KafkaAdmin, TopicSpec};
 use order_api::status::{self, Status};
 use order_api::{Front, Orders, watch_registry};
 use order_store::Store;
+use relane::stage::Stage as _;
+use relane::{BROKER_HINT, START_MAX};
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
@@ -67,7 +67,7 @@ pub fn run(
         ResolverLimits::for_records(),
     );
     let parts = Parts {
-        connections: engine::connect(&settings.pipelines.inventory.kafka)?,
+        connections: relane::connect(&settings.pipelines.inventory.kafka)?,
         registry,
         registration: settings.registration,
         resolver,
@@ -128,7 +128,7 @@ fn start_inventory(
     let results = pipeline.topics.output.as_deref().unwrap_or_default();
     let encoders = InventoryEncoders {
         results: parts.encoder(results)?,
-        levels: parts.encoder(&pipeline.topics.state)?,
+        levels: parts.encoder(pipeline.topics.state.as_deref().unwrap_or_default())?,
     };
     let rules = Rules {
         menu: settings.menu.clone(),
@@ -138,7 +138,9 @@ fn start_inventory(
     let board = Board::default();
     let web = InventoryWeb { board: board.clone(), menu: settings.menu.clone() };
     let plan = Plan { name: "inventory", listen, web, settings: pipeline };
-    let make_stage = || InventoryStage::new(&parts.resolver, encoders.clone(), rules.clone());
+    let latency = settings.trouble.inventory_delay;
+    let make_stage =
+        || InventoryStage::new(&parts.resolver, encoders.clone(), rules.clone(), latency);
     let sum = |levels: Vec<StockLevels>| InventoryStage::summarize(levels.iter());
     parts.start(plan, make_stage, move |engine| run_showing(engine, &board, sum))
 }
@@ -149,11 +151,11 @@ fn start_analytics(
     listen: SocketAddr,
 ) -> Result<Running, AppError> {
     let (pipeline, reporting) = (settings.pipelines.analytics.clone(), settings.reporting);
-    let encoder = parts.encoder(&pipeline.topics.state)?;
+    let encoder = parts.encoder(pipeline.topics.state.as_deref().unwrap_or_default())?;
     let board = Board::default();
     let web = AnalyticsWeb { board: board.clone() };
     let plan = Plan { name: "analytics", listen, web, settings: pipeline };
-    let make_stage = || DecisionsStage::new(&parts.resolver, encoder.clone(), None);
+    let make_stage = || DecisionsStage::new(&parts.resolver, encoder.clone(), None, Duration::ZERO);
     parts.start(plan, make_stage, move |engine| run_reporting(engine, &board, reporting))
 }
 
@@ -164,10 +166,11 @@ fn start_notification(
 ) -> Result<Running, AppError> {
     let pipeline = settings.pipelines.notification.clone();
     let messages = parts.encoder(pipeline.topics.output.as_deref().unwrap_or_default())?;
-    let encoder = parts.encoder(&pipeline.topics.state)?;
+    let encoder = parts.encoder(pipeline.topics.state.as_deref().unwrap_or_default())?;
     let plan = Plan { name: "notification", listen, web: NoWeb, settings: pipeline };
+    let latency = settings.trouble.notification_delay;
     let make_stage =
-        || DecisionsStage::new(&parts.resolver, encoder.clone(), Some(messages.clone()));
+        || DecisionsStage::new(&parts.resolver, encoder.clone(), Some(messages.clone()), latency);
     let board = Board::default();
     parts.start(plan, make_stage, move |engine| run_showing(engine, &board, sum_of_tallies))
 }

@@ -1,13 +1,15 @@
 //! Analytics and notification: both read decisions. Their state is a [`Tally`] per partition, in a
 //! topic of their own; analytics reports it, and notification tells customers besides.
 
+use std::time::Duration;
+
 use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
-use codec::wire::{InventoryResult, InventoryStatus, Notification, OrderTally};
-use engine::stage::{Emitted, HandleError, Names, Stage, Trial};
+use order_schemas::{InventoryResult, InventoryStatus, Notification, OrderTally};
 use pipeline::failure::{Failure, FailureReason};
+use relane::stage::{Delivery, Emitted, HandleError, RecordName, Stage, Trial, Work, idle_work};
 
 use crate::limits::CLOCK_AHEAD_MAX;
 use crate::tally::{Ended, Tally};
@@ -20,6 +22,8 @@ pub(crate) struct DecisionsStage {
     encoder: Encoder<OrderTally>,
     messages: Option<Encoder<Notification>>,
     buffer: Vec<u8>,
+    /// How long each attempt waits first.
+    latency: Duration,
 }
 
 impl DecisionsStage {
@@ -28,9 +32,10 @@ impl DecisionsStage {
         resolver: &SchemaResolver,
         encoder: Encoder<OrderTally>,
         messages: Option<Encoder<Notification>>,
+        latency: Duration,
     ) -> Self {
         let (results, tallies) = (Decoder::new(resolver.clone()), Decoder::new(resolver.clone()));
-        Self { results, tallies, encoder, messages, buffer: Vec::new() }
+        Self { results, tallies, encoder, messages, buffer: Vec::new(), latency }
     }
 
     /// Tells the customer.
@@ -59,12 +64,20 @@ impl Stage for DecisionsStage {
         self.results.decode(value)
     }
 
-    fn names(&self, result: InventoryResult) -> Names {
-        Names { order_id: result.order_id, product: result.product }
+    fn name(&self, result: InventoryResult) -> RecordName {
+        RecordName { id: result.order_id, subject: result.product }
     }
 
     fn is_valid(&self, result: &InventoryResult) -> bool {
         !result.order_id.is_empty()
+    }
+
+    fn waits(&self) -> bool {
+        !self.latency.is_zero()
+    }
+
+    fn start(&mut self, _: &InventoryResult, _: &Delivery<'_>) -> Work {
+        idle_work(self.latency)
     }
 
     fn handle(

@@ -2,16 +2,18 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use std::time::Duration;
+
 use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
-use codec::wire::{InventoryResult, StockLevel};
-use engine::stage::{Emitted, HandleError, Names, Stage, Trial};
+use order_schemas::{InventoryResult, OrderRecord, StockLevel};
 use orders::{
     InvalidOrder, InventoryOutcome, Menu, Order, SimulatedRefusals, decide, simulate, validate,
 };
 use pipeline::failure::{Failure, FailureReason};
+use relane::stage::{Delivery, Emitted, HandleError, RecordName, Stage, Trial, Work, idle_work};
 
 use crate::limits::ORDER_BYTES_MAX;
 use crate::stock::{Given, NOT_ON_MENU, StockLevels};
@@ -36,10 +38,12 @@ pub(crate) struct InventoryEncoders {
 /// Orders to decisions; its state is the stock.
 pub(crate) struct InventoryStage {
     rules: Rules,
-    orders: Decoder<Order>,
+    orders: Decoder<OrderRecord>,
     levels: Decoder<StockLevel>,
     encoders: InventoryEncoders,
     buffer: Vec<u8>,
+    /// How long each attempt waits first.
+    latency: Duration,
 }
 
 impl InventoryStage {
@@ -47,9 +51,10 @@ impl InventoryStage {
         resolver: &SchemaResolver,
         encoders: InventoryEncoders,
         rules: Rules,
+        latency: Duration,
     ) -> Self {
         let (orders, levels) = (Decoder::new(resolver.clone()), Decoder::new(resolver.clone()));
-        Self { rules, orders, levels, encoders, buffer: Vec::new() }
+        Self { rules, orders, levels, encoders, buffer: Vec::new(), latency }
     }
 
     /// What keeps an order from being decided about at all.
@@ -82,12 +87,20 @@ impl Stage for InventoryStage {
         self.orders.decode(value)
     }
 
-    fn names(&self, order: Order) -> Names {
-        Names { order_id: order.order_id, product: order.product }
+    fn name(&self, order: Order) -> RecordName {
+        RecordName { id: order.order_id, subject: order.product }
     }
 
     fn is_valid(&self, order: &Order) -> bool {
         validate(order).is_ok()
+    }
+
+    fn waits(&self) -> bool {
+        !self.latency.is_zero()
+    }
+
+    fn start(&mut self, _: &Order, _: &Delivery<'_>) -> Work {
+        idle_work(self.latency)
     }
 
     fn handle(
@@ -126,13 +139,13 @@ impl Stage for InventoryStage {
         now_ms: i64,
         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        levels.stamp(now_ms);
-        for (item, Given { reserved, decided, updated_at_ms }) in levels.touched() {
+        levels.items.changed_mut(|given| given.updated_at_ms = now_ms);
+        for (item, given) in levels.items.touched() {
             let level = StockLevel {
-                item: item.to_owned(),
-                reserved: i64::try_from(reserved).unwrap_or(i64::MAX),
-                decided: i64::try_from(decided).unwrap_or(i64::MAX),
-                updated_at_ms,
+                item: item.to_string(),
+                reserved: i64::try_from(given.reserved).unwrap_or(i64::MAX),
+                decided: i64::try_from(given.decided).unwrap_or(i64::MAX),
+                updated_at_ms: given.updated_at_ms,
             };
             self.buffer.clear();
             self.encoders.levels.encode_into(&mut self.buffer, &level);
@@ -150,7 +163,7 @@ impl Stage for InventoryStage {
         if value.is_none() {
             // A tombstone of an operator: nothing was given away of this item.
             if let Some(item) = key.and_then(|key| std::str::from_utf8(key).ok()) {
-                levels.restore(item, Given::default());
+                levels.items.restore(item, None);
             }
             return Ok(true);
         }
@@ -162,7 +175,7 @@ impl Stage for InventoryStage {
         let count = |count| u64::try_from(count).map_err(|_| "it has a negative count".to_owned());
         let (reserved, decided) = (count(level.reserved)?, count(level.decided)?);
         let given = Given { reserved, decided, updated_at_ms: level.updated_at_ms };
-        levels.restore(&level.item, given);
+        levels.items.restore(&*level.item, Some(given));
         Ok(true)
     }
 

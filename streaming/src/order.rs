@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use codec::encode::Encoder;
 use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
-use orders::{Menu, Order};
+use order_schemas::OrderRecord;
+use orders::Menu;
 use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext, StatusCode};
 
 use crate::batch;
@@ -16,7 +17,7 @@ use crate::trail::{self, Trail};
 /// Places orders by appending them to the log.
 pub(crate) struct StreamOrders {
     pub(crate) outbox: Outbox,
-    pub(crate) encoder: Encoder<Order>,
+    pub(crate) encoder: Encoder<OrderRecord>,
     pub(crate) orders: Orders,
     pub(crate) menu: Menu,
 }

@@ -7,9 +7,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use engine::outages::KAFKA;
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::publisher::{Delivery, DeliveryObserver, PublishError, Publisher};
+use relane::outages::KAFKA;
 use service_kit::unavailable::{Reporter, of_process};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};

@@ -12,13 +12,12 @@ use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::{Lookup, SchemaResolver};
 use codec::scalar::AvroRecord;
-use codec::wire::InventoryResult;
 use kafka_io::ClientConfig;
 use kafka_io::ends::Ends;
 use kafka_io::reader::{HeldRecord, Polled, Reader};
 use order_api::{News, Orders, Progress, Wish};
+use order_schemas::{InventoryResult, OrderRecord};
 use order_store::{Rows, Store, Table};
-use orders::Order;
 use pipeline::failure::FailureClass;
 use pipeline::headers;
 use pipeline::record::CommitPosition;
@@ -83,7 +82,7 @@ impl Sources {
 
 /// Decoders of what is read.
 struct Decoders {
-    orders: Decoder<Order>,
+    orders: Decoder<OrderRecord>,
     decisions: Decoder<InventoryResult>,
 }
 
@@ -295,7 +294,7 @@ impl Outcomes {
         decoder: &mut Decoder<T>,
         source: Source,
         value: Option<&[u8]>,
-    ) -> Option<T> {
+    ) -> Option<T::Value> {
         loop {
             match decoder.decode(value) {
                 Ok(read) => return Some(read),

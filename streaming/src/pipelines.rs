@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use codec::registry::{Registration, Registry};
 use codec::resolver::SchemaResolver;
-use engine::settings::EngineSettings;
-use engine::stage::Stage;
-use engine::{Connections, Engine, Surroundings};
 use order_api::status::Status;
+use relane::settings::EngineSettings;
+use relane::stage::Stage;
+use relane::{Connections, Engine, Surroundings};
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
@@ -66,7 +66,6 @@ impl Parts {
         let around = Surroundings {
             connections: self.connections.clone(),
             resolver: self.resolver.clone(),
-            outcomes: None,
             stop: self.stop.clone(),
             runtime: self.runtime.clone(),
         };

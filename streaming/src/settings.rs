@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use codec::registry::{Registration, RegistrySettings};
-use engine::settings::{EngineSettings, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX};
-use engine::stage::{HintFlags, Words};
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use order_api::args::Trouble;
@@ -15,6 +13,10 @@ use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_D
 use pipeline::dedupe::DEDUPE_OFFSETS_MAX;
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
+use relane::settings::{
+    EngineSettings, HANDLER_TIMEOUT, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
+};
+use relane::stage::{HintFlags, Words};
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
@@ -196,13 +198,13 @@ fn pipelines(
                 retry: format!("{order_topic}-retry"),
                 dead_letter: format!("{order_topic}-dlq"),
                 main: order_topic,
-                state: format!("{inventory}-state"),
+                state: Some(format!("{inventory}-state")),
                 outcomes: None,
                 output: Some(inventory_topic.clone()),
             },
             group: inventory,
             dedupe: Some(dedupe).filter(|reach| *reach > 0),
-            simulate_latency: trouble.inventory_delay,
+            handler_timeout: HANDLER_TIMEOUT + trouble.inventory_delay,
             ..base.clone()
         },
         analytics: EngineSettings {
@@ -220,7 +222,7 @@ fn pipelines(
             ),
             topics: topics_of(&notification, &inventory_topic, Some(told_topic)),
             group: notification,
-            simulate_latency: trouble.notification_delay,
+            handler_timeout: HANDLER_TIMEOUT + trouble.notification_delay,
             ..base
         },
     };
@@ -234,7 +236,7 @@ fn topics_of(group: &str, main: &str, output: Option<String>) -> Topics {
         main: main.to_owned(),
         retry: format!("{group}-retry"),
         dead_letter: format!("{group}-dlq"),
-        state: format!("{group}-state"),
+        state: Some(format!("{group}-state")),
         outcomes: None,
         output,
     }
@@ -278,7 +280,7 @@ fn base(flags: &ServiceFlags, kafka: &KafkaSettings) -> Result<EngineSettings, A
         on_dead_letter_limit: OnDeadLetterLimit::Pause,
         accepts_gap: flags.accept_gap.unwrap_or(false),
         accepts_compacted: flags.accept_compacted.unwrap_or(false),
-        simulate_latency: Duration::ZERO,
+        handler_timeout: HANDLER_TIMEOUT,
         concurrency,
         exits_at_end: flags.exit_at_end.unwrap_or(false),
         checks_topic_settings: true,
@@ -313,7 +315,7 @@ fn check_distinct(pipelines: &Pipelines) -> Result<(), AppError> {
     let Pipelines { inventory, analytics, notification } = pipelines;
     let mut names = vec![&inventory.topics.main, &analytics.topics.main];
     for topics in [&inventory.topics, &analytics.topics, &notification.topics] {
-        names.extend([&topics.retry, &topics.dead_letter, &topics.state]);
+        names.extend([&topics.retry, &topics.dead_letter].into_iter().chain(&topics.state));
     }
     names.extend(&notification.topics.output);
     names.sort_unstable();

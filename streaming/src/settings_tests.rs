@@ -30,23 +30,24 @@ fn one_service_takes_listen_and_all_takes_one_address_each() {
 fn topics_are_named_as_the_contract_says_and_after_their_group() {
     let Pipelines { inventory, analytics, .. } = pipelines_of(&[]).unwrap();
     let topics = &inventory.topics;
-    let names = [&topics.main, &topics.retry, &topics.dead_letter, &topics.state];
+    let state = topics.state.as_ref().unwrap();
+    let names = [&topics.main, &topics.retry, &topics.dead_letter, state];
     assert_eq!(
         names,
         ["order-events", "order-events-retry", "order-events-dlq", "inventory-state"]
     );
     assert_eq!(topics.output.as_deref(), Some("inventory-events"));
-    assert_eq!(analytics.topics.state, "analytics-state");
+    assert_eq!(analytics.topics.state.as_deref(), Some("analytics-state"));
     let other = pipelines_of(&["--analytics-group", "again"]).unwrap().analytics;
     assert_eq!(
-        (other.topics.main.as_str(), other.topics.state.as_str()),
+        (other.topics.main.as_str(), other.topics.state.as_deref().unwrap()),
         ("inventory-events", "again-state")
     );
 }
 
 #[test]
 fn a_processing_delay_goes_before_an_inventory_delay() {
-    let delay = |args: &[&str]| pipelines_of(args).unwrap().inventory.simulate_latency;
+    let delay = |args: &[&str]| flags(args).trouble.check().unwrap().inventory_delay;
     assert_eq!(delay(&["--inventory-delay", "2s"]), Duration::from_secs(2));
     let both = delay(&["--inventory-delay", "2s", "--processing-delay", "5ms"]);
     assert_eq!(both, Duration::from_millis(5));

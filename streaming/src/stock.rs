@@ -1,10 +1,9 @@
 //! What inventory has given away in one partition, item by item: the state of its pipeline.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use engine::stage::State;
 use order_store::inventory::StockLevel;
 use orders::{Menu, Stock};
+use relane::stage::State;
+use relane::table::Table;
 
 /// What was given away of one item.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -23,11 +22,7 @@ pub(crate) const NOT_ON_MENU: &str = "";
 /// See the module. Orders are keyed by their item, so an item is given away in one partition only.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct StockLevels {
-    items: BTreeMap<Box<str>, Given>,
-    /// Items to be written.
-    touched: BTreeSet<Box<str>>,
-    /// The one of them is written again as it is: nothing was decided.
-    is_again: bool,
+    pub(crate) items: Table<Box<str>, Given>,
 }
 
 impl StockLevels {
@@ -45,41 +40,15 @@ impl StockLevels {
 
     /// Notes that an order for `item` was decided, and how many pieces it got.
     pub(crate) fn decided(&mut self, item: &str, pieces: u64) {
-        let given = self.items.entry(item.into()).or_default();
+        let given = self.items.entry(item);
         given.decided += 1;
         given.reserved += pieces;
-        if std::mem::take(&mut self.is_again) {
-            self.touched.clear();
-        }
-        if !self.touched.contains(item) {
-            self.touched.insert(item.into());
-        }
-    }
-
-    /// Takes in a level that was read back; the last one counts.
-    pub(crate) fn restore(&mut self, item: &str, given: Given) {
-        self.items.insert(item.into(), given);
-    }
-
-    /// Notes when the levels that changed are written. One that is written again as it is keeps its
-    /// time.
-    pub(crate) fn stamp(&mut self, now_ms: i64) {
-        for item in self.touched.iter().filter(|_| !self.is_again) {
-            if let Some(given) = self.items.get_mut(item) {
-                given.updated_at_ms = now_ms;
-            }
-        }
-    }
-
-    /// Levels that are to be written.
-    pub(crate) fn touched(&self) -> impl Iterator<Item = (&str, Given)> {
-        self.touched.iter().map(|item| (&**item, self.given(item)))
     }
 
     /// Adds another partition's.
     pub(crate) fn add(&mut self, other: &Self) {
-        for (item, given) in &other.items {
-            let sum = self.items.entry(item.clone()).or_default();
+        for (item, given) in other.items.iter() {
+            let sum = self.items.entry(&**item);
             sum.reserved += given.reserved;
             sum.decided += given.decided;
         }
@@ -120,14 +89,11 @@ impl State for StockLevels {
     }
 
     fn clear_touched(&mut self) {
-        self.touched.clear();
-        self.is_again = false;
+        self.items.clear_touched();
     }
 
     fn touch_any(&mut self) {
-        let any = self.items.last_key_value().filter(|_| self.touched.is_empty());
-        self.is_again |= any.is_some();
-        self.touched.extend(any.map(|(item, _)| item.clone()));
+        self.items.touch_any();
     }
 }
 
@@ -149,13 +115,14 @@ mod tests {
         assert_eq!(levels.left(&menu(), "few"), Stock::Pieces(2));
         assert_eq!(levels.left(&menu(), "tea"), Stock::Unlimited);
         let given = Given { reserved: 3, decided: 2, ..Given::default() };
-        assert_eq!(levels.touched().collect::<Vec<_>>(), [("few", given)]);
+        assert_eq!(levels.items.touched().collect::<Vec<_>>(), [(&Box::from("few"), &given)]);
     }
 
     #[test]
     fn a_menu_that_was_cut_down_leaves_nothing_rather_than_less() {
         let mut levels = StockLevels::default();
-        levels.restore("few", Given { reserved: 9, decided: 9, ..Given::default() });
+        let given = Given { reserved: 9, decided: 9, ..Given::default() };
+        levels.items.restore("few", Some(given));
         assert_eq!(levels.left(&menu(), "few"), Stock::Pieces(0));
         let told = levels.levels(&menu());
         assert_eq!((told[0].initial, told[0].reserved, told[0].left), (Some(5), 9, Some(0)));
@@ -171,20 +138,5 @@ mod tests {
         one.add(&other);
         assert_eq!(one.given("few"), Given { reserved: 2, decided: 2, ..Given::default() });
         assert_eq!(one.given("tea").reserved, 7);
-    }
-
-    #[test]
-    fn a_level_that_is_written_again_as_it_is_keeps_its_time() {
-        let mut levels = StockLevels::default();
-        levels.restore("few", Given { reserved: 9, decided: 9, updated_at_ms: 7 });
-        levels.touch_any();
-        levels.stamp(1_000);
-        let times = |levels: &StockLevels| {
-            levels.touched().map(|(_, given)| given.updated_at_ms).collect::<Vec<_>>()
-        };
-        assert_eq!(times(&levels), [7]);
-        levels.decided("few", 1);
-        levels.stamp(2_000);
-        assert_eq!(times(&levels), [2_000]);
     }
 }

@@ -4,10 +4,9 @@
 //! the last event time, and the counts of the latest minutes. So the same log gives the same state,
 //! however it was cut into turns and whoever read it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use codec::wire::OrderTally;
-use engine::stage::State;
+use order_schemas::OrderTally;
+use relane::stage::State;
+use relane::table::Table;
 
 use crate::limits::MINUTES_KEPT;
 
@@ -65,81 +64,96 @@ pub(crate) const fn minute_of(at_ms: i64) -> i64 {
 }
 
 /// See the module. A minute has a slot, which a later minute takes over: so its records stay few.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
-    total: Option<Counts>,
-    /// By slot: the minute, and its orders.
-    slots: BTreeMap<i64, (i64, Counts)>,
-    /// Slots that changed; the total changes with every order.
-    touched: BTreeSet<i64>,
-    is_touched: bool,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally(Table<Slot, Sum>);
+
+/// Key of what is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Slot {
+    Total,
+    OfMinute(i64),
+}
+
+impl From<&Self> for Slot {
+    fn from(slot: &Self) -> Self {
+        *slot
+    }
+}
+
+/// Orders of a slot, and of which minute they are.
+#[derive(Debug, Clone, Copy)]
+struct Sum {
+    minute: Option<i64>,
+    counts: Counts,
+}
+
+impl Default for Sum {
+    fn default() -> Self {
+        Self { minute: None, counts: Counts::NONE }
+    }
 }
 
 impl Tally {
     /// Counts one decision.
     pub(crate) fn count(&mut self, ended: Ended, at_ms: i64) {
         let one = Counts::one(ended, at_ms);
-        self.total.get_or_insert(Counts::NONE).add(one);
-        self.is_touched = true;
-        let minute = minute_of(at_ms);
-        if self.put(minute, one) {
-            self.touched.insert(slot_of(minute));
-        }
+        self.0.entry(&Slot::Total).counts.add(one);
+        self.put(minute_of(at_ms), one);
     }
 
-    /// Adds to a minute, unless a later one has its slot.
-    fn put(&mut self, minute: i64, counts: Counts) -> bool {
-        let (held, sum) = self.slots.entry(slot_of(minute)).or_insert((minute, Counts::NONE));
-        if *held > minute {
-            return false; // more than a day behind the latest orders
+    /// Adds to a minute, unless a later one has its slot: then it is more than a day behind.
+    fn put(&mut self, minute: i64, counts: Counts) {
+        let slot = Slot::OfMinute(slot_of(minute));
+        let held = self.0.get(&slot).and_then(|sum| sum.minute);
+        if held.is_some_and(|held| held > minute) {
+            return;
         }
-        if *held < minute {
-            (*held, *sum) = (minute, Counts::NONE);
+        let sum = self.0.entry(&slot);
+        if held != Some(minute) {
+            *sum = Sum { minute: Some(minute), counts: Counts::NONE };
         }
-        sum.add(counts);
-        true
+        sum.counts.add(counts);
     }
 
     /// Adds another partition's.
     pub(crate) fn add(&mut self, other: &Self) {
-        if let Some(counts) = other.total {
-            self.total.get_or_insert(Counts::NONE).add(counts);
-        }
-        for (minute, counts) in other.slots.values() {
-            self.put(*minute, *counts);
+        for (_, Sum { minute, counts }) in other.0.iter() {
+            match minute {
+                None => self.0.entry(&Slot::Total).counts.add(*counts),
+                Some(minute) => self.put(*minute, *counts),
+            }
         }
     }
 
     /// All orders; `None` before the first.
-    pub(crate) const fn total(&self) -> Option<Counts> {
-        self.total
+    pub(crate) fn total(&self) -> Option<Counts> {
+        self.0.get(&Slot::Total).map(|sum| sum.counts)
     }
 
     /// Orders of a minute.
     pub(crate) fn minute(&self, minute: i64) -> Option<Counts> {
-        let (held, counts) = self.slots.get(&slot_of(minute))?;
-        (*held == minute).then_some(*counts)
+        let sum = self.0.get(&Slot::OfMinute(slot_of(minute)))?;
+        (sum.minute == Some(minute)).then_some(sum.counts)
     }
 
     /// Records of what changed, with their keys.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (String, OrderTally)> {
-        let total = self.total.filter(|_| self.is_touched);
-        let total = total.map(|counts| (TOTAL_KEY.to_owned(), record(None, counts)));
-        let slots = self.touched.iter().filter_map(|slot| {
-            let (minute, counts) = self.slots.get(slot)?;
-            Some((format!("minute-{slot:04}"), record(Some(*minute), *counts)))
-        });
-        total.into_iter().chain(slots)
+        self.0.touched().map(|(slot, sum)| {
+            let key = match slot {
+                Slot::Total => TOTAL_KEY.to_owned(),
+                Slot::OfMinute(slot) => format!("minute-{slot:04}"),
+            };
+            (key, record(sum.minute, sum.counts))
+        })
     }
 
     /// Takes in a record that was read back; of one key the last one counts.
     pub(crate) fn restore(&mut self, record: &OrderTally) {
         let OrderTally { minute_ms, succeeded, failed, first_at_ms, last_at_ms } = *record;
         let counts = Counts { succeeded, failed, first_at_ms, last_at_ms };
-        match minute_ms.map(minute_of) {
-            None => self.total = Some(counts),
-            Some(minute) => drop(self.slots.insert(slot_of(minute), (minute, counts))),
-        }
+        let minute = minute_ms.map(minute_of);
+        let slot = minute.map_or(Slot::Total, |minute| Slot::OfMinute(slot_of(minute)));
+        self.0.restore(&slot, Some(Sum { minute, counts }));
     }
 }
 
@@ -159,20 +173,19 @@ fn record(minute: Option<i64>, counts: Counts) -> OrderTally {
 
 impl State for Tally {
     fn is_empty(&self) -> bool {
-        self.total.is_none()
+        self.0.is_empty()
     }
 
     fn len(&self) -> usize {
-        self.slots.len() + usize::from(self.total.is_some())
+        self.0.len()
     }
 
     fn clear_touched(&mut self) {
-        self.touched.clear();
-        self.is_touched = false;
+        self.0.clear_touched();
     }
 
     fn touch_any(&mut self) {
-        self.is_touched = true; // the total, which is there as soon as anything is
+        self.0.touch_any();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use testkit::oracle::{Rules, fails};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use testkit::oracle::{End, Rules};
 use testkit::verify::Origin;
 use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, machine, wait};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codec::schemas::ORDER_V2;
+use order_schemas::ORDER_V2;
 use testkit::oracle::{Rules, decimal4, ten_thousandths};
 use testkit::{Cluster, Input, Process, machine, verify, wait};
 

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use codec::wire::Outcome;
 use kafka_io::ClientConfig;
 use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
+use order_schemas::Outcome;
 use testkit::oracle::Rules;
 use testkit::verify::Origin;
 use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, machine, verify, wait};

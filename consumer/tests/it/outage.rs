@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use codec::wire::{OrderOutcome, Outcome};
+use order_schemas::{OrderOutcome, Outcome};
 use testkit::oracle::Rules;
 use testkit::{Cluster, Input, Pipeline, Process, Server as _, machine, verify, wait};
 

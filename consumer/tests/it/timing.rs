@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use testkit::oracle::{Rules, fails};
 use testkit::verify::{self, Origin};
 use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, Role, machine, wait};

@@ -3,9 +3,9 @@
 
 use crate::shape::{NodeId, Shape, Shapes};
 
-/// Deepest nesting that is skipped; a recursive type could otherwise nest once per byte and
+/// Deepest nesting that is read or skipped; a recursive type could otherwise nest once per byte and
 /// exhaust the stack.
-const SKIP_DEPTH_MAX: u32 = 64;
+pub(crate) const DEPTH_MAX: u32 = 64;
 /// Most values skipped within one record. Values without bytes (null, empty records) cost
 /// nothing to write in any number; those with bytes are at most 1 Mi in a record.
 const SKIP_VALUES_MAX: u32 = 4 << 20;
@@ -135,7 +135,7 @@ impl<'s> Skipper<'s> {
         id: NodeId,
         depth: u32,
     ) -> Result<(), Malformed> {
-        if depth > SKIP_DEPTH_MAX {
+        if depth > DEPTH_MAX {
             return Err(cursor.malformed("a value nested more than 64 deep"));
         }
         self.values_left = self

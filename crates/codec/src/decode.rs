@@ -9,7 +9,7 @@ use pipeline::failure::{Failure, FailureReason};
 use crate::defaults::ReaderSchema;
 use crate::frame::{self, Frame};
 use crate::plan::{Plan, ReadError};
-use crate::resolver::{Lookup, SchemaResolver};
+use crate::resolver::SchemaResolver;
 use crate::scalar::AvroRecord;
 use crate::writer_schema::WriterSchema;
 
@@ -34,9 +34,9 @@ pub enum DecodeError {
     },
 }
 
-/// Reads framed values as `T`; one per lane.
+/// Reads framed values of the record `T`; one per lane.
 ///
-/// A value of a known schema takes no lock and allocates only what `T` owns.
+/// A value of a known schema takes no lock and allocates only what it owns itself.
 #[derive(Debug)]
 pub struct Decoder<T> {
     resolver: SchemaResolver,
@@ -78,7 +78,7 @@ impl<T: AvroRecord> Decoder<T> {
     ///
     /// [`DecodeError::Failed`] blames the record, [`DecodeError::Unresolved`] nobody yet. The
     /// table in the crate's documentation has all cases.
-    pub fn decode(&mut self, value: Option<&[u8]>) -> Result<T, DecodeError> {
+    pub fn decode(&mut self, value: Option<&[u8]>) -> Result<T::Value, DecodeError> {
         let Frame { schema_id, body } = frame::split(value).map_err(DecodeError::Failed)?;
         let planned = match &self.last {
             Some((id, planned)) if *id == schema_id && planned.plan.is_ok() => planned,
@@ -91,7 +91,7 @@ impl<T: AvroRecord> Decoder<T> {
             DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail })
         };
         match &planned.plan {
-            Ok(plan) => plan.read(&planned.writer, body).map_err(|error| {
+            Ok(plan) => plan.read::<T>(&planned.writer, body).map_err(|error| {
                 let (reason, detail) = blame(&error);
                 failed(reason, detail)
             }),
@@ -108,20 +108,7 @@ impl<T: AvroRecord> Decoder<T> {
             self.resolver.doubt(schema_id, &planned.writer);
             self.plans.remove(&schema_id);
         }
-        let failed = |reason, detail| {
-            Err(DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail }))
-        };
-        let unresolved = |away| Err(DecodeError::Unresolved { schema_id, away });
-        let writer = match self.resolver.get(schema_id) {
-            Lookup::Ready(writer) => writer,
-            Lookup::Pending => return unresolved(None),
-            Lookup::Away(detail) => return unresolved(Some(detail)),
-            Lookup::NotFound => {
-                let detail = format!("the registry has no schema with id {schema_id}");
-                return failed(FailureReason::SchemaNotFound, detail);
-            }
-            Lookup::Unusable(detail) => return failed(FailureReason::NotAvro, detail),
-        };
+        let writer = self.resolver.get(schema_id).into_schema(schema_id)?;
         let plan = Plan::compile(&writer, &self.reader);
         let planned = Arc::new(Planned { writer, plan, made_at: Instant::now() });
         if self.plans.len() >= PLANS_MAX {

@@ -31,23 +31,48 @@
 //! of the input for a null, recurses as deep as the bytes say, and allocates for every field.
 //!
 //! ```
-//! use codec::{decode::Decoder, encode::Encoder, resolver::SchemaResolver, schemas};
-//! use orders::Order;
+//! use codec::{decode::Decoder, encode::Encoder, resolver::SchemaResolver};
+//! use codec::scalar::{AvroRecord, Fields, OutOfRange, Scalar};
+//!
+//! #[derive(Debug, Default, PartialEq)]
+//! struct Click { url: String, at_ms: i64 }
+//!
+//! impl AvroRecord for Click {
+//!     type Value = Self;
+//!     const SCHEMA: &'static str = r#"{"type": "record", "name": "Click", "fields": [
+//!         {"name": "url", "type": "string"}, {"name": "at", "type": "long"}]}"#;
+//!     fn blank() -> Self {
+//!         Self::default()
+//!     }
+//!     fn set(click: &mut Self, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange> {
+//!         match (index, scalar) {
+//!             (0, Scalar::String(url)) => url.clone_into(&mut click.url),
+//!             (1, Scalar::Long(at_ms)) => click.at_ms = at_ms,
+//!             _ => return Err(OutOfRange("a field of another type than its schema")),
+//!         }
+//!         Ok(())
+//!     }
+//! }
+//!
+//! impl Fields<Self> for Click {
+//!     fn field(&self, index: usize) -> Scalar<'_> {
+//!         if index == 0 { Scalar::String(&self.url) } else { Scalar::Long(self.at_ms) }
+//!     }
+//! }
 //!
 //! let resolver = SchemaResolver::offline();
-//! resolver.insert(7, schemas::ORDER_V1)?;
-//! let encoder = Encoder::<Order>::with_schema(schemas::ORDER_V1, 7)?;
+//! resolver.insert(7, Click::SCHEMA)?;
+//! let click = Click { url: "/orders".to_owned(), at_ms: 5 };
 //! let mut bytes = Vec::new();
-//! encoder.encode_into(&mut bytes, &Order::new("o-1", "burger", 12.5));
-//!
-//! let order = Decoder::<Order>::new(resolver).decode(Some(&bytes))?;
-//! assert_eq!((order.price, order.quantity), (12.5, 1));
+//! Encoder::<Click>::with_id(7).encode_into(&mut bytes, &click);
+//! assert_eq!(Decoder::<Click>::new(resolver).decode(Some(&bytes))?, click);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! [`DecodeError::Failed`]: decode::DecodeError::Failed
 //! [`DecodeError::Unresolved`]: decode::DecodeError::Unresolved
 
+pub mod any;
 mod datum;
 pub mod decode;
 mod defaults;
@@ -60,7 +85,5 @@ mod plan;
 pub mod registry;
 pub mod resolver;
 pub mod scalar;
-pub mod schemas;
 mod shape;
-pub mod wire;
 pub mod writer_schema;

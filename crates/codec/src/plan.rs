@@ -118,7 +118,7 @@ impl Plan {
         &self,
         writer: &WriterSchema,
         datum: &[u8],
-    ) -> Result<T, ReadError> {
+    ) -> Result<T::Value, ReadError> {
         let mut cursor = Cursor::new(datum);
         let branch = if self.is_union { cursor.index(self.branches.len())? } else { 0 };
         let Some(plan) = &self.branches[branch] else {
@@ -133,12 +133,12 @@ impl Plan {
                 Step::Skip(node) => skipper.skip(&mut cursor, *node)?,
                 Step::Read { field, from } => {
                     let scalar = from.read(&mut cursor)?;
-                    set(&mut value, *field, scalar, &cursor)?;
+                    set::<T>(&mut value, *field, scalar, &cursor)?;
                 }
             }
         }
         for (field, constant) in &plan.defaults {
-            set(&mut value, *field, constant.scalar(), &cursor)?;
+            set::<T>(&mut value, *field, constant.scalar(), &cursor)?;
         }
         match cursor.rest_bytes() {
             0 => Ok(value),
@@ -148,12 +148,12 @@ impl Plan {
 }
 
 fn set<T: AvroRecord>(
-    value: &mut T,
+    value: &mut T::Value,
     field: usize,
     scalar: Scalar<'_>,
     cursor: &Cursor<'_>,
 ) -> Result<(), ReadError> {
-    value.set(field, scalar).map_err(|OutOfRange(what)| cursor.malformed(what).into())
+    T::set(value, field, scalar).map_err(|OutOfRange(what)| cursor.malformed(what).into())
 }
 
 fn record_plan(shapes: &Shapes, node: &Node, reader: &ReaderSchema) -> Result<RecordPlan, String> {

@@ -12,6 +12,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use pipeline::failure::{Failure, FailureReason};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
@@ -19,6 +20,7 @@ mod known;
 
 use known::{Known, State};
 
+use crate::decode::DecodeError;
 use crate::registry::{AwayCause, Registry, RegistryError, reason};
 use crate::writer_schema::{NotAvro, WriterSchema};
 
@@ -92,6 +94,26 @@ pub enum Lookup {
     Unusable(String),
     /// The registry is unavailable; why. It is asked again while somebody calls.
     Away(String),
+}
+
+impl Lookup {
+    /// The schema, or whose fault it is that there is none.
+    pub(crate) fn into_schema(self, schema_id: u32) -> Result<Arc<WriterSchema>, DecodeError> {
+        let failed = |reason, detail| {
+            Err(DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail }))
+        };
+        let unresolved = |away| Err(DecodeError::Unresolved { schema_id, away });
+        match self {
+            Self::Ready(writer) => Ok(writer),
+            Self::Pending => unresolved(None),
+            Self::Away(detail) => unresolved(Some(detail)),
+            Self::NotFound => {
+                let detail = format!("the registry has no schema with id {schema_id}");
+                failed(FailureReason::SchemaNotFound, detail)
+            }
+            Self::Unusable(detail) => failed(FailureReason::NotAvro, detail),
+        }
+    }
 }
 
 /// Knows the schemas of ids. Cheap to clone; all clones share what they know.

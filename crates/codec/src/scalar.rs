@@ -26,27 +26,31 @@ pub enum Scalar<'a> {
     Symbol(usize),
 }
 
-/// A record type with a schema of its own, which is what it is read with.
+/// A schema, and the type whose values are read with it: itself, in most cases. A type of another
+/// crate is read by a stand-in for its schema.
 ///
 /// The schema is a record of scalars and nullable scalars. Fields are known by their
 /// position in it.
-pub trait AvroRecord: Sized {
+pub trait AvroRecord {
+    /// What is read.
+    type Value;
+
     /// Text of the latest schema version.
     const SCHEMA: &'static str;
 
     /// A value to be filled: each field of the schema is set exactly once afterwards.
-    fn blank() -> Self;
+    fn blank() -> Self::Value;
 
     /// Sets field `index`, counted from 0 in the order of the schema. The scalar is of the
     /// type that the schema says.
     ///
     /// # Errors
     ///
-    /// If the value is outside of what this type can hold, with a word on what is.
-    fn set(&mut self, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange>;
+    /// If the value is outside of what the field's type can hold, with a word on what is.
+    fn set(record: &mut Self::Value, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange>;
 }
 
-/// A value that can be written as a record `R`: `R` itself, or a borrowing twin of it.
+/// A value that can be written as a record `R`: what is read of it, or a borrowing twin of that.
 pub trait Fields<R: AvroRecord> {
     /// Value of field `index` of [`AvroRecord::SCHEMA`].
     fn field(&self, index: usize) -> Scalar<'_>;

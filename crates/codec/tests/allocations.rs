@@ -7,8 +7,8 @@ use std::cell::Cell;
 use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
-use codec::schemas::{ORDER_V1, ORDER_V2};
-use codec::wire::{OrderOutcome, OrderOutcomeRef, Outcome, ProductAverage, ProductAverageRef};
+use order_schemas::{ORDER_V1, ORDER_V2, OrderRecord};
+use order_schemas::{OrderOutcome, OrderOutcomeRef, Outcome, ProductAverage, ProductAverageRef};
 use orders::{Amount, Order, average, simulate, validate};
 
 thread_local! {
@@ -66,8 +66,8 @@ fn values() -> [Vec<u8>; 3] {
         ..Order::new("order-1", "burger", 12.35)
     };
     let [mut v1, mut v2] = [Vec::new(), Vec::new()];
-    Encoder::<Order>::with_schema(ORDER_V1, 1).unwrap().encode_into(&mut v1, &order);
-    Encoder::<Order>::with_id(2).encode_into(&mut v2, &order);
+    Encoder::<OrderRecord>::with_schema(ORDER_V1, 1).unwrap().encode_into(&mut v1, &order);
+    Encoder::<OrderRecord>::with_id(2).encode_into(&mut v2, &order);
     // One block of two entries: "a" to "text", "b" to null.
     let mut later = [v1.as_slice(), b"\x04\x02a\x02\x08text\x02b\x00\x00"].concat();
     later[4] = 3;
@@ -80,7 +80,7 @@ fn decoding_with_a_known_plan_allocates_the_owned_strings_only() {
     for (id, schema) in writers() {
         resolver.insert(id, &schema).unwrap();
     }
-    let mut decoder = Decoder::<Order>::new(resolver);
+    let mut decoder = Decoder::<OrderRecord>::new(resolver);
     for (value, strings) in values().iter().zip([2, 3, 2]) {
         decoder.decode(Some(value)).unwrap();
         let found = allocations(|| drop(decoder.decode(Some(value)).unwrap()));
@@ -111,11 +111,11 @@ fn validating_and_adding_up_allocates_nothing() {
 #[test]
 fn encoding_into_a_buffer_that_is_large_enough_allocates_nothing() {
     let [order, average, outcome] = [
-        Encoder::<Order>::with_id(1).schema_id(),
+        Encoder::<OrderRecord>::with_id(1).schema_id(),
         Encoder::<ProductAverage>::with_id(2).schema_id(),
         Encoder::<OrderOutcome>::with_id(3).schema_id(),
     ];
-    let orders = Encoder::<Order>::with_id(order);
+    let orders = Encoder::<OrderRecord>::with_id(order);
     let averages = Encoder::<ProductAverage>::with_id(average);
     let outcomes = Encoder::<OrderOutcome>::with_id(outcome);
     let order = Order::new("order-1", "burger", 12.35);

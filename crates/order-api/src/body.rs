@@ -5,6 +5,7 @@ use std::time::Duration;
 use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::{Lookup, SchemaResolver};
+use order_schemas::OrderRecord;
 use orders::{Order, Price, PriceFormat};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -134,7 +135,7 @@ pub(crate) async fn avro_order(body: &[u8], resolver: &SchemaResolver) -> Result
             Ok(_) => {}
         }
     }
-    match Decoder::<Order>::new(resolver.clone()).decode(Some(body)) {
+    match Decoder::<OrderRecord>::new(resolver.clone()).decode(Some(body)) {
         Ok(order) => Ok(order),
         Err(DecodeError::Failed(failure)) => {
             let detail = format!("{}: {}", failure.reason.as_str(), failure.detail);
@@ -254,9 +255,12 @@ mod tests {
     #[tokio::test]
     async fn avro_bytes_at_fault_are_400_and_good_ones_are_an_order() {
         let resolver = SchemaResolver::offline();
-        resolver.insert(7, codec::schemas::ORDER_V1).unwrap();
-        let encoder =
-            codec::encode::Encoder::<Order>::with_schema(codec::schemas::ORDER_V1, 7).unwrap();
+        resolver.insert(7, order_schemas::ORDER_V1).unwrap();
+        let encoder = codec::encode::Encoder::<order_schemas::OrderRecord>::with_schema(
+            order_schemas::ORDER_V1,
+            7,
+        )
+        .unwrap();
         let mut bytes = Vec::new();
         encoder.encode_into(&mut bytes, &Order::new("o-1", "burger", 12.5));
         assert_eq!(avro_order(&bytes, &resolver).await.unwrap().order_id, "o-1");

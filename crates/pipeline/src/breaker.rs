@@ -105,7 +105,7 @@ impl FailedAttempt {
     /// Only what the handler itself met can be an outage. A simulated failure is asked for, and
     /// a record that cannot be decoded or breaks a rule says nothing of the surroundings.
     const fn may_be_outage(self) -> bool {
-        matches!(self.reason, FailureReason::Handler)
+        matches!(self.reason, FailureReason::Handler | FailureReason::Transient(_))
     }
 }
 

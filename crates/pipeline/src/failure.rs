@@ -1,4 +1,5 @@
-//! Why a record failed, and whose fault it was: closed sets that other programs match on.
+//! Why a record failed, and whose fault it was: sets that other programs match on. The classes are
+//! closed; users add reasons of their own.
 //!
 //! The names are a wire contract (`x-failure-class`, `x-failure-reason`): never renamed,
 //! only added.
@@ -40,26 +41,99 @@ pub enum FailureReason {
     PredecessorDead,
     /// The retry topic refuses the record for its size.
     TooLargeToRetry,
+    /// The handler did not end in time; a later attempt may.
+    HandlerTimeout,
+    /// The value is not JSON of the type that the program reads.
+    JsonDecode,
+    /// A reason of the user's own: no later attempt can succeed.
+    Permanent(ReasonName),
+    /// A reason of the user's own: a later attempt may succeed.
+    Transient(ReasonName),
+}
+
+/// What a user calls a reason of their own: the text of `x-failure-reason`, a part of the failure's
+/// fingerprint and the label of a metric.
+///
+/// ```
+/// use pipeline::failure::ReasonName;
+///
+/// const BAD_ADDRESS: ReasonName = ReasonName::of("bad-address");
+/// assert_eq!(BAD_ADDRESS.as_str(), "bad-address");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReasonName(&'static str);
+
+impl ReasonName {
+    /// Longest name.
+    pub const BYTES_MAX: usize = 64;
+
+    /// Takes a name: lower-case letters, digits and single hyphens between them.
+    ///
+    /// # Panics
+    ///
+    /// Panics for any other text, for one above [`Self::BYTES_MAX`], and for one that
+    /// [`FailureReason::ALL`] has: as a constant it does not compile.
+    #[must_use]
+    pub const fn of(name: &'static str) -> Self {
+        let text = name.as_bytes();
+        assert!(!text.is_empty() && text.len() <= Self::BYTES_MAX, "a reason has 1 to 64 bytes");
+        let mut at = 0;
+        while at < text.len() {
+            let is_hyphen_inside =
+                text[at] == b'-' && at > 0 && at + 1 < text.len() && text[at - 1] != b'-';
+            assert!(
+                text[at].is_ascii_lowercase() || text[at].is_ascii_digit() || is_hyphen_inside,
+                "a reason is made of lower-case letters, digits and single hyphens between them"
+            );
+            at += 1;
+        }
+        let mut known = 0;
+        while known < FailureReason::ALL.len() {
+            assert!(!is_equal(text, FailureReason::ALL[known].as_str().as_bytes()), "it is taken");
+            known += 1;
+        }
+        Self(name)
+    }
+
+    /// The name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+const fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut at = 0;
+    while at < one.len() {
+        if one[at] != other[at] {
+            return false;
+        }
+        at += 1;
+    }
+    true
 }
 
 /// What kind of failure it is; decides between retry and dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureClass {
-    /// The bytes are not a framed Avro datum.
+    /// The bytes are not a framed Avro datum, or not JSON where JSON is read.
     Malformed,
     /// The frame names a schema that the registry does not have.
     UnknownSchema,
     /// The writer schema cannot be read by this program.
     IncompatibleSchema,
-    /// The order breaks a business rule.
+    /// The record breaks a rule of the business.
     Invalid,
     /// A later attempt with the same bytes may succeed.
     Transient,
 }
 
 impl FailureReason {
-    /// Every reason, in the order of the wire contract.
-    pub const ALL: [Self; 17] = [
+    /// Every reason but users' own, in the order of the wire contract.
+    pub const ALL: [Self; 19] = [
         Self::NoValue,
         Self::TooShort,
         Self::BadMagic,
@@ -77,6 +151,8 @@ impl FailureReason {
         Self::Handler,
         Self::PredecessorDead,
         Self::TooLargeToRetry,
+        Self::HandlerTimeout,
+        Self::JsonDecode,
     ];
 
     /// The class that this reason belongs to.
@@ -86,17 +162,22 @@ impl FailureReason {
             | Self::TooShort
             | Self::BadMagic
             | Self::AvroDecode
-            | Self::TrailingBytes => FailureClass::Malformed,
+            | Self::TrailingBytes
+            | Self::JsonDecode => FailureClass::Malformed,
             Self::SchemaNotFound => FailureClass::UnknownSchema,
             Self::NotAvro | Self::CannotResolve => FailureClass::IncompatibleSchema,
             Self::EmptyOrderId
             | Self::EmptyProduct
             | Self::NegativePrice
             | Self::PriceNotFinite
-            | Self::PriceTooLarge => FailureClass::Invalid,
-            Self::Simulated | Self::Handler | Self::PredecessorDead | Self::TooLargeToRetry => {
-                FailureClass::Transient
-            }
+            | Self::PriceTooLarge
+            | Self::Permanent(_) => FailureClass::Invalid,
+            Self::Simulated
+            | Self::Handler
+            | Self::HandlerTimeout
+            | Self::PredecessorDead
+            | Self::TooLargeToRetry
+            | Self::Transient(_) => FailureClass::Transient,
         }
     }
 
@@ -120,6 +201,9 @@ impl FailureReason {
             Self::Handler => "handler",
             Self::PredecessorDead => "predecessor-dead",
             Self::TooLargeToRetry => "too-large-to-retry",
+            Self::HandlerTimeout => "handler-timeout",
+            Self::JsonDecode => "json-decode",
+            Self::Permanent(name) | Self::Transient(name) => name.as_str(),
         }
     }
 }
@@ -154,7 +238,7 @@ impl FailureClass {
 /// A failed attempt: the closed reason for programs, the detail for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// Why, as a closed set.
+    /// Why.
     pub reason: FailureReason,
     /// Schema id of the record's frame, where one could be read.
     pub schema_id: Option<u32>,
@@ -190,6 +274,27 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FailureReason::ALL.len());
+    }
+
+    #[test]
+    fn a_reason_of_the_users_own_has_the_class_that_decides_what_becomes_of_its_record() {
+        let name = ReasonName::of("bad-address-2");
+        for (reason, class) in [
+            (FailureReason::Permanent(name), FailureClass::Invalid),
+            (FailureReason::Transient(name), FailureClass::Transient),
+        ] {
+            assert_eq!((reason.class(), reason.as_str()), (class, "bad-address-2"));
+        }
+    }
+
+    #[test]
+    fn a_reason_that_is_no_name_or_is_taken_is_refused() {
+        let long = "x".repeat(ReasonName::BYTES_MAX + 1);
+        let long: &'static str = long.leak();
+        for name in ["", "Bad", "bad address", "-bad", "bad-", "a--b", "ü", "handler", long] {
+            assert!(std::panic::catch_unwind(|| ReasonName::of(name)).is_err(), "{name:?}");
+        }
+        assert_eq!(ReasonName::of(&long[..64]).as_str().len(), 64);
     }
 
     #[test]

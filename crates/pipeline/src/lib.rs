@@ -23,7 +23,6 @@ pub mod completion;
 pub mod window;
 pub mod keys;
 pub mod waiting;
-pub mod averages;
 pub mod dedupe;
 pub mod breaker;
 pub mod unread_schemas;

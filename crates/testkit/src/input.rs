@@ -2,10 +2,10 @@
 
 use codec::encode::Encoder;
 use codec::registry::{Registry, RegistrySettings, value_subject};
-use codec::schemas::{self, OrderVersion};
 use kafka_io::client_config::Role as HandleRole;
 use kafka_io::native::RecordHeaders;
 use kafka_io::writer::{Guarantee, Writer, topic_name};
+use order_schemas::{OrderRecord, OrderVersion};
 use orders::Order;
 
 use crate::pipeline::{Pipeline, SERVER_MAX, block_on};
@@ -62,7 +62,7 @@ pub struct OrderEncoder {
     pub schema_id: u32,
     /// Version that is written.
     pub version: OrderVersion,
-    encoder: Encoder<Order>,
+    encoder: Encoder<OrderRecord>,
 }
 
 impl OrderEncoder {
@@ -83,12 +83,12 @@ impl OrderEncoder {
 impl Pipeline {
     /// Registers version 1 of the order's schema and writes with it.
     pub fn orders_v1(&self) -> OrderEncoder {
-        self.order_encoder(OrderVersion::V1, schemas::ORDER_V1)
+        self.order_encoder(OrderVersion::V1, order_schemas::ORDER_V1)
     }
 
     /// Registers version 2 of the order's schema and writes with it.
     pub fn orders_v2(&self) -> OrderEncoder {
-        self.order_encoder(OrderVersion::V2, schemas::ORDER_V2)
+        self.order_encoder(OrderVersion::V2, order_schemas::ORDER_V2)
     }
 
     fn order_encoder(&self, version: OrderVersion, schema: &str) -> OrderEncoder {

@@ -8,7 +8,7 @@ mod decimal;
 
 use std::collections::BTreeMap;
 
-use codec::schemas::OrderVersion;
+use order_schemas::OrderVersion;
 
 pub use decimal::{decimal4, nearest_average, ten_thousandths};
 

@@ -7,9 +7,9 @@ use codec::decode::Decoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
-use codec::wire::{OrderOutcome, ProductAverage};
 use kafka_io::client_config::Role as HandleRole;
 use kafka_io::reader::{HeldRecord, Polled, Reader};
+use order_schemas::{OrderOutcome, ProductAverage};
 use pipeline::record::CommitPosition;
 
 use crate::input::Header;
@@ -208,7 +208,7 @@ impl Pipeline {
 }
 
 /// Decodes records that the consumer wrote: one schema, the program's own.
-fn decode_all<T: AvroRecord>(records: &[LogRecord]) -> Vec<T> {
+fn decode_all<T: AvroRecord>(records: &[LogRecord]) -> Vec<T::Value> {
     let resolver = SchemaResolver::offline();
     let ids = records.iter().filter_map(|record| frame::schema_id(record.value.as_deref()));
     for id in ids.collect::<std::collections::BTreeSet<_>>() {

@@ -18,39 +18,45 @@ enum Kind {
     Test,
 }
 
-/// Who, whom, for what, and why: programs → kafka-io, codec, service-kit → pipeline → orders,
-/// and never sideways between programs.
+/// Who, whom, for what, and why: programs → engine → kafka-io, codec, service-kit → pipeline, and never sideways between
+/// programs. What is about orders (orders, order-schemas, order-store, order-api) stands beside these.
 const EDGES: &[(&str, &str, Kind, &str)] = &[
-    ("pipeline", "orders", Normal, "the path counts amounts"),
-    ("codec", "orders", Normal, "it reads and writes orders"),
+    ("codec", "orders", Test, "its tests read and write orders"),
+    ("codec", "order-schemas", Test, "its tests read and write orders"),
+    ("order-schemas", "codec", Normal, "its records are read and written by it"),
+    ("order-schemas", "orders", Normal, "orders, results and messages are the domain's"),
     ("codec", "pipeline", Normal, "it says why bytes could not be read, in the path's words"),
     ("codec", "codec", Test, "its tests switch on its registry in memory"),
     ("kafka-io", "pipeline", Normal, "offsets, headers and completions are the path's"),
     ("order-store", "orders", Normal, "it keeps what is decided about orders"),
     ("producer", "orders", Normal, "it makes orders"),
     ("producer", "codec", Normal, "it encodes them"),
+    ("producer", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("producer", "kafka-io", Normal, "it sends them"),
     ("producer", "service-kit", Normal, "it is a program"),
     ("producer", "testkit", Test, "its tests drive real servers"),
-    ("engine", "orders", Normal, "planted bugs touch sums"),
-    ("engine", "pipeline", Normal, "it walks the path"),
-    ("engine", "codec", Normal, "it knows which schemas are known, and writes the outcome log"),
-    ("engine", "kafka-io", Normal, "it reads, writes and commits"),
-    ("engine", "service-kit", Normal, "it tells health and is stopped"),
-    ("consumer", "engine", Normal, "its pipeline is one of the engine's"),
-    ("consumer", "engine", Test, "the program that its tests start can be made to die or do wrong"),
+    ("relane", "pipeline", Normal, "it walks the path"),
+    ("relane", "codec", Normal, "it knows which schemas are known"),
+    ("relane", "kafka-io", Normal, "it reads, writes and commits"),
+    ("relane", "service-kit", Normal, "it tells health and is stopped"),
+    ("relane", "testkit", Test, "its tests share servers with those of the programs"),
+    ("consumer", "relane", Normal, "its pipeline is one of the engine's"),
+    ("consumer", "relane", Test, "the program that its tests start can be made to die or do wrong"),
     ("consumer", "orders", Normal, "it counts orders"),
     ("consumer", "pipeline", Normal, "it walks the path"),
     ("consumer", "codec", Normal, "it decodes orders and encodes averages"),
+    ("consumer", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("consumer", "kafka-io", Normal, "it reads, writes and commits"),
     ("consumer", "service-kit", Normal, "it is a program"),
     ("consumer", "testkit", Test, "its tests drive real servers"),
     ("order-api", "orders", Normal, "it makes orders of what clients ask for"),
     ("order-api", "codec", Normal, "clients may send framed orders"),
+    ("order-api", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("order-api", "order-store", Normal, "it keeps orders and their keys"),
     ("order-api", "service-kit", Normal, "it answers requests of its server"),
     ("sync-rest", "orders", Normal, "it decides about orders"),
     ("sync-rest", "codec", Normal, "it connects the schemas of framed orders"),
+    ("sync-rest", "order-schemas", Test, "its tests send framed orders"),
     ("sync-rest", "order-store", Normal, "it keeps decisions and messages"),
     ("sync-rest", "order-api", Normal, "it stands behind the front"),
     ("sync-rest", "service-kit", Normal, "it is a program"),
@@ -60,21 +66,24 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("rabbit", "order-store", Normal, "it keeps decisions and whom it told"),
     ("rabbit", "pipeline", Normal, "a failed message has the path's classes, plan and headers"),
     ("rabbit", "codec", Normal, "messages are framed Avro"),
+    ("rabbit", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("rabbit", "service-kit", Normal, "it is a program"),
     ("rabbit", "stack", Test, "its tests restart a broker of their own"),
     ("rabbit", "testkit", Test, "its tests drive real servers"),
     ("streaming", "orders", Normal, "it decides about orders"),
     ("streaming", "order-api", Normal, "it is one paradigm behind the front"),
     ("streaming", "order-store", Normal, "it keeps how far outcomes were read with them"),
-    ("streaming", "engine", Normal, "its pipelines are the engine's"),
+    ("streaming", "relane", Normal, "its pipelines are the engine's"),
     ("streaming", "pipeline", Normal, "its failures and plans are the path's"),
     ("streaming", "codec", Normal, "records are framed Avro"),
+    ("streaming", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("streaming", "kafka-io", Normal, "it appends orders and reads outcomes"),
     ("streaming", "service-kit", Normal, "it is a program"),
     ("streaming", "testkit", Test, "its tests drive real servers"),
     ("ops", "orders", Normal, "it folds money as the domain does"),
     ("ops", "pipeline", Normal, "it reads completions, lineages and failures in the path's words"),
     ("ops", "codec", Normal, "it decodes orders, averages and outcomes"),
+    ("ops", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("ops", "kafka-io", Normal, "it reads topics and committed offsets"),
     ("ops", "service-kit", Normal, "it is a program"),
     ("ops", "consumer", Test, "its tests have the program built with what plants bugs in it"),
@@ -83,10 +92,12 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("demo", "producer", Normal, "it runs both ends in one process"),
     ("demo", "kafka-io", Normal, "it brings its own brokers and looks at the dead letters"),
     ("demo", "codec", Normal, "it brings its own registry"),
+    ("demo", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("demo", "pipeline", Normal, "it says what the headers of dead letters say"),
     ("demo", "service-kit", Normal, "it is a program"),
     ("testkit", "orders", Normal, "tests hand in orders"),
     ("testkit", "codec", Normal, "tests encode inputs and decode results"),
+    ("testkit", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("testkit", "pipeline", Normal, "tests speak of records in the path's words"),
     ("testkit", "kafka-io", Normal, "tests write and read any bytes"),
     ("testkit", "service-kit", Test, "its tests ask which variables every program reads"),
@@ -103,6 +114,7 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("stack", "service-kit", Normal, "it is a program"),
     ("faults", "service-kit", Normal, "it is a program"),
     ("faults", "codec", Normal, "it sends orders of several schemas"),
+    ("faults", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("faults", "testkit", Normal, "it is a tool for tests, and no part of the product"),
 ];
 
@@ -233,6 +245,27 @@ fn guarded_dependencies_stay_with_their_crate() {
         dependencies(&metadata).into_iter().filter(|(_, to, _)| guarded.contains(to.as_str()));
     let faults = differences(&turned, edges);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// The engine serves any topic: neither it nor what it is built on knows an order, or the schema of one.
+#[test]
+fn the_engine_knows_no_order() {
+    let metadata = metadata();
+    let edges = dependencies(&metadata);
+    let mut reached = BTreeSet::from(["relane".to_owned()]);
+    loop {
+        let known = reached.len();
+        let next = edges.iter().filter(|(from, _, kind)| *kind == Normal && reached.contains(from));
+        let next: Vec<String> = next.map(|(_, to, _)| to.clone()).collect();
+        reached.extend(next);
+        if reached.len() == known {
+            break;
+        }
+    }
+    assert!(reached.contains("kafka-io") && reached.contains("codec"), "{reached:?}");
+    for name in ["orders", "order-schemas", "order-store", "order-api"] {
+        assert!(!reached.contains(name), "relane depends on {name}");
+    }
 }
 
 #[test]

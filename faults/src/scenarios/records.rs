@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use codec::schemas::ORDER_V2;
+use order_schemas::ORDER_V2;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use testkit::oracle::{End, Rules};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use codec::schemas::ORDER_V2;
+use order_schemas::ORDER_V2;
 use rand::Rng as _;
 use testkit::{Cluster, Input, OrderEncoder, Pipeline, Process, wait};
 

@@ -1,10 +1,10 @@
 //! The averages topic: partials that only grow, and the ones that belong to the cut.
 
-use codec::wire::ProductAverage;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
+use order_schemas::ProductAverage;
 use orders::Amount;
 
 use super::cut::Cut;

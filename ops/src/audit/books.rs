@@ -150,7 +150,7 @@ impl<'a> Books<'a> {
     pub(crate) fn take_average(
         &mut self,
         record: &HeldRecord,
-        average: Result<Option<codec::wire::ProductAverage>, String>,
+        average: Result<Option<order_schemas::ProductAverage>, String>,
     ) {
         self.report.checked(Invariant::I4, 1);
         let at_least_once = self.settings.promises.at_least_once;

@@ -1,7 +1,7 @@
 //! What the outcome log claims of one order: eight bytes. Each claim is checked against the topic
 //! that it speaks of.
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 
 use super::forwarded::Letter;
 use super::table::{ATTEMPT_MAX, is_saturated, low_half};

@@ -2,9 +2,9 @@
 
 use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _};
 
-use codec::wire::{OrderOutcome, Outcome};
 use foldhash::fast::RandomState;
 use kafka_io::reader::HeldRecord;
+use order_schemas::{OrderOutcome, Outcome};
 use pipeline::failure::FailureClass;
 
 use super::books::Books;

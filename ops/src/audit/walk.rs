@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
-use codec::wire::{OrderOutcome, ProductAverage};
 use kafka_io::ClientConfig;
 use kafka_io::reader::{Fetched, Polled, Reader};
-use orders::Order;
+use order_schemas::{OrderOutcome, OrderRecord, ProductAverage};
 use pipeline::record::CommitPosition;
 
 use super::AuditError;
@@ -44,7 +43,7 @@ pub(crate) struct Walk<'a, P> {
     surroundings: Surroundings,
     cutter: Cutter,
     reader: Reader,
-    orders: Decoder<Order>,
+    orders: Decoder<OrderRecord>,
     averages: Decoder<ProductAverage>,
     outcomes: Decoder<OrderOutcome>,
     progress: P,
@@ -274,7 +273,7 @@ impl<P: FnMut(&str)> Scan<'_, P> {
 fn resolved<T: AvroRecord>(
     decoder: &mut Decoder<T>,
     value: Option<&[u8]>,
-) -> Result<Result<T, String>, AuditError> {
+) -> Result<Result<T::Value, String>, AuditError> {
     decode(decoder, value).map(|decoded| {
         decoded.map_err(|error| match error {
             DecodeError::Failed(failure) => {
@@ -285,14 +284,14 @@ fn resolved<T: AvroRecord>(
     })
 }
 
-fn value_of(decoder: &mut Decoder<Order>, value: Option<&[u8]>) -> Result<Value, AuditError> {
+fn value_of(decoder: &mut Decoder<OrderRecord>, value: Option<&[u8]>) -> Result<Value, AuditError> {
     Ok(Value::of(decode(decoder, value)?))
 }
 
 fn decode<T: AvroRecord>(
     decoder: &mut Decoder<T>,
     value: Option<&[u8]>,
-) -> Result<Result<T, DecodeError>, AuditError> {
+) -> Result<Result<T::Value, DecodeError>, AuditError> {
     let mut give_up_at = None;
     loop {
         match decoder.decode(value) {

@@ -1,7 +1,7 @@
 //! Logs made by hand with one thing wrong: the program names it. What each field does is shown in
 //! `ops/src/audit/damage`, without a server.
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use pipeline::record::{CommitPosition, Offset};
 use pipeline::window::Window;
 use serde_json::Value;

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use codec::encode::Encoder;
-use codec::schemas;
-use codec::wire::{OrderOutcome, Outcome, ProductAverage};
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::member::{Member, OffsetCommit};
+use order_schemas::{OrderOutcome, Outcome, ProductAverage};
 use orders::Amount;
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
@@ -212,8 +211,9 @@ impl Log {
     /// Sends everything and commits the offsets of both windows.
     pub(crate) fn send(&self) {
         let pipeline = &self.pipeline;
-        let id = pipeline.register_for(&pipeline.averages, schemas::PRODUCT_AVERAGE_V1);
-        let encoder = Encoder::with_schema(schemas::PRODUCT_AVERAGE_V1, id).expect("its schema");
+        let id = pipeline.register_for(&pipeline.averages, order_schemas::PRODUCT_AVERAGE_V1);
+        let encoder =
+            Encoder::with_schema(order_schemas::PRODUCT_AVERAGE_V1, id).expect("its schema");
         let averages = self.averages.iter().map(|average: &ProductAverage| {
             let mut value = Vec::new();
             encoder.encode_into(&mut value, average);
@@ -224,8 +224,9 @@ impl Log {
                 .with_header("x-retry-offset", Some(&text(&self.retry)))
         });
         let averages: Vec<Input> = averages.collect();
-        let id = pipeline.register_for(&pipeline.outcomes, schemas::ORDER_OUTCOME_V1);
-        let encoder = Encoder::with_schema(schemas::ORDER_OUTCOME_V1, id).expect("its schema");
+        let id = pipeline.register_for(&pipeline.outcomes, order_schemas::ORDER_OUTCOME_V1);
+        let encoder =
+            Encoder::with_schema(order_schemas::ORDER_OUTCOME_V1, id).expect("its schema");
         let outcomes = self.outcomes.iter().map(|(key, told): &(String, OrderOutcome)| {
             let mut value = Vec::new();
             encoder.encode_into(&mut value, told);

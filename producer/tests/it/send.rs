@@ -6,7 +6,7 @@ use std::time::Duration;
 use codec::decode::Decoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
-use codec::schemas;
+use order_schemas::OrderRecord;
 use orders::Order;
 use producer::generate::{Generator, GeneratorSettings};
 use producer::source::Defect;
@@ -19,7 +19,7 @@ fn decoded(records: &[Record], schema: &str) -> Vec<Order> {
     let resolver = SchemaResolver::offline();
     let id = frame::schema_id(records[0].value.as_deref()).expect("a frame");
     resolver.insert(id, schema).expect("our own schema");
-    let mut decoder = Decoder::<Order>::new(resolver);
+    let mut decoder = Decoder::<OrderRecord>::new(resolver);
     records.iter().map(|record| decoder.decode(record.value.as_deref()).unwrap()).collect()
 }
 
@@ -30,7 +30,7 @@ fn every_delivery_line_is_a_record_and_every_record_has_its_line() {
     let finished = run(&[&args[..], &["-o", "jsonl", "--key", "order-id"]].concat());
     finished.expect_code(0);
     let records = records(&topic);
-    let orders = decoded(&records, schemas::ORDER_V1);
+    let orders = decoded(&records, order_schemas::ORDER_V1);
     let place = |line: &Value| (line["partition"].as_i64(), line["offset"].as_i64());
     let mut lines = finished.json_lines();
     lines.sort_by_key(place);
@@ -84,8 +84,8 @@ fn planted_bad_orders_are_those_that_the_seed_says() {
         .iter()
         .find_map(|record| frame::schema_id(record.value.as_deref()).filter(|id| *id > 0))
         .unwrap();
-    resolver.insert(id, schemas::ORDER_V1).unwrap();
-    let mut decoder = Decoder::<Order>::new(resolver);
+    resolver.insert(id, order_schemas::ORDER_V1).unwrap();
+    let mut decoder = Decoder::<OrderRecord>::new(resolver);
     let mut defects: BTreeMap<String, usize> = BTreeMap::new();
     // One partition keeps the order of sending.
     for (record, expected) in records.iter().zip(&expected) {
@@ -111,7 +111,7 @@ fn schema_version_two_carries_user_quantity_and_time() {
     let topic = topic(1);
     let args = ["--topic", &topic, "--count", "10", "--interval", "0ms", "-q"];
     run(&[&args[..], &["--schema-version", "2"]].concat()).expect_code(0);
-    for order in decoded(&records(&topic), schemas::ORDER_V2) {
+    for order in decoded(&records(&topic), order_schemas::ORDER_V2) {
         assert!(order.user_id.is_some() && order.created_at_ms.is_some(), "{order:?}");
         assert!((1..=5).contains(&order.quantity), "{order:?}");
     }

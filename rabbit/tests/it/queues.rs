@@ -110,7 +110,7 @@ impl Rig {
     }
 
     /// A value as it stands in a message.
-    pub(crate) fn framed<T: AvroRecord + Fields<T>>(&self, key: &str, value: &T) -> Vec<u8> {
+    pub(crate) fn framed<T: AvroRecord>(&self, key: &str, value: &impl Fields<T>) -> Vec<u8> {
         let settings = RegistrySettings::new(&variable("SCHEMA_REGISTRY_URL")).expect("a URL");
         let registry = Registry::new(settings).expect("a registry");
         let subject = format!("{}.{key}-value", self.prefix);

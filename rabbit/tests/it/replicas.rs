@@ -2,9 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use codec::wire::InventoryResult;
 use lapin::options::{QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
+use order_schemas::InventoryResult;
 use orders::{InventoryOutcome, Order};
 use testkit::http::{self, HttpAnswer};
 use testkit::order_flow::{burgers, of, order_id_of, problem, under_load, wait_for_more};

@@ -1,6 +1,6 @@
 //! Records that cannot be decided about, and attempts that fail.
 
-use codec::wire::Notification;
+use order_schemas::Notification;
 use orders::Order;
 use testkit::ledger::{Ledger, Verdict};
 use testkit::order_flow::{burgers, order_id_of};

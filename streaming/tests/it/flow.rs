@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use codec::wire::Notification;
+use order_schemas::Notification;
 use orders::Order;
 use testkit::order_flow::{burgers, of, order_id_of, problem};
 use testkit::{Input, http, wait};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use codec::wire::Notification;
+use order_schemas::Notification;
 use testkit::order_flow::{burgers, of, order_id_of, problem};
 use testkit::{http, wait};
 

@@ -8,7 +8,7 @@ use codec::decode::Decoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
-use codec::wire::{InventoryResult, Notification};
+use order_schemas::{InventoryResult, Notification};
 use orders::InventoryOutcome;
 use tempfile::TempDir;
 use testkit::http::{self, HttpAnswer};
@@ -314,7 +314,7 @@ fn ended(result: &InventoryResult) -> Ended {
 }
 
 /// Decodes records that the program wrote: one schema, its own.
-pub(crate) fn decode_all<T: AvroRecord>(records: &[LogRecord]) -> Vec<T> {
+pub(crate) fn decode_all<T: AvroRecord>(records: &[LogRecord]) -> Vec<T::Value> {
     let resolver = SchemaResolver::offline();
     let ids: BTreeSet<u32> =
         records.iter().filter_map(|record| frame::schema_id(record.value.as_deref())).collect();

@@ -2,6 +2,7 @@
 
 use codec::encode::Encoder;
 use codec::registry::{Registration, Registry, RegistrySettings};
+use order_schemas::OrderRecord;
 use orders::Order;
 use testkit::http::{self, HttpAnswer};
 use testkit::order_flow::problem;
@@ -19,7 +20,7 @@ fn encoded(order: &Order) -> Vec<u8> {
     let registry = RegistrySettings::new(&registry_url()).expect("a URL");
     let registry = Registry::new(registry).expect("a client");
     let subject = "sync-rest-tests-value";
-    let encoder = Encoder::<Order>::connect(&registry, subject, Registration::Register);
+    let encoder = Encoder::<OrderRecord>::connect(&registry, subject, Registration::Register);
     let encoder = runtime.block_on(encoder).expect("it registers");
     let mut bytes = Vec::new();
     encoder.encode_into(&mut bytes, order);

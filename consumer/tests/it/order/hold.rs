@@ -1,6 +1,6 @@
 //! `--on-dead-letter hold`: what waits behind a record that is given up goes with it.
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use testkit::oracle::fails;
 use testkit::{Cluster, Input, Pipeline, Process, Role, machine, wait};
 

@@ -69,7 +69,7 @@ fn default(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schemas::{ORDER_V1, ORDER_V2};
+    use order_schemas::{ORDER_V1, ORDER_V2};
 
     const PLAIN: &str = r#"{"type":"record","name":"Order","namespace":"com.example",
         "fields":[{"name":"id","type":"string"},

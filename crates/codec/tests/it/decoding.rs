@@ -6,8 +6,8 @@ use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use codec::scalar::{AvroRecord, Fields};
-use codec::schemas::{ORDER_V1, ORDER_V2, PRODUCT_AVERAGE_V1};
-use codec::wire::{OrderOutcome, OrderOutcomeRef, Outcome, ProductAverage, ProductAverageRef};
+use order_schemas::{ORDER_V1, ORDER_V2, OrderRecord, PRODUCT_AVERAGE_V1};
+use order_schemas::{OrderOutcome, OrderOutcomeRef, Outcome, ProductAverage, ProductAverageRef};
 use orders::{Amount, Order};
 use pipeline::failure::{Failure, FailureReason};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn encoded<T: AvroRecord, F: Fields<T>>(encoder: &Encoder<T>, value: &F) -> Vec<
 
 #[track_caller]
 fn check_failed(schemas: &[(u32, &str)], value: Option<&[u8]>, reason: FailureReason) -> Failure {
-    let error = Decoder::<Order>::new(knows(schemas)).decode(value).unwrap_err();
+    let error = Decoder::<OrderRecord>::new(knows(schemas)).decode(value).unwrap_err();
     let DecodeError::Failed(failure) = error else { panic!("{error:?} blames nobody") };
     assert_eq!(failure.reason, reason, "{failure:?}");
     failure
@@ -40,8 +40,10 @@ fn check_failed(schemas: &[(u32, &str)], value: Option<&[u8]>, reason: FailureRe
 fn each_way_of_failing_has_its_reason() {
     use FailureReason as R;
     let v1 = [(1, ORDER_V1)];
-    let good =
-        encoded(&Encoder::<Order>::with_schema(ORDER_V1, 1).unwrap(), &Order::new("o", "p", 1.5));
+    let good = encoded(
+        &Encoder::<OrderRecord>::with_schema(ORDER_V1, 1).unwrap(),
+        &Order::new("o", "p", 1.5),
+    );
     check_failed(&v1, None, R::NoValue);
     check_failed(&v1, Some(&[]), R::TooShort);
     check_failed(&v1, Some(&[0, 0, 0, 1]), R::TooShort);
@@ -63,8 +65,8 @@ fn each_way_of_failing_has_its_reason() {
 async fn a_registry_that_is_away_blames_nobody() {
     let server = ScriptedRegistry::start([json("503 Service Unavailable", "{}")]).await;
     let resolver = SchemaResolver::new(impatient(&server.url), tokio::runtime::Handle::current());
-    let mut decoder = Decoder::<Order>::new(resolver.clone());
-    let value = encoded(&Encoder::<Order>::with_id(9), &Order::new("o", "p", 1.5));
+    let mut decoder = Decoder::<OrderRecord>::new(resolver.clone());
+    let value = encoded(&Encoder::<OrderRecord>::with_id(9), &Order::new("o", "p", 1.5));
     let pending = DecodeError::Unresolved { schema_id: 9, away: None };
     assert_eq!(decoder.decode(Some(&value)), Err(pending));
     resolver.resolve(9).await;
@@ -95,7 +97,8 @@ async fn what_is_no_avro_schema_blames_the_record() {
         let runtime = tokio::runtime::Handle::current();
         let resolver = SchemaResolver::new(impatient(&server.url), runtime);
         resolver.resolve(9).await;
-        let error = Decoder::<Order>::new(resolver).decode(Some(&[0, 0, 0, 0, 9])).unwrap_err();
+        let error =
+            Decoder::<OrderRecord>::new(resolver).decode(Some(&[0, 0, 0, 0, 9])).unwrap_err();
         let DecodeError::Failed(failure) = error else { panic!("{error:?}") };
         assert_eq!((failure.reason, failure.schema_id), (reason, Some(9)));
     }
@@ -103,9 +106,9 @@ async fn what_is_no_avro_schema_blames_the_record() {
 
 #[test]
 fn writers_of_several_schemas_alternate_on_one_topic() {
-    let mut decoder = Decoder::<Order>::new(knows(&[(1, ORDER_V1), (2, ORDER_V2)]));
-    let v1 = Encoder::<Order>::with_schema(ORDER_V1, 1).unwrap();
-    let v2 = Encoder::<Order>::with_id(2);
+    let mut decoder = Decoder::<OrderRecord>::new(knows(&[(1, ORDER_V1), (2, ORDER_V2)]));
+    let v1 = Encoder::<OrderRecord>::with_schema(ORDER_V1, 1).unwrap();
+    let v2 = Encoder::<OrderRecord>::with_id(2);
     for round in 0..10 {
         let order = Order {
             user_id: Some("u".to_owned()),
@@ -122,13 +125,16 @@ fn writers_of_several_schemas_alternate_on_one_topic() {
 #[test]
 fn a_value_may_be_a_mebibyte_long() {
     let order = Order::new("o".repeat(1 << 20), "p", 1.5);
-    let value = encoded(&Encoder::<Order>::with_id(2), &order);
-    assert_eq!(Decoder::<Order>::new(knows(&[(2, ORDER_V2)])).decode(Some(&value)), Ok(order));
+    let value = encoded(&Encoder::<OrderRecord>::with_id(2), &order);
+    assert_eq!(
+        Decoder::<OrderRecord>::new(knows(&[(2, ORDER_V2)])).decode(Some(&value)),
+        Ok(order)
+    );
 }
 
 #[test]
 fn bytes_on_the_wire_are_those_of_the_specification() {
-    let v1 = Encoder::<Order>::with_schema(ORDER_V1, 258).unwrap();
+    let v1 = Encoder::<OrderRecord>::with_schema(ORDER_V1, 258).unwrap();
     let value = encoded(&v1, &Order::new("o-1", "tea", 1.5));
     assert_eq!(value, b"\x00\x00\x00\x01\x02\x06o-1\x06tea\x00\x00\xc0\x3f");
     assert_eq!(v1.schema_id(), 258);
@@ -160,10 +166,10 @@ fn bytes_on_the_wire_are_those_of_the_specification() {
 #[test]
 fn a_schema_that_lacks_nothing_but_knows_more_than_the_record_cannot_be_written() {
     let more = ORDER_V1.replace("\"orderId\"", "\"other\"");
-    assert!(Encoder::<Order>::with_schema(&more, 1).is_err());
+    assert!(Encoder::<OrderRecord>::with_schema(&more, 1).is_err());
     let other_type = ORDER_V1.replace("\"float\"", "\"double\"");
-    assert!(Encoder::<Order>::with_schema(&other_type, 1).is_err());
-    assert!(Encoder::<Order>::with_schema(PRODUCT_AVERAGE_V1, 1).is_err());
+    assert!(Encoder::<OrderRecord>::with_schema(&other_type, 1).is_err());
+    assert!(Encoder::<OrderRecord>::with_schema(PRODUCT_AVERAGE_V1, 1).is_err());
 }
 
 pub(crate) fn any_order() -> impl Strategy<Value = Order> {
@@ -206,8 +212,8 @@ fn any_outcome() -> impl Strategy<Value = OrderOutcome> {
 proptest! {
     #[test]
     fn an_order_is_read_as_it_was_written(order in any_order()) {
-        let value = encoded(&Encoder::<Order>::with_id(2), &order);
-        let mut decoder = Decoder::<Order>::new(knows(&[(2, ORDER_V2)]));
+        let value = encoded(&Encoder::<OrderRecord>::with_id(2), &order);
+        let mut decoder = Decoder::<OrderRecord>::new(knows(&[(2, ORDER_V2)]));
         prop_assert_eq!(decoder.decode(Some(&value)), Ok(order));
     }
 

@@ -8,11 +8,10 @@ use apache_avro::schema_compatibility::{Compatibility, SchemaCompatibility};
 use codec::encode::Encoder;
 use codec::mini_registry::MiniRegistry;
 use codec::registry::{Registration, Registry, RegistryError, RegistrySettings, value_subject};
-use codec::schemas::{
+use order_schemas::{
     INVENTORY_RESULT_V1, NOTIFICATION_V1, ORDER_OUTCOME_V1, ORDER_TALLY_V1, ORDER_V1, ORDER_V2,
-    PRODUCT_AVERAGE_V1, STOCK_LEVEL_V1,
+    OrderRecord, PRODUCT_AVERAGE_V1, STOCK_LEVEL_V1,
 };
-use orders::Order;
 
 /// Records by folder name, each with its versions' texts from 1 on.
 pub(crate) fn released() -> Vec<(String, Vec<String>)> {
@@ -144,7 +143,7 @@ async fn check_spellings(registry: &Registry, subject: &str) {
         let versions = registry.versions(&subject).await.unwrap();
         assert_eq!(versions.len(), 1, "{spelling}");
         for registration in [LookUpOnly, Register] {
-            let encoder = Encoder::<Order>::connect(registry, &subject, registration).await;
+            let encoder = Encoder::<OrderRecord>::connect(registry, &subject, registration).await;
             assert_eq!(encoder.unwrap().schema_id(), id, "{spelling}, {registration:?}");
         }
         let after = registry.versions(&subject).await.unwrap();
@@ -157,14 +156,16 @@ async fn check_spellings(registry: &Registry, subject: &str) {
 
 async fn check_encoders(registry: &Registry, subject: &str) {
     use Registration::{LookUpOnly, Register};
-    let missing = Encoder::<Order>::connect(registry, subject, LookUpOnly).await.unwrap_err();
+    let missing = Encoder::<OrderRecord>::connect(registry, subject, LookUpOnly).await.unwrap_err();
     assert!(matches!(missing, RegistryError::NotFound { .. }), "{missing}");
-    let v1 = Encoder::<Order>::connect_as(registry, subject, ORDER_V1, Register).await.unwrap();
-    let v2 = Encoder::<Order>::connect(registry, subject, Register).await.unwrap();
+    let v1 =
+        Encoder::<OrderRecord>::connect_as(registry, subject, ORDER_V1, Register).await.unwrap();
+    let v2 = Encoder::<OrderRecord>::connect(registry, subject, Register).await.unwrap();
     assert_ne!(v1.schema_id(), v2.schema_id());
-    let again = Encoder::<Order>::connect(registry, subject, LookUpOnly).await.unwrap();
+    let again = Encoder::<OrderRecord>::connect(registry, subject, LookUpOnly).await.unwrap();
     assert_eq!(again.schema_id(), v2.schema_id());
     // A producer that still writes v1 starts after one that writes v2.
-    let late = Encoder::<Order>::connect_as(registry, subject, ORDER_V1, Register).await.unwrap();
+    let late =
+        Encoder::<OrderRecord>::connect_as(registry, subject, ORDER_V1, Register).await.unwrap();
     assert_eq!(late.schema_id(), v1.schema_id());
 }

@@ -6,10 +6,9 @@ use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
-use codec::schemas::{ORDER_OUTCOME_V1, ORDER_V1, ORDER_V2, PRODUCT_AVERAGE_V1};
-use codec::wire::{OrderOutcome, ProductAverage};
 use codec::writer_schema::WriterSchema;
-use orders::Order;
+use order_schemas::{ORDER_OUTCOME_V1, ORDER_V1, ORDER_V2, OrderRecord, PRODUCT_AVERAGE_V1};
+use order_schemas::{OrderOutcome, ProductAverage};
 use pipeline::failure::FailureReason;
 use proptest::prelude::*;
 
@@ -42,7 +41,7 @@ fn check_refused(extra_type: &str, extra: &[u8]) {
     resolver.insert(1, &schema).unwrap();
     let datum = [&frame::header(1), b"\x02o\x02p\0\0\0\0".as_slice(), extra].concat();
     let start = Instant::now();
-    let error = Decoder::<Order>::new(resolver).decode(Some(&datum)).unwrap_err();
+    let error = Decoder::<OrderRecord>::new(resolver).decode(Some(&datum)).unwrap_err();
     assert!(start.elapsed() < WORST_CASE, "{extra_type}");
     let DecodeError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!(failure.reason, FailureReason::AvroDecode, "{extra_type}: {failure:?}");
@@ -124,7 +123,7 @@ proptest! {
         if is_framed && value.len() >= frame::HEADER_BYTES {
             value[..frame::HEADER_BYTES].copy_from_slice(&frame::header(id.into()));
         }
-        let _ = Decoder::<Order>::new(resolver()).decode(Some(&value));
+        let _ = Decoder::<OrderRecord>::new(resolver()).decode(Some(&value));
         let _ = Decoder::<ProductAverage>::new(resolver()).decode(Some(&value));
         let _ = Decoder::<OrderOutcome>::new(resolver()).decode(Some(&value));
     }
@@ -135,12 +134,12 @@ proptest! {
         flips in prop::collection::vec((any::<prop::sample::Index>(), 0..8), 1..5),
     ) {
         let mut value = Vec::new();
-        Encoder::<Order>::with_id(2).encode_into(&mut value, &order);
+        Encoder::<OrderRecord>::with_id(2).encode_into(&mut value, &order);
         for (at, bit) in flips {
             let at = at.index(value.len());
             value[at] ^= 1_u8 << bit;
         }
-        let _ = Decoder::<Order>::new(resolver()).decode(Some(&value));
+        let _ = Decoder::<OrderRecord>::new(resolver()).decode(Some(&value));
     }
 
     #[test]
@@ -157,7 +156,7 @@ proptest! {
         let resolver = SchemaResolver::offline();
         if resolver.insert(1, &schema).is_ok() {
             let value = [frame::header(1).as_slice(), &value].concat();
-            let _ = Decoder::<Order>::new(resolver).decode(Some(&value));
+            let _ = Decoder::<OrderRecord>::new(resolver).decode(Some(&value));
         }
     }
 }

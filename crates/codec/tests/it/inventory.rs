@@ -4,14 +4,14 @@ use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use codec::scalar::{AvroRecord, Fields};
-use codec::wire::{InventoryResult, InventoryStatus, Notification};
+use order_schemas::{InventoryResult, InventoryStatus, Notification};
 use orders::{FailureReason, InventoryOutcome, Order};
 use proptest::prelude::*;
 
 use crate::decoding::any_order;
 
 /// Writes a value with one schema and reads it with the latest.
-fn passed_through<T: AvroRecord + Fields<T>>(value: &T) -> T {
+fn passed_through<T: AvroRecord<Value = T> + Fields<T>>(value: &T) -> T {
     let resolver = SchemaResolver::offline();
     resolver.insert(7, T::SCHEMA).unwrap();
     let mut bytes = Vec::new();

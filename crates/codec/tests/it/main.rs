@@ -1,5 +1,6 @@
 //! Tests of the codec from outside: one program, so that it is linked once.
 
+mod any_schema;
 mod decoding;
 mod evolution;
 mod fault_injection;

@@ -1,7 +1,7 @@
 //! A registry that is not well is away; only its own words say that something is not there.
 
 use codec::registry::{Registry, RegistryError, RegistrySettings};
-use codec::schemas::ORDER_V1;
+use order_schemas::ORDER_V1;
 
 use crate::fault_injection::{
     Scripted, ScriptedRegistry, http, impatient, json, refused_url, schema,

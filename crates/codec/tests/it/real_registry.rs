@@ -6,7 +6,7 @@ use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::registry::{Registration, Registry, RegistrySettings, value_subject};
 use codec::resolver::{Lookup, SchemaResolver};
-use codec::schemas::ORDER_V1;
+use order_schemas::{ORDER_V1, OrderRecord};
 use orders::Order;
 
 use crate::evolution::check_registry;
@@ -35,7 +35,7 @@ async fn an_order_passes_through_a_real_registry() {
     let subject = value_subject(&format!("orders{}", suffix()));
     let register = Registration::Register;
     let encoder =
-        Encoder::<Order>::connect_as(&registry, &subject, ORDER_V1, register).await.unwrap();
+        Encoder::<OrderRecord>::connect_as(&registry, &subject, ORDER_V1, register).await.unwrap();
     let order = Order::new("o-1", "tea", 1.5);
     let mut value = Vec::new();
     encoder.encode_into(&mut value, &order);
@@ -43,7 +43,7 @@ async fn an_order_passes_through_a_real_registry() {
     let resolver = SchemaResolver::new(registry, tokio::runtime::Handle::current());
     let lookup = resolver.resolve(encoder.schema_id()).await;
     assert!(matches!(lookup, Lookup::Ready(_)), "{lookup:?}");
-    assert_eq!(Decoder::<Order>::new(resolver.clone()).decode(Some(&value)), Ok(order));
+    assert_eq!(Decoder::<OrderRecord>::new(resolver.clone()).decode(Some(&value)), Ok(order));
     for unknown in [0, 2_000_000_000] {
         assert!(matches!(resolver.resolve(unknown).await, Lookup::NotFound));
     }

@@ -10,7 +10,7 @@ use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use codec::scalar::{AvroRecord, OutOfRange, Scalar};
-use codec::schemas::{ORDER_V1, ORDER_V2};
+use order_schemas::{ORDER_V1, ORDER_V2, OrderRecord};
 use orders::Order;
 use pipeline::failure::FailureReason;
 use proptest::prelude::*;
@@ -22,6 +22,7 @@ use crate::decoding::any_order;
 struct Anything([String; 8]);
 
 impl AvroRecord for Anything {
+    type Value = Self;
     const SCHEMA: &'static str = r#"{
         "type": "record", "name": "Anything", "fields": [
             {"name": "long", "type": "long", "default": -1},
@@ -41,14 +42,14 @@ impl AvroRecord for Anything {
         Self(Default::default())
     }
 
-    fn set(&mut self, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange> {
-        assert_eq!(self.0[index], "", "each field is set once");
-        self.0[index] = format!("{scalar:?}");
+    fn set(value: &mut Self, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange> {
+        assert_eq!(value.0[index], "", "each field is set once");
+        value.0[index] = format!("{scalar:?}");
         Ok(())
     }
 }
 
-fn decode<T: AvroRecord>(writer: &str, datum: &[u8]) -> Result<T, DecodeError> {
+fn decode<T: AvroRecord>(writer: &str, datum: &[u8]) -> Result<T::Value, DecodeError> {
     let resolver = SchemaResolver::offline();
     resolver.insert(1, writer).unwrap();
     let value = [frame::header(1).as_slice(), datum].concat();
@@ -71,14 +72,14 @@ fn writer_of(field: &str, avro_type: &str) -> String {
 fn check(field: &str, avro_type: &str, value: Value, index: usize, expected: &str) {
     let schema = writer_of(field, avro_type);
     let datum = written(&schema, Value::Record(vec![(field.to_owned(), value)]));
-    let Anything(found) = decode(&schema, &datum).unwrap();
+    let Anything(found) = decode::<Anything>(&schema, &datum).unwrap();
     assert_eq!(found[index], expected);
 }
 
 #[test]
 fn what_the_writer_lacks_is_filled_with_the_readers_defaults() {
     let empty = r#"{"type":"record","name":"Anything","fields":[]}"#;
-    let Anything(found) = decode(empty, &[]).unwrap();
+    let Anything(found) = decode::<Anything>(empty, &[]).unwrap();
     let expected = [
         "Long(-1)",
         "Float(0.5)",
@@ -144,7 +145,7 @@ fn a_union_of_records_is_read_where_it_is_ours() {
         r#"[{{"type":"record","name":"Other","fields":[]}},{}]"#,
         writer_of("long", "\"long\"")
     );
-    let Anything(found) = decode(&schema, &[2, 14]).unwrap();
+    let Anything(found) = decode::<Anything>(&schema, &[2, 14]).unwrap();
     assert_eq!(found[0], "Long(7)");
     let error = decode::<Anything>(&schema, &[0]).unwrap_err();
     let DecodeError::Failed(failure) = error else { panic!("{error:?}") };
@@ -202,7 +203,7 @@ fn a_logical_type_is_not_read_as_another() {
     );
     // userId null, quantity 1, createdAt in microseconds.
     let datum = [datum.as_slice(), &[0, 2, 2, 14]].concat();
-    let error = decode::<Order>(&schema, &datum).unwrap_err();
+    let error = decode::<OrderRecord>(&schema, &datum).unwrap_err();
     let DecodeError::Failed(failure) = error else { panic!("{error:?}") };
     assert_eq!(failure.reason, FailureReason::CannotResolve);
 }
@@ -349,7 +350,7 @@ proptest! {
     #[test]
     fn any_writer_is_read_as_apache_avro_resolves_it((schema, value, expected) in any_writer()) {
         let datum = written(&schema, value);
-        prop_assert_eq!(decode::<Order>(&schema, &datum), Ok(expected.clone()));
+        prop_assert_eq!(decode::<OrderRecord>(&schema, &datum), Ok(expected.clone()));
 
         let writer = Schema::parse_str(&schema).unwrap();
         let reader = Schema::parse_str(ORDER_V2).unwrap();
@@ -363,7 +364,7 @@ proptest! {
     fn what_is_cut_off_anywhere_is_refused((schema, value, _) in any_writer(), cut in any::<prop::sample::Index>()) {
         let datum = written(&schema, value);
         let cut = cut.index(datum.len());
-        let error = decode::<Order>(&schema, &datum[..cut]).unwrap_err();
+        let error = decode::<OrderRecord>(&schema, &datum[..cut]).unwrap_err();
         let DecodeError::Failed(failure) = error else { panic!("{error:?}") };
         prop_assert_eq!(failure.reason, FailureReason::AvroDecode);
     }
@@ -371,7 +372,7 @@ proptest! {
     #[test]
     fn what_is_written_here_apache_avro_reads(order in any_order()) {
         let mut value = Vec::new();
-        codec::encode::Encoder::<Order>::with_id(1).encode_into(&mut value, &order);
+        codec::encode::Encoder::<OrderRecord>::with_id(1).encode_into(&mut value, &order);
         let schema = Schema::parse_str(ORDER_V2).unwrap();
         let reader = GenericDatumReader::builder(&schema).build().unwrap();
         let mut datum = &value[frame::HEADER_BYTES..];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use codec::registry::{Registry, RegistrySettings};
 use codec::resolver::{Lookup, ResolverLimits, SchemaResolver};
-use codec::schemas::{ORDER_V1, ORDER_V2};
+use order_schemas::{ORDER_V1, ORDER_V2};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 

@@ -8,7 +8,7 @@ use codec::decode::{DecodeError, Decoder};
 use codec::encode::Encoder;
 use codec::registry::Registry;
 use codec::resolver::{Lookup, ResolverLimits, SchemaResolver};
-use codec::schemas::ORDER_V1;
+use order_schemas::{ORDER_V1, OrderRecord};
 use orders::Order;
 use serde_json::json as value;
 use tokio::runtime::Handle;
@@ -139,13 +139,13 @@ async fn a_schema_that_cannot_be_used_is_asked_for_again_after_a_while() {
 async fn a_schema_that_does_not_resolve_is_asked_for_again_after_a_while() {
     let mut value = Vec::new();
     let order = Order::new("o-1", "tea", 1.5);
-    let encoder = Encoder::<Order>::with_schema(ORDER_V1, 1).unwrap();
+    let encoder = Encoder::<OrderRecord>::with_schema(ORDER_V1, 1).unwrap();
     encoder.encode_into(&mut value, &order);
     let foreign =
         r#"{"type":"record","name":"Order","namespace":"com.example.orders","fields":[]}"#;
     let server = ScriptedRegistry::start([schema(foreign)]).await;
     let resolver = resolver(impatient(&server.url), hasty());
-    let mut decoder = Decoder::<Order>::new(resolver.clone());
+    let mut decoder = Decoder::<OrderRecord>::new(resolver.clone());
     resolver.resolve(1).await;
     let refused = decoder.decode(Some(&value));
     assert!(matches!(refused, Err(DecodeError::Failed(_))), "{refused:?}");

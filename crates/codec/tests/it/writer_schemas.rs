@@ -4,7 +4,7 @@ use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
-use codec::schemas::ORDER_V1;
+use order_schemas::{ORDER_V1, OrderRecord};
 use orders::Order;
 use serde_json::Value;
 
@@ -29,9 +29,9 @@ fn orders_of_schemas_with_odd_names_and_defaults_are_read() {
         resolver.insert(7, &schema.to_string()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let order = Order::new("o-1", "burger", 12.5);
         let mut value = Vec::new();
-        Encoder::<Order>::with_schema(ORDER_V1, 7).unwrap().encode_into(&mut value, &order);
+        Encoder::<OrderRecord>::with_schema(ORDER_V1, 7).unwrap().encode_into(&mut value, &order);
         assert_eq!(frame::schema_id(Some(&value)), Some(7));
         value.extend_from_slice(rest_of(&name));
-        assert_eq!(Decoder::<Order>::new(resolver).decode(Some(&value)), Ok(order), "{name}");
+        assert_eq!(Decoder::<OrderRecord>::new(resolver).decode(Some(&value)), Ok(order), "{name}");
     }
 }

@@ -115,6 +115,15 @@ fn pairs_of(settings: Vec<Secret>) -> Result<Vec<KeyValue>, clap::Error> {
 }
 
 impl KafkaArgs {
+    /// Reads what a program without flags goes by: `KAFKA_BOOTSTRAP_SERVERS`, and the variables that
+    /// stand for one librdkafka setting each. An empty variable counts as unset.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let brokers = variable("KAFKA_BOOTSTRAP_SERVERS").filter(|value| !value.is_empty());
+        let mut args = Self { bootstrap_server: brokers, librdkafka: None };
+        args.add_variables(variable);
+        args
+    }
+
     /// Returns the brokers to start from.
     #[must_use]
     pub fn bootstrap_servers(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Reads the body of an order by hand, as the Avro specification says.
 
-use codec::schemas::OrderVersion;
+use order_schemas::OrderVersion;
 
 /// The fields that decide about an order.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 
 use super::{Expected, Fates, Findings, Origin};
 use crate::oracle::End;

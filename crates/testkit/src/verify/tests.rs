@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 
-use codec::schemas::OrderVersion;
-use codec::wire::{OrderOutcome, Outcome, ProductAverage};
+use order_schemas::OrderVersion;
+use order_schemas::{OrderOutcome, Outcome, ProductAverage};
 use orders::Amount;
 
 use super::*;

@@ -8,7 +8,7 @@ use super::super::report::Invariant::{I1, I2, I4, I6};
 use super::log::{Log, NOW_MS, Rec};
 use super::{Green, Red, Row, expect, judge};
 
-fn tea(log: &mut Log) -> &mut codec::wire::ProductAverage {
+fn tea(log: &mut Log) -> &mut order_schemas::ProductAverage {
     log.averages[0].1.as_mut().expect("it has a value")
 }
 
@@ -16,7 +16,7 @@ fn record(log: &mut Log) -> &mut Rec {
     &mut log.averages[0].0
 }
 
-fn earlier(log: &mut Log) -> &mut codec::wire::ProductAverage {
+fn earlier(log: &mut Log) -> &mut order_schemas::ProductAverage {
     let mut first = log.average("tea", &[0, 2]);
     first.0.set("x-main-offset", "4");
     first.0.set("x-retry-offset", "0");
@@ -24,7 +24,7 @@ fn earlier(log: &mut Log) -> &mut codec::wire::ProductAverage {
     tea(log)
 }
 
-fn even(average: &mut codec::wire::ProductAverage) {
+fn even(average: &mut order_schemas::ProductAverage) {
     average.average = orders::average(average.sum, average.count.unsigned_abs()).unwrap_or(0.0);
 }
 

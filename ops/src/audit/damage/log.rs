@@ -8,10 +8,10 @@
 //! | 7 | retried, then a dead letter |
 //! | others | counted |
 
-use codec::wire::{OrderOutcome, Outcome, ProductAverage};
 use kafka_io::member::Committed;
 use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
+use order_schemas::{OrderOutcome, Outcome, ProductAverage};
 use orders::{Amount, Order};
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};

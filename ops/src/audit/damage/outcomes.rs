@@ -1,12 +1,12 @@
 //! Every field of the outcome log, entries that are missing and entries that are forged.
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 
 use super::super::report::Invariant::{I1, I2, I4, I6, I10};
 use super::log::{Log, NOW_MS};
 use super::{Green, Red, Row, Unprovable, expect, judge};
 
-fn entry(log: &mut Log, at: usize) -> &mut codec::wire::OrderOutcome {
+fn entry(log: &mut Log, at: usize) -> &mut order_schemas::OrderOutcome {
     &mut log.outcomes[at].1
 }
 

@@ -1,6 +1,6 @@
 //! Logs in which nothing is wrong, though they are unusual.
 
-use codec::wire::Outcome;
+use order_schemas::Outcome;
 use pipeline::failure::FailureReason;
 use pipeline::record::Offset;
 

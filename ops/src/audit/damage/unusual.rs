@@ -85,7 +85,7 @@ fn a_tombstone_that_lost_its_headers_says_so() {
         log.orders[7].1 = crate::audit::orders_read::Value::Bad(FailureReason::NoValue);
         log.retries[2] = log.retry_of(7, 0, 1_000);
         log.outcomes.retain(|(_, told)| told.origin_offset != 7);
-        let mut told = log.outcome(7, 1, codec::wire::Outcome::DeadLettered);
+        let mut told = log.outcome(7, 1, order_schemas::Outcome::DeadLettered);
         told.1.failure_class = Some("malformed".into());
         log.outcomes.push(told);
         truncated(log, true);
@@ -130,7 +130,7 @@ fn with_stranger(log: &mut Log) {
     }
     log.averages = vec![log.average("tea", &[0, 2, 4, 8]), log.average("cake", &[1, 5, 9])];
     for (attempt, outcome) in
-        [(1, codec::wire::Outcome::Retried), (2, codec::wire::Outcome::DeadLettered)]
+        [(1, order_schemas::Outcome::Retried), (2, order_schemas::Outcome::DeadLettered)]
     {
         let (mut rec, mut told) = log.outcome(4, attempt, outcome);
         rec.key = Some(b"rice".to_vec());

@@ -1,0 +1,175 @@
+//! Handlers: work outside of Kafka, one record at a time.
+
+use std::sync::Arc;
+
+use codec::decode::DecodeError;
+use codec::frame;
+
+use crate::payload::Decode;
+use crate::stage::{Delivery, HandleError, RecordName, Stage, State, Trial, Work};
+
+/// Name and value of a header.
+pub type Header = (Box<[u8]>, Option<Box<[u8]>>);
+
+/// A record, decoded, as its handler gets it.
+#[derive(Debug)]
+pub struct Record<T> {
+    /// Its value. Attempts at one record that overlap, as at a rebalance, share it.
+    pub value: Arc<T>,
+    /// Its key.
+    pub key: Option<Box<[u8]>>,
+    /// Its headers, in order, those of earlier attempts included.
+    pub headers: Vec<Header>,
+    /// The same for every attempt at this record, after retries and redrives too, and for no other:
+    /// `topic/partition/offset` of its first appearance. What takes it once only makes the work of
+    /// a handler happen once.
+    pub idempotency_key: String,
+    /// When it was written first, in milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// Number of this attempt; the first is 1.
+    pub attempt: u32,
+    /// How often it was redriven from the dead-letter queue.
+    pub redrives: u32,
+}
+
+impl<T> Record<T> {
+    fn new(value: Arc<T>, delivery: &Delivery<'_>) -> Self {
+        let headers = delivery.headers.into_iter().flat_map(|headers| headers.iter());
+        Self {
+            value,
+            key: delivery.key.map(Into::into),
+            headers: headers.map(|(name, value)| (name.into(), value.map(Into::into))).collect(),
+            idempotency_key: delivery.idempotency_key(),
+            timestamp_ms: delivery.timestamp_ms,
+            attempt: delivery.attempt,
+            redrives: delivery.redrives,
+        }
+    }
+}
+
+/// What is done with each record.
+///
+/// At least once, and never skipped: a record is settled when its handler has ended well, or has
+/// become a dead letter. A handler is dropped where it waits when its partition goes to another member,
+/// when the program stops and when it takes longer than the handler timeout; it may have done its
+/// work then, and is called again with the same idempotency key. A panic and a timeout are failures
+/// of their record: calls of a service need a shorter limit of their own, so that the handler can say
+/// [`unavailable`](HandleError::unavailable), and an outage uses up no attempt.
+///
+/// It must not block its thread: the timeout cannot end what never waits. Work that blocks belongs
+/// into `tokio::task::spawn_blocking`.
+///
+/// Every `Fn(Record<T>) -> Future` is one.
+pub trait Handler<T>: Send + Sync + 'static {
+    /// Handles one record.
+    ///
+    /// # Errors
+    ///
+    /// Says whom it blames, which decides what becomes of the record: see [`HandleError`].
+    fn handle(&self, record: Record<T>) -> impl Future<Output = Result<(), HandleError>> + Send;
+}
+
+impl<T, F, R> Handler<T> for F
+where
+    F: Fn(Record<T>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), HandleError>> + Send,
+{
+    fn handle(&self, record: Record<T>) -> impl Future<Output = Result<(), HandleError>> + Send {
+        self(record)
+    }
+}
+
+/// A stage that leaves the work to a handler and keeps nothing.
+pub(crate) struct HandlerStage<T, H> {
+    decode: Decode<T>,
+    has_schemas: bool,
+    handler: Arc<H>,
+}
+
+impl<T, H> HandlerStage<T, H> {
+    pub(crate) fn new(decode: Decode<T>, has_schemas: bool, handler: Arc<H>) -> Self {
+        Self { decode, has_schemas, handler }
+    }
+}
+
+/// The state of a stage that keeps none.
+#[derive(Debug, Default)]
+pub(crate) struct NoState;
+
+impl State for NoState {
+    fn is_empty(&self) -> bool {
+        true
+    }
+
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn clear_touched(&mut self) {}
+
+    fn touch_any(&mut self) {}
+}
+
+impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
+    type Input = Arc<T>;
+    type State = NoState;
+    type Summary = ();
+    type Note = ();
+
+    fn decode(&mut self, value: Option<&[u8]>) -> Result<Arc<T>, DecodeError> {
+        (self.decode)(value).map(Arc::new)
+    }
+
+    fn name(&self, _: Arc<T>) -> RecordName {
+        RecordName::default()
+    }
+
+    fn is_valid(&self, _: &Arc<T>) -> bool {
+        true
+    }
+
+    fn waits(&self) -> bool {
+        true
+    }
+
+    fn start(&mut self, value: &Arc<T>, delivery: &Delivery<'_>) -> Work {
+        let record = Record::new(Arc::clone(value), delivery);
+        let handler = Arc::clone(&self.handler);
+        let schema_id = frame::schema_id(delivery.value).filter(|_| self.has_schemas);
+        Box::pin(async move {
+            handler.handle(record).await.map_err(|mut error| {
+                if let HandleError::Failed(failure) | HandleError::Downstream(failure) = &mut error
+                {
+                    failure.schema_id = failure.schema_id.or(schema_id);
+                }
+                error
+            })
+        })
+    }
+
+    fn handle(&mut self, _: &Arc<T>, _: Trial<'_, '_, NoState>) -> Result<(), HandleError> {
+        Ok(())
+    }
+
+    fn write_state<E>(
+        &mut self,
+        _: &mut NoState,
+        _: i64,
+        _: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn read_state(
+        &mut self,
+        _: &mut NoState,
+        _: Option<&[u8]>,
+        _: Option<&[u8]>,
+    ) -> Result<bool, String> {
+        Err("it holds state, and this pipeline keeps none".to_owned())
+    }
+
+    fn note(&self, _: &Arc<T>, _: &NoState) {}
+
+    fn summarize<'a>(_: impl Iterator<Item = &'a NoState>) {}
+}

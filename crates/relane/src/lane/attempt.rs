@@ -1,0 +1,140 @@
+//! One attempt at a record: decoded, unless its handler has worked on it already, then handled.
+
+use codec::decode::DecodeError;
+use codec::frame;
+use pipeline::failure::Failure;
+use pipeline::record::Offset;
+use rand::Rng as _;
+
+use crate::lane::desk::Desk;
+use crate::lane::flight::Answered;
+use crate::lane::framing::framed_in_header;
+use crate::lane::guard::Name;
+use crate::lane::outcomes::OutcomeEntry;
+use crate::lane::panics::{self, contained};
+use crate::lane::runner::Answer;
+use crate::stage::{HandleError, RecordName, Stage, Trial};
+
+/// How one attempt went.
+pub(super) enum Attempted {
+    Counted,
+    Failed(Failure),
+    /// The record's schema is not known yet; the surroundings are to blame, not the record.
+    Unresolved,
+}
+
+/// A record and its past, as one attempt needs them.
+pub(super) struct Subject<'r, 'a> {
+    pub(super) value: Option<&'r [u8]>,
+    pub(super) header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
+    pub(super) attempt: u32,
+    pub(super) redrives: u32,
+}
+
+impl<S: Stage> Desk<S> {
+    /// Makes one attempt. A record whose handler has answered is not decoded again.
+    pub(super) fn attempt<'k>(
+        &mut self,
+        partition: i32,
+        subject: &Subject<'_, '_>,
+        key: impl FnOnce() -> Option<&'k [u8]>,
+        origin: impl FnOnce() -> (i32, Offset),
+        answered: Option<Answered<S::Input>>,
+    ) -> Attempted {
+        if self.guard.is_held_up() {
+            return Attempted::Unresolved;
+        }
+        let (key, origin) = (key(), origin());
+        let (decoded, answer) = match answered {
+            None => (self.decode(subject.value), Ok(())),
+            Some(Answered { input, answer }) => (Ok(input), answer),
+        };
+        let (attempted, input, note) = match decoded {
+            Err(error) => match (framed_in_header(subject), error) {
+                (Some(failure), _) | (None, DecodeError::Failed(failure)) => {
+                    (Attempted::Failed(failure), None, None)
+                }
+                (None, DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
+            },
+            Ok(input) => {
+                if let Some(schema_id) = frame::schema_id(subject.value) {
+                    self.guard.schema_was_read(schema_id);
+                }
+                let name = key.map_or(Name::Record(origin), Name::Key);
+                match self.handle(partition, subject, &input, answer, name) {
+                    (Attempted::Unresolved, _) => return Attempted::Unresolved,
+                    (attempted, note) => (attempted, Some(input), note),
+                }
+            }
+        };
+        if self.keeps_outcomes {
+            let (origin_partition, origin_offset) = origin;
+            let name = input.map_or_else(RecordName::default, |input| self.stage.name(input));
+            self.turn.outcomes.push(OutcomeEntry {
+                partition,
+                origin_partition,
+                origin_offset,
+                key: key.map(Into::into),
+                name,
+                attempt: subject.attempt,
+                forward: None,
+                is_duplicate: false,
+                note,
+            });
+        }
+        attempted
+    }
+
+    /// Takes in what the handler has answered, and has the stage count the record if that was well.
+    fn handle(
+        &mut self,
+        partition: i32,
+        subject: &Subject<'_, '_>,
+        input: &S::Input,
+        answer: Answer,
+        name: Name<'_>,
+    ) -> (Attempted, Option<S::Note>) {
+        let index = usize::try_from(partition).expect("partition numbers start at 0");
+        let owned = self.owned[index].as_mut().expect("its record is being tried");
+        let emitted_before = self.turn.emitted.len();
+        let trial = Trial {
+            attempt: subject.attempt,
+            redrives: subject.redrives,
+            header: subject.header,
+            value: subject.value,
+            state: &mut owned.state,
+            emitted: &mut self.turn.emitted,
+            partition,
+        };
+        let handled = match answer {
+            Err(error) => Some(Err(error)),
+            Ok(()) => contained(|| self.stage.handle(input, trial)),
+        };
+        let handled = handled.unwrap_or_else(|| {
+            self.turn.emitted.truncate(emitted_before);
+            panics::handler_error(frame::schema_id(subject.value))
+        });
+        let spread = |desk: &mut Self| desk.random.random::<f64>();
+        match handled {
+            Ok(()) => {
+                owned.has_state |= self.keeps_state;
+                let hears = self.stage.hears_settled();
+                let note = hears.then(|| self.stage.note(input, &owned.state));
+                self.turn.succeeded += 1;
+                self.guard.went_well(self.now_ms);
+                (Attempted::Counted, note)
+            }
+            Err(HandleError::Failed(failure)) => (Attempted::Failed(failure), None),
+            Err(HandleError::Downstream(failure)) => {
+                let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
+                self.guard.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
+                (Attempted::Failed(failure), None)
+            }
+            Err(HandleError::Away(detail)) => {
+                let spread = spread(self);
+                self.guard.surroundings_away(self.now_ms, detail, spread);
+                (Attempted::Unresolved, None)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `--dedupe N`: an order whose id stands a little lower in the same partition is not counted.
+//!
+//! Every record is judged when it is fetched from the main topic, in the order of the log; what
+//! comes back from the retry topic was judged then. So that the answer depends on the log alone,
+//! nothing behind a record is judged before the record itself can be read: while its schema is
+//! not known, its partition stands still.
+
+use codec::decode::DecodeError;
+use pipeline::dedupe::Seen;
+use pipeline::record::Offset;
+
+use crate::lane::desk::Desk;
+use crate::lane::handles::Fetched;
+use crate::lane::hooks::{Bug, is_planted};
+use crate::lane::outcomes::OutcomeEntry;
+use crate::stage::{RecordName, Stage};
+
+/// What is to be done with a main record.
+pub(crate) enum Judged {
+    /// Go on with it.
+    Fresh,
+    /// An order with this id stands within reach; its name, for the outcome log.
+    Duplicate(RecordName),
+    /// Nothing, until its schema is known.
+    Unjudged,
+}
+
+impl<S: Stage> Desk<S> {
+    /// Judges a record of the main topic, whether or not it is settled already.
+    pub(crate) fn judge(&mut self, record: &Fetched<'_>) -> Judged {
+        let (partition, offset) = (record.partition(), record.offset());
+        if self.owned_mut(partition).is_none_or(|owned| owned.dedupe.is_none()) {
+            return Judged::Fresh;
+        }
+        let decoded = self.decode(record.value());
+        let decoded = decoded.map(|input| {
+            let is_valid = self.stage.is_valid(&input);
+            is_valid.then(|| self.stage.name(input))
+        });
+        let Some(owned) = self.owned_mut(partition) else { return Judged::Fresh };
+        let Some(dedupe) = owned.dedupe.as_mut() else { return Judged::Fresh };
+        let name = match decoded {
+            Ok(Some(name)) => name,
+            Ok(None) | Err(DecodeError::Failed(_)) => {
+                dedupe.pass(offset.next().0);
+                return Judged::Fresh;
+            }
+            Err(DecodeError::Unresolved { .. }) => {
+                owned.unjudged = Some(record.hold());
+                return Judged::Unjudged;
+            }
+        };
+        match dedupe.take(offset, &name.id) {
+            Seen::First | Seen::Forgotten => Judged::Fresh,
+            Seen::Before(_) if is_planted(Bug::DedupeOff) => Judged::Fresh,
+            Seen::Before(_) => Judged::Duplicate(name),
+        }
+    }
+
+    /// Takes a duplicate in: it is told and settled, and nothing else.
+    pub(crate) fn end_duplicate(&mut self, record: &Fetched<'_>, name: RecordName) {
+        let (partition, offset) = (record.partition(), record.offset());
+        self.turn.take(0);
+        self.turn.duplicates += 1;
+        self.guard.ended_well();
+        if self.keeps_outcomes {
+            self.turn.outcomes.push(OutcomeEntry {
+                partition,
+                origin_partition: partition,
+                origin_offset: offset,
+                key: record.key().map(Into::into),
+                name,
+                attempt: 1,
+                forward: None,
+                is_duplicate: true,
+                note: None,
+            });
+        }
+        self.end_main(partition, offset);
+    }
+
+    /// Looks again whether the record that a partition stands still for can be read by now. If
+    /// so it is fetched again.
+    pub(crate) fn look_at_unjudged(&mut self, partition: i32) {
+        let Some(owned) = self.owned_mut(partition) else { return };
+        let Some(record) = owned.unjudged.take() else { return };
+        if !self.knows_schema(record.value.as_deref())
+            && let Some(owned) = self.owned_mut(partition)
+        {
+            owned.unjudged = Some(record);
+        }
+    }
+}
+
+/// Where to read main from: at the window's top, or lower while orders are to be remembered.
+pub(crate) fn read_from<T>(owned: &crate::lane::owned::Owned<T>) -> Offset {
+    let top = owned.main.top();
+    Offset(owned.dedupe.as_ref().map_or(top, |dedupe| top.min(dedupe.top())))
+}

@@ -1,0 +1,217 @@
+//! Why a lane ends by itself, and what the operator does about it.
+
+use kafka_io::RDKafkaErrorCode;
+use service_kit::exit::AppError;
+
+use crate::advice::{self, Advice, Problem};
+use crate::lane::{LaneSettings, Topics};
+
+/// A state in which going on would lose or repeat something, or cannot work at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LaneError {
+    /// The brokers refuse for good.
+    #[error("the brokers refuse: {0}")]
+    Denied(String),
+    /// Another process holds the same identity.
+    #[error("another instance uses the id {id:?}: {detail}")]
+    IdTaken { id: String, detail: String },
+    /// Offsets, topics and state do not agree.
+    #[error("{}", advice::message(.0))]
+    State(Vec<Problem>),
+    /// Too much would be given up.
+    #[error("{message}")]
+    Limit { message: String, hint: String },
+    /// Anything else.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A committed offset that is missing, or below what the state notes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Misplaced {
+    pub(crate) topic: String,
+    pub(crate) committed: Option<i64>,
+    pub(crate) noted: i64,
+}
+
+impl LaneError {
+    pub(crate) fn member(code: RDKafkaErrorCode, text: &str, instance: &str) -> Self {
+        if code == RDKafkaErrorCode::FencedInstanceId {
+            return Self::IdTaken { id: instance.into(), detail: text.into() };
+        }
+        Self::Failed(format!("{code}: {text}"))
+    }
+
+    pub(crate) fn topic_missing(text: &str) -> Self {
+        Self::Failed(format!(
+            "a topic is gone: {text}; if it was deleted on purpose, start again with --create-topics"
+        ))
+    }
+
+    fn state(message: impl Into<String>, advice: Advice) -> Self {
+        Self::State(vec![Problem::new(message, advice)])
+    }
+
+    pub(crate) fn offsets_missing(settings: &LaneSettings, topic: &str, partition: i32) -> Self {
+        let group = &settings.group;
+        let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset OFFSET");
+        Self::state(
+            format!(
+                "group {group} has no committed offset for {topic}/{partition}, but for its \
+                 counterpart: offsets of the two topics exist together or not at all"
+            ),
+            Advice::Command(set_offsets(settings, &format!("{to} --execute"))),
+        )
+    }
+
+    /// Offsets that the state does not agree with, and the commands that set each of them.
+    pub(crate) fn offsets_misplaced(
+        settings: &LaneSettings,
+        partition: i32,
+        misplaced: &[Misplaced],
+        is_counted: bool,
+    ) -> Self {
+        let group = &settings.group;
+        let state = settings.topics.state.as_deref().unwrap_or_default();
+        let twice = if is_counted { "count" } else { "retry or dead-letter" };
+        let told = |Misplaced { topic, committed, noted }: &Misplaced| match committed {
+            None => format!(
+                "group {group} has no committed offset for {topic}/{partition}, but {} says that \
+                 it was at {noted} or later: to start over would {twice} orders twice",
+                state
+            ),
+            Some(committed) if is_counted => format!(
+                "the committed offset of {topic}/{partition} is {committed}, but the {} hold \
+                 everything up to {noted}: to go on would count orders twice",
+                settings.words.state
+            ),
+            Some(committed) => format!(
+                "the committed offset of {topic}/{partition} is {committed}, but {} notes that \
+                 everything up to {noted} is settled: to go on would {twice} orders twice",
+                state
+            ),
+        };
+        // The tool sets one offset at a time.
+        let command = |Misplaced { topic, noted, .. }: &Misplaced| {
+            let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset {noted}");
+            set_offsets(settings, &format!("{to} --execute"))
+        };
+        let problem = |each| Problem::new(told(each), Advice::Command(command(each)));
+        Self::State(misplaced.iter().map(problem).collect())
+    }
+
+    pub(crate) fn offsets_beyond(
+        settings: &LaneSettings,
+        topic: &str,
+        partition: i32,
+        position: i64,
+        end: i64,
+    ) -> Self {
+        let group = &settings.group;
+        Self::state(
+            format!(
+                "group {group} is at offset {position} of {topic}/{partition}, which ends at \
+                 {end}: was the topic deleted and made again?"
+            ),
+            Advice::Anew(anew(settings)),
+        )
+    }
+
+    pub(crate) fn state_lost(settings: &LaneSettings, partition: i32) -> Self {
+        let group = &settings.group;
+        let topic = settings.topics.state.as_deref().unwrap_or_default();
+        Self::state(
+            format!(
+                "group {group} has counted orders of partition {partition}, but \
+                 {topic}/{partition} is empty: its {} are lost",
+                settings.words.state
+            ),
+            Advice::Anew(anew(settings)),
+        )
+    }
+
+    pub(crate) fn foreign_state(settings: &LaneSettings, detail: &str) -> Self {
+        let (group, flags) = (&settings.group, settings.words.flags);
+        let topic = settings.topics.state.as_deref().unwrap_or_default();
+        let name = match flags.state {
+            "" => format!("{} {group}-2", flags.group),
+            flag => format!("{flag} {topic}-{group}"),
+        };
+        Self::state(
+            format!("{topic} does not belong to group {group}: {detail}"),
+            Advice::Words(format!("give each group its own: {name} --create-topics")),
+        )
+    }
+
+    pub(crate) fn state_refused(settings: &LaneSettings, detail: &str) -> Self {
+        let topics = &settings.topics;
+        // Which of them it was is not said; larger records do no harm in any.
+        let written = written_besides(topics);
+        let problem = |topic: &String| {
+            Problem::new(
+                format!("{} refuses a record: {detail}", written_to(topics)),
+                Advice::Command(format!(
+                    "kafka-configs --bootstrap-server {} --alter --topic {topic} --add-config \
+                     max.message.bytes=4194304",
+                    settings.bootstrap_servers
+                )),
+            )
+        };
+        Self::State(written.into_iter().map(problem).collect())
+    }
+}
+
+/// Topics to which a turn writes what is none of the records that it read.
+fn written_besides(topics: &Topics) -> Vec<&String> {
+    topics.state.iter().chain(&topics.outcomes).chain(&topics.output).collect()
+}
+
+fn written_to(topics: &Topics) -> String {
+    let names: Vec<&str> = written_besides(topics).into_iter().map(String::as_str).collect();
+    names.join(" or ")
+}
+
+/// The command that sets offsets of the group.
+fn set_offsets(settings: &LaneSettings, arguments: &str) -> String {
+    format!(
+        "kafka-consumer-groups --bootstrap-server {} --group {} {arguments}",
+        settings.bootstrap_servers, settings.group
+    )
+}
+
+/// The command that starts a group over, apart from everything the old one left.
+fn anew(settings: &LaneSettings) -> String {
+    let (topics, flags) = (&settings.topics, settings.words.flags);
+    let named = [
+        (flags.group, Some(&settings.group)),
+        (flags.state, topics.state.as_ref()),
+        (flags.retry, Some(&topics.retry)),
+        (flags.dead_letter, Some(&topics.dead_letter)),
+        (flags.outcomes, topics.outcomes.as_ref()),
+        (flags.output, topics.output.as_ref()),
+    ];
+    let mut command = settings.words.program.to_owned();
+    for (flag, name) in named {
+        if let Some(name) = name.filter(|_| !flag.is_empty()) {
+            command.push_str(&format!(" {flag} {name}-2"));
+        }
+    }
+    format!("start anew with a group and topics of its own: {command} --create-topics")
+}
+
+impl From<LaneError> for AppError {
+    fn from(error: LaneError) -> Self {
+        let text = error.to_string();
+        match error {
+            LaneError::State(problems) => Self::failed(text).hint(advice::hint(&problems)),
+            LaneError::Limit { hint, .. } => Self::failed(text).hint(hint),
+            LaneError::IdTaken { .. } => {
+                Self::failed(text).hint("give each instance its own --instance-id, or stop the other one")
+            }
+            LaneError::Denied(_) => {
+                Self::failed(text).hint("check what the principal may do with the topics, the group and the transactional id")
+            }
+            LaneError::Failed(_) => Self::failed(text),
+        }
+    }
+}

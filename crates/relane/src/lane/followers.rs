@@ -1,0 +1,152 @@
+//! `--on-dead-letter hold`: what waits behind a record that is given up goes with it.
+//!
+//! All of it goes in the turn of its predecessor, hence in one transaction: no mark is kept that a
+//! crash could lose. So the records of one key may take a turn past its limits. Not without end:
+//! a key with [`FOLLOWERS_BYTES_MAX`](pipeline::keys::FOLLOWERS_BYTES_MAX) of waiting records, or as
+//! many as `--followers-max`, gets no more of them, and a turn that is full takes in nothing else.
+//! Two turns' worth is written well within the time of a transaction.
+
+use pipeline::failure::{Failure, FailureReason};
+use pipeline::headers::Lineage;
+use pipeline::record::Offset;
+
+use crate::lane::desk::Desk;
+use crate::lane::hooks::{Bug, is_planted};
+use crate::lane::order::untold;
+use crate::lane::owned::Waiter;
+use crate::lane::turn::{Destination, Forward};
+use crate::stage::Stage;
+
+/// A record that is given up, by what those that follow it are found.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Predecessor {
+    pub(crate) partition: i32,
+    pub(crate) key: Box<[u8]>,
+    pub(crate) place: Offset,
+}
+
+/// What follows, and whether the retry topic has refused it or a neighbor in its batch.
+struct Follower {
+    waiter: Waiter,
+    is_suspect: bool,
+}
+
+impl<S: Stage> Desk<S> {
+    /// A record as one that others follow, if they are to be given up with it.
+    pub(crate) fn predecessor(
+        &self,
+        partition: i32,
+        key: Option<&[u8]>,
+        place: Option<Offset>,
+    ) -> Option<Predecessor> {
+        let (key, place) = key.zip(place).filter(|_| self.order.holds_followers())?;
+        Some(Predecessor { partition, key: key.into(), place })
+    }
+
+    /// Dead-letters what is in retry behind a record, or on its way there in this turn.
+    pub(crate) fn give_up_followers(&mut self, dead: &Predecessor) {
+        let mut followers = self.take_forwarded(dead);
+        if !is_planted(Bug::FollowersKept) {
+            followers.extend(self.take_waiting(dead));
+        }
+        followers.sort_by_key(|follower| (follower.waiter.place, follower.waiter.record.offset));
+        for follower in followers {
+            self.give_up_follower(follower);
+        }
+    }
+
+    fn take_waiting(&mut self, dead: &Predecessor) -> Vec<Follower> {
+        let mut followers = Vec::new();
+        let Some(owned) = self.owned_mut(dead.partition) else { return followers };
+        let offsets: Vec<Offset> = owned.waiting.of_key(&dead.key).collect();
+        for offset in offsets {
+            let owned = self.owned_mut(dead.partition).expect("looked up above");
+            let place = owned.waiting.get(offset).and_then(|(_, waiter)| waiter.place);
+            // Handlers of a key never overlap; but without transactions a record that comes first
+            // may be there a second time when the handler of a later one has begun.
+            if place < Some(dead.place) || owned.waiting.is_running(offset) {
+                continue;
+            }
+            let (_, waiter) = owned.waiting.remove(offset).expect("it was listed");
+            self.turn.take(waiter.record.bytes());
+            self.turn.consumed_retry += 1;
+            self.turn.has_given_up_waiting = true;
+            self.settle_retry(dead.partition, offset);
+            followers.push(Follower { waiter, is_suspect: false });
+        }
+        followers
+    }
+
+    /// Takes out of the turn what it forwards of the key and what lies behind the record, with
+    /// its entries in the outcome log.
+    fn take_forwarded(&mut self, dead: &Predecessor) -> Vec<Follower> {
+        let follows = |forward: &Forward| {
+            forward.place > Some(dead.place)
+                && forward.record.partition == dead.partition
+                && forward.record.key.as_ref() == Some(&dead.key)
+                && !forward.is_durable
+        };
+        // Nothing of the key is on its way, unless it is the retry topic that refuses a record.
+        let expects = |desk: &mut Self| {
+            desk.owned_mut(dead.partition).is_some_and(|owned| owned.waiting.expects(&dead.key))
+        };
+        if !expects(self) || !self.turn.forwards.iter().any(follows) {
+            return Vec::new();
+        }
+        let (mut kept, mut taken, mut tags) = (Vec::new(), Vec::new(), Vec::new());
+        for forward in self.turn.forwards.drain(..) {
+            let follows = follows(&forward);
+            tags.push((!follows).then_some(kept.len()));
+            if follows { taken.push(forward) } else { kept.push(forward) }
+        }
+        self.turn.forwards = kept;
+        self.turn.outcomes.retain_mut(|entry| {
+            let Some(tag) = entry.forward else { return true };
+            entry.forward = tags[tag];
+            entry.forward.is_some()
+        });
+        taken.into_iter().map(|forward| self.follower(forward)).collect()
+    }
+
+    /// A record that was to be forwarded, as one that waits.
+    fn follower(&mut self, forward: Forward) -> Follower {
+        let Forward { record, hop, place, suspect: is_suspect, .. } = forward;
+        let waiter = match hop {
+            Some(hop) => Waiter {
+                place,
+                attempt: hop.attempt,
+                carries_lineage: hop.carries_lineage,
+                carries_first_failed: hop.carries_first_failed,
+                ..Waiter::first(record, hop.origin)
+            },
+            None => {
+                self.turn.reparked -= 1;
+                let lineage = Lineage::read(|name| record.header(name));
+                self.waiter(record, lineage).1
+            }
+        };
+        Follower { waiter, is_suspect }
+    }
+
+    /// Dead-letters a record because one of its key that came first was given up.
+    fn give_up_follower(&mut self, Follower { waiter, is_suspect }: Follower) {
+        let attempt = waiter.attempt;
+        if self.keeps_outcomes {
+            let input = self.decode(waiter.record.value.as_deref());
+            let mut entry = untold(&waiter.record, &waiter.origin, attempt);
+            if let Ok(input) = input {
+                entry.name = self.stage.name(input);
+            }
+            self.turn.outcomes.push(entry);
+        }
+        let failure = Failure {
+            reason: FailureReason::PredecessorDead,
+            schema_id: codec::frame::schema_id(waiter.record.value.as_deref()),
+            detail: "a record of this key that came first was given up".into(),
+        };
+        self.send(waiter, attempt, Some(failure), Destination::DeadLetter);
+        if let Some(forward) = self.turn.forwards.last_mut() {
+            forward.suspect = is_suspect;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Main records that are held in memory: their schema is not known yet, or one of their key
+//! comes first.
+
+use codec::decode::DecodeError;
+use kafka_io::reader::HeldRecord;
+use pipeline::keys::Standing;
+use pipeline::record::Offset;
+use pipeline::waiting::Sequence;
+
+use crate::lane::attempt::{Attempted, Subject};
+use crate::lane::desk::Desk;
+use crate::lane::flight::Answered;
+use crate::stage::Stage;
+
+impl<S: Stage> Desk<S> {
+    /// Tries the main records again whose schema was not known.
+    pub(crate) fn run_unresolved(&mut self) {
+        for partition in self.partitions() {
+            self.look_at_unjudged(partition);
+            let owned = self.owned_mut(partition).expect("just listed");
+            while owned.waiting.pop_stirred().is_some() {} // all of them are looked at below
+            if owned.unresolved.is_empty() {
+                continue;
+            }
+            let held = std::mem::take(&mut owned.unresolved);
+            for (offset, record) in held {
+                self.run_one_unresolved(partition, offset, record);
+            }
+        }
+    }
+
+    fn run_one_unresolved(&mut self, partition: i32, offset: Offset, record: HeldRecord) {
+        let owned = self.owned_mut(partition).expect("its records are held");
+        let key = record.key.clone().filter(|_| owned.waiting.keeps_order());
+        let sequence = key.as_deref().map(|key| Sequence { key, origin: offset });
+        let standing = owned.waiting.standing(sequence);
+        if matches!(standing, Standing::Behind | Standing::Full) {
+            owned.unresolved.insert(offset, record);
+            return;
+        }
+        if standing == Standing::Parked {
+            let origin = self.origin(partition, offset, record.timestamp, false);
+            self.forward_behind(record, origin);
+            self.end_unresolved(partition, offset, sequence);
+            return;
+        }
+        if !self.may_start() {
+            let owned = self.owned_mut(partition).expect("its records are held");
+            owned.unresolved.insert(offset, record);
+        } else if self.flight.is_used() {
+            self.start_main(record);
+        } else {
+            self.run_held(record, None);
+        }
+    }
+
+    /// Whether an attempt at a value would not have to wait for the registry.
+    pub(crate) fn knows_schema(&mut self, value: Option<&[u8]>) -> bool {
+        !matches!(self.decode(value), Err(DecodeError::Unresolved { .. }))
+    }
+
+    /// Makes the first attempt at a main record that its window holds.
+    pub(crate) fn run_held(&mut self, record: HeldRecord, answered: Option<Answered<S::Input>>) {
+        let (partition, offset) = (record.partition, record.offset);
+        let sequence_key = record.key.clone();
+        let sequence = sequence_key.as_deref().map(|key| Sequence { key, origin: offset });
+        let header = |name: &str| record.header(name);
+        let value = record.value.as_deref();
+        let subject = Subject { value, header: &header, attempt: 1, redrives: 0 };
+        let origin = || (partition, offset);
+        let key = || record.key.as_deref();
+        match self.attempt(partition, &subject, key, origin, answered) {
+            Attempted::Unresolved => {
+                let owned = self.owned_mut(partition).expect("its records are held");
+                owned.unresolved.insert(offset, record);
+                return;
+            }
+            Attempted::Counted => self.turn.ended.push(record.timestamp.ms),
+            Attempted::Failed(failure) => {
+                let origin = self.origin(partition, offset, record.timestamp, false);
+                self.forward_first(record, origin, failure);
+            }
+        }
+        self.end_unresolved(partition, offset, sequence);
+    }
+
+    fn end_unresolved(&mut self, partition: i32, offset: Offset, sequence: Option<Sequence<'_>>) {
+        self.turn.take(0);
+        self.turn.consumed_main += 1;
+        let owned = self.owned_mut(partition).expect("its records are held");
+        owned.waiting.release_main(sequence);
+        owned.main.settle(offset);
+        owned.dirty = true;
+    }
+}

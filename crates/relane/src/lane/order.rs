@@ -1,0 +1,178 @@
+//! `--order key`: records of one key one after the other, also across retries.
+//!
+//! What may run is decided by the key table of [`pipeline::waiting::Waiting`]. Here stands what
+//! becomes of a record whose key is parked, and how a forwarded record starts to wait in the
+//! moment of its commit: else a key with a steady stream would never get free.
+
+use kafka_io::reader::HeldRecord;
+use pipeline::headers::{Dialects, Lineage, Origin};
+use pipeline::record::Offset;
+use pipeline::waiting::{Sequence, Waiting};
+use pipeline::window::Fetched;
+
+use crate::lane::Lane;
+use crate::lane::desk::Desk;
+use crate::lane::limits::HOP_BYTES;
+use crate::lane::outcomes::OutcomeEntry;
+use crate::lane::owned::Waiter;
+use crate::lane::turn::{Destination, Forward};
+use crate::stage::{RecordName, Stage};
+
+/// What becomes of the records that wait behind one that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeadLetter {
+    /// They go on in order.
+    Release,
+    /// Those that wait in the retry topic at that moment are given up with it, in one transaction.
+    Hold,
+}
+
+/// Which order is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// None: a retry never holds up other records.
+    None,
+    /// That of each key.
+    Key {
+        /// Records that may wait behind one of their key.
+        followers_max: usize,
+        /// What becomes of them when it is given up.
+        on_dead_letter: OnDeadLetter,
+    },
+}
+
+impl Order {
+    pub(crate) fn waiting(self) -> Waiting<Waiter> {
+        match self {
+            Self::None => Waiting::default(),
+            Self::Key { followers_max, .. } if self.holds_followers() => {
+                Waiting::in_order_as_a_whole(followers_max)
+            }
+            Self::Key { followers_max, .. } => Waiting::in_order(followers_max),
+        }
+    }
+
+    const fn is_kept(self) -> bool {
+        matches!(self, Self::Key { .. })
+    }
+
+    pub(crate) fn holds_followers(self) -> bool {
+        matches!(self, Self::Key { on_dead_letter: OnDeadLetter::Hold, .. })
+    }
+}
+
+impl<S: Stage> Lane<S> {
+    /// Notes where the records of a turn were written.
+    pub(crate) fn note_deliveries(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        for (tag, offset) in writer.take_delivered() {
+            if let Some(forward) = self.desk.turn.forwards.get_mut(tag) {
+                forward.delivered_at = Some(offset);
+            }
+        }
+    }
+
+    /// The turn is durable: what it forwarded to retry waits from now on.
+    pub(crate) fn enter_forwards(&mut self) {
+        let (dialects, keeps_order) = (self.settings.dialects, self.settings.order.is_kept());
+        let mut forwards = std::mem::take(&mut self.desk.turn.forwards);
+        for forward in &mut forwards {
+            let is_entered = keeps_order && self.desk.enter(forward, dialects);
+            if !is_entered && forward.is_to_retry() {
+                self.desk.note_unread(forward);
+            }
+        }
+        self.desk.turn.forwards = forwards; // they are counted next
+    }
+}
+
+impl<S: Stage> Desk<S> {
+    /// The place of a record from the retry topic in the order of its key. One that was
+    /// redriven, or that comes from elsewhere, has none.
+    pub(crate) fn place(&self, record: &HeldRecord, lineage: &Lineage) -> Option<Offset> {
+        let origin = &lineage.origin;
+        let is_ordered = record.key.is_some()
+            && lineage.redrive_count == 0
+            && origin.partition == record.partition
+            && origin.topic == self.main_topic;
+        is_ordered.then_some(Offset(origin.offset))
+    }
+
+    /// The record is on its way to retry: its key is parked.
+    pub(crate) fn expect(&mut self, waiter: &Waiter) {
+        let sequence = sequence(waiter.record.key.as_deref(), waiter.place);
+        if let Some(owned) = self.owned_mut(waiter.record.partition) {
+            owned.waiting.expect(sequence);
+        }
+    }
+
+    /// Sends a main record behind those of its key that wait, untried.
+    pub(crate) fn forward_behind(&mut self, record: HeldRecord, origin: Origin) {
+        if self.keeps_outcomes {
+            // Only told if the retry topic refuses it.
+            self.turn.outcomes.push(untold(&record, &origin, 0));
+        }
+        let place = Some(record.offset);
+        let waiter = Waiter { place, ..Waiter::first(record, origin) };
+        self.send(waiter, 0, None, Destination::Behind { due_at_ms: self.now_ms });
+    }
+
+    /// A record was written that waits when it is fetched; until then it is counted.
+    fn note_unread(&mut self, forward: &Forward) {
+        let bytes = forward.record.bytes() + if forward.hop.is_some() { HOP_BYTES } else { 0 };
+        if let Some(owned) = self.owned_mut(forward.record.partition) {
+            let next = Offset(owned.retry.top());
+            owned.unread.push(forward.delivered_at, next, bytes);
+        }
+    }
+
+    /// Lets a forwarded record wait, as if it had been fetched; `false` if it does so only then.
+    fn enter(&mut self, forward: &mut Forward, dialects: Dialects) -> bool {
+        let Some(origin) = forward.place else { return false };
+        let (partition, is_to_retry) = (forward.record.partition, forward.is_to_retry());
+        let Some(owned) = self.owned_mut(partition) else { return false };
+        if !is_to_retry {
+            let key = forward.record.key.as_deref();
+            owned.waiting.give_up(sequence(key, Some(origin)));
+            return false;
+        }
+        // Without a report it starts to wait when it is fetched; its key is parked until then.
+        let Some(offset) = forward.delivered_at else { return false };
+        if owned.retry.hold_early(offset) != Fetched::New {
+            return true; // it was fetched already
+        }
+        let headers = forward.wire(dialects).headers;
+        let record = HeldRecord {
+            partition,
+            offset,
+            timestamp: forward.record.timestamp,
+            key: forward.record.key.take(),
+            value: forward.record.value.take(),
+            headers,
+        };
+        let lineage = Lineage::read(|name| record.header(name));
+        let (due_at_ms, waiter) = self.waiter(record, lineage);
+        let owned = self.owned_mut(partition).expect("looked up above");
+        owned.wait(offset, due_at_ms, waiter);
+        true
+    }
+}
+
+fn sequence(key: Option<&[u8]>, place: Option<Offset>) -> Option<Sequence<'_>> {
+    key.zip(place).map(|(key, origin)| Sequence { key, origin })
+}
+
+/// An entry of the outcome log for a record that was not tried.
+pub(crate) fn untold<N>(record: &HeldRecord, origin: &Origin, attempt: u32) -> OutcomeEntry<N> {
+    OutcomeEntry {
+        partition: record.partition,
+        origin_partition: origin.partition,
+        origin_offset: Offset(origin.offset),
+        key: record.key.clone(),
+        name: RecordName::default(),
+        attempt,
+        forward: None,
+        is_duplicate: false,
+        note: None,
+    }
+}

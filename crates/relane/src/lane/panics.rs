@@ -1,0 +1,87 @@
+//! A panic in the business is the failure of one record, and not the end of its lane.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use codec::decode::DecodeError;
+use pipeline::failure::{Failure, FailureReason};
+
+use crate::lane::desk::Desk;
+use crate::stage::{HandleError, Stage};
+
+/// Runs a stage's code on a record; `None` if it panics. What the code changes it has to change
+/// last, after everything that may panic.
+pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .inspect_err(|panic| tracing::error!("a panic over a record: {}", words(&**panic)))
+        .ok()
+}
+
+/// What a record fails with whose handler panicked. Not downstream's: a bad deploy is the limit's to
+/// stop, and no outage.
+pub(crate) fn handler_failure(schema_id: Option<u32>) -> Failure {
+    failure_of(FailureReason::Handler, schema_id, "handler")
+}
+
+/// As [`handler_failure`], as a handler's answer.
+pub(crate) fn handler_error(schema_id: Option<u32>) -> Result<(), HandleError> {
+    Err(HandleError::Failed(handler_failure(schema_id)))
+}
+
+/// The words of a panic stay in the log: they may quote the record.
+fn failure_of(reason: FailureReason, schema_id: Option<u32>, who: &str) -> Failure {
+    Failure { reason, schema_id, detail: format!("the {who} panicked; the log has its words") }
+}
+
+/// Decodes a value; a decoder that panics over it fails it.
+pub(crate) fn decode<S: Stage>(
+    stage: &mut S,
+    value: Option<&[u8]>,
+) -> Result<S::Input, DecodeError> {
+    decoded(value, |value| stage.decode(value))
+}
+
+impl<S: Stage> Desk<S> {
+    /// Decodes a value; a decoder that panics over it fails it.
+    pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
+        decode(&mut self.stage, value)
+    }
+}
+
+fn decoded<T>(
+    value: Option<&[u8]>,
+    decode: impl FnOnce(Option<&[u8]>) -> Result<T, DecodeError>,
+) -> Result<T, DecodeError> {
+    contained(|| decode(value)).unwrap_or_else(|| {
+        let schema_id = codec::frame::schema_id(value);
+        Err(DecodeError::Failed(failure_of(FailureReason::AvroDecode, schema_id, "decoder")))
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_contained_and_its_words_are_known() {
+        assert_eq!(contained(|| 7), Some(7));
+        assert_eq!(contained(|| panic!("plain")), None::<()>);
+        let panic = catch_unwind(|| panic!("number {}", 7)).unwrap_err();
+        assert_eq!(words(&*panic), "number 7");
+        assert_eq!(words(&7), "no words");
+    }
+
+    #[test]
+    fn a_decoder_that_panics_fails_its_record_and_tells_none_of_its_words() {
+        let value = [0, 0, 0, 0, 7, 1];
+        let decoded = decoded::<()>(Some(&value), |_| panic!("secret"));
+        let Err(DecodeError::Failed(failure)) = decoded else { panic!("{decoded:?}") };
+        assert_eq!((failure.reason, failure.schema_id), (FailureReason::AvroDecode, Some(7)));
+        assert!(!failure.detail.contains("secret"), "{failure:?}");
+    }
+}

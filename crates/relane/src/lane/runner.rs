@@ -1,0 +1,191 @@
+//! Runs the work that handlers wait for, beside the lane: on the runtime in a program, by hand in the
+//! engine's own unit tests.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use pipeline::failure::{Failure, FailureReason};
+
+use crate::clock;
+use crate::lane::panics::{self, contained};
+use crate::stage::{HandleError, Work};
+
+#[cfg(test)]
+pub(crate) use by_hand::{Runner, Task};
+#[cfg(not(test))]
+pub(crate) use on_runtime::{Runner, Task};
+
+/// What a handler came to.
+pub(crate) type Answer = Result<(), HandleError>;
+
+/// Tells the answers apart.
+pub(crate) type Ticket = u64;
+
+/// Waits for a handler, for `limit` at most. A panic is its record's failure, and so is a handler that
+/// does not end: it is dropped. What it calls may be away, but then it is to have limits of its own, and
+/// say so.
+async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answer {
+    let mut over = pin!(clock::pass(limit));
+    poll_fn(|context| match contained(|| work.as_mut().poll(context)) {
+        None => Poll::Ready(Err(HandleError::Failed(panics::handler_failure(schema_id)))),
+        Some(Poll::Ready(answer)) => Poll::Ready(answer),
+        Some(Poll::Pending) => over.as_mut().poll(context).map(|()| {
+            Err(HandleError::Failed(Failure {
+                reason: FailureReason::HandlerTimeout,
+                schema_id,
+                detail: format!("the handler did not end within {limit:?}"),
+            }))
+        }),
+    })
+    .await
+}
+
+#[cfg(not(test))]
+mod on_runtime {
+    use std::collections::VecDeque;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use tokio::runtime::Handle;
+    use tokio::task::AbortHandle;
+
+    use super::{Answer, Ticket, answer};
+    use crate::stage::Work;
+
+    /// Work under way; dropped, it is stopped where it waits.
+    #[derive(Debug)]
+    pub(crate) struct Task(AbortHandle);
+
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+
+    /// Spawns work and collects the answers: at most one of each handler in flight.
+    #[derive(Debug)]
+    pub(crate) struct Runner {
+        runtime: Handle,
+        sender: Sender<(Ticket, Answer)>,
+        answers: Receiver<(Ticket, Answer)>,
+        /// What came while the lane waited for it.
+        early: VecDeque<(Ticket, Answer)>,
+    }
+
+    impl Runner {
+        pub(crate) fn new(runtime: Handle) -> Self {
+            let (sender, answers) = channel();
+            Self { runtime, sender, answers, early: VecDeque::new() }
+        }
+
+        pub(crate) fn run(
+            &mut self,
+            ticket: Ticket,
+            work: Work,
+            limit: Duration,
+            schema_id: Option<u32>,
+        ) -> Task {
+            let sender = self.sender.clone();
+            let task = self.runtime.spawn(async move {
+                let answer = answer(work, limit, schema_id).await;
+                // A lane that has ended wants no answer.
+                _ = sender.send((ticket, answer));
+            });
+            Task(task.abort_handle())
+        }
+
+        /// The next answer that has come.
+        pub(crate) fn next(&mut self) -> Option<(Ticket, Answer)> {
+            self.early.pop_front().or_else(|| self.answers.try_recv().ok())
+        }
+
+        /// Waits until an answer comes, at most for `limit`.
+        pub(crate) fn wait(&mut self, limit: Duration) {
+            if self.early.is_empty() {
+                self.early.extend(self.answers.recv_timeout(limit).ok());
+            }
+        }
+
+        /// How long until an answer comes, where that is known.
+        pub(crate) fn next_in(&mut self) -> Option<Duration> {
+            (!self.early.is_empty()).then_some(Duration::ZERO)
+        }
+    }
+}
+
+#[cfg(test)]
+mod by_hand {
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex, Weak};
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::{Answer, Ticket, answer};
+    use crate::clock::simulated as clock;
+    use crate::stage::Work;
+
+    type Running = Mutex<Pin<Box<dyn Future<Output = Answer> + Send>>>;
+
+    /// Work under way; dropped, it is gone.
+    pub(crate) struct Task(#[expect(dead_code, reason = "it is held")] Arc<Running>);
+
+    /// Looks at the work whenever it is asked for answers.
+    #[derive(Default)]
+    pub(crate) struct Runner {
+        running: Vec<(Ticket, Weak<Running>)>,
+        ready: VecDeque<(Ticket, Answer)>,
+    }
+
+    impl Runner {
+        pub(crate) fn run(
+            &mut self,
+            ticket: Ticket,
+            work: Work,
+            limit: Duration,
+            schema_id: Option<u32>,
+        ) -> Task {
+            let running: Pin<Box<dyn Future<Output = Answer> + Send>> =
+                Box::pin(answer(work, limit, schema_id));
+            let running = Arc::new(Mutex::new(running));
+            self.running.push((ticket, Arc::downgrade(&running)));
+            self.look(); // as a runtime would: it begins
+            Task(running)
+        }
+
+        fn look(&mut self) {
+            let ready = &mut self.ready;
+            self.running.retain(|(ticket, running)| {
+                let Some(running) = running.upgrade() else { return false };
+                let mut context = Context::from_waker(Waker::noop());
+                let polled = running.lock().expect("one thread").as_mut().poll(&mut context);
+                match polled {
+                    Poll::Pending => true,
+                    Poll::Ready(answer) => {
+                        ready.push_back((*ticket, answer));
+                        false
+                    }
+                }
+            });
+        }
+
+        pub(crate) fn next(&mut self) -> Option<(Ticket, Answer)> {
+            self.look();
+            self.ready.pop_front()
+        }
+
+        pub(crate) fn wait(&mut self, limit: Duration) {
+            let wait = self.next_in().unwrap_or(limit);
+            crate::clock::sleep(wait.min(limit));
+        }
+
+        pub(crate) fn next_in(&mut self) -> Option<Duration> {
+            clock::take_next_end_in();
+            self.look();
+            let next = clock::take_next_end_in();
+            if self.ready.is_empty() { next } else { Some(Duration::ZERO) }
+        }
+    }
+}

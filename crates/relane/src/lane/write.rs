@@ -1,0 +1,236 @@
+//! What a turn writes, in the order in which it is written.
+
+use std::ffi::CStr;
+
+use kafka_io::member::OffsetCommit;
+use kafka_io::native::RecordHeaders;
+use kafka_io::writer::{Guarantee, NO_TAG, WriteError};
+use pipeline::completion::Completion;
+use pipeline::failure::Failure;
+use pipeline::headers::Dialects;
+
+use crate::lane::desk::Desk;
+use crate::lane::handles::Writer;
+use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
+use crate::lane::limits::WRITER_OPEN;
+use crate::lane::noted;
+use crate::lane::outcomes::OutcomeEntry;
+use crate::lane::settle::needs_offsets;
+use crate::lane::turn::{Destination, Forward};
+use crate::lane::{Lane, TopicNames};
+use crate::stage::{AttemptOutcome, Emitted, Outcome, Stage, State as _};
+
+/// Longest key of an entry of the outcome log, in bytes; a longer one is left out.
+const OUTCOME_KEY_BYTES_MAX: usize = 64 * 1024;
+
+impl<S: Stage> Lane<S> {
+    /// Produces everything of the turn and commits it with the offsets.
+    pub(crate) fn write_turn(&mut self) -> Result<Vec<OffsetCommit>, WriteError> {
+        let is_exactly_once = self.settings.is_exactly_once();
+        if is_planted(Bug::OffsetsFirst) {
+            self.commit_alone()?;
+        }
+        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        writer.begin()?;
+        let settles = self.desk.iter().any(|owned| owned.dirty);
+        hooks::pass(FailPoint::AfterBegin, settles);
+        let aside = self.writer_aside(&[Bug::DeadLettersOutside])?;
+        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        let (names, dialects) = (&self.topic_names, self.settings.dialects);
+        let forwards = &mut self.desk.turn.forwards;
+        // Where an attempt before wrote them, nothing is: a missing report must not leave that.
+        for forward in forwards.iter_mut().filter(|forward| !forward.is_durable) {
+            forward.delivered_at = None;
+        }
+        let open = || (0..).zip(forwards.iter()).filter(|(_, forward)| !forward.is_durable);
+        for (tag, forward) in open().filter(|(_, forward)| !forward.suspect) {
+            let writer = aside.as_ref().filter(|_| !forward.is_to_retry()).unwrap_or(writer);
+            send_forward(writer, names, dialects, tag, forward)?;
+        }
+        aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
+        let mut alone: Vec<(usize, usize)> = open()
+            .filter(|(_, forward)| forward.suspect)
+            .map(|(tag, forward)| (forward.wire_bytes(dialects), tag))
+            .collect();
+        if !alone.is_empty() || !is_exactly_once {
+            writer.acknowledged()?;
+        }
+        // The smallest first: when it is refused, what that means for the others is known.
+        alone.sort_unstable();
+        for (_, tag) in alone {
+            send_forward(writer, names, dialects, tag, &forwards[tag])?;
+            writer.acknowledged()?;
+            forwards[tag].is_durable = !is_exactly_once;
+        }
+        self.send_state_and_outcomes()?;
+        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        writer.acknowledged()?;
+        if !is_exactly_once {
+            // Without a transaction nothing takes these back: a redo must not send them again.
+            self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
+            self.desk.turn.are_outcomes_durable = true;
+            self.desk.turn.emitted.clear();
+        }
+        if writer.must_be_replaced() {
+            return Err(WriteError::Unknown("the coordinator was lost".into()));
+        }
+        hooks::pass(FailPoint::AfterProduce, settles);
+        let offsets = self.offsets();
+        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        let inside: &[OffsetCommit] = if is_planted(Bug::OffsetsOutside) { &[] } else { &offsets };
+        writer.commit(&self.member, inside, || {
+            hooks::pass(FailPoint::AfterOffsets, settles);
+            hooks::pass(FailPoint::CommitSent, settles);
+        })?;
+        hooks::pass(FailPoint::CommitReturned, settles);
+        if is_planted(Bug::OffsetsOutside) {
+            self.commit_alone()?;
+        }
+        Ok(offsets)
+    }
+
+    /// Offsets of every partition that has moved, main and retry always together. Each carries
+    /// the tally of the whole lane: whoever takes one of them over counts on from there.
+    fn offsets(&self) -> Vec<OffsetCommit> {
+        let (topics, tally) = (&self.settings.topics, self.desk.guard.tally());
+        let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
+        let mut offsets = Vec::new();
+        for owned in self.desk.iter() {
+            if !(owned.dirty || owned.is_ahead_of_commit() || needs_offsets(owned, true)) {
+                continue;
+            }
+            let main = owned.main_completion().with_tally(tally, limit_bytes);
+            let both: [(&str, &Completion, _); 2] = [
+                (&topics.main, &main, owned.main.position()),
+                (&topics.retry, &owned.retry_completion(), owned.retry.position()),
+            ];
+            for (topic, completion, position) in both {
+                offsets.push(OffsetCommit::new(topic, owned.partition, completion, position));
+            }
+        }
+        offsets
+    }
+
+    /// Commits the turn's offsets outside of any transaction: a planted bug.
+    fn commit_alone(&self) -> Result<(), WriteError> {
+        self.member
+            .commit(&self.offsets())
+            .map_err(|error| WriteError::StaleMember(error.to_string()))
+    }
+
+    /// A writer without transactions, where one of these bugs is planted.
+    fn writer_aside(&self, bugs: &[Bug]) -> Result<Option<Writer>, WriteError> {
+        if !bugs.iter().any(|bug| is_planted(*bug)) {
+            return Ok(None);
+        }
+        let mut writer =
+            Writer::open(&self.writer_config, Guarantee::AtLeastOnce, "", WRITER_OPEN)?;
+        writer.begin()?;
+        Ok(Some(writer))
+    }
+
+    /// Produces what follows from the forwards: state, outcomes, and what the stage emits.
+    fn send_state_and_outcomes(&mut self) -> Result<(), WriteError> {
+        let aside = self.writer_aside(&[Bug::StateOutside])?;
+        let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        let names = &self.topic_names;
+        let Desk { owned, stage, turn, now_ms, .. } = &mut self.desk;
+        let now_ms = *now_ms;
+        let dirty = owned.iter_mut().flatten().filter(|owned| owned.dirty);
+        for (owned, topic) in dirty.flat_map(|owned| Some(owned).zip(names.state.as_ref())) {
+            // What the state notes must not lag behind what is settled.
+            owned.state.touch_any();
+            let headers = noted::headers(&self.settings.group, owned);
+            let mut first = noted::first_headers(&headers, owned);
+            let writer = aside.as_ref().unwrap_or(writer);
+            let mut put = |key: &[u8], value: Option<&[u8]>| {
+                let first = first.take();
+                let headers = first.as_ref().unwrap_or(&headers);
+                writer.produce(topic, owned.partition, Some(key), value, Some(headers), NO_TAG)
+            };
+            let mut is_noted = false;
+            stage.write_state(&mut owned.state, now_ms, |key, value| {
+                is_noted = true;
+                put(key, Some(value))
+            })?;
+            if !is_noted && !is_planted(Bug::NoteNeedsState) {
+                put(noted::NOTE_KEY, None)?;
+            }
+        }
+        aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
+        if let Some(topic) = &names.outcomes {
+            let open = turn.outcomes.iter().filter(|_| !turn.are_outcomes_durable);
+            for entry in open {
+                self.buffer.clear();
+                let forward = entry.forward.and_then(|index| turn.forwards.get(index));
+                let destination = forward.map(|forward| forward.destination);
+                if matches!(destination, Some(Destination::Behind { .. })) {
+                    continue; // it was not tried: nothing has become of it
+                }
+                stage.write_outcome(&outcome(entry, forward, now_ms), &mut self.buffer);
+                let key = entry.key.as_deref().filter(|key| key.len() <= OUTCOME_KEY_BYTES_MAX);
+                writer.produce(topic, entry.partition, key, Some(&self.buffer), None, NO_TAG)?;
+            }
+        }
+        if let Some(topic) = &names.output {
+            for emitted in &turn.emitted {
+                send_emitted(writer, topic, emitted)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn send_emitted(writer: &Writer, topic: &CStr, emitted: &Emitted) -> Result<(), WriteError> {
+    let Emitted { partition, key, value, headers } = emitted;
+    let mut native = RecordHeaders::new();
+    for (name, value) in headers {
+        native.add(name.as_bytes(), Some(value));
+    }
+    writer.produce(topic, *partition, Some(key), Some(value), Some(&native), NO_TAG)
+}
+
+fn send_forward(
+    writer: &Writer,
+    names: &TopicNames,
+    dialects: Dialects,
+    tag: usize,
+    forward: &Forward,
+) -> Result<(), WriteError> {
+    let topic = match forward.destination {
+        Destination::Retry { .. } | Destination::Behind { .. } | Destination::Repark => {
+            &names.retry
+        }
+        Destination::DeadLetter => &names.dead_letter,
+    };
+    let wire = forward.wire(dialects);
+    let goes_astray = is_planted(Bug::WrongPartition) && !forward.is_to_retry();
+    let partition = forward.record.partition ^ i32::from(goes_astray);
+    writer.produce(topic, partition, wire.key, wire.value.as_deref(), wire.headers.as_ref(), tag)
+}
+
+fn outcome<'a, N>(
+    entry: &'a OutcomeEntry<N>,
+    forward: Option<&'a Forward>,
+    settled_at_ms: i64,
+) -> AttemptOutcome<'a> {
+    let result = match forward.map(|forward| forward.destination) {
+        None if entry.is_duplicate => Outcome::Duplicate,
+        None => Outcome::Succeeded,
+        Some(Destination::Retry { .. } | Destination::Behind { .. } | Destination::Repark) => {
+            Outcome::Retried
+        }
+        Some(Destination::DeadLetter) => Outcome::DeadLettered,
+    };
+    let failure = forward.and_then(|forward| forward.hop.as_ref());
+    let failure = failure.and_then(|parts| parts.failure.as_ref());
+    AttemptOutcome {
+        name: &entry.name,
+        origin_partition: entry.origin_partition,
+        origin_offset: entry.origin_offset.0,
+        attempt: entry.attempt,
+        outcome: result,
+        class: failure.map(Failure::class),
+        settled_at_ms,
+    }
+}

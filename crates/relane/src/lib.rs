@@ -1,0 +1,55 @@
+//! The engine of a pipeline on Kafka: lanes that fetch, retry, dead-letter, keep state and
+//! commit all of it in one transaction.
+//!
+//! ```text
+//!            ┌──────────── lane (one thread) ────────────┐
+//!  main   ──►│ fetch ─► stage ─► state │ retry │ dlq     │──► one transaction with the
+//!  retry  ──►│   ▲                                       │    offsets of both topics
+//!            └───┴─ settled ◄────────────────────────────┘
+//! ```
+//!
+//! A program brings a [`stage::Stage`], which says what its records mean; [`Engine`] checks that
+//! the topics fit together, starts the lanes and waits for the end. A lane owns its partitions
+//! alone; `lane.rs` tells the story of a turn.
+
+mod clock;
+mod advice;
+mod builder;
+mod error;
+mod handler;
+mod kafka;
+pub mod payload;
+pub mod stage;
+pub mod table;
+mod layout;
+mod metrics;
+mod notices;
+mod shared;
+mod snapshot;
+mod lane;
+pub mod settings;
+mod gauges;
+pub mod outages;
+mod finish;
+mod gaps;
+mod topic_watch;
+mod prepare;
+mod engine;
+
+pub use builder::{Builder, Pipeline, Report};
+pub use engine::{Ended, Engine, Surroundings};
+pub use error::Error;
+pub use handler::{Handler, Header, Record};
+pub use kafka::Kafka;
+pub use lane::Connections;
+
+/// Where tests plant a bug in what a stage writes; without them it changes nothing.
+pub mod planted {
+    pub use crate::lane::hooks::{downstream_failure, handler_meets, sums_are_floats};
+}
+pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
+pub use prepare::{BROKER_HINT, START_MAX, connect};
+pub use service_kit::shutdown::Shutdown;
+pub use settings::EngineSettings;
+pub use snapshot::{Snapshot, Watcher};
+pub use stage::HandleError;

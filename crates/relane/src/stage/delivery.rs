@@ -1,0 +1,61 @@
+//! A record on its way to its handler, and the work of it.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use kafka_io::native::RecordHeaders;
+
+use crate::stage::HandleError;
+
+/// What a handler works on while its lane goes on.
+pub type Work = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send>>;
+
+/// Work that takes this long and does nothing, as `--simulate-latency` asks for.
+#[must_use]
+pub fn idle_work(time: Duration) -> Work {
+    Box::pin(async move {
+        crate::clock::pass(time).await;
+        Ok(())
+    })
+}
+
+/// A record as its handler gets it.
+#[derive(Clone, Copy)]
+pub struct Delivery<'r> {
+    /// Topic of the record's first appearance.
+    pub topic: &'r str,
+    /// Its partition there.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// When it was written first, in milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// Number of this attempt; the first is 1.
+    pub attempt: u32,
+    /// How often the record was redriven from the dead-letter queue.
+    pub redrives: u32,
+    /// Its key.
+    pub key: Option<&'r [u8]>,
+    /// Its value, as it was read.
+    pub value: Option<&'r [u8]>,
+    /// Its headers, as they were read.
+    pub headers: Option<&'r RecordHeaders>,
+}
+
+impl Delivery<'_> {
+    /// The same for every attempt at this record, after retries and redrives too, and for no other:
+    /// `topic/partition/offset` of its first appearance.
+    #[must_use]
+    pub fn idempotency_key(&self) -> String {
+        format!("{}/{}/{}", self.topic, self.partition, self.offset)
+    }
+}
+
+impl std::fmt::Debug for Delivery<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery")
+            .field("record", &self.idempotency_key())
+            .field("attempt", &self.attempt)
+            .finish_non_exhaustive()
+    }
+}

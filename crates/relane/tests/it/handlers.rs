@@ -1,0 +1,193 @@
+//! What becomes of a record, by what its handler does.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use relane::settings::OnDeadLetter;
+use relane::{HandleError, ReasonName, Record, Shutdown, payload};
+use testkit::{machine, wait};
+
+use crate::rig::{DELAY, FINE, Journal, LIMIT, Rig, text};
+
+const BAD_ADDRESS: ReasonName = ReasonName::of("bad-address");
+const TRY_LATER: ReasonName = ReasonName::of("try-later");
+
+/// How long a handler of these tests may take.
+const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Does what the value says.
+async fn obey(record: Record<Option<Box<[u8]>>>) -> Result<(), HandleError> {
+    let order = text(record.value.as_deref());
+    let is_first = record.attempt == 1;
+    match order.as_str() {
+        "sleep" => tokio::time::sleep(Duration::from_millis(20)).await,
+        "permanent" => return Err(HandleError::permanent(BAD_ADDRESS, "no @ in it")),
+        "transient" => return Err(HandleError::transient(TRY_LATER, "busy")),
+        "once" if is_first => return Err(HandleError::transient(TRY_LATER, "busy")),
+        "panic" => panic!("as the test asks"),
+        "panic-once" if is_first => panic!("as the test asks"),
+        "hang" => std::future::pending().await,
+        "hang-once" if is_first => std::future::pending().await,
+        _ => {}
+    }
+    FINE
+}
+
+#[test]
+fn each_way_in_which_a_handler_ends_decides_about_its_record_alone() {
+    // What the handler does, the attempts that it is given, and what the record comes to.
+    let dead = |class: &str, reason: &str| Some((class.to_owned(), reason.to_owned()));
+    let all = [
+        ("fine", &[1][..], None),
+        ("sleep", &[1], None),
+        ("permanent", &[1], dead("invalid", "bad-address")),
+        ("transient", &[1, 2, 3], dead("transient", "try-later")),
+        ("once", &[1, 2], None),
+        ("panic", &[1, 2, 3], dead("transient", "handler")),
+        ("panic-once", &[1, 2], None),
+        ("hang", &[1, 2, 3], dead("transient", "handler-timeout")),
+        ("hang-once", &[1, 2], None),
+    ];
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send(all.iter().map(|(order, ..)| order));
+    let journal = Journal::default();
+    let noted = journal.clone();
+    let handler = move |record: Record<Option<Box<[u8]>>>| {
+        noted.note(&record);
+        obey(record)
+    };
+    let builder = rig.builder().handler_timeout(TIMEOUT);
+    let report = builder.run(payload::raw(), handler).expect("it ends well");
+    assert!(report.reached_end);
+    assert_eq!((report.consumed, report.succeeded, report.dead_lettered), (9, 5, 4));
+    let attempts = journal.attempts(&rig.topics.orders);
+    let mut letters = rig.dead_letters();
+    for (offset, (order, wanted, fate)) in all.iter().enumerate() {
+        assert_eq!(attempts[&offset], *wanted, "{order}");
+        let at = letters.iter().position(|(key, ..)| *key == offset.to_string());
+        let letter = at.map(|at| letters.remove(at)).map(|(_, class, reason)| (class, reason));
+        assert_eq!(letter, *fate, "{order}");
+    }
+    assert_eq!(letters, []);
+    assert_eq!(rig.topics.lag(), 0);
+    assert_eq!(rig.topics.records(&rig.topics.averages), [], "there is no state to write");
+}
+
+#[test]
+fn handlers_of_a_lane_work_side_by_side_up_to_the_concurrency() {
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send((0..40).map(|n: u32| n.to_string()));
+    let (busy, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&most);
+    let handler = move |_: Record<Option<Box<[u8]>>>| {
+        let (busy, most) = (Arc::clone(&busy), Arc::clone(&most));
+        async move {
+            most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            busy.fetch_sub(1, Ordering::SeqCst);
+            FINE
+        }
+    };
+    let report = rig.builder().concurrency(8).run(payload::raw(), handler).expect("it ends well");
+    assert_eq!(report.succeeded, 40);
+    assert_eq!(seen.load(Ordering::SeqCst), 8);
+}
+
+#[test]
+fn with_the_order_of_keys_a_handler_starts_when_the_one_before_it_has_ended_well() {
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    let inputs: Vec<testkit::input::Input> =
+        (0..30_u8).map(|n| testkit::input::Input::new(0, Some(&[n % 3]), Some(&[n]))).collect();
+    rig.topics.send(&rig.topics.orders, &inputs);
+    let ended: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let noted = Arc::clone(&ended);
+    let handler = move |record: Record<Option<Box<[u8]>>>| {
+        let ended = Arc::clone(&noted);
+        async move {
+            let n = record.value.as_deref().unwrap_or_default()[0];
+            tokio::time::sleep(Duration::from_millis(u64::from(30 - n))).await;
+            if n.is_multiple_of(7) && record.attempt == 1 {
+                return Err(HandleError::transient(TRY_LATER, "busy"));
+            }
+            ended.lock().expect("no panic while held").push(n);
+            FINE
+        }
+    };
+    let builder = rig.builder().order_by_key(OnDeadLetter::Release);
+    let report = builder.run(payload::raw(), handler).expect("it ends well");
+    assert_eq!(report.succeeded, 30);
+    let ended = ended.lock().expect("no panic while held");
+    for key in 0..3 {
+        let of_key: Vec<u8> = ended.iter().copied().filter(|n| n % 3 == key).collect();
+        assert!(of_key.is_sorted(), "key {key}: {of_key:?}");
+        assert_eq!(of_key.len(), 10);
+    }
+}
+
+#[test]
+fn a_handler_that_a_stop_cuts_off_is_called_again_for_the_same_record() {
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send(["first", "hangs", "last"]);
+    let (stop, is_waiting) = (Shutdown::new(), Arc::new(AtomicBool::new(false)));
+    let (asked, waits) = (stop.clone(), Arc::clone(&is_waiting));
+    let stopper = thread::spawn(move || {
+        wait::is_true("a handler that waits", LIMIT, || waits.load(Ordering::SeqCst));
+        asked.request();
+    });
+    let journal = Journal::default();
+    let run = |builder: relane::Builder, hangs: bool| {
+        let (journal, is_waiting) = (journal.clone(), Arc::clone(&is_waiting));
+        let handler = move |record: Record<Option<Box<[u8]>>>| {
+            journal.note(&record);
+            let is_waiting = Arc::clone(&is_waiting);
+            async move {
+                if hangs && record.value.as_deref() == Some(b"hangs") {
+                    is_waiting.store(true, Ordering::SeqCst);
+                    std::future::pending::<()>().await;
+                }
+                FINE
+            }
+        };
+        builder.run(payload::raw(), handler).expect("it ends well")
+    };
+    let began = Instant::now();
+    let report = run(rig.builder().exit_at_end(false).stop(stop), true);
+    stopper.join().expect("it has asked");
+    assert_eq!((report.succeeded, report.reached_end), (2, false));
+    assert!(began.elapsed() < LIMIT, "a handler that hangs does not keep it");
+    assert_eq!(rig.topics.committed(&rig.topics.orders), [Some(1)], "it is not settled");
+    let report = run(rig.builder(), false);
+    assert_eq!((report.succeeded, report.reached_end), (1, true));
+    let attempts = journal.attempts(&rig.topics.orders);
+    let counts: Vec<usize> = attempts.values().map(Vec::len).collect();
+    assert_eq!(counts, [1, 2, 1], "{attempts:?}");
+    assert_eq!(rig.topics.lag(), 0);
+}
+
+#[test]
+fn an_outage_that_all_handlers_meet_uses_up_no_attempt() {
+    const RECORDS: usize = 60;
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send((0..RECORDS).map(|n| n.to_string()));
+    let journal = Journal::default();
+    let (noted, until) = (journal.clone(), Instant::now() + Duration::from_secs(4));
+    let handler = move |record: Record<Option<Box<[u8]>>>| {
+        noted.note(&record);
+        async move {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if Instant::now() < until { Err(HandleError::unavailable("no route")) } else { FINE }
+        }
+    };
+    // Without the breaker two retries after 200 ms would be used up long before the outage ends.
+    assert!(DELAY * 3 < Duration::from_secs(4));
+    let report = rig.builder().concurrency(4).run(payload::raw(), handler).expect("it ends well");
+    assert_eq!((report.succeeded, report.dead_lettered), (RECORDS as u64, 0));
+    assert_eq!(journal.attempts(&rig.topics.orders).len(), RECORDS);
+}
