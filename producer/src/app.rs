@@ -62,7 +62,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     };
     // A pipe may have taken its time.
     let deadline = Instant::now() + START_LIMIT;
-    let encoder = connect(&settings, &runtime, deadline)?;
+    let (encoder, partition_count) = connect(&settings, &runtime, deadline)?;
     serve_metrics(program, &settings, &runtime)?;
 
     let console = Arc::new(Console::new(
@@ -83,6 +83,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let listener = Arc::clone(&console);
     let sender = Sender::new(&settings.kafka, encoder, settings.send.clone(), listener)
         .map_err(|error| failed(&error))?;
+    sender.note_partitions(partition_count);
     // Nothing of the start can fail any more: only now the rejects of the run before may go.
     if let Some((path, mode)) = &origin.rejects {
         console.keep_rejects(open_rejects(path, *mode)?);
@@ -186,7 +187,7 @@ fn connect(
     settings: &Settings,
     runtime: &Runtime,
     deadline: Instant,
-) -> Result<Encoder<OrderRecord>, AppError> {
+) -> Result<(Encoder<OrderRecord>, usize), AppError> {
     let left = || deadline.saturating_duration_since(Instant::now()).max(QUESTION_LIMIT_MIN);
     probe_brokers(&settings.kafka.base(Role::Admin), left()).map_err(|error| {
         let status = match error.reason {
@@ -196,7 +197,7 @@ fn connect(
         AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
     })?;
     let topic = &settings.send.topic;
-    check_topic(settings, left())?;
+    let partition_count = check_topic(settings, left())?;
     let registry = Registry::new(settings.registry.clone())
         .map_err(|error| AppError::usage(error.to_string()))?;
     let subject = value_subject(topic);
@@ -217,7 +218,7 @@ fn connect(
     };
     match result {
         None => Err(away(AwayCause::Silent, "no answer in time")),
-        Some(Ok(encoder)) => Ok(encoder),
+        Some(Ok(encoder)) => Ok((encoder, partition_count)),
         Some(Err(RegistryError::Away { cause, detail })) => Err(away(cause, &detail)),
         Some(Err(RegistryError::NotFound { .. })) => Err(AppError::failed(format!(
             "the Order schema is not registered under subject '{subject}'"
@@ -234,12 +235,13 @@ fn block_on<F: Future>(runtime: &Runtime, limit: Duration, future: F) -> Option<
     runtime.block_on(async { tokio::time::timeout(limit, future).await.ok() })
 }
 
-fn check_topic(settings: &Settings, limit: Duration) -> Result<(), AppError> {
+/// Returns the number of its partitions.
+fn check_topic(settings: &Settings, limit: Duration) -> Result<usize, AppError> {
     let topic = &settings.send.topic;
     let brokers = settings.kafka.bootstrap_servers();
     let asked = partition_count(&settings.kafka, topic, limit);
     match asked {
-        Ok(_) => Ok(()),
+        Ok(partition_count) => Ok(partition_count),
         Err(error @ TopicError::Missing(_)) => {
             Err(AppError::failed(format!("{error} on {brokers}")).hint(format!(
                 "create it with 'cargo run --bin consumer -- --create-topics', or with \

@@ -123,6 +123,11 @@ impl Sender {
         Ok(Self { publisher, encoder, settings, listener, is_compressed })
     }
 
+    /// Learns how many partitions the topic has.
+    pub fn note_partitions(&self, partition_count: usize) {
+        self.publisher.note_partitions(&self.settings.topic, partition_count);
+    }
+
     /// Sends what `source` has, until it ends, the count is reached, or a stop is asked for, and
     /// waits for the deliveries. Blocks the thread.
     ///

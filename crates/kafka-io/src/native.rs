@@ -297,6 +297,38 @@ where
     }
 }
 
+/// Has a producer hold back the records of a topic's partitions, or send them. Those that it does not know are
+/// passed over.
+pub(crate) fn set_sending<C>(
+    producer: &BaseProducer<C>,
+    topic: &str,
+    partition_count: usize,
+    sends: bool,
+) where
+    C: ProducerContext,
+{
+    let last = i32::try_from(partition_count).unwrap_or(i32::MAX) - 1;
+    let mut list = TopicPartitionList::with_capacity(partition_count);
+    list.add_partition_range(topic, 0, last);
+    let client = producer.client().native_ptr();
+    // SAFETY: client and list are live; the call keeps neither.
+    unsafe {
+        if sends {
+            sys::rd_kafka_resume_partitions(client, list.ptr());
+        } else {
+            sys::rd_kafka_pause_partitions(client, list.ptr());
+        }
+    }
+}
+
+/// Has the threads of a producer look what there is to send.
+pub(crate) fn wake<C: ProducerContext>(producer: &BaseProducer<C>) {
+    // SAFETY: the client is live. Without time to wait, flushing does nothing but that.
+    unsafe {
+        sys::rd_kafka_flush(producer.client().native_ptr(), 0);
+    }
+}
+
 /// Start and end of a partition as the last fetch answer told them; no request is made.
 pub fn cached_bounds<C: ConsumerContext>(
     reader: &BaseConsumer<C>,

@@ -1,5 +1,6 @@
 //! A producer without transactions: idempotent, acknowledged by all in-sync replicas, bounded.
 
+mod brake;
 mod context;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
+use self::brake::Brake;
 use self::context::Context;
 use crate::access::{MissingPermissions, Operation, Want, missing_permissions};
 use crate::client_config::{KafkaSettings, Role};
@@ -185,6 +187,7 @@ fn partition_count_seen_by<C: ClientContext>(
 pub struct Publisher<O: DeliveryObserver> {
     producer: BaseProducer<Context<O>>,
     sent: AtomicU64,
+    brake: Brake,
 }
 
 impl<O: DeliveryObserver> std::fmt::Debug for Publisher<O> {
@@ -225,7 +228,7 @@ impl<O: DeliveryObserver> Publisher<O> {
         let producer = config
             .create_with_context(context)
             .map_err(|error| PublishError::Other(error.to_string()))?;
-        Ok(Self { producer, sent: AtomicU64::new(0) })
+        Ok(Self { producer, sent: AtomicU64::new(0), brake: Brake::default() })
     }
 
     /// Returns the number of partitions of `topic`; see [`partition_count`]. An answer also ends
@@ -236,10 +239,19 @@ impl<O: DeliveryObserver> Publisher<O> {
     /// As there.
     pub fn partition_count(&self, topic: &str, limit: Duration) -> Result<usize, TopicError> {
         let count = partition_count_seen_by(self.producer.client(), topic, limit);
+        if let Ok(count) = count {
+            self.brake.note_partitions(topic, count);
+        }
         if !matches!(count, Err(TopicError::Away { .. })) {
             self.producer.context().heard_of_brokers();
         }
         count
+    }
+
+    /// Learns how many partitions a topic has, as [`partition_count`](Self::partition_count) does. While
+    /// brokers do not answer, records of a topic of which that is known cost no processor time.
+    pub fn note_partitions(&self, topic: &str, partition_count: usize) {
+        self.brake.note_partitions(topic, partition_count);
     }
 
     /// Takes one record into the queue if there is room, and handles deliveries that are ready.
@@ -290,6 +302,9 @@ impl<O: DeliveryObserver> Publisher<O> {
         }
         let result = self.producer.send(record).map_err(|(error, _record)| error);
         self.producer.poll(Duration::ZERO);
+        if self.brake.is_pulled() {
+            self.mind_brake();
+        }
         match result {
             Ok(()) => {
                 self.sent.fetch_add(1, Ordering::Relaxed);
@@ -351,6 +366,7 @@ impl<O: DeliveryObserver> Publisher<O> {
         loop {
             // Never for longer: rdkafka waits whole milliseconds, and turns in a loop for the rest of one.
             self.producer.poll(Duration::ZERO);
+            self.mind_brake();
             let rest = until.saturating_duration_since(Instant::now());
             if rest.is_zero() {
                 return;

@@ -1,8 +1,12 @@
 //! Metrics and health of a running producer.
 
-use nix::sys::signal::Signal;
+use std::thread;
+use std::time::Duration;
 
-use crate::harness::{Running, http_get, producer, run, topic};
+use nix::sys::signal::Signal;
+use testkit::{Cluster, Role, wait};
+
+use crate::harness::{LIMIT, Running, http_get, producer, run, topic};
 
 #[test]
 fn metrics_and_health_are_served_where_the_log_says() {
@@ -40,4 +44,39 @@ fn a_metrics_address_that_is_taken_is_an_error_if_it_was_asked_for() {
     finished.expect_code(1);
     assert!(finished.stderr.contains(&address), "{finished:?}");
     assert!(finished.stderr.contains("--metrics-addr"), "{finished:?}");
+}
+
+/// Processor time of a process so far.
+fn processor_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<u64>().expect("a number");
+    Duration::from_millis((ticks(11) + ticks(12)) * 10)
+}
+
+/// librdkafka turns in a loop while records wait behind a request that has no answer.
+#[test]
+fn a_broker_that_does_not_answer_costs_no_processor_time_and_all_orders_arrive() {
+    const WATCH: Duration = Duration::from_secs(4);
+    let mut cluster = Cluster::own_kafka(&[]);
+    let pipeline = cluster.names(3);
+    pipeline.create(Role::Orders, 3, &[]);
+    let args = ["--topic", &pipeline.orders, "--count", "0", "--rate", "1000/s"];
+    let args = [&args[..], &["-X", "linger.ms=50"]].concat();
+    let brokers = &pipeline.servers.bootstrap_servers;
+    let running = Running::start(producer(&args).env("KAFKA_BOOTSTRAP_SERVERS", brokers));
+    let arrived = || pipeline.ends(&pipeline.orders).iter().sum::<i64>();
+    wait::is_true("orders arriving", LIMIT, || arrived() > 500);
+    cluster.pause_kafka();
+    let before = processor_time(running.child.id());
+    thread::sleep(WATCH);
+    let used = processor_time(running.child.id()) - before;
+    cluster.resume_kafka();
+    let so_far = arrived();
+    wait::is_true("orders arriving again", LIMIT, || arrived() > so_far + 2_000);
+    running.signal(Signal::SIGTERM);
+    let finished = running.finish();
+    finished.expect_code(0);
+    assert!(used * 2 < WATCH, "{used:?} of processor time in {WATCH:?}");
 }
