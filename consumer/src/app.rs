@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use relane::{Ended, Engine, Surroundings};
+use relane::{Ended, Engine, Resources};
 use service_kit::admin_http;
 use service_kit::exit::AppError;
 use service_kit::live::Live;
@@ -73,12 +73,8 @@ impl App {
             let (encoders, handler) = (encoders.clone(), settings.handler.clone());
             AveragesStage::new(&resolver, encoders, handler, prints.clone())
         };
-        let around = Surroundings {
-            connections,
-            resolver: resolver.clone(),
-            stop,
-            runtime: runtime.clone(),
-        };
+        let around =
+            Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
         let engine = Engine::start(settings.engine, around, make_stage, |health| {
             if let (Some(metrics), Some(listen)) = (metrics, settings.metrics) {
                 crate::products::describe();
@@ -123,11 +119,11 @@ impl App {
         let settings = engine.settings();
         let nothing = (0, orders::Amount::ZERO);
         let read = statistics::read_state(
-            &engine.surroundings().connections.consumer,
+            &engine.resources().connections.consumer,
             &settings.group,
             settings.topics.state.as_deref().unwrap_or_default(),
             engine.partitions(),
-            &engine.surroundings().resolver,
+            &engine.resources().resolver,
             limit,
         )
         .map(|state| (state, nothing));

@@ -3,12 +3,15 @@
 use std::time::{Duration, Instant};
 
 use orders::{Amount, Order};
-use pipeline::failure::{Failure, FailureReason};
+use pipeline::failure::{Failure, FailureReason, ReasonName};
 use relane::stage::HandleError;
 
 /// Longest product name that is kept as an average, in bytes. Its record holds the name
 /// twice and has to stay below the usual limit of a record, 1 MB.
 const PRODUCT_BYTES_MAX: usize = 400_000;
+
+/// Why an order is refused whose product name is longer.
+const PRODUCT_TOO_LONG: ReasonName = ReasonName::of("product-too-long");
 
 /// The order handler with its simulated failures.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +54,7 @@ impl Handler {
                 "a product name of {} bytes is above the limit of {PRODUCT_BYTES_MAX}",
                 order.product.len()
             );
-            return Err(HandleError::Failed(failure(FailureReason::Handler, detail)));
+            return Err(HandleError::permanent(PRODUCT_TOO_LONG, detail));
         }
         if self.outage_until.is_some_and(|until| Instant::now() < until) {
             let detail = "the downstream refuses on request (--simulate-outage)";

@@ -10,7 +10,7 @@ use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_D
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use relane::settings::{
-    EngineSettings, HANDLER_TIMEOUT, OnDeadLetter, OnDeadLetterLimit, Order, Topics,
+    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
     WAITING_RECORDS_MAX,
 };
 use relane::stage::{HintFlags, Words};
@@ -89,8 +89,8 @@ impl Settings {
         let followers_max = flags.followers_max.unwrap_or(pipeline::keys::FOLLOWERS_MAX);
         require(followers_max > 0, || "--followers-max must be at least 1".to_owned())?;
         let order = match flags.order {
-            None | Some(OrderArg::None) => Order::None,
-            Some(OrderArg::Key) => Order::Key {
+            None | Some(OrderArg::None) => KeyOrdering::None,
+            Some(OrderArg::Key) => KeyOrdering::Key {
                 followers_max,
                 on_dead_letter: match flags.on_dead_letter {
                     Some(OnDeadLetterArg::Hold) => OnDeadLetter::Hold,

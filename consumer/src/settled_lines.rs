@@ -133,12 +133,12 @@ fn object(settled: &Settled<'_, Total>, topic: &str) -> Value {
 mod tests {
     use orders::Amount;
     use pipeline::failure::{Failure, FailureReason};
-    use relane::stage::RecordName;
+    use relane::stage::RecordId;
 
     use super::*;
 
-    fn names(order_id: &str, product: &str) -> RecordName {
-        RecordName { id: order_id.to_owned(), subject: product.to_owned() }
+    fn names(order_id: &str, product: &str) -> RecordId {
+        RecordId { id: order_id.to_owned(), subject: product.to_owned() }
     }
 
     fn failure(reason: FailureReason) -> Failure {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     /// An attempt of each kind.
-    fn each(name: &RecordName, look: impl Fn(&Settled<'_, Total>)) {
+    fn each(name: &RecordId, look: impl Fn(&Settled<'_, Total>)) {
         let total = (14, Amount::from_ten_thousandths(280_600));
         let (failed, invalid) =
             (failure(FailureReason::Simulated), failure(FailureReason::NegativePrice));
@@ -174,7 +174,7 @@ mod tests {
             "dead-lettered o-7-16 (espresso): invalid, negative-price, attempt 1",
         ];
         assert_eq!(lines.take(), expected);
-        let unknown = RecordName::default();
+        let unknown = RecordId::default();
         each(&unknown, |it| lines.borrow_mut().push(text(it, "orders", None)));
         assert_eq!(lines.take()[4], "dead-lettered orders/2@9: invalid, negative-price, attempt 1");
     }
@@ -228,7 +228,7 @@ mod tests {
             ),
         ];
         assert_eq!(objects.take(), expected);
-        each(&RecordName::default(), |it| {
+        each(&RecordId::default(), |it| {
             objects.borrow_mut().push(object(it, "orders")["order_id"].to_string())
         });
         assert_eq!(objects.take()[4], "null");

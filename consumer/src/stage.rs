@@ -7,7 +7,7 @@ use order_schemas::{OrderOutcomeRef, OrderRecord, ProductAverage, ProductAverage
 use orders::{Amount, Order};
 use pipeline::failure::FailureClass;
 use relane::stage::{
-    AttemptOutcome, Delivery, HandleError, Outcome, RecordName, Settled, Stage, Trial, Work,
+    AttemptOutcome, Context, Delivery, HandleError, Outcome, RecordId, Settled, Stage, Work,
     idle_work,
 };
 
@@ -60,8 +60,8 @@ impl Stage for AveragesStage {
         self.orders.decode(value)
     }
 
-    fn name(&self, order: Order) -> RecordName {
-        RecordName { id: order.order_id, subject: order.product }
+    fn name(&self, order: Order) -> RecordId {
+        RecordId { id: order.order_id, subject: order.product }
     }
 
     fn is_valid(&self, order: &Order) -> bool {
@@ -76,16 +76,20 @@ impl Stage for AveragesStage {
         idle_work(self.handler.latency)
     }
 
-    fn handle(&mut self, order: &Order, trial: Trial<'_, '_, Averages>) -> Result<(), HandleError> {
-        match self.handler.attempt(order, trial.attempt, trial.redrives) {
+    fn handle(
+        &mut self,
+        order: &Order,
+        context: Context<'_, '_, Averages>,
+    ) -> Result<(), HandleError> {
+        match self.handler.attempt(order, context.attempt, context.redrives) {
             Ok(amount) => {
-                trial.state.entry(&*order.product).count(amount);
+                context.state.entry(&*order.product).count(amount);
                 Ok(())
             }
             Err(mut error) => {
                 if let HandleError::Failed(failure) | HandleError::Downstream(failure) = &mut error
                 {
-                    failure.schema_id = frame::schema_id(trial.value);
+                    failure.schema_id = frame::schema_id(context.value);
                 }
                 Err(error)
             }

@@ -8,12 +8,15 @@ use codec::encode::Encoder;
 use codec::frame;
 use codec::resolver::SchemaResolver;
 use order_schemas::{InventoryResult, InventoryStatus, Notification, OrderTally};
-use pipeline::failure::{Failure, FailureReason};
-use relane::stage::{Delivery, Emitted, HandleError, RecordName, Stage, Trial, Work, idle_work};
+use pipeline::failure::{Failure, FailureReason, ReasonName};
+use relane::stage::{Context, Delivery, Emitted, HandleError, RecordId, Stage, Work, idle_work};
 
 use crate::limits::CLOCK_AHEAD_MAX;
 use crate::tally::{Ended, Tally};
 use crate::trail;
+
+/// Why a decision is refused that a later version made.
+const UNKNOWN_STATUS: ReasonName = ReasonName::of("unknown-status");
 
 /// Decisions to counts, and to messages where customers are told.
 pub(crate) struct DecisionsStage {
@@ -39,16 +42,20 @@ impl DecisionsStage {
     }
 
     /// Tells the customer.
-    fn tell(&mut self, result: &InventoryResult, trial: &mut Trial<'_, '_, Tally>) -> Option<()> {
+    fn tell(
+        &mut self,
+        result: &InventoryResult,
+        context: &mut Context<'_, '_, Tally>,
+    ) -> Option<()> {
         let Some(encoder) = &self.messages else { return Some(()) };
         let message = Notification::new(&result.order(), result.outcome()?);
         self.buffer.clear();
         encoder.encode_into(&mut self.buffer, &message);
-        trial.emitted.push(Emitted {
-            partition: trial.partition,
+        context.emitted.push(Emitted {
+            partition: context.partition,
             key: result.user_id.as_deref().unwrap_or_default().as_bytes().into(),
             value: self.buffer.as_slice().into(),
-            headers: trail::followed_from(trial.header),
+            headers: trail::followed_from(context.header),
         });
         Some(())
     }
@@ -64,8 +71,8 @@ impl Stage for DecisionsStage {
         self.results.decode(value)
     }
 
-    fn name(&self, result: InventoryResult) -> RecordName {
-        RecordName { id: result.order_id, subject: result.product }
+    fn name(&self, result: InventoryResult) -> RecordId {
+        RecordId { id: result.order_id, subject: result.product }
     }
 
     fn is_valid(&self, result: &InventoryResult) -> bool {
@@ -83,21 +90,22 @@ impl Stage for DecisionsStage {
     fn handle(
         &mut self,
         result: &InventoryResult,
-        mut trial: Trial<'_, '_, Tally>,
+        mut context: Context<'_, '_, Tally>,
     ) -> Result<(), HandleError> {
         let ended = match result.status {
             InventoryStatus::Reserved => Some(Ended::Succeeded),
             InventoryStatus::Failed => Some(Ended::Failed),
             InventoryStatus::Unknown => None,
         };
-        let told = ended.and_then(|ended| self.tell(result, &mut trial).map(|()| ended));
+        let told = ended.and_then(|ended| self.tell(result, &mut context).map(|()| ended));
         let Some(ended) = told else {
             // A later version's; whoever knows it can redrive it.
             let detail = "a status or reason that this version does not know".to_owned();
-            let (reason, schema_id) = (FailureReason::Handler, frame::schema_id(trial.value));
+            let reason = FailureReason::Permanent(UNKNOWN_STATUS);
+            let schema_id = frame::schema_id(context.value);
             return Err(HandleError::Failed(Failure { reason, schema_id, detail }));
         };
-        trial.state.count(ended, event_time_ms(result));
+        context.state.count(ended, event_time_ms(result));
         Ok(())
     }
 

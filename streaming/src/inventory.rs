@@ -12,12 +12,15 @@ use order_schemas::{InventoryResult, OrderRecord, StockLevel};
 use orders::{
     InvalidOrder, InventoryOutcome, Menu, Order, SimulatedRefusals, decide, simulate, validate,
 };
-use pipeline::failure::{Failure, FailureReason};
-use relane::stage::{Delivery, Emitted, HandleError, RecordName, Stage, Trial, Work, idle_work};
+use pipeline::failure::{Failure, FailureReason, ReasonName};
+use relane::stage::{Context, Delivery, Emitted, HandleError, RecordId, Stage, Work, idle_work};
 
 use crate::limits::ORDER_BYTES_MAX;
 use crate::stock::{Given, NOT_ON_MENU, StockLevels};
 use crate::trail;
+
+/// Why an order is refused whose texts are longer than they may be.
+const TEXTS_TOO_LONG: ReasonName = ReasonName::of("texts-too-long");
 
 /// What inventory goes by.
 #[derive(Debug, Clone)]
@@ -66,7 +69,7 @@ impl InventoryStage {
         let bytes: usize = text.map(String::len).sum();
         if bytes > ORDER_BYTES_MAX {
             let detail = format!("texts of {bytes} bytes are above the limit of {ORDER_BYTES_MAX}");
-            return Some((FailureReason::Handler, detail));
+            return Some((FailureReason::Permanent(TEXTS_TOO_LONG), detail));
         }
         let Rules { simulated_rate: rate, refusals, .. } = &self.rules;
         if simulate::fails(&order.order_id, attempt, refusals.seed, redrives, *rate) {
@@ -87,8 +90,8 @@ impl Stage for InventoryStage {
         self.orders.decode(value)
     }
 
-    fn name(&self, order: Order) -> RecordName {
-        RecordName { id: order.order_id, subject: order.product }
+    fn name(&self, order: Order) -> RecordId {
+        RecordId { id: order.order_id, subject: order.product }
     }
 
     fn is_valid(&self, order: &Order) -> bool {
@@ -106,29 +109,29 @@ impl Stage for InventoryStage {
     fn handle(
         &mut self,
         order: &Order,
-        trial: Trial<'_, '_, StockLevels>,
+        context: Context<'_, '_, StockLevels>,
     ) -> Result<(), HandleError> {
-        if let Some((reason, detail)) = self.fault(order, trial.attempt, trial.redrives) {
-            let schema_id = frame::schema_id(trial.value);
+        if let Some((reason, detail)) = self.fault(order, context.attempt, context.redrives) {
+            let schema_id = frame::schema_id(context.value);
             return Err(HandleError::Failed(Failure { reason, schema_id, detail }));
         }
         let Rules { menu, refusals, .. } = &self.rules;
-        let left = trial.state.left(menu, &order.product);
+        let left = context.state.left(menu, &order.product);
         let outcome = decide(order, menu, left, *refusals);
         let pieces = match outcome {
             InventoryOutcome::Reserved => u64::try_from(order.quantity).unwrap_or(0),
             InventoryOutcome::Failed(_) => 0,
         };
         let is_on_menu = menu.item(&order.product).is_some();
-        trial.state.decided(if is_on_menu { &order.product } else { NOT_ON_MENU }, pieces);
+        context.state.decided(if is_on_menu { &order.product } else { NOT_ON_MENU }, pieces);
         self.buffer.clear();
         let result = InventoryResult::new(order, outcome, now_ms());
         self.encoders.results.encode_into(&mut self.buffer, &result);
-        trial.emitted.push(Emitted {
-            partition: trial.partition,
+        context.emitted.push(Emitted {
+            partition: context.partition,
             key: order.product.as_bytes().into(),
             value: self.buffer.as_slice().into(),
-            headers: trail::followed_from(trial.header),
+            headers: trail::followed_from(context.header),
         });
         Ok(())
     }

@@ -9,7 +9,7 @@ use codec::resolver::SchemaResolver;
 use order_api::status::Status;
 use relane::settings::EngineSettings;
 use relane::stage::Stage;
-use relane::{Connections, Engine, Surroundings};
+use relane::{Connections, Engine, Resources};
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
@@ -63,7 +63,7 @@ impl Parts {
     ) -> Result<Running, AppError> {
         let Plan { name, listen, web, settings } = plan;
         let server = self.runtime.block_on(Server::bind(name, listen, self.limits))?;
-        let around = Surroundings {
+        let around = Resources {
             connections: self.connections.clone(),
             resolver: self.resolver.clone(),
             stop: self.stop.clone(),

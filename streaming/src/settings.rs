@@ -14,7 +14,7 @@ use pipeline::dedupe::DEDUPE_OFFSETS_MAX;
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use relane::settings::{
-    EngineSettings, HANDLER_TIMEOUT, OnDeadLetterLimit, Order, Topics, WAITING_RECORDS_MAX,
+    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetterLimit, Topics, WAITING_RECORDS_MAX,
 };
 use relane::stage::{HintFlags, Words};
 use service_kit::args::OutputFormat;
@@ -273,7 +273,7 @@ fn base(flags: &ServiceFlags, kafka: &KafkaSettings) -> Result<EngineSettings, A
         lanes: Some(lanes),
         guarantee: Guarantee::ExactlyOnce,
         plan,
-        order: Order::None,
+        order: KeyOrdering::None,
         dedupe: None,
         waiting_records_max: WAITING_RECORDS_MAX,
         dead_letter_limits: Some(limits),

@@ -35,14 +35,12 @@ pub enum FailureReason {
     PriceTooLarge,
     /// A failure that was asked for with `--simulate-failures`.
     Simulated,
-    /// The handler failed for this record; a later attempt may succeed.
+    /// The handler failed for this record, or did not end in time; a later attempt may succeed.
     Handler,
     /// A record of the same key that came first was dead-lettered.
     PredecessorDead,
     /// The retry topic refuses the record for its size.
     TooLargeToRetry,
-    /// The handler did not end in time; a later attempt may.
-    HandlerTimeout,
     /// The value is not JSON of the type that the program reads.
     JsonDecode,
     /// A reason of the user's own: no later attempt can succeed.
@@ -75,24 +73,35 @@ impl ReasonName {
     /// [`FailureReason::ALL`] has: as a constant it does not compile.
     #[must_use]
     pub const fn of(name: &'static str) -> Self {
+        assert!(
+            Self::is_one(name),
+            "a reason has 1 to 64 lower-case letters, digits and single hyphens between them, and \
+             is none that the engine has"
+        );
+        Self(name)
+    }
+
+    /// Whether a text can be the name of a reason of somebody's own.
+    #[must_use]
+    pub const fn is_one(name: &str) -> bool {
         let text = name.as_bytes();
-        assert!(!text.is_empty() && text.len() <= Self::BYTES_MAX, "a reason has 1 to 64 bytes");
         let mut at = 0;
         while at < text.len() {
             let is_hyphen_inside =
                 text[at] == b'-' && at > 0 && at + 1 < text.len() && text[at - 1] != b'-';
-            assert!(
-                text[at].is_ascii_lowercase() || text[at].is_ascii_digit() || is_hyphen_inside,
-                "a reason is made of lower-case letters, digits and single hyphens between them"
-            );
+            if !(text[at].is_ascii_lowercase() || text[at].is_ascii_digit() || is_hyphen_inside) {
+                return false;
+            }
             at += 1;
         }
         let mut known = 0;
         while known < FailureReason::ALL.len() {
-            assert!(!is_equal(text, FailureReason::ALL[known].as_str().as_bytes()), "it is taken");
+            if is_equal(text, FailureReason::ALL[known].as_str().as_bytes()) {
+                return false;
+            }
             known += 1;
         }
-        Self(name)
+        !text.is_empty() && text.len() <= Self::BYTES_MAX
     }
 
     /// The name.
@@ -129,11 +138,13 @@ pub enum FailureClass {
     Invalid,
     /// A later attempt with the same bytes may succeed.
     Transient,
+    /// A handler refuses the record for good, for a reason of its own.
+    Refused,
 }
 
 impl FailureReason {
     /// Every reason but users' own, in the order of the wire contract.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 18] = [
         Self::NoValue,
         Self::TooShort,
         Self::BadMagic,
@@ -151,7 +162,6 @@ impl FailureReason {
         Self::Handler,
         Self::PredecessorDead,
         Self::TooLargeToRetry,
-        Self::HandlerTimeout,
         Self::JsonDecode,
     ];
 
@@ -170,11 +180,10 @@ impl FailureReason {
             | Self::EmptyProduct
             | Self::NegativePrice
             | Self::PriceNotFinite
-            | Self::PriceTooLarge
-            | Self::Permanent(_) => FailureClass::Invalid,
+            | Self::PriceTooLarge => FailureClass::Invalid,
+            Self::Permanent(_) => FailureClass::Refused,
             Self::Simulated
             | Self::Handler
-            | Self::HandlerTimeout
             | Self::PredecessorDead
             | Self::TooLargeToRetry
             | Self::Transient(_) => FailureClass::Transient,
@@ -201,7 +210,6 @@ impl FailureReason {
             Self::Handler => "handler",
             Self::PredecessorDead => "predecessor-dead",
             Self::TooLargeToRetry => "too-large-to-retry",
-            Self::HandlerTimeout => "handler-timeout",
             Self::JsonDecode => "json-decode",
             Self::Permanent(name) | Self::Transient(name) => name.as_str(),
         }
@@ -210,12 +218,13 @@ impl FailureReason {
 
 impl FailureClass {
     /// Every class, in the order of the wire contract.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Malformed,
         Self::UnknownSchema,
         Self::IncompatibleSchema,
         Self::Invalid,
         Self::Transient,
+        Self::Refused,
     ];
 
     /// The text of `x-failure-class` and of metric labels.
@@ -226,6 +235,7 @@ impl FailureClass {
             Self::IncompatibleSchema => "incompatible-schema",
             Self::Invalid => "invalid",
             Self::Transient => "transient",
+            Self::Refused => "refused",
         }
     }
 
@@ -254,13 +264,17 @@ impl Failure {
 
     /// Groups failures of one cause: `crc32_ieee("class/reason/schema-id")`, `-` for no id.
     pub fn fingerprint(&self) -> u32 {
-        let (class, reason) = (self.class().as_str(), self.reason.as_str());
-        let text = match self.schema_id {
-            Some(id) => format!("{class}/{reason}/{id}"),
-            None => format!("{class}/{reason}/-"),
-        };
-        crc32fast::hash(text.as_bytes())
+        fingerprint(self.class().as_str(), self.reason.as_str(), self.schema_id)
     }
+}
+
+/// The fingerprint of a failure by the texts of its headers; see [`Failure::fingerprint`].
+pub fn fingerprint(class: &str, reason: &str, schema_id: Option<u32>) -> u32 {
+    let text = match schema_id {
+        Some(id) => format!("{class}/{reason}/{id}"),
+        None => format!("{class}/{reason}/-"),
+    };
+    crc32fast::hash(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -280,7 +294,7 @@ mod tests {
     fn a_reason_of_the_users_own_has_the_class_that_decides_what_becomes_of_its_record() {
         let name = ReasonName::of("bad-address-2");
         for (reason, class) in [
-            (FailureReason::Permanent(name), FailureClass::Invalid),
+            (FailureReason::Permanent(name), FailureClass::Refused),
             (FailureReason::Transient(name), FailureClass::Transient),
         ] {
             assert_eq!((reason.class(), reason.as_str()), (class, "bad-address-2"));

@@ -12,13 +12,13 @@ use pipeline::retry::RetryPlan;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
-use crate::engine::{Engine, Surroundings};
+use crate::engine::{Engine, Resources};
 use crate::error::Error;
 use crate::handler::{Handler, HandlerStage};
 use crate::kafka::Kafka;
 use crate::payload::Payload;
 use crate::settings::{
-    EngineSettings, HANDLER_TIMEOUT, OnDeadLetter, OnDeadLetterLimit, Order, Topics,
+    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
     WAITING_RECORDS_MAX,
 };
 use crate::stage::{HintFlags, Words};
@@ -104,7 +104,7 @@ impl Pipeline {
             partitions: PARTITIONS,
             retries_max: RETRIES_MAX,
             retry_delays: RETRY_DELAYS.to_vec(),
-            order: Order::None,
+            order: KeyOrdering::None,
             concurrency: CONCURRENCY,
             handler_timeout: HANDLER_TIMEOUT,
             lanes: None,
@@ -132,7 +132,7 @@ pub struct Builder {
     partitions: i32,
     retries_max: u32,
     retry_delays: Vec<Duration>,
-    order: Order,
+    order: KeyOrdering,
     concurrency: usize,
     handler_timeout: Duration,
     lanes: Option<usize>,
@@ -192,7 +192,7 @@ impl Builder {
     /// Keeps the order of the records of a key, across retries. Those that wait behind a record go on
     /// when it becomes a dead letter, or go with it.
     pub const fn order_by_key(mut self, on_dead_letter: OnDeadLetter) -> Self {
-        self.order = Order::Key { followers_max: FOLLOWERS_MAX, on_dead_letter };
+        self.order = KeyOrdering::Key { followers_max: FOLLOWERS_MAX, on_dead_letter };
         self
     }
 
@@ -293,12 +293,8 @@ impl Builder {
             let decode = payload.decoder(&resolver);
             HandlerStage::new(decode, has_schemas, Arc::clone(&handler))
         };
-        let around = Surroundings {
-            connections,
-            resolver: resolver.clone(),
-            stop,
-            runtime: runtime.clone(),
-        };
+        let around =
+            Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
         let mut engine = Engine::start(settings, around, make_stage, |_| Ok(()))?;
         let ended = engine.run(|_| {})?;
         let [consumed, succeeded, retried, dead_lettered] = engine.counts();

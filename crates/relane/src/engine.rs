@@ -40,7 +40,7 @@ const JOIN_MAX: Duration = Duration::from_millis(8800);
 const TRIM_END_MAX: Duration = Duration::from_millis(200);
 
 /// What a pipeline needs from its surroundings.
-pub struct Surroundings {
+pub struct Resources {
     /// Connections to Kafka, as [`crate::connect`] makes them.
     pub connections: Connections,
     /// Known schemas.
@@ -55,7 +55,7 @@ pub struct Surroundings {
 pub struct Engine<S: Stage> {
     settings: EngineSettings,
     shared: Arc<Shared<S::Summary>>,
-    around: Surroundings,
+    around: Resources,
     lane_settings: Arc<LaneSettings>,
     lanes: Vec<JoinHandle<Result<(), LaneError>>>,
     finish: Option<Finish>,
@@ -98,7 +98,7 @@ impl<S: Stage> Engine<S> {
     /// brokers that answer do not tell.
     pub fn start(
         settings: EngineSettings,
-        around: Surroundings,
+        around: Resources,
         mut make_stage: impl FnMut() -> S,
         before_lanes: impl FnOnce(Arc<dyn HealthSource>) -> Result<(), AppError>,
     ) -> Result<Self, AppError> {
@@ -177,7 +177,7 @@ impl<S: Stage> Engine<S> {
     }
 
     /// What the pipeline got from its surroundings.
-    pub const fn surroundings(&self) -> &Surroundings {
+    pub const fn resources(&self) -> &Resources {
         &self.around
     }
 

@@ -6,7 +6,7 @@ use codec::decode::DecodeError;
 use codec::frame;
 
 use crate::payload::Decode;
-use crate::stage::{Delivery, HandleError, RecordName, Stage, State, Trial, Work};
+use crate::stage::{Context, Delivery, HandleError, RecordId, Stage, State, Work};
 
 /// Name and value of a header.
 pub type Header = (Box<[u8]>, Option<Box<[u8]>>);
@@ -120,8 +120,8 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         (self.decode)(value).map(Arc::new)
     }
 
-    fn name(&self, _: Arc<T>) -> RecordName {
-        RecordName::default()
+    fn name(&self, _: Arc<T>) -> RecordId {
+        RecordId::default()
     }
 
     fn is_valid(&self, _: &Arc<T>) -> bool {
@@ -147,7 +147,7 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         })
     }
 
-    fn handle(&mut self, _: &Arc<T>, _: Trial<'_, '_, NoState>) -> Result<(), HandleError> {
+    fn handle(&mut self, _: &Arc<T>, _: Context<'_, '_, NoState>) -> Result<(), HandleError> {
         Ok(())
     }
 

@@ -11,28 +11,28 @@
 //! meet an open transaction. State is changed while a turn is made and is right only once the
 //! turn is committed: after a failure the same turn is redone, or everything is read back.
 
-pub(crate) mod ask;
+pub(crate) mod committed_offsets;
 mod attempt;
 pub(crate) mod brokers;
-pub(crate) mod desk;
+pub(crate) mod processor;
 pub(crate) mod duplicates;
 pub(crate) mod error;
-pub(crate) mod flight;
+pub(crate) mod in_flight;
 mod forwarding;
 mod framing;
 pub(crate) mod followers;
 pub(crate) mod gaps;
 pub(crate) mod held;
-pub(crate) mod guard;
+pub(crate) mod failure_gate;
 pub(crate) mod handles;
 pub(crate) mod hooks;
 pub(crate) mod intake;
 pub(crate) mod limits;
 pub(crate) mod membership;
-pub(crate) mod noted;
+pub(crate) mod checkpoint;
 pub(crate) mod order;
 pub(crate) mod outcomes;
-pub(crate) mod owned;
+pub(crate) mod partition_state;
 pub(crate) mod panics;
 pub(crate) mod repark;
 pub(crate) mod report;
@@ -63,13 +63,13 @@ use rand::rngs::SmallRng;
 use crate::advice::Problem;
 use crate::clock::Instant;
 use crate::gaps::Missing;
-use crate::lane::desk::{Desk, Room};
 pub(crate) use crate::lane::error::LaneError;
-use crate::lane::flight::Flight;
-use crate::lane::guard::Guard;
+use crate::lane::failure_gate::FailureGate;
 use crate::lane::handles::{Ends, Member, Reader, Writer};
 use crate::lane::hooks::FailPoint;
-use crate::lane::order::Order;
+use crate::lane::in_flight::InFlight;
+use crate::lane::order::KeyOrdering;
+use crate::lane::processor::{Processor, Room};
 use crate::lane::runner::Runner;
 use crate::lane::turn::Turn;
 use crate::metrics::LaneMetrics;
@@ -105,7 +105,7 @@ pub(crate) struct LaneSettings {
     pub(crate) partitions: i32,
     pub(crate) guarantee: Guarantee,
     pub(crate) plan: RetryPlan,
-    pub(crate) order: Order,
+    pub(crate) order: KeyOrdering,
     /// Offsets over which duplicates are looked for.
     pub(crate) dedupe: Option<u32>,
     /// How long the handler of one attempt may take.
@@ -171,7 +171,7 @@ pub(crate) struct Lane<S: Stage> {
     resolver: SchemaResolver,
     topic_names: TopicNames,
     topic_ids: TopicIds,
-    desk: Desk<S>,
+    processor: Processor<S>,
     /// Records of a turn that looks whether an outage is over.
     probe_records_max: Option<usize>,
     /// Probes so far, and when the last one began.
@@ -181,7 +181,7 @@ pub(crate) struct Lane<S: Stage> {
     /// Longest offset metadata that the broker is known to take, in characters.
     metadata_chars: usize,
     has_assignment: bool,
-    is_crowded: bool,
+    is_backpressured: bool,
     ends_seen: bool,
     gap_seen: bool,
     resolver_generation: u64,
@@ -272,11 +272,11 @@ impl<S: Stage> Lane<S> {
                 output: topics.output.as_deref().map(topic_name),
             },
             topic_ids: TopicIds::default(),
-            desk: Desk {
+            processor: Processor {
                 owned: Vec::new(),
                 turn: Turn::new(),
                 stage,
-                guard: Guard::new(settings.dead_letter_limits),
+                gate: FailureGate::new(settings.dead_letter_limits),
                 plan: settings.plan.clone(),
                 main_topic: topics.main.clone(),
                 retry_topic: topics.retry.clone(),
@@ -285,7 +285,12 @@ impl<S: Stage> Lane<S> {
                 keeps_outcomes,
                 keeps_state: topics.state.is_some(),
                 order: settings.order,
-                flight: Flight::new(waits, settings.concurrency, settings.handler_timeout, runner),
+                in_flight: InFlight::new(
+                    waits,
+                    settings.concurrency,
+                    settings.handler_timeout,
+                    runner,
+                ),
                 unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(
                     METADATA_CHARS_MAX,
                 )),
@@ -302,7 +307,7 @@ impl<S: Stage> Lane<S> {
             buffer: Vec::new(),
             metadata_chars: METADATA_CHARS_MAX,
             has_assignment: false,
-            is_crowded: false,
+            is_backpressured: false,
             ends_seen: false,
             gap_seen: false,
             resolver_generation: resolver.generation(),
@@ -346,31 +351,31 @@ impl<S: Stage> Lane<S> {
             self.turn()?;
         }
         self.end_if_refused()?;
-        self.land()?;
+        self.drain()?;
         self.report_now();
         self.member.leave();
         Ok(())
     }
 
     fn turn(&mut self) -> Result<(), LaneError> {
-        self.beat();
-        self.desk.note_time();
+        self.heartbeat();
+        self.processor.note_time();
         self.keep_place();
         self.follow_membership()?;
-        self.look_for_unowned();
+        self.check_coverage();
         if self.ready_to_write()? {
             self.restore_step()?;
             self.end_if_refused()?;
-            self.desk.turn.restart();
+            self.processor.turn.restart();
             if self.has_new_partition() {
                 self.settle_turn()?;
                 self.report();
                 return Ok(());
             }
             self.look_for_gaps()?;
-            self.ask_guard();
-            self.steer_main()?;
-            if !self.desk.guard.is_held_up() {
+            self.check_gate();
+            self.apply_backpressure()?;
+            if !self.processor.gate.is_held_up() {
                 self.finish_handlers();
                 self.repark();
                 self.run_due();
@@ -380,8 +385,8 @@ impl<S: Stage> Lane<S> {
             self.tell_strangers();
             self.advance_positions();
             self.fit_windows();
-            hooks::pass(FailPoint::AfterPoll, self.desk.iter().any(|owned| owned.dirty));
-            if !self.shared.must_abandon() && self.passes_guard()? {
+            hooks::pass(FailPoint::AfterPoll, self.processor.iter().any(|owned| owned.dirty));
+            if !self.shared.must_abandon() && self.passes_gate()? {
                 self.settle_turn()?;
             }
         }

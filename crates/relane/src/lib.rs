@@ -37,7 +37,7 @@ mod prepare;
 mod engine;
 
 pub use builder::{Builder, Pipeline, Report};
-pub use engine::{Ended, Engine, Surroundings};
+pub use engine::{Ended, Engine, Resources};
 pub use error::Error;
 pub use handler::{Handler, Header, Record};
 pub use kafka::Kafka;

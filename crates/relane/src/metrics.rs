@@ -82,8 +82,8 @@ pub(crate) fn describe(topics: &Topics, attempts_max: u32) {
     for attempt in 1..attempts_max.min(ATTEMPTS_MAX + 1) {
         retries(attempt).absolute(0);
     }
-    for class in ["malformed", "unknown-schema", "incompatible-schema", "invalid", "transient"] {
-        counter!("orders_dead_lettered_total", "class" => class).absolute(0);
+    for class in FailureClass::ALL {
+        counter!("orders_dead_lettered_total", "class" => class.as_str()).absolute(0);
     }
     for result in ["committed", "aborted", "unknown"] {
         counter!("orders_transactions_total", "result" => result).absolute(0);

@@ -10,7 +10,7 @@ use pipeline::retry::RetryPlan;
 
 pub use crate::lane::Topics;
 pub use crate::lane::limits::WAITING_RECORDS_MAX;
-pub use crate::lane::order::{OnDeadLetter, Order};
+pub use crate::lane::order::{KeyOrdering, OnDeadLetter};
 use crate::stage::Words;
 
 /// How long the handler of one attempt may take, unless said otherwise.
@@ -53,7 +53,7 @@ pub struct EngineSettings {
     /// How often and how late failed records are tried again.
     pub plan: RetryPlan,
     /// Order that is kept across retries.
-    pub order: Order,
+    pub order: KeyOrdering,
     /// Offsets over which duplicates are looked for.
     pub dedupe: Option<u32>,
     /// Records that may wait in retry, per lane, before main is held back.

@@ -44,7 +44,7 @@ pub trait Stage: Send + 'static {
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Self::Input, DecodeError>;
 
     /// What the outcome log and the search for duplicates call the record.
-    fn name(&self, input: Self::Input) -> RecordName;
+    fn name(&self, input: Self::Input) -> RecordId;
 
     /// Whether the record counts for the search for duplicates: it is valid.
     fn is_valid(&self, input: &Self::Input) -> bool;
@@ -76,7 +76,7 @@ pub trait Stage: Send + 'static {
     fn handle(
         &mut self,
         input: &Self::Input,
-        trial: Trial<'_, '_, Self::State>,
+        context: Context<'_, '_, Self::State>,
     ) -> Result<(), HandleError>;
 
     /// Writes what changed of a state: key and framed value of each record, through `put`. What is
@@ -166,7 +166,7 @@ pub enum HandleError {
 
 impl HandleError {
     /// This record failed, and no later attempt can succeed: it becomes a dead letter of class
-    /// `invalid`.
+    /// `refused`.
     ///
     /// ```
     /// use relane::{HandleError, ReasonName};
@@ -203,7 +203,7 @@ fn failure(reason: FailureReason, detail: impl Into<String>) -> Failure {
 }
 
 /// What is known of a record besides its content, and what an attempt may change.
-pub struct Trial<'r, 'a, T> {
+pub struct Context<'r, 'a, T> {
     /// Number of this attempt; the first is 1.
     pub attempt: u32,
     /// How often the record was redriven from the dead-letter queue.
@@ -230,7 +230,7 @@ pub struct Settled<'a, N> {
     /// Its key.
     pub key: Option<&'a [u8]>,
     /// What it is called; empty where it could not be read.
-    pub name: &'a RecordName,
+    pub name: &'a RecordId,
     /// Number of the attempt; the first is 1.
     pub attempt: u32,
     /// What became of it.
@@ -257,7 +257,7 @@ pub enum Fate<'a, N> {
 
 /// What the business calls a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecordName {
+pub struct RecordId {
     /// Its id: two records with the same one are duplicates.
     pub id: String,
     /// What it is about, such as the product of an order; may be empty.
@@ -268,7 +268,7 @@ pub struct RecordName {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptOutcome<'a> {
     /// What the record is called; empty where it could not be read.
-    pub name: &'a RecordName,
+    pub name: &'a RecordId,
     /// Partition of the main topic that the record comes from.
     pub origin_partition: i32,
     /// Its offset there.

@@ -77,6 +77,11 @@ impl Detail {
     }
 }
 
+/// Every reason that a trace can hold, by its place.
+fn reasons() -> impl Iterator<Item = FailureReason> {
+    FailureReason::ALL.into_iter().chain(hop_headers::OWN_REASONS)
+}
+
 impl Trace {
     /// What is to be kept of a record of the retry or dead-letter topic, or why its order cannot
     /// be told from it.
@@ -89,7 +94,7 @@ impl Trace {
         let is_dead = hop == Hop::DeadLetter;
         let was_redriven = lineage.redrive_count > 0;
         let reason = found.reason().filter(|_| is_dead);
-        let place = |reason| FailureReason::ALL.iter().position(|known| *known == reason);
+        let place = |reason| reasons().position(|known| known == reason);
         let detail = Detail {
             is_truncated: found.text(headers::TRUNCATED).is_some(),
             keeps_spring: !is_dead && !was_redriven,
@@ -178,7 +183,7 @@ impl Trace {
     pub(crate) fn letter(self) -> Option<(Letter, FailureReason)> {
         let detail = Detail::unpack(self.detail);
         let place = usize::try_from(detail.reason.checked_sub(1)?).ok()?;
-        let reason = *FailureReason::ALL.get(place)?;
+        let reason = reasons().nth(place)?;
         let class = hop_headers::class_place(reason.class());
         Some((Letter { redrives: detail.redrives, attempt: detail.attempt, class }, reason))
     }

@@ -2,7 +2,7 @@
 
 use kafka_io::native::RecordHeaders;
 use kafka_io::reader::HeldRecord;
-use pipeline::failure::{Failure, FailureClass, FailureReason};
+use pipeline::failure::{FailureClass, FailureReason, ReasonName, fingerprint as fingerprint_of};
 use pipeline::headers::{self, Lineage};
 use pipeline::record::TimestampType;
 
@@ -94,13 +94,21 @@ const GROUPS: [(&[&str], Kind); 6] = [
 /// A header in which other programs name the schema of a value.
 const SCHEMA_ID: &[u8] = b"__value_schema_id";
 
-const CLASSES: [FailureClass; 5] = [
+const CLASSES: [FailureClass; 6] = [
     FailureClass::Malformed,
     FailureClass::UnknownSchema,
     FailureClass::IncompatibleSchema,
     FailureClass::Invalid,
     FailureClass::Transient,
+    FailureClass::Refused,
 ];
+
+/// Stands for any reason of a handler's own.
+const OWN_REASON: ReasonName = ReasonName::of("own-reason");
+
+/// A permanent reason of a handler's own, and a transient one, whatever they are called.
+pub(crate) const OWN_REASONS: [FailureReason; 2] =
+    [FailureReason::Permanent(OWN_REASON), FailureReason::Transient(OWN_REASON)];
 
 /// Place of a class in the contract's order.
 pub(crate) fn class_place(class: FailureClass) -> u8 {
@@ -149,10 +157,15 @@ impl<'a> HopHeaders<'a> {
         std::str::from_utf8(self.value(name)?).ok()
     }
 
-    /// The failure that it names.
+    /// The failure that it names; one of [`OWN_REASONS`] for one of a handler's own.
     pub(crate) fn reason(&self) -> Option<FailureReason> {
         let name = self.text(headers::FAILURE_REASON)?;
-        FailureReason::ALL.into_iter().find(|known| known.as_str() == name)
+        let known = FailureReason::ALL.into_iter().find(|known| known.as_str() == name);
+        known.or_else(|| {
+            let class = self.text(headers::FAILURE_CLASS)?;
+            let own = OWN_REASONS.into_iter().find(|own| own.class().as_str() == class)?;
+            ReasonName::is_one(name).then_some(own)
+        })
     }
 
     fn expect(&self, names: &[&str], times: std::ops::RangeInclusive<usize>) -> Result<(), String> {
@@ -266,10 +279,8 @@ impl<'a> HopHeaders<'a> {
             return Err(format!("{} is too long, or no text", headers::FAILURE_DETAIL));
         }
         let fingerprint = self.text(headers::FINGERPRINT).unwrap_or_default();
-        let print_of = |schema_id| {
-            let failure = Failure { reason, schema_id, detail: String::new() };
-            format!("{:08x}", failure.fingerprint())
-        };
+        let name = self.text(headers::FAILURE_REASON).unwrap_or_default();
+        let print_of = |schema_id| format!("{:08x}", fingerprint_of(class, name, schema_id));
         let framed = codec::frame::schema_id(self.record.value.as_deref());
         let is_right = if self.value(headers::TRUNCATED).is_some() || self.names_schema {
             // Its schema stands elsewhere, or went with its value.

@@ -365,6 +365,8 @@ impl Books<'_> {
                 let what = "its dead letter says that its value is bad; it is a valid order";
                 self.wrong(Invariant::I10, story, what);
             }
+            // A handler may refuse a valid order; why is its own affair.
+            (Value::Good(..), _) if said.class() == FailureClass::Refused => {}
             (Value::Good(..), _) if !said.class().is_transient() => {
                 let at = self.spot_at(story.spot);
                 let said = said.as_str();

@@ -6,14 +6,14 @@ use pipeline::failure::Failure;
 use pipeline::record::Offset;
 use rand::Rng as _;
 
-use crate::lane::desk::Desk;
-use crate::lane::flight::Answered;
+use crate::lane::failure_gate::Name;
 use crate::lane::framing::framed_in_header;
-use crate::lane::guard::Name;
+use crate::lane::in_flight::Answered;
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::panics::{self, contained};
+use crate::lane::processor::Processor;
 use crate::lane::runner::Answer;
-use crate::stage::{HandleError, RecordName, Stage, Trial};
+use crate::stage::{Context, HandleError, RecordId, Stage};
 
 /// How one attempt went.
 pub(super) enum Attempted {
@@ -31,7 +31,7 @@ pub(super) struct Subject<'r, 'a> {
     pub(super) redrives: u32,
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Makes one attempt. A record whose handler has answered is not decoded again.
     pub(super) fn attempt<'k>(
         &mut self,
@@ -41,7 +41,7 @@ impl<S: Stage> Desk<S> {
         origin: impl FnOnce() -> (i32, Offset),
         answered: Option<Answered<S::Input>>,
     ) -> Attempted {
-        if self.guard.is_held_up() {
+        if self.gate.is_held_up() {
             return Attempted::Unresolved;
         }
         let (key, origin) = (key(), origin());
@@ -58,7 +58,7 @@ impl<S: Stage> Desk<S> {
             },
             Ok(input) => {
                 if let Some(schema_id) = frame::schema_id(subject.value) {
-                    self.guard.schema_was_read(schema_id);
+                    self.gate.schema_was_read(schema_id);
                 }
                 let name = key.map_or(Name::Record(origin), Name::Key);
                 match self.handle(partition, subject, &input, answer, name) {
@@ -69,7 +69,7 @@ impl<S: Stage> Desk<S> {
         };
         if self.keeps_outcomes {
             let (origin_partition, origin_offset) = origin;
-            let name = input.map_or_else(RecordName::default, |input| self.stage.name(input));
+            let name = input.map_or_else(RecordId::default, |input| self.stage.name(input));
             self.turn.outcomes.push(OutcomeEntry {
                 partition,
                 origin_partition,
@@ -97,7 +97,7 @@ impl<S: Stage> Desk<S> {
         let index = usize::try_from(partition).expect("partition numbers start at 0");
         let owned = self.owned[index].as_mut().expect("its record is being tried");
         let emitted_before = self.turn.emitted.len();
-        let trial = Trial {
+        let context = Context {
             attempt: subject.attempt,
             redrives: subject.redrives,
             header: subject.header,
@@ -108,31 +108,31 @@ impl<S: Stage> Desk<S> {
         };
         let handled = match answer {
             Err(error) => Some(Err(error)),
-            Ok(()) => contained(|| self.stage.handle(input, trial)),
+            Ok(()) => contained(|| self.stage.handle(input, context)),
         };
         let handled = handled.unwrap_or_else(|| {
             self.turn.emitted.truncate(emitted_before);
             panics::handler_error(frame::schema_id(subject.value))
         });
-        let spread = |desk: &mut Self| desk.random.random::<f64>();
+        let spread = |processor: &mut Self| processor.random.random::<f64>();
         match handled {
             Ok(()) => {
                 owned.has_state |= self.keeps_state;
                 let hears = self.stage.hears_settled();
                 let note = hears.then(|| self.stage.note(input, &owned.state));
                 self.turn.succeeded += 1;
-                self.guard.went_well(self.now_ms);
+                self.gate.record_success(self.now_ms);
                 (Attempted::Counted, note)
             }
             Err(HandleError::Failed(failure)) => (Attempted::Failed(failure), None),
             Err(HandleError::Downstream(failure)) => {
                 let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
-                self.guard.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
+                self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
                 (Attempted::Failed(failure), None)
             }
             Err(HandleError::Away(detail)) => {
                 let spread = spread(self);
-                self.guard.surroundings_away(self.now_ms, detail, spread);
+                self.gate.surroundings_away(self.now_ms, detail, spread);
                 (Attempted::Unresolved, None)
             }
         }

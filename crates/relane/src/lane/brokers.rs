@@ -51,7 +51,7 @@ impl<S: Stage> Lane<S> {
         self.is_doubtful = true;
     }
 
-    /// Asks whether a broker is there, if that is not known from the lane's work.
+    /// QueryBudget whether a broker is there, if that is not known from the lane's work.
     pub(crate) fn probe_if_quiet(&mut self) {
         let is_quiet =
             self.last_commit_at.elapsed() >= PROBE_EVERY && self.probed_at.elapsed() >= PROBE_EVERY;
@@ -60,7 +60,7 @@ impl<S: Stage> Lane<S> {
         }
         self.probed_at = Instant::now();
         self.is_doubtful = false;
-        let partition = self.desk.iter().next().map_or(0, |owned| owned.partition);
+        let partition = self.processor.iter().next().map_or(0, |owned| owned.partition);
         match self.ends.bounds(&self.settings.topics.main, partition, PROBE) {
             Ok(_) => {
                 self.reader_away = None;

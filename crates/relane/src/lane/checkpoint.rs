@@ -14,7 +14,7 @@ use pipeline::window::Window;
 use crate::lane::error::Misplaced;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::limits::BOUNDS_ASK;
-use crate::lane::owned::{LastCommit, Owned};
+use crate::lane::partition_state::{LastCommit, PartitionState};
 use crate::lane::{Lane, LaneError, LaneSettings};
 use crate::stage::{Stage, State as _};
 
@@ -34,7 +34,7 @@ pub(crate) const NOTE_KEY: &[u8] = b"";
 
 /// An offset as state records note it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NotedOffset {
+pub(crate) struct CheckpointOffset {
     pub(crate) position: i64,
     /// Metadata of that offset; `None` where nothing above it was settled.
     pub(crate) completion: Option<Box<str>>,
@@ -42,12 +42,12 @@ pub(crate) struct NotedOffset {
 
 /// The highest offsets of both topics that the state records of a partition note.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Noted {
-    pub(crate) main: Option<NotedOffset>,
-    pub(crate) retry: Option<NotedOffset>,
+pub(crate) struct Checkpoint {
+    pub(crate) main: Option<CheckpointOffset>,
+    pub(crate) retry: Option<CheckpointOffset>,
 }
 
-impl Noted {
+impl Checkpoint {
     /// Takes in what a record notes. Records come in the order in which they were written.
     pub(crate) fn take(&mut self, record: &HeldRecord) {
         let text = |name| record.header(name).and_then(|value| std::str::from_utf8(value).ok());
@@ -65,17 +65,17 @@ impl Noted {
 
 /// At one position ever more is settled, so that the last completion holds; a record without
 /// one is not the first of its turn.
-fn note(noted: &mut Option<NotedOffset>, position: i64, completion: Option<&str>) {
-    let is_older = |last: &NotedOffset| {
+fn note(noted: &mut Option<CheckpointOffset>, position: i64, completion: Option<&str>) {
+    let is_older = |last: &CheckpointOffset| {
         last.position > position || (last.position == position && completion.is_none())
     };
     if !noted.as_ref().is_some_and(is_older) {
-        *noted = Some(NotedOffset { position, completion: completion.map(Into::into) });
+        *noted = Some(CheckpointOffset { position, completion: completion.map(Into::into) });
     }
 }
 
 /// Headers of the state records that a turn writes for a partition.
-pub(crate) fn headers<T: Default>(group: &str, owned: &Owned<T>) -> RecordHeaders {
+pub(crate) fn headers<T: Default>(group: &str, owned: &PartitionState<T>) -> RecordHeaders {
     let mut headers = RecordHeaders::new();
     headers.add(STATE_GROUP.as_bytes(), Some(group.as_bytes()));
     for (name, window) in [(STATE_MAIN_OFFSET, &owned.main), (STATE_RETRY_OFFSET, &owned.retry)] {
@@ -92,7 +92,7 @@ pub(crate) fn headers<T: Default>(group: &str, owned: &Owned<T>) -> RecordHeader
 /// newer turn, which has written a first record of its own before.
 pub(crate) fn first_headers<T: Default>(
     headers: &RecordHeaders,
-    owned: &Owned<T>,
+    owned: &PartitionState<T>,
 ) -> Option<RecordHeaders> {
     let (main, retry) = (owned.main_completion(), owned.retry_completion());
     let told = [
@@ -115,7 +115,7 @@ impl<S: Stage> Lane<S> {
     /// Offsets and state exist together or not at all, and agree.
     pub(crate) fn check_state(&mut self, partition: i32) -> Result<(), LaneError> {
         let settings = &self.settings;
-        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         let misplaced = misplaced(settings, owned);
         if !misplaced.is_empty() {
             let is_counted = !owned.state.is_empty();
@@ -137,10 +137,10 @@ impl<S: Stage> Lane<S> {
             _ => {}
         }
         owned.has_state |= !is_empty;
-        take_noted(owned)?;
+        apply_checkpoint(owned)?;
         // Written by a version that made no note without state: it is made up for.
         let has_topic = topics.state.is_some();
-        owned.dirty |= has_topic && owned.noted.main.is_none() && is_settled_further(owned);
+        owned.dirty |= has_topic && owned.checkpoint.main.is_none() && is_settled_further(owned);
         Ok(())
     }
 
@@ -157,8 +157,8 @@ impl<S: Stage> Lane<S> {
 }
 
 /// Whether the committed offsets are past what a group without a past starts at.
-fn is_settled_further<T: Default>(owned: &Owned<T>) -> bool {
-    let Owned { main, retry, main_low, retry_low, committed_main, .. } = owned;
+fn is_settled_further<T: Default>(owned: &PartitionState<T>) -> bool {
+    let PartitionState { main, retry, main_low, retry_low, committed_main, .. } = owned;
     committed_main.is_some()
         && (main.position().0 > *main_low
             || retry.position().0 > *retry_low
@@ -168,14 +168,14 @@ fn is_settled_further<T: Default>(owned: &Owned<T>) -> bool {
 
 /// Offsets of a partition that are missing, or below what its state says was committed with it.
 /// Without transactions a crash leaves them below.
-fn misplaced<T: Default>(settings: &LaneSettings, owned: &Owned<T>) -> Vec<Misplaced> {
+fn misplaced<T: Default>(settings: &LaneSettings, owned: &PartitionState<T>) -> Vec<Misplaced> {
     let topics = &settings.topics;
     let mut misplaced = Vec::new();
     for (topic, committed, noted) in [
-        (&topics.main, &owned.committed_main, &owned.noted.main),
-        (&topics.retry, &owned.committed_retry, &owned.noted.retry),
+        (&topics.main, &owned.committed_main, &owned.checkpoint.main),
+        (&topics.retry, &owned.committed_retry, &owned.checkpoint.retry),
     ] {
-        let Some(NotedOffset { position: noted, .. }) = *noted else { continue };
+        let Some(CheckpointOffset { position: noted, .. }) = *noted else { continue };
         let committed = committed.as_ref().map(|last| last.position.0);
         let is_behind = |at| at < noted && settings.is_exactly_once();
         if committed.is_none_or(is_behind) {
@@ -187,11 +187,12 @@ fn misplaced<T: Default>(settings: &LaneSettings, owned: &Owned<T>) -> Vec<Mispl
 
 /// Where another tool has set an offset, what is settled above it is taken from the state. What
 /// was settled above a lower position stays so above a higher one.
-fn take_noted<T: Default>(owned: &mut Owned<T>) -> Result<(), LaneError> {
+fn apply_checkpoint<T: Default>(owned: &mut PartitionState<T>) -> Result<(), LaneError> {
     if is_planted(Bug::NotedIgnored) {
         return Ok(());
     }
-    let Owned { main, retry, noted, committed_main, committed_retry, .. } = owned;
+    let PartitionState { main, retry, checkpoint: noted, committed_main, committed_retry, .. } =
+        owned;
     for (window, noted, committed) in
         [(main, &noted.main, &*committed_main), (retry, &noted.retry, &*committed_retry)]
     {

@@ -1,4 +1,4 @@
-//! Asks for the committed offsets of partitions that are to be restored, a little in each turn.
+//! QueryBudget for the committed offsets of partitions that are to be restored, a little in each turn.
 //!
 //! While a transaction of a previous owner is undecided the brokers do not answer, and each
 //! question takes all the time it is given. Partitions that are active stand still meanwhile.
@@ -12,18 +12,18 @@ use crate::lane::limits::{
     ASK_BUDGET, ASK_BUDGET_IDLE, ASK_PAUSE_SHARE, BOUNDS_ASK, BOUNDS_ASK_MAX, COMMITTED_ASK,
     COMMITTED_ASK_ALL, COMMITTED_ASK_MAX, COMMITTED_PAUSE,
 };
-use crate::lane::owned::{Owned, Phase};
+use crate::lane::partition_state::{PartitionState, Phase};
 use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
 /// Time for the questions of one turn.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asks {
+pub(crate) struct QueryBudget {
     until: Instant,
     lasts: Duration,
 }
 
-impl Asks {
+impl QueryBudget {
     fn of(time: Duration) -> Self {
         Self { until: Instant::now() + time, lasts: time }
     }
@@ -45,17 +45,17 @@ impl Asks {
 }
 
 impl<S: Stage> Lane<S> {
-    /// Asks for offsets that are not known, and starts to read back where there is an answer.
+    /// QueryBudget for offsets that are not known, and starts to read back where there is an answer.
     pub(crate) fn ask_offsets(&mut self) -> Result<(), LaneError> {
         let (fresh, again) = self.asking();
         if fresh.is_empty() && again.is_empty() {
             return Ok(());
         }
         let has_other_work =
-            |owned: &Owned<S::State>| !matches!(owned.phase, Phase::AskOffsets { .. });
+            |owned: &PartitionState<S::State>| !matches!(owned.phase, Phase::AskOffsets { .. });
         let budget =
-            if self.desk.iter().any(has_other_work) { ASK_BUDGET } else { ASK_BUDGET_IDLE };
-        let (asks, began_at) = (Asks::of(budget), Instant::now());
+            if self.processor.iter().any(has_other_work) { ASK_BUDGET } else { ASK_BUDGET_IDLE };
+        let (asks, began_at) = (QueryBudget::of(budget), Instant::now());
         let (mut is_answered, mut is_first) = (true, fresh.is_empty());
         // New ones all at once, then one by one: an undecided transaction over one partition must
         // not hold up the others.
@@ -81,7 +81,7 @@ impl<S: Stage> Lane<S> {
         // Those that had no turn keep their place before those that had.
         let spent = began_at.elapsed();
         let later = Instant::now() + COMMITTED_PAUSE.max(spent * ASK_PAUSE_SHARE);
-        for owned in self.desk.iter_mut() {
+        for owned in self.processor.iter_mut() {
             if let Phase::AskOffsets { again_at, .. } = &mut owned.phase {
                 *again_at = later;
             }
@@ -94,7 +94,7 @@ impl<S: Stage> Lane<S> {
     fn asking(&self) -> (Vec<i32>, Vec<i32>) {
         let now = Instant::now();
         let (mut fresh, mut again) = (Vec::new(), Vec::new());
-        for owned in self.desk.iter() {
+        for owned in self.processor.iter() {
             match owned.phase {
                 Phase::AskOffsets { again_at, .. } if again_at > now => {}
                 Phase::AskOffsets { asked_at: None, .. } => fresh.push(owned.partition),
@@ -107,12 +107,17 @@ impl<S: Stage> Lane<S> {
     }
 
     /// One question; whether it has an answer.
-    fn ask(&mut self, partitions: &[i32], wait: Duration, asks: Asks) -> Result<bool, LaneError> {
+    fn ask(
+        &mut self,
+        partitions: &[i32],
+        wait: Duration,
+        asks: QueryBudget,
+    ) -> Result<bool, LaneError> {
         let now = Instant::now();
         let answer = self.committed(partitions, wait);
-        self.beat();
+        self.heartbeat();
         for partition in partitions {
-            if let Some(owned) = self.desk.owned_mut(*partition)
+            if let Some(owned) = self.processor.owned_mut(*partition)
                 && let Phase::AskOffsets { asked_at, .. } = &mut owned.phase
             {
                 *asked_at = Some(now);
@@ -134,7 +139,7 @@ impl<S: Stage> Lane<S> {
             // The first is asked about whatever the time is, so that each turn comes further.
             let is_first = index == 0;
             if is_started && (is_first || !asks.is_over()) {
-                let asks = if is_first { Asks::of(self.bounds_ask) } else { asks };
+                let asks = if is_first { QueryBudget::of(self.bounds_ask) } else { asks };
                 let started = self.start_restore(partition, asks, committed);
                 is_started = self.or_refused(partition, started)?.unwrap_or(true);
                 if is_started {
@@ -142,8 +147,8 @@ impl<S: Stage> Lane<S> {
                 } else if is_first {
                     self.bounds_ask = (self.bounds_ask * 2).min(BOUNDS_ASK_MAX);
                 }
-                self.beat();
-            } else if let Some(owned) = self.desk.owned_mut(partition)
+                self.heartbeat();
+            } else if let Some(owned) = self.processor.owned_mut(partition)
                 && let Phase::AskOffsets { asked_at, .. } = &mut owned.phase
             {
                 *asked_at = None; // there is an answer: with the others, next time

@@ -9,60 +9,60 @@ use codec::decode::DecodeError;
 use pipeline::dedupe::Seen;
 use pipeline::record::Offset;
 
-use crate::lane::desk::Desk;
 use crate::lane::handles::Fetched;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::outcomes::OutcomeEntry;
-use crate::stage::{RecordName, Stage};
+use crate::lane::processor::Processor;
+use crate::stage::{RecordId, Stage};
 
 /// What is to be done with a main record.
-pub(crate) enum Judged {
+pub(crate) enum DedupeVerdict {
     /// Go on with it.
     Fresh,
     /// An order with this id stands within reach; its name, for the outcome log.
-    Duplicate(RecordName),
+    Duplicate(RecordId),
     /// Nothing, until its schema is known.
-    Unjudged,
+    Undecided,
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Judges a record of the main topic, whether or not it is settled already.
-    pub(crate) fn judge(&mut self, record: &Fetched<'_>) -> Judged {
+    pub(crate) fn check_duplicate(&mut self, record: &Fetched<'_>) -> DedupeVerdict {
         let (partition, offset) = (record.partition(), record.offset());
         if self.owned_mut(partition).is_none_or(|owned| owned.dedupe.is_none()) {
-            return Judged::Fresh;
+            return DedupeVerdict::Fresh;
         }
         let decoded = self.decode(record.value());
         let decoded = decoded.map(|input| {
             let is_valid = self.stage.is_valid(&input);
             is_valid.then(|| self.stage.name(input))
         });
-        let Some(owned) = self.owned_mut(partition) else { return Judged::Fresh };
-        let Some(dedupe) = owned.dedupe.as_mut() else { return Judged::Fresh };
+        let Some(owned) = self.owned_mut(partition) else { return DedupeVerdict::Fresh };
+        let Some(dedupe) = owned.dedupe.as_mut() else { return DedupeVerdict::Fresh };
         let name = match decoded {
             Ok(Some(name)) => name,
             Ok(None) | Err(DecodeError::Failed(_)) => {
                 dedupe.pass(offset.next().0);
-                return Judged::Fresh;
+                return DedupeVerdict::Fresh;
             }
             Err(DecodeError::Unresolved { .. }) => {
-                owned.unjudged = Some(record.hold());
-                return Judged::Unjudged;
+                owned.awaiting_dedupe = Some(record.hold());
+                return DedupeVerdict::Undecided;
             }
         };
         match dedupe.take(offset, &name.id) {
-            Seen::First | Seen::Forgotten => Judged::Fresh,
-            Seen::Before(_) if is_planted(Bug::DedupeOff) => Judged::Fresh,
-            Seen::Before(_) => Judged::Duplicate(name),
+            Seen::First | Seen::Forgotten => DedupeVerdict::Fresh,
+            Seen::Before(_) if is_planted(Bug::DedupeOff) => DedupeVerdict::Fresh,
+            Seen::Before(_) => DedupeVerdict::Duplicate(name),
         }
     }
 
     /// Takes a duplicate in: it is told and settled, and nothing else.
-    pub(crate) fn end_duplicate(&mut self, record: &Fetched<'_>, name: RecordName) {
+    pub(crate) fn end_duplicate(&mut self, record: &Fetched<'_>, name: RecordId) {
         let (partition, offset) = (record.partition(), record.offset());
         self.turn.take(0);
         self.turn.duplicates += 1;
-        self.guard.ended_well();
+        self.gate.ended_well();
         if self.keeps_outcomes {
             self.turn.outcomes.push(OutcomeEntry {
                 partition,
@@ -83,17 +83,17 @@ impl<S: Stage> Desk<S> {
     /// so it is fetched again.
     pub(crate) fn look_at_unjudged(&mut self, partition: i32) {
         let Some(owned) = self.owned_mut(partition) else { return };
-        let Some(record) = owned.unjudged.take() else { return };
+        let Some(record) = owned.awaiting_dedupe.take() else { return };
         if !self.knows_schema(record.value.as_deref())
             && let Some(owned) = self.owned_mut(partition)
         {
-            owned.unjudged = Some(record);
+            owned.awaiting_dedupe = Some(record);
         }
     }
 }
 
 /// Where to read main from: at the window's top, or lower while orders are to be remembered.
-pub(crate) fn read_from<T>(owned: &crate::lane::owned::Owned<T>) -> Offset {
+pub(crate) fn read_from<T>(owned: &crate::lane::partition_state::PartitionState<T>) -> Offset {
     let top = owned.main.top();
     Offset(owned.dedupe.as_ref().map_or(top, |dedupe| top.min(dedupe.top())))
 }

@@ -20,7 +20,7 @@ use crate::clock::Instant;
 use crate::lane::attempt::Subject;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::limits::{ENDS_ASK, ENDS_EVERY, PROBE_MAIN_FIRST};
-use crate::lane::owned::Phase;
+use crate::lane::partition_state::Phase;
 use crate::lane::{Lane, LaneError};
 use crate::settings::OnDeadLetterLimit;
 use crate::stage::{Stage, Words};
@@ -44,7 +44,7 @@ impl Subject<'_, '_> {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct FailureGate {
     breaker: Breaker,
     /// What is away, in words; kept until a probe succeeds, or nothing is left to try.
     outage: Option<String>,
@@ -59,7 +59,7 @@ pub(crate) struct Guard {
     stopped: Option<String>,
 }
 
-impl Guard {
+impl FailureGate {
     pub(crate) fn new(limits: Option<DeadLetterLimits>) -> Self {
         Self {
             breaker: Breaker::default(),
@@ -94,7 +94,7 @@ impl Guard {
 
     /// A record was handled. What failed in a probe before may have failed for the outage: it is
     /// tried again.
-    pub(crate) fn went_well(&mut self, now_ms: i64) {
+    pub(crate) fn record_success(&mut self, now_ms: i64) {
         self.limit.went_well();
         let has_failed = self.breaker.has_probe_failed();
         if self.breaker.succeeded(now_ms) == Change::Closed {
@@ -162,13 +162,13 @@ impl Guard {
 
 impl<S: Stage> Lane<S> {
     /// Whether attempts may be made in this turn.
-    pub(crate) fn ask_guard(&mut self) {
-        let now_ms = self.desk.now_ms;
-        if self.desk.guard.outage.is_some() && self.desk.iter().next().is_none() {
-            self.desk.guard.forget_outage(now_ms); // others own it now
+    pub(crate) fn check_gate(&mut self) {
+        let now_ms = self.processor.now_ms;
+        if self.processor.gate.outage.is_some() && self.processor.iter().next().is_none() {
+            self.processor.gate.forget_outage(now_ms); // others own it now
         }
-        let guard = &mut self.desk.guard;
-        let permit = guard.breaker.permit(now_ms);
+        let gate = &mut self.processor.gate;
+        let permit = gate.breaker.permit(now_ms);
         if matches!(permit, Permit::Probe { .. }) && self.probe_records_max.is_none() {
             self.probes += 1;
             self.probe_began_at = Instant::now();
@@ -177,8 +177,8 @@ impl<S: Stage> Lane<S> {
             Permit::Probe { keys } => Some(keys),
             Permit::Flow | Permit::Wait { .. } => None,
         };
-        guard.is_held_up = matches!(permit, Permit::Wait { .. }) || guard.stopped.is_some();
-        self.desk.flight.limit(self.probe_records_max);
+        gate.is_held_up = matches!(permit, Permit::Wait { .. }) || gate.stopped.is_some();
+        self.processor.in_flight.limit(self.probe_records_max);
     }
 
     /// Whether this turn leaves the retries alone that are due. All that are due may be poisonous, and
@@ -188,11 +188,11 @@ impl<S: Stage> Lane<S> {
         is_mains && self.probe_began_at.elapsed() < PROBE_MAIN_FIRST
     }
 
-    /// Whether a record is held, waits, or is yet to be fetched that a probe could try. Asks the
+    /// Whether a record is held, waits, or is yet to be fetched that a probe could try. QueryBudget the
     /// brokers for the ends of main, now and then.
     fn has_something_to_try(&mut self) -> bool {
         let mut quiet = Vec::new();
-        for owned in self.desk.iter() {
+        for owned in self.processor.iter() {
             match owned.phase {
                 Phase::Stopped { .. } => {}
                 Phase::Active if owned.holds_nothing() => {
@@ -214,22 +214,22 @@ impl<S: Stage> Lane<S> {
     }
 
     /// Whether the turn may be committed; if not, its state is dropped and read back.
-    pub(crate) fn passes_guard(&mut self) -> Result<bool, LaneError> {
-        let (now_ms, spread) = (self.desk.now_ms, self.desk.random.random::<f64>());
-        let guard = &mut self.desk.guard;
+    pub(crate) fn passes_gate(&mut self) -> Result<bool, LaneError> {
+        let (now_ms, spread) = (self.processor.now_ms, self.processor.random.random::<f64>());
+        let gate = &mut self.processor.gate;
         let is_probe = self.probe_records_max.is_some();
-        if is_probe && guard.breaker.probe_ended(now_ms, spread) == Change::Opened {
-            guard.must_undo = true;
+        if is_probe && gate.breaker.probe_ended(now_ms, spread) == Change::Opened {
+            gate.must_undo = true;
         }
         if is_probe
-            && guard.breaker.is_open()
-            && self.desk.turn.records == 0
+            && gate.breaker.is_open()
+            && self.processor.turn.records == 0
             && !self.has_something_to_try()
         {
-            self.desk.guard.forget_outage(now_ms);
+            self.processor.gate.forget_outage(now_ms);
         }
-        let guard = &mut self.desk.guard;
-        if std::mem::take(&mut guard.must_undo) {
+        let gate = &mut self.processor.gate;
+        if std::mem::take(&mut gate.must_undo) {
             self.read_again();
             return Ok(false);
         }
@@ -238,15 +238,16 @@ impl<S: Stage> Lane<S> {
 
     /// Whether so many records may be given up; if not, the turn is dropped.
     pub(crate) fn passes_limit(&mut self) -> Result<bool, LaneError> {
-        let Some(tripped) = self.desk.guard.limit.tripped() else { return Ok(true) };
+        let Some(tripped) = self.processor.gate.limit.tripped() else { return Ok(true) };
         let text = self.tell_limit(tripped);
-        self.desk.guard.stopped = Some(format!("{text}; {}", resume_hint(&self.settings.words)));
+        self.processor.gate.stopped =
+            Some(format!("{text}; {}", resume_hint(&self.settings.words)));
         self.read_again();
         match self.settings.on_dead_letter_limit {
             OnDeadLetterLimit::Pause => Ok(false),
             OnDeadLetterLimit::Exit => {
                 // The last that is told of this lane: nothing of this turn has happened.
-                self.view.lock().waiting = self.desk.waits_before;
+                self.view.lock().waiting = self.processor.waits_before;
                 let hint = resume_hint(&self.settings.words);
                 Err(LaneError::Limit { message: text, hint })
             }
@@ -264,7 +265,7 @@ impl<S: Stage> Lane<S> {
                 "{dead} dead letters of schema {schema_id}, which cannot be used and of which no record was ever read"
             ),
         };
-        for cause in self.desk.guard.limit.causes() {
+        for cause in self.processor.gate.limit.causes() {
             tracing::error!(
                 lane = self.index,
                 fingerprint = format!("{:08x}", cause.fingerprint),
@@ -292,7 +293,7 @@ fn resume_hint(words: &Words) -> String {
     }
 }
 
-impl Guard {
+impl FailureGate {
     /// The turn is durable.
     pub(crate) fn commit(&mut self) {
         self.limit.commit();
@@ -324,17 +325,17 @@ mod tests {
     #[test]
     fn what_failed_in_the_probe_that_ends_an_outage_is_tried_again() {
         for fails_before in [false, true] {
-            let mut guard = Guard::new(None);
-            guard.surroundings_away(0, "away".to_owned(), 0.0);
+            let mut gate = FailureGate::new(None);
+            gate.surroundings_away(0, "away".to_owned(), 0.0);
             let later = 2 * PROBE_MAX_MS;
-            assert!(matches!(guard.breaker.permit(later), Permit::Probe { .. }));
+            assert!(matches!(gate.breaker.permit(later), Permit::Probe { .. }));
             if fails_before {
                 let reason = FailureReason::Handler;
                 let failure = Failure { reason, schema_id: None, detail: String::new() };
-                guard.downstream_failed(later, &failure, Name::Key(b"tea"), false, 0.0);
+                gate.downstream_failed(later, &failure, Name::Key(b"tea"), false, 0.0);
             }
-            guard.went_well(later);
-            assert_eq!((guard.outage(), guard.must_undo), (None, fails_before));
+            gate.record_success(later);
+            assert_eq!((gate.outage(), gate.must_undo), (None, fails_before));
         }
     }
 }

@@ -10,11 +10,11 @@ use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::Lineage;
 use pipeline::record::Offset;
 
-use crate::lane::desk::Desk;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::order::untold;
-use crate::lane::owned::Waiter;
-use crate::lane::turn::{Destination, Forward};
+use crate::lane::partition_state::PendingRecord;
+use crate::lane::processor::Processor;
+use crate::lane::turn::{Destination, OutboundRecord};
 use crate::stage::Stage;
 
 /// A record that is given up, by what those that follow it are found.
@@ -27,11 +27,11 @@ pub(crate) struct Predecessor {
 
 /// What follows, and whether the retry topic has refused it or a neighbor in its batch.
 struct Follower {
-    waiter: Waiter,
+    waiter: PendingRecord,
     is_suspect: bool,
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// A record as one that others follow, if they are to be given up with it.
     pub(crate) fn predecessor(
         &self,
@@ -77,29 +77,31 @@ impl<S: Stage> Desk<S> {
         followers
     }
 
-    /// Takes out of the turn what it forwards of the key and what lies behind the record, with
+    /// Takes out of the turn what it outbound of the key and what lies behind the record, with
     /// its entries in the outcome log.
     fn take_forwarded(&mut self, dead: &Predecessor) -> Vec<Follower> {
-        let follows = |forward: &Forward| {
+        let follows = |forward: &OutboundRecord| {
             forward.place > Some(dead.place)
                 && forward.record.partition == dead.partition
                 && forward.record.key.as_ref() == Some(&dead.key)
                 && !forward.is_durable
         };
         // Nothing of the key is on its way, unless it is the retry topic that refuses a record.
-        let expects = |desk: &mut Self| {
-            desk.owned_mut(dead.partition).is_some_and(|owned| owned.waiting.expects(&dead.key))
+        let expects = |processor: &mut Self| {
+            processor
+                .owned_mut(dead.partition)
+                .is_some_and(|owned| owned.waiting.expects(&dead.key))
         };
-        if !expects(self) || !self.turn.forwards.iter().any(follows) {
+        if !expects(self) || !self.turn.outbound.iter().any(follows) {
             return Vec::new();
         }
         let (mut kept, mut taken, mut tags) = (Vec::new(), Vec::new(), Vec::new());
-        for forward in self.turn.forwards.drain(..) {
+        for forward in self.turn.outbound.drain(..) {
             let follows = follows(&forward);
             tags.push((!follows).then_some(kept.len()));
             if follows { taken.push(forward) } else { kept.push(forward) }
         }
-        self.turn.forwards = kept;
+        self.turn.outbound = kept;
         self.turn.outcomes.retain_mut(|entry| {
             let Some(tag) = entry.forward else { return true };
             entry.forward = tags[tag];
@@ -109,15 +111,15 @@ impl<S: Stage> Desk<S> {
     }
 
     /// A record that was to be forwarded, as one that waits.
-    fn follower(&mut self, forward: Forward) -> Follower {
-        let Forward { record, hop, place, suspect: is_suspect, .. } = forward;
+    fn follower(&mut self, forward: OutboundRecord) -> Follower {
+        let OutboundRecord { record, hop, place, suspect: is_suspect, .. } = forward;
         let waiter = match hop {
-            Some(hop) => Waiter {
+            Some(hop) => PendingRecord {
                 place,
                 attempt: hop.attempt,
                 carries_lineage: hop.carries_lineage,
                 carries_first_failed: hop.carries_first_failed,
-                ..Waiter::first(record, hop.origin)
+                ..PendingRecord::first(record, hop.origin)
             },
             None => {
                 self.turn.reparked -= 1;
@@ -145,7 +147,7 @@ impl<S: Stage> Desk<S> {
             detail: "a record of this key that came first was given up".into(),
         };
         self.send(waiter, attempt, Some(failure), Destination::DeadLetter);
-        if let Some(forward) = self.turn.forwards.last_mut() {
+        if let Some(forward) = self.turn.outbound.last_mut() {
             forward.suspect = is_suspect;
         }
     }

@@ -6,20 +6,20 @@ use pipeline::headers::Origin;
 use pipeline::route::{Route, route};
 use rand::Rng as _;
 
-use crate::lane::desk::Desk;
 use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
-use crate::lane::owned::Waiter;
-use crate::lane::turn::{Destination, Forward, HopParts};
+use crate::lane::partition_state::PendingRecord;
+use crate::lane::processor::Processor;
+use crate::lane::turn::{Destination, HopParts, OutboundRecord};
 use crate::stage::Stage;
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     pub(super) fn forward_first(&mut self, record: HeldRecord, origin: Origin, failure: Failure) {
         let place = record.key.is_some().then_some(record.offset);
-        self.forward(Waiter { place, ..Waiter::first(record, origin) }, 1, failure);
+        self.forward(PendingRecord { place, ..PendingRecord::first(record, origin) }, 1, failure);
     }
 
     /// Puts a failed record on its way.
-    pub(super) fn forward(&mut self, waiter: Waiter, attempt: u32, failure: Failure) {
+    pub(super) fn forward(&mut self, waiter: PendingRecord, attempt: u32, failure: Failure) {
         let spread = self.random.random::<f64>();
         let destination = match route(&failure, attempt, &self.plan, spread) {
             Route::DeadLetter => Destination::DeadLetter,
@@ -30,7 +30,7 @@ impl<S: Stage> Desk<S> {
         };
         let mut dead = None;
         if destination == Destination::DeadLetter {
-            self.guard.dead_letter(&failure);
+            self.gate.dead_letter(&failure);
             let key = waiter.record.key.as_deref();
             dead = self.predecessor(waiter.record.partition, key, waiter.place);
         }
@@ -43,13 +43,13 @@ impl<S: Stage> Desk<S> {
     /// Adds a record to what the turn writes, with its entry in the outcome log.
     pub(crate) fn send(
         &mut self,
-        waiter: Waiter,
+        waiter: PendingRecord,
         attempt: u32,
         failure: Option<Failure>,
         destination: Destination,
     ) {
         if let Some(entry) = self.turn.outcomes.last_mut().filter(|_| self.keeps_outcomes) {
-            entry.forward = Some(self.turn.forwards.len());
+            entry.forward = Some(self.turn.outbound.len());
         }
         if destination != Destination::DeadLetter {
             self.expect(&waiter);
@@ -65,6 +65,11 @@ impl<S: Stage> Desk<S> {
             failure,
             now_ms: self.now_ms,
         };
-        self.turn.forwards.push(Forward::new(waiter.record, waiter.place, destination, Some(hop)));
+        self.turn.outbound.push(OutboundRecord::new(
+            waiter.record,
+            waiter.place,
+            destination,
+            Some(hop),
+        ));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock::Instant;
 use crate::lane::limits::BOUNDS_ASK;
-use crate::lane::owned::{Owned, Phase, StopReason};
+use crate::lane::partition_state::{PartitionState, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
@@ -14,8 +14,8 @@ impl<S: Stage> Lane<S> {
             return Ok(());
         }
         let topics = self.settings.topics.clone();
-        for partition in self.desk.partitions() {
-            let owned = self.desk.owned_mut(partition).expect("just listed");
+        for partition in self.processor.partitions() {
+            let owned = self.processor.owned_mut(partition).expect("just listed");
             if !owned.is_active() {
                 continue;
             }
@@ -40,7 +40,8 @@ impl<S: Stage> Lane<S> {
         if top > high {
             return Err(LaneError::offsets_beyond(&self.settings, topic, partition, top, high));
         }
-        let Some(owned) = self.desk.owned_mut(partition).filter(|owned| owned.is_active()) else {
+        let Some(owned) = self.processor.owned_mut(partition).filter(|owned| owned.is_active())
+        else {
             return Ok(());
         };
         let is_main = topic == self.settings.topics.main;
@@ -73,8 +74,8 @@ impl<S: Stage> Lane<S> {
     fn stop_partition(&mut self, partition: i32, detail: String) {
         tracing::error!(partition, "{detail}");
         self.drop_partition(partition);
-        let mut stopped = Owned::new(partition, Instant::now(), self.settings.order);
+        let mut stopped = PartitionState::new(partition, Instant::now(), self.settings.order);
         stopped.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
-        self.desk.owned[partition as usize] = Some(Box::new(stopped));
+        self.processor.owned[partition as usize] = Some(Box::new(stopped));
     }
 }

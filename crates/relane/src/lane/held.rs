@@ -8,11 +8,11 @@ use pipeline::record::Offset;
 use pipeline::waiting::Sequence;
 
 use crate::lane::attempt::{Attempted, Subject};
-use crate::lane::desk::Desk;
-use crate::lane::flight::Answered;
+use crate::lane::in_flight::Answered;
+use crate::lane::processor::Processor;
 use crate::stage::Stage;
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Tries the main records again whose schema was not known.
     pub(crate) fn run_unresolved(&mut self) {
         for partition in self.partitions() {
@@ -47,7 +47,7 @@ impl<S: Stage> Desk<S> {
         if !self.may_start() {
             let owned = self.owned_mut(partition).expect("its records are held");
             owned.unresolved.insert(offset, record);
-        } else if self.flight.is_used() {
+        } else if self.in_flight.is_used() {
             self.start_main(record);
         } else {
             self.run_held(record, None);

@@ -1,6 +1,6 @@
 //! Handlers that wait: up to `--concurrency` records of a lane at once, each held by its window.
 //!
-//! Transactions go on meanwhile. A record in flight is settled when its handler has answered, out of
+//! Transactions go on meanwhile. A record in in_flight is settled when its handler has answered, out of
 //! order if need be; with `--order key` the next one of its key starts only then.
 
 use std::time::Duration;
@@ -14,9 +14,9 @@ use pipeline::record::Offset;
 
 use crate::clock::Instant;
 use crate::lane::Lane;
-use crate::lane::desk::Desk;
 use crate::lane::limits::{ANSWER_LOOK_MAX, ANSWER_LOOK_MIN, IDLE_WAIT_MAX};
 use crate::lane::panics;
+use crate::lane::processor::Processor;
 use crate::lane::runner::{Answer, Runner, Task, Ticket};
 use crate::stage::{Delivery, Stage, Work};
 
@@ -29,7 +29,7 @@ enum Place {
     Retry(Offset),
 }
 
-struct Flying<I> {
+struct Handling<I> {
     partition: i32,
     place: Place,
     input: I,
@@ -52,29 +52,29 @@ struct Late<I> {
 }
 
 /// Records whose handlers work.
-pub(crate) struct Flight<I> {
+pub(crate) struct InFlight<I> {
     is_used: bool,
     concurrency: usize,
     /// How long one attempt may take.
     limit: Duration,
     runner: Runner,
-    flying: HashMap<Ticket, Flying<I>>,
+    handling: HashMap<Ticket, Handling<I>>,
     late: Vec<Late<I>>,
     tickets: Ticket,
     /// When a handler started or answered last.
     moved_at: Instant,
-    /// What a probe may have in flight.
+    /// What a probe may have in in_flight.
     probe_max: usize,
 }
 
-impl<I> Flight<I> {
+impl<I> InFlight<I> {
     pub(crate) fn new(is_used: bool, concurrency: usize, limit: Duration, runner: Runner) -> Self {
         Self {
             is_used,
             concurrency,
             limit,
             runner,
-            flying: HashMap::new(),
+            handling: HashMap::new(),
             late: Vec::new(),
             tickets: 0,
             moved_at: Instant::now(),
@@ -92,24 +92,24 @@ impl<I> Flight<I> {
         !self.is_used || self.len() < self.concurrency.min(self.probe_max)
     }
 
-    /// Lets at most so many be in flight, those that are already included; as many as ever for
+    /// Lets at most so many be in in_flight, those that are already included; as many as ever for
     /// `None`.
     pub(crate) fn limit(&mut self, probe_max: Option<usize>) {
         self.probe_max = probe_max.unwrap_or(usize::MAX);
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.flying.len() + self.late.len()
+        self.handling.len() + self.late.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.flying.is_empty() && self.late.is_empty()
+        self.handling.is_empty() && self.late.is_empty()
     }
 
     /// How long to wait at most before the next look for answers: the longer the handlers take, the
     /// rarer.
     pub(crate) fn next_look_in(&mut self) -> Option<Duration> {
-        if self.flying.is_empty() {
+        if self.handling.is_empty() {
             return None;
         }
         let rare = (self.moved_at.elapsed() / 8).clamp(ANSWER_LOOK_MIN, ANSWER_LOOK_MAX);
@@ -121,19 +121,19 @@ impl<I> Flight<I> {
         self.moved_at = Instant::now();
         self.tickets += 1;
         let task = self.runner.run(self.tickets, work, self.limit, schema);
-        self.flying.insert(self.tickets, Flying { partition, place, input, _task: task });
+        self.handling.insert(self.tickets, Handling { partition, place, input, _task: task });
     }
 
     /// Ends the work on a partition's records and forgets them: their next owner reads them again.
     pub(crate) fn forget(&mut self, partition: i32) {
-        self.flying.retain(|_, flying| flying.partition != partition);
+        self.handling.retain(|_, handling| handling.partition != partition);
         self.late.retain(|late| late.partition != partition);
     }
 
     /// Takes the waiting records of a partition back from their handlers.
     fn recall_retries(&mut self, partition: i32) {
-        self.flying.retain(|_, flying| {
-            flying.partition != partition || matches!(flying.place, Place::Main(_))
+        self.handling.retain(|_, handling| {
+            handling.partition != partition || matches!(handling.place, Place::Main(_))
         });
         self.late.retain(|late| late.partition != partition);
     }
@@ -143,9 +143,9 @@ impl<I> Flight<I> {
     fn pop_answered(&mut self) -> Option<(i32, Place, Answered<I>)> {
         loop {
             let (ticket, answer) = self.runner.next()?;
-            let Some(flying) = self.flying.remove(&ticket) else { continue };
+            let Some(handling) = self.handling.remove(&ticket) else { continue };
             self.moved_at = Instant::now();
-            let Flying { partition, place, input, .. } = flying;
+            let Handling { partition, place, input, .. } = handling;
             return Some((partition, place, Answered { input, answer }));
         }
     }
@@ -175,10 +175,10 @@ fn begin<S: Stage>(stage: &mut S, delivery: &Delivery<'_>) -> Begun<S::Input> {
     }
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Whether a handler may start: none does once an outage was met.
     pub(crate) fn may_start(&self) -> bool {
-        self.flight.has_room() && !(self.flight.is_used() && self.guard.is_held_up())
+        self.in_flight.has_room() && !(self.in_flight.is_used() && self.gate.is_held_up())
     }
 
     /// Lets a handler start on a main record that its window holds. One that cannot be decoded fails at
@@ -199,7 +199,7 @@ impl<S: Stage> Desk<S> {
         match begin(&mut self.stage, &delivery) {
             Begun::Started(input, work) => {
                 let schema_id = frame::schema_id(record.value.as_deref());
-                self.flight.start(partition, Place::Main(record), input, work, schema_id);
+                self.in_flight.start(partition, Place::Main(record), input, work, schema_id);
             }
             Begun::Broken => self.run_held(record, None),
             Begun::Unresolved => {
@@ -213,7 +213,7 @@ impl<S: Stage> Desk<S> {
     /// Lets a handler start on a waiting record that is due.
     pub(crate) fn start_retry(&mut self, partition: i32, offset: Offset) {
         let Some(index) = usize::try_from(partition).ok() else { return };
-        let Self { owned, stage, flight, .. } = self;
+        let Self { owned, stage, in_flight, .. } = self;
         let Some(owned) = owned.get_mut(index).and_then(Option::as_deref_mut) else { return };
         let Some((_, waiter)) = owned.waiting.get(offset) else { return };
         let delivery = Delivery {
@@ -231,11 +231,11 @@ impl<S: Stage> Desk<S> {
         match begin(stage, &delivery) {
             Begun::Started(input, work) => {
                 owned.waiting.start(offset);
-                flight.start(partition, Place::Retry(offset), input, work, schema_id);
+                in_flight.start(partition, Place::Retry(offset), input, work, schema_id);
             }
             Begun::Broken => {
                 owned.waiting.start(offset);
-                flight.late.push(Late { partition, offset, answered: None });
+                in_flight.late.push(Late { partition, offset, answered: None });
             }
             Begun::Unresolved => self.run_waiting(partition, offset, None), // waits a little longer
         }
@@ -244,7 +244,7 @@ impl<S: Stage> Desk<S> {
     /// Takes back the waiting records of a partition whose handlers work: each starts anew later. What
     /// a handler has done by then it does again.
     pub(crate) fn recall_handlers(&mut self, partition: i32) {
-        self.flight.recall_retries(partition);
+        self.in_flight.recall_retries(partition);
         let Some(owned) = self.owned_mut(partition) else { return };
         let all: Vec<(Offset, i64)> = owned.waiting.iter().map(|(at, due, _)| (at, due)).collect();
         for (offset, due_at_ms) in all {
@@ -258,16 +258,16 @@ impl<S: Stage> Desk<S> {
 impl<S: Stage> Lane<S> {
     /// Takes in what handlers have answered.
     pub(crate) fn finish_handlers(&mut self) {
-        if self.desk.flight.is_empty() {
+        if self.processor.in_flight.is_empty() {
             return;
         }
-        self.desk.note_time(); // not before any of them was ready
-        for late in std::mem::take(&mut self.desk.flight.late) {
+        self.processor.note_time(); // not before any of them was ready
+        for late in std::mem::take(&mut self.processor.in_flight.late) {
             self.finish_retry(late);
         }
-        while let Some((partition, place, answered)) = self.desk.flight.pop_answered() {
+        while let Some((partition, place, answered)) = self.processor.in_flight.pop_answered() {
             match place {
-                Place::Main(record) => self.desk.run_held(record, Some(answered)),
+                Place::Main(record) => self.processor.run_held(record, Some(answered)),
                 Place::Retry(offset) => {
                     self.finish_retry(Late { partition, offset, answered: Some(answered) });
                 }
@@ -279,43 +279,44 @@ impl<S: Stage> Lane<S> {
         let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
         let holds_followers = self.settings.order.holds_followers();
         let Late { partition, offset, .. } = late;
-        let Some(owned) = self.desk.owned_mut(partition) else { return };
+        let Some(owned) = self.processor.owned_mut(partition) else { return };
         let is_lowest = offset.0 == owned.retry.position().0;
         // Should it be given up, all that follow it must be known.
         let is_whole = !holds_followers || !owned.expects_more_of_key(offset);
         if is_whole && (is_lowest || owned.retry.settle_budget(limit_bytes) > 0) {
-            self.desk.run_waiting(partition, offset, late.answered);
+            self.processor.run_waiting(partition, offset, late.answered);
         } else {
-            self.desk.flight.late.push(late);
+            self.processor.in_flight.late.push(late);
         }
     }
 
     /// Waits for an answer when no other handler may start.
     pub(crate) fn wait_for_room(&mut self) {
-        if self.desk.turn.records > 0 {
+        if self.processor.turn.records > 0 {
             return;
         }
-        if self.desk.guard.is_held_up() {
+        if self.processor.gate.is_held_up() {
             crate::clock::sleep(IDLE_WAIT_MAX); // an answer makes no room
         } else {
-            self.desk.flight.runner.wait(IDLE_WAIT_MAX);
+            self.processor.in_flight.runner.wait(IDLE_WAIT_MAX);
         }
     }
 
-    /// After a stop was requested: finishes what is in flight, and starts nothing.
-    pub(crate) fn land(&mut self) -> Result<(), crate::lane::LaneError> {
-        while !self.desk.flight.is_empty() && !self.shared.must_abandon() {
-            self.beat();
+    /// After a stop was requested: finishes what is in in_flight, and starts nothing.
+    pub(crate) fn drain(&mut self) -> Result<(), crate::lane::LaneError> {
+        while !self.processor.in_flight.is_empty() && !self.shared.must_abandon() {
+            self.heartbeat();
             self.follow_membership()?;
             if self.ready_to_write()? {
-                self.desk.turn.restart();
+                self.processor.turn.restart();
                 self.finish_handlers();
-                if self.desk.flight.flying.is_empty() && self.desk.turn.records == 0 {
+                if self.processor.in_flight.handling.is_empty() && self.processor.turn.records == 0
+                {
                     break; // those that are late find no room before others are settled
                 }
                 self.wait_for_room();
                 self.fit_windows();
-                if self.passes_guard()? {
+                if self.passes_gate()? {
                     self.settle_turn()?;
                 }
             }

@@ -9,14 +9,14 @@ use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
 
 use crate::clock::Instant;
-use crate::lane::desk::{Next, Room};
 use crate::lane::duplicates::read_from;
 use crate::lane::handles::{Fetched, Polled};
 use crate::lane::limits::{
     IDLE_WAIT_MAX, PROBE_CHOICE_MAX, PROBE_RETRIES_MAX, SUSPECTS_MAX, TURN_BYTES_MAX, TURN_LINGER,
     TURN_MAX, UNRESOLVED_EVERY, WAITING_BYTES_MAX, WAITING_RESUME_PERCENT,
 };
-use crate::lane::owned::Owned;
+use crate::lane::partition_state::PartitionState;
+use crate::lane::processor::{Next, Room};
 use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
@@ -25,7 +25,11 @@ const RECORDS_PER_CLOCK: usize = 64;
 
 /// The record that runs next. A probe takes any of those that are due: the first ones may fail for
 /// good, again and again.
-fn next_due<T>(owned: &Owned<T>, now_ms: i64, probe: Option<&mut SmallRng>) -> Option<Offset> {
+fn next_due<T>(
+    owned: &PartitionState<T>,
+    now_ms: i64,
+    probe: Option<&mut SmallRng>,
+) -> Option<Offset> {
     let mut due = owned.waiting.due(now_ms);
     match probe {
         None => due.next(),
@@ -39,11 +43,12 @@ impl<S: Stage> Lane<S> {
         if self.leaves_retries() {
             return;
         }
-        let now_ms = self.desk.now_ms;
+        let now_ms = self.processor.now_ms;
         let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
-        let mut probe = self.probe_records_max.map(|_| SmallRng::from_rng(&mut self.desk.random));
-        for partition in self.desk.partitions() {
-            let owned = self.desk.owned_mut(partition).expect("just listed");
+        let mut probe =
+            self.probe_records_max.map(|_| SmallRng::from_rng(&mut self.processor.random));
+        for partition in self.processor.partitions() {
+            let owned = self.processor.owned_mut(partition).expect("just listed");
             let is_due = owned.waiting.next_due_at_ms().is_some_and(|due| due <= now_ms);
             if !owned.is_active() || !is_due {
                 continue;
@@ -54,11 +59,11 @@ impl<S: Stage> Lane<S> {
             let mut budget = 0;
             // One by one: what runs may free the next one of its key.
             loop {
-                let turn = &self.desk.turn;
+                let turn = &self.processor.turn;
                 if turn.records >= records_max || turn.bytes >= TURN_BYTES_MAX {
                     return;
                 }
-                let owned = self.desk.owned_mut(partition).expect("just listed");
+                let owned = self.processor.owned_mut(partition).expect("just listed");
                 let Some(offset) = next_due(owned, now_ms, probe.as_mut()) else { break };
                 // The lowest record shortens the completion; any other may lengthen it.
                 if offset.0 != owned.retry.position().0 {
@@ -70,16 +75,16 @@ impl<S: Stage> Lane<S> {
                     }
                     budget -= 1;
                 }
-                let consumed = self.desk.turn.consumed_retry;
-                if !self.desk.may_start() {
+                let consumed = self.processor.turn.consumed_retry;
+                if !self.processor.may_start() {
                     return;
                 }
-                if self.desk.flight.is_used() {
-                    self.desk.start_retry(partition, offset);
+                if self.processor.in_flight.is_used() {
+                    self.processor.start_retry(partition, offset);
                 } else {
-                    self.desk.run_waiting(partition, offset, None);
+                    self.processor.run_waiting(partition, offset, None);
                 }
-                if self.desk.turn.consumed_retry > consumed + 1 {
+                if self.processor.turn.consumed_retry > consumed + 1 {
                     budget = 0; // others were given up with it: the window is asked anew
                 }
             }
@@ -91,32 +96,36 @@ impl<S: Stage> Lane<S> {
         let generation = self.resolver.generation();
         let due = self.unresolved_again_at <= Instant::now();
         // A handler that is ready may have freed the next one of its key.
-        if generation == self.resolver_generation && !due && !self.desk.flight.is_used() {
+        if generation == self.resolver_generation && !due && !self.processor.in_flight.is_used() {
             return;
         }
         self.resolver_generation = generation;
         self.unresolved_again_at = Instant::now() + UNRESOLVED_EVERY;
-        self.desk.run_unresolved();
+        self.processor.run_unresolved();
     }
 
     /// Fetches until the turn is full, its time is up, or nothing is left.
     pub(crate) fn fetch(&mut self) -> Result<(), LaneError> {
-        self.desk.held = self.desk.iter().map(|owned| owned.unresolved.len()).sum();
+        self.processor.held = self.processor.iter().map(|owned| owned.unresolved.len()).sum();
         let mut wait = self.first_wait();
         let records_max = self.records_max();
         let mut stopped = None;
         for count in 1_usize.. {
-            if !self.desk.flight.has_room() {
+            if !self.processor.in_flight.has_room() {
                 self.wait_for_room();
                 break;
             }
             match self.reader.poll(wait) {
                 Polled::Record(record) => {
-                    if Self::take(&mut self.desk, &mut self.topic_ids, &record) == Next::StopMain {
+                    if Self::take(&mut self.processor, &mut self.topic_ids, &record)
+                        == Next::StopMain
+                    {
                         stopped = Some(record.partition());
                         break;
                     }
-                    if self.desk.turn.records >= records_max || self.desk.guard.is_held_up() {
+                    if self.processor.turn.records >= records_max
+                        || self.processor.gate.is_held_up()
+                    {
                         break;
                     }
                 }
@@ -131,11 +140,11 @@ impl<S: Stage> Lane<S> {
             wait = Duration::ZERO;
             if count % RECORDS_PER_CLOCK == 1 {
                 let now = Instant::now();
-                if self.desk.turn.is_full(now, records_max) {
+                if self.processor.turn.is_full(now, records_max) {
                     break;
                 }
-                let age = now.duration_since(self.desk.turn.started_at);
-                if self.desk.turn.records > 0 && age < TURN_LINGER {
+                let age = now.duration_since(self.processor.turn.started_at);
+                if self.processor.turn.records > 0 && age < TURN_LINGER {
                     wait = Duration::from_millis(1);
                 }
             }
@@ -146,41 +155,41 @@ impl<S: Stage> Lane<S> {
         Ok(())
     }
 
-    /// Gives a record to the desk by its topic.
+    /// Gives a record to the processor by its topic.
     fn take(
-        desk: &mut super::desk::Desk<S>,
+        processor: &mut super::processor::Processor<S>,
         topics: &mut super::TopicIds,
         record: &Fetched<'_>,
     ) -> Next {
         if record.topic_id() == topics.main {
-            return desk.take_main(record);
+            return processor.take_main(record);
         }
-        if record.topic() == desk.main_topic {
+        if record.topic() == processor.main_topic {
             topics.main = record.topic_id();
-            return desk.take_main(record);
+            return processor.take_main(record);
         }
-        if record.topic() == desk.retry_topic {
-            desk.take_retry(record);
+        if record.topic() == processor.retry_topic {
+            processor.take_retry(record);
         } else {
-            desk.take_state(record);
+            processor.take_state(record);
         }
         Next::Continue
     }
 
     /// How long the first poll of a turn may wait: not past the next due time.
     fn first_wait(&mut self) -> Duration {
-        if self.desk.turn.records > 0 {
+        if self.processor.turn.records > 0 {
             return Duration::ZERO;
         }
-        if self.desk.guard.is_held_up() || self.leaves_retries() {
+        if self.processor.gate.is_held_up() || self.leaves_retries() {
             return IDLE_WAIT_MAX; // what is due, or ready, stays where it is
         }
-        let active = self.desk.iter().filter(|owned| owned.is_active());
+        let active = self.processor.iter().filter(|owned| owned.is_active());
         let next = active.filter_map(|owned| owned.waiting.next_due_at_ms()).min();
         let until_due = next.map_or(u64::MAX, |due| {
             u64::try_from(due.saturating_sub(crate::clock::now_ms())).unwrap_or(0)
         });
-        let until_ready = self.desk.flight.next_look_in().unwrap_or(IDLE_WAIT_MAX);
+        let until_ready = self.processor.in_flight.next_look_in().unwrap_or(IDLE_WAIT_MAX);
         Duration::from_millis(until_due).min(until_ready).min(IDLE_WAIT_MAX)
     }
 
@@ -204,10 +213,10 @@ impl<S: Stage> Lane<S> {
         }
         let Ok(positions) = self.reader.positions() else { return };
         let topics = &self.settings.topics;
-        for partition in self.desk.partitions() {
+        for partition in self.processor.partitions() {
             let position = |topic: &str| positions.get(&(topic.to_owned(), partition)).copied();
-            let end = self.desk.main_end(partition);
-            let owned = self.desk.owned_mut(partition).expect("just listed");
+            let end = self.processor.main_end(partition);
+            let owned = self.processor.owned_mut(partition).expect("just listed");
             if !owned.is_active() {
                 continue;
             }
@@ -225,7 +234,7 @@ impl<S: Stage> Lane<S> {
 
     pub(crate) fn stop_main(&mut self, partition: i32) {
         let topic = self.settings.topics.main.clone();
-        let Some(owned) = self.desk.owned_mut(partition) else { return };
+        let Some(owned) = self.processor.owned_mut(partition) else { return };
         if std::mem::take(&mut owned.reads_main)
             && let Err(error) = self.reader.stop(&topic, partition)
         {
@@ -237,7 +246,7 @@ impl<S: Stage> Lane<S> {
     /// waits by a share.
     fn is_crowded_with(&self, records: usize, bytes: usize) -> bool {
         let (records_max, bytes_max) = (self.settings.waiting_records_max, WAITING_BYTES_MAX);
-        if self.is_crowded {
+        if self.is_backpressured {
             let share = WAITING_RESUME_PERCENT;
             return records.saturating_mul(100) > records_max.saturating_mul(share)
                 || bytes > bytes_max / 100 * share;
@@ -247,24 +256,24 @@ impl<S: Stage> Lane<S> {
 
     /// Starts and stops reading main partitions: all of them while too much waits in the
     /// lane, and one while too many of its records wait for a schema.
-    pub(crate) fn steer_main(&mut self) -> Result<(), LaneError> {
-        for owned in self.desk.iter_mut() {
+    pub(crate) fn apply_backpressure(&mut self) -> Result<(), LaneError> {
+        for owned in self.processor.iter_mut() {
             owned.unread.read_to(owned.retry.top());
         }
-        self.desk.waits_before = self.desk.iter().map(|owned| owned.waits()).sum();
+        self.processor.waits_before = self.processor.iter().map(|owned| owned.waits()).sum();
         let (mut records, mut bytes) = (0, 0);
-        for owned in self.desk.iter() {
+        for owned in self.processor.iter() {
             records += owned.waits() + owned.unloaded();
             bytes += owned.held_bytes();
         }
-        let held: usize = self.desk.iter().map(|owned| owned.unresolved.len()).sum();
+        let held: usize = self.processor.iter().map(|owned| owned.unresolved.len()).sum();
         let crowded = self.is_crowded_with(records + held, bytes);
-        self.desk.room = Room {
+        self.processor.room = Room {
             records: self.settings.waiting_records_max.saturating_sub(records),
             bytes: WAITING_BYTES_MAX.saturating_sub(bytes),
         };
-        if crowded != self.is_crowded {
-            self.is_crowded = crowded;
+        if crowded != self.is_backpressured {
+            self.is_backpressured = crowded;
             tracing::info!(
                 lane = self.index,
                 records,
@@ -274,12 +283,12 @@ impl<S: Stage> Lane<S> {
                 !crowded
             );
         }
-        let is_held_up = self.desk.guard.is_held_up();
-        let most = self.desk.unresolved_max;
+        let is_held_up = self.processor.gate.is_held_up();
+        let most = self.processor.unresolved_max;
         let unresolved_max = |reads| if reads { most } else { most / 2 };
-        for partition in self.desk.partitions() {
-            let end = self.desk.main_end(partition);
-            let owned = self.desk.owned_mut(partition).expect("just listed");
+        for partition in self.processor.partitions() {
+            let end = self.processor.main_end(partition);
+            let owned = self.processor.owned_mut(partition).expect("just listed");
             owned.main_done |= owned.is_active() && end.is_some_and(|end| owned.main.top() >= end);
             let is_full = owned.waiting.full_keys() > 0;
             if std::mem::replace(&mut owned.is_full, is_full) != is_full {
@@ -296,7 +305,7 @@ impl<S: Stage> Lane<S> {
                 && !crowded
                 && !is_held_up
                 && !is_full
-                && owned.unjudged.is_none()
+                && owned.awaiting_dedupe.is_none()
                 && owned.unresolved.len() < unresolved_max(owned.reads_main);
             if owned.reads_main && !wanted {
                 self.stop_main(partition);

@@ -8,7 +8,7 @@ use crate::lane::hooks::{self, FailPoint};
 use crate::lane::limits::{
     COVERAGE_AGAIN, COVERAGE_ASK, COVERAGE_EVERY, FENCE_AGAIN, OWN_FENCE_WITHIN,
 };
-use crate::lane::owned::{Owned, Phase, StopReason};
+use crate::lane::partition_state::{PartitionState, Phase, StopReason};
 use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
@@ -41,11 +41,11 @@ impl<S: Stage> Lane<S> {
 
     /// Gives up the member with all that it owned, and joins the group as a new one.
     fn join_anew(&mut self) -> Result<(), LaneError> {
-        for partition in self.desk.partitions() {
+        for partition in self.processor.partitions() {
             self.drop_partition(partition);
         }
-        self.desk.guard.discard();
-        self.desk.turn.restart();
+        self.processor.gate.discard();
+        self.processor.turn.restart();
         self.has_assignment = false;
         self.member_fenced_at = Some(Instant::now());
         let instance = self.settings.instance_id.as_ref().map(|_| self.instance());
@@ -73,17 +73,17 @@ impl<S: Stage> Lane<S> {
                     self.drop_partition(partition);
                 }
                 // What is owned next is known when the group has shared out anew.
-                self.has_assignment &= self.desk.iter().next().is_some();
+                self.has_assignment &= self.processor.iter().next().is_some();
             }
         }
     }
 
     fn add_partition(&mut self, partition: i32, takes_tally: bool) {
         let Ok(index) = usize::try_from(partition) else { return };
-        if self.desk.owned.len() <= index {
-            self.desk.owned.resize_with(index + 1, || None);
+        if self.processor.owned.len() <= index {
+            self.processor.owned.resize_with(index + 1, || None);
         }
-        let mut owned = Owned::new(partition, Instant::now(), self.settings.order);
+        let mut owned = PartitionState::new(partition, Instant::now(), self.settings.order);
         owned.takes_tally = takes_tally;
         if partition >= self.settings.partitions {
             let detail = format!(
@@ -94,14 +94,16 @@ impl<S: Stage> Lane<S> {
             tracing::error!(partition, "{detail}");
             owned.phase = Phase::Stopped { reason: StopReason::MissingPartition, detail };
         }
-        self.desk.owned[index] = Some(Box::new(owned));
+        self.processor.owned[index] = Some(Box::new(owned));
     }
 
     /// Forgets a partition and stops reading its topics.
     pub(crate) fn drop_partition(&mut self, partition: i32) {
         let Some(index) = usize::try_from(partition).ok() else { return };
-        let Some(owned) = self.desk.owned.get_mut(index).and_then(Option::take) else { return };
-        self.desk.flight.forget(partition);
+        let Some(owned) = self.processor.owned.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        self.processor.in_flight.forget(partition);
         self.forget_lag(partition);
         let topics = &self.settings.topics;
         let reads_retry = matches!(owned.phase, Phase::LoadRetries { .. } | Phase::Active);
@@ -124,22 +126,23 @@ impl<S: Stage> Lane<S> {
     pub(crate) fn read_again(&mut self) {
         // Of one whose offsets are still asked for nothing is held, and it keeps its place among
         // those: the others are asked about together, and without it.
-        let holds = |owned: &&Owned<S::State>| !matches!(owned.phase, Phase::AskOffsets { .. });
-        let held: Vec<i32> = self.desk.iter().filter(holds).map(|o| o.partition).collect();
+        let holds =
+            |owned: &&PartitionState<S::State>| !matches!(owned.phase, Phase::AskOffsets { .. });
+        let held: Vec<i32> = self.processor.iter().filter(holds).map(|o| o.partition).collect();
         for partition in held {
             // The lane's own tally is newer than what it has committed itself, unless it has not
             // got as far as to look since the group gave it the partition.
-            let takes_tally = self.desk.owned_mut(partition).is_some_and(|o| o.takes_tally);
+            let takes_tally = self.processor.owned_mut(partition).is_some_and(|o| o.takes_tally);
             self.drop_partition(partition);
             self.add_partition(partition, takes_tally);
         }
-        self.desk.guard.discard();
-        self.desk.turn.restart();
+        self.processor.gate.discard();
+        self.processor.turn.restart();
     }
 
     /// Looks now and then whether every partition has an owner; if one has none twice in a
     /// row, joins the group anew.
-    pub(crate) fn look_for_unowned(&mut self) {
+    pub(crate) fn check_coverage(&mut self) {
         if self.index != 0
             || Instant::now() < self.coverage_at
             || !self.member.membership().is_joined()

@@ -11,12 +11,12 @@ use pipeline::waiting::{Sequence, Waiting};
 use pipeline::window::Fetched;
 
 use crate::lane::Lane;
-use crate::lane::desk::Desk;
 use crate::lane::limits::HOP_BYTES;
 use crate::lane::outcomes::OutcomeEntry;
-use crate::lane::owned::Waiter;
-use crate::lane::turn::{Destination, Forward};
-use crate::stage::{RecordName, Stage};
+use crate::lane::partition_state::PendingRecord;
+use crate::lane::processor::Processor;
+use crate::lane::turn::{Destination, OutboundRecord};
+use crate::stage::{RecordId, Stage};
 
 /// What becomes of the records that wait behind one that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum OnDeadLetter {
 
 /// Which order is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum KeyOrdering {
     /// None: a retry never holds up other records.
     None,
     /// That of each key.
@@ -41,8 +41,8 @@ pub enum Order {
     },
 }
 
-impl Order {
-    pub(crate) fn waiting(self) -> Waiting<Waiter> {
+impl KeyOrdering {
+    pub(crate) fn waiting(self) -> Waiting<PendingRecord> {
         match self {
             Self::None => Waiting::default(),
             Self::Key { followers_max, .. } if self.holds_followers() => {
@@ -66,7 +66,7 @@ impl<S: Stage> Lane<S> {
     pub(crate) fn note_deliveries(&mut self) {
         let Some(writer) = &self.writer else { return };
         for (tag, offset) in writer.take_delivered() {
-            if let Some(forward) = self.desk.turn.forwards.get_mut(tag) {
+            if let Some(forward) = self.processor.turn.outbound.get_mut(tag) {
                 forward.delivered_at = Some(offset);
             }
         }
@@ -75,18 +75,18 @@ impl<S: Stage> Lane<S> {
     /// The turn is durable: what it forwarded to retry waits from now on.
     pub(crate) fn enter_forwards(&mut self) {
         let (dialects, keeps_order) = (self.settings.dialects, self.settings.order.is_kept());
-        let mut forwards = std::mem::take(&mut self.desk.turn.forwards);
-        for forward in &mut forwards {
-            let is_entered = keeps_order && self.desk.enter(forward, dialects);
+        let mut outbound = std::mem::take(&mut self.processor.turn.outbound);
+        for forward in &mut outbound {
+            let is_entered = keeps_order && self.processor.enter(forward, dialects);
             if !is_entered && forward.is_to_retry() {
-                self.desk.note_unread(forward);
+                self.processor.note_unread(forward);
             }
         }
-        self.desk.turn.forwards = forwards; // they are counted next
+        self.processor.turn.outbound = outbound; // they are counted next
     }
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// The place of a record from the retry topic in the order of its key. One that was
     /// redriven, or that comes from elsewhere, has none.
     pub(crate) fn place(&self, record: &HeldRecord, lineage: &Lineage) -> Option<Offset> {
@@ -99,7 +99,7 @@ impl<S: Stage> Desk<S> {
     }
 
     /// The record is on its way to retry: its key is parked.
-    pub(crate) fn expect(&mut self, waiter: &Waiter) {
+    pub(crate) fn expect(&mut self, waiter: &PendingRecord) {
         let sequence = sequence(waiter.record.key.as_deref(), waiter.place);
         if let Some(owned) = self.owned_mut(waiter.record.partition) {
             owned.waiting.expect(sequence);
@@ -113,12 +113,12 @@ impl<S: Stage> Desk<S> {
             self.turn.outcomes.push(untold(&record, &origin, 0));
         }
         let place = Some(record.offset);
-        let waiter = Waiter { place, ..Waiter::first(record, origin) };
+        let waiter = PendingRecord { place, ..PendingRecord::first(record, origin) };
         self.send(waiter, 0, None, Destination::Behind { due_at_ms: self.now_ms });
     }
 
     /// A record was written that waits when it is fetched; until then it is counted.
-    fn note_unread(&mut self, forward: &Forward) {
+    fn note_unread(&mut self, forward: &OutboundRecord) {
         let bytes = forward.record.bytes() + if forward.hop.is_some() { HOP_BYTES } else { 0 };
         if let Some(owned) = self.owned_mut(forward.record.partition) {
             let next = Offset(owned.retry.top());
@@ -127,7 +127,7 @@ impl<S: Stage> Desk<S> {
     }
 
     /// Lets a forwarded record wait, as if it had been fetched; `false` if it does so only then.
-    fn enter(&mut self, forward: &mut Forward, dialects: Dialects) -> bool {
+    fn enter(&mut self, forward: &mut OutboundRecord, dialects: Dialects) -> bool {
         let Some(origin) = forward.place else { return false };
         let (partition, is_to_retry) = (forward.record.partition, forward.is_to_retry());
         let Some(owned) = self.owned_mut(partition) else { return false };
@@ -169,7 +169,7 @@ pub(crate) fn untold<N>(record: &HeldRecord, origin: &Origin, attempt: u32) -> O
         origin_partition: origin.partition,
         origin_offset: Offset(origin.offset),
         key: record.key.clone(),
-        name: RecordName::default(),
+        name: RecordId::default(),
         attempt,
         forward: None,
         is_duplicate: false,

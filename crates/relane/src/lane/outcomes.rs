@@ -3,7 +3,7 @@
 use pipeline::record::Offset;
 
 use crate::lane::turn::{Destination, Turn};
-use crate::stage::{Fate, RecordName, Settled};
+use crate::stage::{Fate, RecordId, Settled};
 
 /// An attempt, as the outcome log and a stage are told of it.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct OutcomeEntry<N> {
     pub(crate) origin_partition: i32,
     pub(crate) origin_offset: Offset,
     pub(crate) key: Option<Box<[u8]>>,
-    pub(crate) name: RecordName,
+    pub(crate) name: RecordId,
     pub(crate) attempt: u32,
     /// Index of the record's forward; `None` when it was counted, or is a duplicate.
     pub(crate) forward: Option<usize>,
@@ -25,7 +25,7 @@ impl<N> Turn<N> {
     /// The attempts that it settles, as they are told when it is committed.
     pub(crate) fn settled(&self) -> impl Iterator<Item = Settled<'_, N>> {
         self.outcomes.iter().filter_map(|entry| {
-            let forward = entry.forward.and_then(|index| self.forwards.get(index));
+            let forward = entry.forward.and_then(|index| self.outbound.get(index));
             let failure = || forward?.hop.as_ref()?.failure.as_ref();
             let fate = match forward.map(|forward| forward.destination) {
                 None if entry.is_duplicate => Fate::Duplicate,
@@ -57,9 +57,9 @@ mod tests {
     use pipeline::record::{Timestamp, TimestampType};
 
     use super::*;
-    use crate::lane::turn::{Forward, HopParts};
+    use crate::lane::turn::{HopParts, OutboundRecord};
 
-    fn forward(destination: Destination, reason: FailureReason) -> Forward {
+    fn forward(destination: Destination, reason: FailureReason) -> OutboundRecord {
         let timestamp = Timestamp { ms: 5, kind: TimestampType::CreateTime };
         let record = HeldRecord {
             partition: 1,
@@ -78,7 +78,7 @@ mod tests {
             failure: Some(Failure { reason, schema_id: None, detail: String::new() }),
             now_ms: 7,
         };
-        Forward::new(record, None, destination, Some(hop))
+        OutboundRecord::new(record, None, destination, Some(hop))
     }
 
     fn entry(offset: i64, forward: Option<usize>, note: Option<u8>) -> OutcomeEntry<u8> {
@@ -87,7 +87,7 @@ mod tests {
             origin_partition: 1,
             origin_offset: Offset(offset),
             key: None,
-            name: RecordName::default(),
+            name: RecordId::default(),
             attempt: 2,
             forward,
             is_duplicate: note.is_none() && forward.is_none(),
@@ -100,13 +100,13 @@ mod tests {
         let mut turn = Turn::new();
         let retried = Destination::Retry { due_at_ms: 90 };
         let behind = Destination::Behind { due_at_ms: 90 };
-        turn.forwards = vec![
+        turn.outbound = vec![
             forward(retried, FailureReason::Simulated),
             forward(Destination::DeadLetter, FailureReason::NegativePrice),
             forward(behind, FailureReason::Simulated),
             forward(retried, FailureReason::Simulated),
         ];
-        assert!(turn.forwards[3].shrink_further(), "the retry topic refuses it for its size");
+        assert!(turn.outbound[3].shrink_further(), "the retry topic refuses it for its size");
         turn.outcomes = vec![
             entry(0, None, Some(9)),
             entry(1, Some(0), None),

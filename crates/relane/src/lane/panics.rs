@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureReason};
 
-use crate::lane::desk::Desk;
+use crate::lane::processor::Processor;
 use crate::stage::{HandleError, Stage};
 
 /// Runs a stage's code on a record; `None` if it panics. What the code changes it has to change
@@ -41,7 +41,7 @@ pub(crate) fn decode<S: Stage>(
     decoded(value, |value| stage.decode(value))
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Decodes a value; a decoder that panics over it fails it.
     pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
         decode(&mut self.stage, value)

@@ -11,9 +11,9 @@ use pipeline::waiting::{Sequence, Waiting};
 use pipeline::window::Window;
 
 use crate::clock::Instant;
+use crate::lane::checkpoint::Checkpoint;
 use crate::lane::limits::{RESTORE_OVERDUE, WAITING_OVERHEAD_BYTES};
-use crate::lane::noted::Noted;
-use crate::lane::order::Order;
+use crate::lane::order::KeyOrdering;
 use crate::lane::unread::Unread;
 
 /// How far a partition has come since it was assigned.
@@ -58,7 +58,7 @@ impl StopReason {
 
 /// A record that waits for its due time.
 #[derive(Debug)]
-pub(crate) struct Waiter {
+pub(crate) struct PendingRecord {
     pub(crate) record: HeldRecord,
     pub(crate) origin: Origin,
     /// Attempts made so far.
@@ -71,7 +71,7 @@ pub(crate) struct Waiter {
     pub(crate) carries_first_failed: bool,
 }
 
-impl Waiter {
+impl PendingRecord {
     /// A record that has no past: nothing was tried, and its headers tell nothing of it.
     pub(crate) const fn first(record: HeldRecord, origin: Origin) -> Self {
         Self {
@@ -108,7 +108,7 @@ pub(crate) struct LastCommit {
 
 /// One owned partition number: main, retry and state of the same slice.
 #[derive(Debug)]
-pub(crate) struct Owned<T> {
+pub(crate) struct PartitionState<T> {
     pub(crate) partition: i32,
     pub(crate) phase: Phase,
     /// When its restore is overdue, to say once what it waits for.
@@ -117,7 +117,7 @@ pub(crate) struct Owned<T> {
     pub(crate) waits_for: Option<String>,
     pub(crate) main: Window,
     pub(crate) retry: Window,
-    pub(crate) waiting: Waiting<Waiter>,
+    pub(crate) waiting: Waiting<PendingRecord>,
     /// Records that wait as well, and were not read back yet.
     pub(crate) unread: Unread,
     /// Main records that are held in memory: their schema is not known yet, or one of their
@@ -126,13 +126,13 @@ pub(crate) struct Owned<T> {
     /// Ids of the last orders, where duplicates are looked for.
     pub(crate) dedupe: Option<Dedupe>,
     /// The main record that no later one may be judged before: its schema is not known yet.
-    pub(crate) unjudged: Option<HeldRecord>,
+    pub(crate) awaiting_dedupe: Option<HeldRecord>,
     pub(crate) state: T,
     pub(crate) has_state: bool,
     /// State records that were fetched and are not decoded yet.
     pub(crate) state_unread: Vec<HeldRecord>,
     /// The offsets that are noted with the state.
-    pub(crate) noted: Noted,
+    pub(crate) checkpoint: Checkpoint,
     /// Records of other groups were seen in the retry partition.
     pub(crate) is_shared: bool,
     /// Whose the first of them was, since the partition was assigned.
@@ -158,7 +158,7 @@ pub(crate) struct Owned<T> {
     pub(crate) dirty: bool,
 }
 
-impl<T: Default> Owned<T> {
+impl<T: Default> PartitionState<T> {
     /// Says once what an overdue restore waits for, and keeps it for who asks.
     pub(crate) fn note_overdue(&mut self, words: String) {
         tracing::warn!(partition = self.partition, "{words}");
@@ -166,7 +166,7 @@ impl<T: Default> Owned<T> {
         self.waits_for = Some(words);
     }
 
-    pub(crate) fn new(partition: i32, now: Instant, order: Order) -> Self {
+    pub(crate) fn new(partition: i32, now: Instant, order: KeyOrdering) -> Self {
         let start = CommitPosition(0);
         Self {
             partition,
@@ -179,11 +179,11 @@ impl<T: Default> Owned<T> {
             unread: Unread::default(),
             unresolved: BTreeMap::new(),
             dedupe: None,
-            unjudged: None,
+            awaiting_dedupe: None,
             state: T::default(),
             has_state: false,
             state_unread: Vec::new(),
-            noted: Noted::default(),
+            checkpoint: Checkpoint::default(),
             is_shared: false,
             stranger: None,
             takes_tally: false,
@@ -201,7 +201,7 @@ impl<T: Default> Owned<T> {
     }
 
     /// Lets a record of the retry partition wait; its window holds it already.
-    pub(crate) fn wait(&mut self, offset: Offset, due_at_ms: i64, waiter: Waiter) {
+    pub(crate) fn wait(&mut self, offset: Offset, due_at_ms: i64, waiter: PendingRecord) {
         let bytes = waiter.record.bytes();
         let key = waiter.record.key.clone().filter(|_| self.waiting.keeps_order());
         let sequence =
@@ -283,7 +283,7 @@ impl<T: Default> Owned<T> {
 
     /// Whether nothing waits, and nothing fetched is held.
     pub(crate) fn holds_nothing(&self) -> bool {
-        self.waiting.is_empty() && self.unjudged.is_none() && self.main.unsettled() == 0
+        self.waiting.is_empty() && self.awaiting_dedupe.is_none() && self.main.unsettled() == 0
     }
 
     /// Whether nothing fetched is left to do and everything fetched is committed.

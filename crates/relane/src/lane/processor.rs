@@ -11,12 +11,12 @@ use rand::rngs::SmallRng;
 
 use crate::gaps::Missing;
 use crate::lane::attempt::{Attempted, Subject};
-use crate::lane::duplicates::Judged;
-use crate::lane::flight::{Answered, Flight};
-use crate::lane::guard::Guard;
+use crate::lane::duplicates::DedupeVerdict;
+use crate::lane::failure_gate::FailureGate;
 use crate::lane::handles::Fetched;
-use crate::lane::order::Order as KeyOrder;
-use crate::lane::owned::{Owned, Stranger, Waiter};
+use crate::lane::in_flight::{Answered, InFlight};
+use crate::lane::order::KeyOrdering;
+use crate::lane::partition_state::{PartitionState, PendingRecord, Stranger};
 use crate::lane::turn::Turn;
 use crate::stage::Stage;
 
@@ -41,12 +41,12 @@ impl Room {
 }
 
 /// The part of a lane that works on records, apart from its connections.
-pub(crate) struct Desk<S: Stage> {
-    pub(crate) owned: Vec<Option<Box<Owned<S::State>>>>,
+pub(crate) struct Processor<S: Stage> {
+    pub(crate) owned: Vec<Option<Box<PartitionState<S::State>>>>,
     pub(crate) turn: Turn<S::Note>,
     pub(crate) stage: S,
     /// Whether the surroundings are there, and whether too much is given up.
-    pub(crate) guard: Guard,
+    pub(crate) gate: FailureGate,
     pub(crate) plan: RetryPlan,
     pub(crate) main_topic: String,
     pub(crate) retry_topic: String,
@@ -57,9 +57,9 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) keeps_outcomes: bool,
     /// There is a topic for the state.
     pub(crate) keeps_state: bool,
-    pub(crate) order: KeyOrder,
+    pub(crate) order: KeyOrdering,
     /// Records whose handlers wait.
-    pub(crate) flight: Flight<S::Input>,
+    pub(crate) in_flight: InFlight<S::Input>,
     /// Records of one partition that may wait for their schema; each may cost a run.
     pub(crate) unresolved_max: usize,
     /// What this turn may still send to the retry topic: records and bytes.
@@ -74,17 +74,17 @@ pub(crate) struct Desk<S: Stage> {
     pub(crate) now_ms: i64,
 }
 
-impl<S: Stage> Desk<S> {
-    pub(crate) fn owned_mut(&mut self, partition: i32) -> Option<&mut Owned<S::State>> {
+impl<S: Stage> Processor<S> {
+    pub(crate) fn owned_mut(&mut self, partition: i32) -> Option<&mut PartitionState<S::State>> {
         let index = usize::try_from(partition).ok()?;
         self.owned.get_mut(index)?.as_deref_mut()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Owned<S::State>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PartitionState<S::State>> {
         self.owned.iter().flatten().map(|owned| &**owned)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Owned<S::State>> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut PartitionState<S::State>> {
         self.owned.iter_mut().flatten().map(|owned| &mut **owned)
     }
 
@@ -122,11 +122,11 @@ impl<S: Stage> Desk<S> {
         if owned.unresolved.len() >= unresolved_max {
             return Next::StopMain; // fetched again later: the window does not know it yet
         }
-        if owned.unjudged.is_some() || self.is_out_of_room() {
+        if owned.awaiting_dedupe.is_some() || self.is_out_of_room() {
             return Next::StopMain;
         }
-        let judged = self.judge(record);
-        if matches!(judged, Judged::Unjudged) {
+        let judged = self.check_duplicate(record);
+        if matches!(judged, DedupeVerdict::Undecided) {
             return Next::StopMain;
         }
         let owned = self.owned_mut(partition).expect("looked up above");
@@ -137,7 +137,7 @@ impl<S: Stage> Desk<S> {
             window::Fetched::New => {}
             window::Fetched::Settled | window::Fetched::Repeated => return Next::Continue,
         }
-        if let Judged::Duplicate(name) = judged {
+        if let DedupeVerdict::Duplicate(name) = judged {
             self.end_duplicate(record, name);
             return Next::Continue;
         }
@@ -158,7 +158,7 @@ impl<S: Stage> Desk<S> {
                 return Next::Continue;
             }
         }
-        if self.flight.is_used() {
+        if self.in_flight.is_used() {
             let starts = self.may_start();
             let owned = self.owned_mut(partition).expect("looked up above");
             if starts {
@@ -226,11 +226,15 @@ impl<S: Stage> Desk<S> {
         owned.wait(offset, due_at_ms, waiter);
     }
 
-    pub(crate) fn waiter(&self, record: HeldRecord, lineage: Option<Lineage>) -> (i64, Waiter) {
+    pub(crate) fn waiter(
+        &self,
+        record: HeldRecord,
+        lineage: Option<Lineage>,
+    ) -> (i64, PendingRecord) {
         match lineage {
             Some(lineage) => (
                 lineage.due_at_ms,
-                Waiter {
+                PendingRecord {
                     place: self.place(&record, &lineage),
                     origin: lineage.origin,
                     attempt: lineage.attempt,
@@ -243,7 +247,7 @@ impl<S: Stage> Desk<S> {
             // Somebody else put it there: attempt 1 of itself.
             None => {
                 let origin = self.origin(record.partition, record.offset, record.timestamp, true);
-                (0, Waiter::first(record, origin))
+                (0, PendingRecord::first(record, origin))
             }
         }
     }

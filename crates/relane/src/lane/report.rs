@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::lane::Lane;
-use crate::lane::desk::Desk;
-use crate::lane::owned::{Owned, Phase};
+use crate::lane::partition_state::{PartitionState, Phase};
+use crate::lane::processor::Processor;
 use crate::lane::turn::{AgeBuckets, Destination};
 use crate::metrics;
 use crate::shared::Counters;
@@ -20,13 +20,13 @@ const SAMPLES_MAX: usize = 64;
 
 impl<S: Stage> Lane<S> {
     /// Tells that the lane turns.
-    pub(crate) fn beat(&self) {
+    pub(crate) fn heartbeat(&self) {
         self.view.lock().beat_at = Some(Instant::now());
     }
 
     /// Counts a committed turn and empties it.
     pub(crate) fn count_committed(&mut self, started: Instant) {
-        let turn = &self.desk.turn;
+        let turn = &self.processor.turn;
         let (metrics, counters) = (&self.metrics, &self.shared.counters);
         metrics.transaction("committed");
         metrics.transaction_seconds.record(started.elapsed().as_secs_f64());
@@ -37,7 +37,7 @@ impl<S: Stage> Lane<S> {
         let (mut retried, mut dead_lettered, mut followers) = (0, 0, 0);
         let mut ages = AgeBuckets::default();
         let now_ms = crate::clock::now_ms();
-        for forward in &turn.forwards {
+        for forward in &turn.outbound {
             let Some(parts) = &forward.hop else { continue };
             match forward.destination {
                 Destination::Retry { .. } => {
@@ -87,12 +87,12 @@ impl<S: Stage> Lane<S> {
             commit_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             "turn committed"
         );
-        let Desk { stage, turn, .. } = &mut self.desk;
+        let Processor { stage, turn, .. } = &mut self.processor;
         if stage.hears_settled() {
             stage.settled(turn.settled());
         }
-        self.desk.guard.commit();
-        self.desk.turn.restart();
+        self.processor.gate.commit();
+        self.processor.turn.restart();
     }
 
     /// Reports if the time has come.
@@ -106,7 +106,7 @@ impl<S: Stage> Lane<S> {
         self.reported_at = Instant::now();
         self.probe_if_quiet();
         let now_ms = crate::clock::now_ms();
-        let owned: Vec<&Owned<S::State>> = self.desk.iter().collect();
+        let owned: Vec<&PartitionState<S::State>> = self.processor.iter().collect();
         let active = owned.iter().filter(|owned| owned.is_active());
         let next_due = active.clone().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
         let last_due = active.filter_map(|owned| owned.waiting.last_due_at_ms()).max();
@@ -126,7 +126,7 @@ impl<S: Stage> Lane<S> {
         });
         let drained = self.has_assignment
             && owned.iter().all(|owned| owned.is_drained())
-            && self.desk.turn.records == 0;
+            && self.processor.turn.records == 0;
         let (lag, main_left) = (self.report_lag(&owned), self.main_left(&owned));
         let mut view = self.view.lock();
         view.joined =
@@ -136,17 +136,18 @@ impl<S: Stage> Lane<S> {
         view.restoring = restoring.map(|owned| owned.partition).collect();
         view.refused = refused.map(|owned| owned.partition).collect();
         view.stopped = stopped.collect();
-        view.crowded = self.is_crowded;
-        view.outage = self.desk.guard.outage().cloned();
-        view.is_outage_forgotten = self.desk.guard.is_outage_forgotten();
+        view.crowded = self.is_backpressured;
+        view.outage = self.processor.gate.outage().cloned();
+        view.is_outage_forgotten = self.processor.gate.is_outage_forgotten();
         view.has_written |= self.writer.is_some();
-        view.limited = self.desk.guard.stopped().cloned();
-        let starved = |owned: &&Owned<S::State>| {
-            owned.unjudged.is_some() || owned.unresolved.len() >= self.desk.unresolved_max
+        view.limited = self.processor.gate.stopped().cloned();
+        let starved = |owned: &&PartitionState<S::State>| {
+            owned.awaiting_dedupe.is_some()
+                || owned.unresolved.len() >= self.processor.unresolved_max
         };
         view.starved = owned.iter().copied().filter(starved).count();
-        let held = |owned: &&Owned<S::State>| {
-            owned.unresolved.len() + usize::from(owned.unjudged.is_some())
+        let held = |owned: &&PartitionState<S::State>| {
+            owned.unresolved.len() + usize::from(owned.awaiting_dedupe.is_some())
         };
         view.unresolved = owned.iter().map(held).sum();
         view.parked_keys = owned.iter().map(|owned| owned.waiting.parked_keys()).sum();
@@ -157,7 +158,7 @@ impl<S: Stage> Lane<S> {
         view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;
-        view.missing = self.desk.missing;
+        view.missing = self.processor.missing;
         view.retry_positions = committed.collect();
         view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
     }
@@ -165,7 +166,7 @@ impl<S: Stage> Lane<S> {
     /// Says once of each partition whose records lie in it besides those of this group.
     pub(crate) fn tell_strangers(&mut self) {
         let (topic, group) = (&self.settings.topics.retry, &self.settings.group);
-        for owned in self.desk.iter_mut() {
+        for owned in self.processor.iter_mut() {
             let Some(stranger) = owned.stranger.as_mut().filter(|it| !it.is_told) else { continue };
             stranger.is_told = true;
             if self.shared.notices.is_first_stranger(topic, owned.partition) {
@@ -189,7 +190,7 @@ impl<S: Stage> Lane<S> {
     }
 
     /// Sets the gauges of the lag, and returns that of main, once it is known of all partitions.
-    fn report_lag(&self, owned: &[&Owned<S::State>]) -> Option<u64> {
+    fn report_lag(&self, owned: &[&PartitionState<S::State>]) -> Option<u64> {
         let mut main_lag = self.has_assignment.then_some(0);
         let topics = &self.settings.topics;
         for owned in owned {
@@ -212,9 +213,9 @@ impl<S: Stage> Lane<S> {
     }
 
     /// Offsets of main up to the ends of this run, once they are known of all partitions.
-    fn main_left(&self, owned: &[&Owned<S::State>]) -> Option<u64> {
+    fn main_left(&self, owned: &[&PartitionState<S::State>]) -> Option<u64> {
         let ends = self.settings.main_ends.as_ref().filter(|_| self.has_assignment)?;
-        let left = |owned: &&Owned<S::State>| {
+        let left = |owned: &&PartitionState<S::State>| {
             let end = ends.get(usize::try_from(owned.partition).ok()?)?;
             Some(offsets(owned.committed_main.as_ref()?.position.0, *end))
         };

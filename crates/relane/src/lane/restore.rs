@@ -11,13 +11,13 @@ use pipeline::window::Window;
 
 use crate::advice;
 use crate::clock::Instant;
-use crate::lane::ask::Asks;
-use crate::lane::desk::Desk;
+use crate::lane::checkpoint::STATE_GROUP;
+use crate::lane::committed_offsets::QueryBudget;
 use crate::lane::handles::Fetched;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::limits::{BOUNDS_ASK_MAX, REFUSALS_MAX};
-use crate::lane::noted::STATE_GROUP;
-use crate::lane::owned::{LastCommit, Owned, Phase, StopReason};
+use crate::lane::partition_state::{LastCommit, PartitionState, Phase, StopReason};
+use crate::lane::processor::Processor;
 use crate::lane::{Lane, LaneError};
 use crate::stage::{Stage, State as _};
 
@@ -25,13 +25,13 @@ impl<S: Stage> Lane<S> {
     /// Moves every partition that is being restored one step on.
     pub(crate) fn restore_step(&mut self) -> Result<(), LaneError> {
         self.ask_offsets()?;
-        if self.desk.iter().all(|owned| owned.is_active()) {
+        if self.processor.iter().all(|owned| owned.is_active()) {
             return Ok(());
         }
         let positions = self.reader.positions().unwrap_or_default();
-        for partition in self.desk.partitions() {
+        for partition in self.processor.partitions() {
             let topics = &self.settings.topics;
-            let owned = self.desk.owned_mut(partition).expect("just listed");
+            let owned = self.processor.owned_mut(partition).expect("just listed");
             let position = |topic: &str| {
                 positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(i64::MIN)
             };
@@ -65,7 +65,7 @@ impl<S: Stage> Lane<S> {
             other => return other.map(Some),
         };
         tracing::debug!(partition, "refused: {}", advice::message(&problems));
-        self.desk.owned_mut(partition).expect("it is being restored").phase = Phase::Refused;
+        self.processor.owned_mut(partition).expect("it is being restored").phase = Phase::Refused;
         self.refusals.extend(problems);
         self.refused_at.get_or_insert_with(Instant::now);
         self.report_now();
@@ -75,7 +75,8 @@ impl<S: Stage> Lane<S> {
     /// Ends the lane when a partition was refused, and no lane of the process restores one any more.
     pub(crate) fn end_if_refused(&mut self) -> Result<(), LaneError> {
         let Some(refused_at) = self.refused_at else { return Ok(()) };
-        let is_known = !self.desk.iter().any(Owned::is_restoring) && self.shared.are_restored();
+        let is_known =
+            !self.processor.iter().any(PartitionState::is_restoring) && self.shared.are_restored();
         if is_known || refused_at.elapsed() >= REFUSALS_MAX || self.shared.stop.is_requested() {
             return Err(LaneError::State(std::mem::take(&mut self.refusals)));
         }
@@ -85,7 +86,7 @@ impl<S: Stage> Lane<S> {
     /// Says once what a partition waits for whose restore takes too long.
     fn tell_if_overdue(&mut self, partition: i32, positions: &HashMap<(String, i32), i64>) {
         let topics = &self.settings.topics;
-        let owned = self.desk.owned_mut(partition).expect("just listed");
+        let owned = self.processor.owned_mut(partition).expect("just listed");
         if owned.overdue_at.is_none_or(|at| Instant::now() < at) {
             return;
         }
@@ -114,7 +115,7 @@ impl<S: Stage> Lane<S> {
     pub(crate) fn start_restore(
         &mut self,
         partition: i32,
-        asks: Asks,
+        asks: QueryBudget,
         (main, retry): (Committed, Committed),
     ) -> Result<bool, LaneError> {
         // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
@@ -145,7 +146,7 @@ impl<S: Stage> Lane<S> {
             }
         }
         let accepts_gap = self.settings.accepts_gap;
-        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         let (main_start, completion) = start(&main, main_bounds.0)?;
         let left = completion.tally(main_start).filter(|_| owned.takes_tally);
         owned.takes_tally = false;
@@ -157,9 +158,9 @@ impl<S: Stage> Lane<S> {
         owned.committed_main = last_commit(&main);
         owned.committed_retry = last_commit(&retry);
         if let Some(left) = left {
-            self.desk.guard.carry_over(left);
+            self.processor.gate.carry_over(left);
         }
-        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         for (topic, start, (low, high)) in
             [(&topics.main, main_start, main_bounds), (&topics.retry, retry_start, retry_bounds)]
         {
@@ -206,7 +207,7 @@ impl<S: Stage> Lane<S> {
     /// Decodes what was fetched of the state; once all of it is read, goes on to the retries.
     fn read_state_back(&mut self, partition: i32, is_read: bool) -> Result<(), LaneError> {
         let index = usize::try_from(partition).expect("partition numbers start at 0");
-        let Desk { owned, stage, .. } = &mut self.desk;
+        let Processor { owned, stage, .. } = &mut self.processor;
         let owned = owned[index].as_deref_mut().expect("it is being restored");
         let mut unread = std::mem::take(&mut owned.state_unread);
         let taken = take_in_order(&mut unread, |record| {
@@ -237,7 +238,7 @@ impl<S: Stage> Lane<S> {
     fn load_retries(&mut self, partition: i32) -> Result<(), LaneError> {
         self.check_state(partition)?;
         let reach = self.settings.dedupe;
-        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         let (position, log_start) = (owned.main.position(), Offset(owned.main_low));
         owned.dedupe = reach.map(|reach| Dedupe::new(reach, position, log_start));
         let until = owned.retry_load_until;
@@ -252,7 +253,7 @@ impl<S: Stage> Lane<S> {
     }
 
     fn activate(&mut self, partition: i32) {
-        let owned = self.desk.owned_mut(partition).expect("it is being restored");
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         owned.phase = Phase::Active;
         owned.waits_for = None;
         tracing::info!(
@@ -265,7 +266,7 @@ impl<S: Stage> Lane<S> {
     }
 }
 
-impl<S: Stage> Desk<S> {
+impl<S: Stage> Processor<S> {
     /// Keeps a fetched state record until the restore step decodes it.
     pub(crate) fn take_state(&mut self, record: &Fetched<'_>) {
         if let Some(owned) = self.owned_mut(record.partition())
@@ -296,7 +297,7 @@ fn take_in_order<T, E>(
 /// Takes one state record in; `false` when its schema is not known yet.
 fn restore_one<S: Stage>(
     stage: &mut S,
-    owned: &mut Owned<S::State>,
+    owned: &mut PartitionState<S::State>,
     record: &HeldRecord,
     group: &str,
 ) -> Result<bool, String> {
@@ -313,14 +314,14 @@ fn restore_one<S: Stage>(
         }
     }
     if record.value.is_none() && !is_tombstone {
-        owned.noted.take(record);
+        owned.checkpoint.take(record);
         return Ok(true);
     }
     let taken = stage
         .read_state(&mut owned.state, record.key.as_deref(), record.value.as_deref())
         .map_err(|detail| format!("{at}: {detail}"))?;
     if taken && !is_tombstone {
-        owned.noted.take(record);
+        owned.checkpoint.take(record);
     }
     Ok(taken)
 }

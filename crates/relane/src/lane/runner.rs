@@ -33,7 +33,7 @@ async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answ
         Some(Poll::Ready(answer)) => Poll::Ready(answer),
         Some(Poll::Pending) => over.as_mut().poll(context).map(|()| {
             Err(HandleError::Failed(Failure {
-                reason: FailureReason::HandlerTimeout,
+                reason: FailureReason::Handler,
                 schema_id,
                 detail: format!("the handler did not end within {limit:?}"),
             }))
@@ -64,7 +64,7 @@ mod on_runtime {
         }
     }
 
-    /// Spawns work and collects the answers: at most one of each handler in flight.
+    /// Spawns work and collects the answers: at most one of each handler in in_flight.
     #[derive(Debug)]
     pub(crate) struct Runner {
         runtime: Handle,

@@ -13,7 +13,7 @@ use crate::lane::limits::{
     AWAY_JITTER, AWAY_PAUSE, AWAY_PAUSE_MAX, CAREFUL_FOR, FENCE_AGAIN, MARKER_COMMIT_AFTER,
     OFFSET_REFRESH, REDO_MAX, STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max,
 };
-use crate::lane::owned::{LastCommit, Owned};
+use crate::lane::partition_state::{LastCommit, PartitionState};
 use crate::lane::{Lane, LaneError};
 use crate::stage::{Stage, State as _};
 
@@ -55,7 +55,7 @@ impl<S: Stage> Lane<S> {
             Err(WriteError::Denied(text)) => Err(LaneError::Denied(text)),
             Err(error) => {
                 self.note_away(&error.to_string());
-                let spread = self.desk.random.random::<f64>();
+                let spread = self.processor.random.random::<f64>();
                 self.writer_again_at = Instant::now() + spread_out(self.writer_pause, spread);
                 self.writer_pause = (self.writer_pause * 2).min(AWAY_PAUSE_MAX);
                 Ok(false)
@@ -66,15 +66,15 @@ impl<S: Stage> Lane<S> {
     /// Whether a partition is active for the first time: its start is committed before
     /// anything of it is written, so that offsets and state exist together.
     pub(crate) fn has_new_partition(&self) -> bool {
-        self.desk.iter().any(|owned| owned.is_active() && owned.committed_main.is_none())
+        self.processor.iter().any(|owned| owned.is_active() && owned.committed_main.is_none())
     }
 
     /// Commits the turn, if there is something to commit.
     pub(crate) fn settle_turn(&mut self) -> Result<(), LaneError> {
         if !self.is_commit_due() {
             // Skipped while their partition was being restored: nothing of them is committed.
-            self.metrics.foreign.increment(self.desk.turn.foreign);
-            self.desk.turn.restart();
+            self.metrics.foreign.increment(self.processor.turn.foreign);
+            self.processor.turn.restart();
             return Ok(());
         }
         let (mut stale_since, mut redos) = (None, 0);
@@ -92,7 +92,7 @@ impl<S: Stage> Lane<S> {
                     return Ok(());
                 }
                 // Each record gets smaller a few times at most, so this ends by itself.
-                Attempt::RedoSmaller => self.beat(),
+                Attempt::RedoSmaller => self.heartbeat(),
                 Attempt::ReadAgain => return Ok(()),
             }
         }
@@ -102,11 +102,11 @@ impl<S: Stage> Lane<S> {
     }
 
     fn is_commit_due(&self) -> bool {
-        if self.desk.iter().any(|owned| owned.dirty) {
+        if self.processor.iter().any(|owned| owned.dirty) {
             return true;
         }
         let idle = self.last_commit_at.elapsed() >= MARKER_COMMIT_AFTER;
-        self.desk.iter().any(|owned| needs_offsets(owned, idle))
+        self.processor.iter().any(|owned| needs_offsets(owned, idle))
     }
 
     fn try_commit(&mut self, stale_since: &mut Option<Instant>) -> Result<Attempt, LaneError> {
@@ -181,7 +181,7 @@ impl<S: Stage> Lane<S> {
                 }
                 self.metadata_chars = (self.metadata_chars / 2).max(METADATA_CHARS_MIN);
                 let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
-                self.desk.unresolved_max = unresolved_max(limit_bytes);
+                self.processor.unresolved_max = unresolved_max(limit_bytes);
                 tracing::warn!(
                     lane = self.index,
                     characters = self.metadata_chars,
@@ -223,7 +223,7 @@ impl<S: Stage> Lane<S> {
         self.writer = None;
         self.read_again();
         // If the turn is visible, its tally stands with the offsets, and nowhere else.
-        self.desk.iter_mut().for_each(|owned| owned.takes_tally = true);
+        self.processor.iter_mut().for_each(|owned| owned.takes_tally = true);
     }
 
     fn note_fence(&mut self, text: &str) -> Result<(), LaneError> {
@@ -242,7 +242,7 @@ impl<S: Stage> Lane<S> {
         let now = Instant::now();
         for commit in offsets {
             let is_main = commit.topic == self.settings.topics.main;
-            let Some(owned) = self.desk.owned_mut(commit.partition) else { continue };
+            let Some(owned) = self.processor.owned_mut(commit.partition) else { continue };
             let last = Some(LastCommit { position: commit.position, metadata: commit.metadata });
             if is_main {
                 owned.committed_main = last;
@@ -264,7 +264,7 @@ fn spread_out(pause: Duration, spread: f64) -> Duration {
 }
 
 /// Whether the offsets of a partition that did nothing are due for a commit.
-pub(crate) fn needs_offsets<T: Default>(owned: &Owned<T>, idle: bool) -> bool {
+pub(crate) fn needs_offsets<T: Default>(owned: &PartitionState<T>, idle: bool) -> bool {
     let is_first = owned.committed_main.is_none();
     let stale = owned.committed_at.is_none_or(|at| at.elapsed() >= OFFSET_REFRESH);
     owned.is_active() && (is_first || stale || (idle && owned.is_ahead_of_commit()))

@@ -16,10 +16,10 @@ use crate::stage::Stage;
 impl<S: Stage> Lane<S> {
     /// Marks refused records: sent alone next time, and smaller when they were alone already.
     pub(crate) fn shrink(&mut self, refused: &[Refused]) -> Result<(), LaneError> {
-        let forwards = &mut self.desk.turn.forwards;
+        let outbound = &mut self.processor.turn.outbound;
         if !self.settings.is_exactly_once() {
             // There is no transaction to take the others back: they must not be sent again.
-            for (tag, forward) in forwards.iter_mut().enumerate() {
+            for (tag, forward) in outbound.iter_mut().enumerate() {
                 forward.is_durable |=
                     !forward.suspect && refused.iter().all(|refused| refused.tag != tag);
             }
@@ -27,7 +27,7 @@ impl<S: Stage> Lane<S> {
         let mut dead = Vec::new();
         // What was refused for another reason failed in the wake of these.
         for Refused { tag, code } in refused.iter().filter(|refused| refused.is_size()) {
-            let Some(forward) = self.desk.turn.forwards.get_mut(*tag) else {
+            let Some(forward) = self.processor.turn.outbound.get_mut(*tag) else {
                 return Err(LaneError::state_refused(&self.settings, &code.to_string()));
             };
             if !forward.suspect {
@@ -54,9 +54,9 @@ impl<S: Stage> Lane<S> {
             if last.as_ref().zip(predecessor.as_ref()).is_some_and(|(a, b)| is_same_key(a, b)) {
                 continue; // it has gone with the one before
             }
-            self.desk.guard.dead_letter(&failure);
+            self.processor.gate.dead_letter(&failure);
             if let Some(predecessor) = predecessor {
-                self.desk.give_up_followers(&predecessor);
+                self.processor.give_up_followers(&predecessor);
                 last = Some(predecessor);
             }
         }
@@ -65,21 +65,21 @@ impl<S: Stage> Lane<S> {
 
     /// The record that was refused alone, and those that are known to be too large with it.
     fn too_large_with(&self, tag: usize) -> Vec<usize> {
-        let (forwards, dialects) = (&self.desk.turn.forwards, self.settings.dialects);
-        let (bytes, is_retry) = (forwards[tag].wire_bytes(dialects), forwards[tag].is_to_retry());
+        let (outbound, dialects) = (&self.processor.turn.outbound, self.settings.dialects);
+        let (bytes, is_retry) = (outbound[tag].wire_bytes(dialects), outbound[tag].is_to_retry());
         let compresses = ["compression.type", "compression.codec"]
             .iter()
             .any(|key| self.writer_config.get(key).is_some_and(|value| value != "none"));
         // Uncompressed, a larger record for the same topic is too large as well.
         let follows = |other: usize| {
-            let forward = &forwards[other];
+            let forward = &outbound[other];
             !compresses
                 && forward.suspect
                 && !forward.is_durable
                 && forward.is_to_retry() == is_retry
                 && forward.wire_bytes(dialects) >= bytes
         };
-        (0..forwards.len()).filter(|other| *other == tag || follows(*other)).collect()
+        (0..outbound.len()).filter(|other| *other == tag || follows(*other)).collect()
     }
 
     /// Takes the next way around the refusal of one record; its failure, if that is the way from
@@ -89,7 +89,7 @@ impl<S: Stage> Lane<S> {
         tag: usize,
         code: RDKafkaErrorCode,
     ) -> Result<Option<(Option<Predecessor>, Failure)>, LaneError> {
-        let forward = &mut self.desk.turn.forwards[tag];
+        let forward = &mut self.processor.turn.outbound[tag];
         let (is_repark, was_to_retry) = (forward.hop.is_none(), forward.is_to_retry());
         if !forward.shrink_further() {
             let topics = &self.settings.topics;
@@ -111,13 +111,13 @@ impl<S: Stage> Lane<S> {
         tracing::error!(partition, %offset, shrink = ?forward.shrink, "record too large for the broker; parts are left out");
         let failure = forward.hop.as_ref().and_then(|parts| parts.failure.clone());
         let (key, place) = (forward.record.key.clone(), forward.place);
-        let predecessor = self.desk.predecessor(partition, key.as_deref(), place);
+        let predecessor = self.processor.predecessor(partition, key.as_deref(), place);
         Ok(failure.filter(|_| was_to_retry).map(|failure| (predecessor, failure)))
     }
 
     /// Whether sending the suspects one by one would outlast the transaction.
     pub(crate) fn has_too_many_suspects(&self) -> bool {
-        let suspects = self.desk.turn.forwards.iter().filter(|forward| forward.suspect);
+        let suspects = self.processor.turn.outbound.iter().filter(|forward| forward.suspect);
         self.settings.is_exactly_once() && suspects.count() > SUSPECTS_MAX
     }
 }

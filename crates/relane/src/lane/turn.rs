@@ -39,7 +39,7 @@ pub(crate) enum Shrink {
 
 /// A record on its way to the retry or dead-letter topic.
 #[derive(Debug)]
-pub(crate) struct Forward {
+pub(crate) struct OutboundRecord {
     pub(crate) record: HeldRecord,
     pub(crate) destination: Destination,
     pub(crate) hop: Option<HopParts>,
@@ -67,7 +67,7 @@ pub(crate) struct HopParts {
 }
 
 /// What is to be written for a forwarded record.
-pub(crate) struct Wire<'a> {
+pub(crate) struct WireRecord<'a> {
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) value: Option<std::borrow::Cow<'a, [u8]>>,
     pub(crate) headers: Option<RecordHeaders>,
@@ -76,7 +76,7 @@ pub(crate) struct Wire<'a> {
 /// Longest key that a bare dead letter keeps.
 const BARE_KEY_BYTES_MAX: usize = 1024;
 
-impl Forward {
+impl OutboundRecord {
     pub(crate) const fn new(
         record: HeldRecord,
         place: Option<Offset>,
@@ -96,10 +96,10 @@ impl Forward {
     }
 
     /// The record as it is to be written, by its destination and how far it was shrunk.
-    pub(crate) fn wire(&self, dialects: Dialects) -> Wire<'_> {
+    pub(crate) fn wire(&self, dialects: Dialects) -> WireRecord<'_> {
         let Some(parts) = &self.hop else {
             let value = self.record.value.as_deref().map(Into::into);
-            return Wire {
+            return WireRecord {
                 key: self.record.key.as_deref(),
                 value,
                 headers: self.record.headers.clone(),
@@ -132,7 +132,7 @@ impl Forward {
         }
         let key = self.record.key.as_deref();
         let key = key.filter(|key| self.shrink < Shrink::Bare || key.len() <= BARE_KEY_BYTES_MAX);
-        Wire { key, value, headers: Some(headers) }
+        WireRecord { key, value, headers: Some(headers) }
     }
 
     /// Whether it goes to the retry topic.
@@ -142,7 +142,7 @@ impl Forward {
 
     /// Bytes that key, value and headers take in a batch; the rest is the same for all records.
     pub(crate) fn wire_bytes(&self, dialects: Dialects) -> usize {
-        let Wire { key, value, headers } = self.wire(dialects);
+        let WireRecord { key, value, headers } = self.wire(dialects);
         let sized =
             |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());
         let headers = headers.iter().flat_map(|headers| headers.iter());
@@ -235,7 +235,7 @@ pub(crate) struct Turn<N> {
     pub(crate) entering_bytes: usize,
     /// Waiting records were settled that the window was not asked about.
     pub(crate) has_given_up_waiting: bool,
-    pub(crate) forwards: Vec<Forward>,
+    pub(crate) outbound: Vec<OutboundRecord>,
     /// Records that the stage emits.
     pub(crate) emitted: Vec<Emitted>,
     pub(crate) outcomes: Vec<OutcomeEntry<N>>,
@@ -260,7 +260,7 @@ impl<N> Turn<N> {
             entering: 0,
             entering_bytes: 0,
             has_given_up_waiting: false,
-            forwards: Vec::new(),
+            outbound: Vec::new(),
             emitted: Vec::new(),
             outcomes: Vec::new(),
             are_outcomes_durable: false,
@@ -292,15 +292,15 @@ impl<N> Turn<N> {
 
     /// Empties the turn; buffers keep their room.
     pub(crate) fn restart(&mut self) {
-        let (mut forwards, mut outcomes) =
-            (std::mem::take(&mut self.forwards), std::mem::take(&mut self.outcomes));
+        let (mut outbound, mut outcomes) =
+            (std::mem::take(&mut self.outbound), std::mem::take(&mut self.outcomes));
         let (mut ended, mut emitted) =
             (std::mem::take(&mut self.ended), std::mem::take(&mut self.emitted));
         emitted.clear();
-        forwards.clear();
+        outbound.clear();
         outcomes.clear();
         ended.clear();
-        *self = Self { forwards, emitted, outcomes, ended, ..Self::new() };
+        *self = Self { outbound, emitted, outcomes, ended, ..Self::new() };
     }
 }
 
@@ -386,7 +386,7 @@ mod tests {
             failure: Some(failure),
             now_ms: 7,
         };
-        let mut forward = Forward::new(record, None, Destination::DeadLetter, Some(hop));
+        let mut forward = OutboundRecord::new(record, None, Destination::DeadLetter, Some(hop));
         loop {
             let wire = forward.wire(Dialects::default());
             let headers = wire.headers.expect("a dead letter has some");

@@ -9,14 +9,14 @@ use pipeline::completion::Completion;
 use pipeline::failure::Failure;
 use pipeline::headers::Dialects;
 
-use crate::lane::desk::Desk;
+use crate::lane::checkpoint;
 use crate::lane::handles::Writer;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::limits::WRITER_OPEN;
-use crate::lane::noted;
 use crate::lane::outcomes::OutcomeEntry;
+use crate::lane::processor::Processor;
 use crate::lane::settle::needs_offsets;
-use crate::lane::turn::{Destination, Forward};
+use crate::lane::turn::{Destination, OutboundRecord};
 use crate::lane::{Lane, TopicNames};
 use crate::stage::{AttemptOutcome, Emitted, Outcome, Stage, State as _};
 
@@ -32,17 +32,17 @@ impl<S: Stage> Lane<S> {
         }
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.begin()?;
-        let settles = self.desk.iter().any(|owned| owned.dirty);
+        let settles = self.processor.iter().any(|owned| owned.dirty);
         hooks::pass(FailPoint::AfterBegin, settles);
         let aside = self.writer_aside(&[Bug::DeadLettersOutside])?;
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         let (names, dialects) = (&self.topic_names, self.settings.dialects);
-        let forwards = &mut self.desk.turn.forwards;
+        let outbound = &mut self.processor.turn.outbound;
         // Where an attempt before wrote them, nothing is: a missing report must not leave that.
-        for forward in forwards.iter_mut().filter(|forward| !forward.is_durable) {
+        for forward in outbound.iter_mut().filter(|forward| !forward.is_durable) {
             forward.delivered_at = None;
         }
-        let open = || (0..).zip(forwards.iter()).filter(|(_, forward)| !forward.is_durable);
+        let open = || (0..).zip(outbound.iter()).filter(|(_, forward)| !forward.is_durable);
         for (tag, forward) in open().filter(|(_, forward)| !forward.suspect) {
             let writer = aside.as_ref().filter(|_| !forward.is_to_retry()).unwrap_or(writer);
             send_forward(writer, names, dialects, tag, forward)?;
@@ -58,18 +58,18 @@ impl<S: Stage> Lane<S> {
         // The smallest first: when it is refused, what that means for the others is known.
         alone.sort_unstable();
         for (_, tag) in alone {
-            send_forward(writer, names, dialects, tag, &forwards[tag])?;
+            send_forward(writer, names, dialects, tag, &outbound[tag])?;
             writer.acknowledged()?;
-            forwards[tag].is_durable = !is_exactly_once;
+            outbound[tag].is_durable = !is_exactly_once;
         }
         self.send_state_and_outcomes()?;
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.acknowledged()?;
         if !is_exactly_once {
             // Without a transaction nothing takes these back: a redo must not send them again.
-            self.desk.turn.forwards.iter_mut().for_each(|forward| forward.is_durable = true);
-            self.desk.turn.are_outcomes_durable = true;
-            self.desk.turn.emitted.clear();
+            self.processor.turn.outbound.iter_mut().for_each(|forward| forward.is_durable = true);
+            self.processor.turn.are_outcomes_durable = true;
+            self.processor.turn.emitted.clear();
         }
         if writer.must_be_replaced() {
             return Err(WriteError::Unknown("the coordinator was lost".into()));
@@ -92,10 +92,10 @@ impl<S: Stage> Lane<S> {
     /// Offsets of every partition that has moved, main and retry always together. Each carries
     /// the tally of the whole lane: whoever takes one of them over counts on from there.
     fn offsets(&self) -> Vec<OffsetCommit> {
-        let (topics, tally) = (&self.settings.topics, self.desk.guard.tally());
+        let (topics, tally) = (&self.settings.topics, self.processor.gate.tally());
         let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
         let mut offsets = Vec::new();
-        for owned in self.desk.iter() {
+        for owned in self.processor.iter() {
             if !(owned.dirty || owned.is_ahead_of_commit() || needs_offsets(owned, true)) {
                 continue;
             }
@@ -129,19 +129,19 @@ impl<S: Stage> Lane<S> {
         Ok(Some(writer))
     }
 
-    /// Produces what follows from the forwards: state, outcomes, and what the stage emits.
+    /// Produces what follows from the outbound: state, outcomes, and what the stage emits.
     fn send_state_and_outcomes(&mut self) -> Result<(), WriteError> {
         let aside = self.writer_aside(&[Bug::StateOutside])?;
         let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         let names = &self.topic_names;
-        let Desk { owned, stage, turn, now_ms, .. } = &mut self.desk;
+        let Processor { owned, stage, turn, now_ms, .. } = &mut self.processor;
         let now_ms = *now_ms;
         let dirty = owned.iter_mut().flatten().filter(|owned| owned.dirty);
         for (owned, topic) in dirty.flat_map(|owned| Some(owned).zip(names.state.as_ref())) {
             // What the state notes must not lag behind what is settled.
             owned.state.touch_any();
-            let headers = noted::headers(&self.settings.group, owned);
-            let mut first = noted::first_headers(&headers, owned);
+            let headers = checkpoint::headers(&self.settings.group, owned);
+            let mut first = checkpoint::first_headers(&headers, owned);
             let writer = aside.as_ref().unwrap_or(writer);
             let mut put = |key: &[u8], value: Option<&[u8]>| {
                 let first = first.take();
@@ -154,7 +154,7 @@ impl<S: Stage> Lane<S> {
                 put(key, Some(value))
             })?;
             if !is_noted && !is_planted(Bug::NoteNeedsState) {
-                put(noted::NOTE_KEY, None)?;
+                put(checkpoint::NOTE_KEY, None)?;
             }
         }
         aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
@@ -162,7 +162,7 @@ impl<S: Stage> Lane<S> {
             let open = turn.outcomes.iter().filter(|_| !turn.are_outcomes_durable);
             for entry in open {
                 self.buffer.clear();
-                let forward = entry.forward.and_then(|index| turn.forwards.get(index));
+                let forward = entry.forward.and_then(|index| turn.outbound.get(index));
                 let destination = forward.map(|forward| forward.destination);
                 if matches!(destination, Some(Destination::Behind { .. })) {
                     continue; // it was not tried: nothing has become of it
@@ -195,7 +195,7 @@ fn send_forward(
     names: &TopicNames,
     dialects: Dialects,
     tag: usize,
-    forward: &Forward,
+    forward: &OutboundRecord,
 ) -> Result<(), WriteError> {
     let topic = match forward.destination {
         Destination::Retry { .. } | Destination::Behind { .. } | Destination::Repark => {
@@ -211,7 +211,7 @@ fn send_forward(
 
 fn outcome<'a, N>(
     entry: &'a OutcomeEntry<N>,
-    forward: Option<&'a Forward>,
+    forward: Option<&'a OutboundRecord>,
     settled_at_ms: i64,
 ) -> AttemptOutcome<'a> {
     let result = match forward.map(|forward| forward.destination) {

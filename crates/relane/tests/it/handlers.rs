@@ -42,12 +42,12 @@ fn each_way_in_which_a_handler_ends_decides_about_its_record_alone() {
     let all = [
         ("fine", &[1][..], None),
         ("sleep", &[1], None),
-        ("permanent", &[1], dead("invalid", "bad-address")),
+        ("permanent", &[1], dead("refused", "bad-address")),
         ("transient", &[1, 2, 3], dead("transient", "try-later")),
         ("once", &[1, 2], None),
         ("panic", &[1, 2, 3], dead("transient", "handler")),
         ("panic-once", &[1, 2], None),
-        ("hang", &[1, 2, 3], dead("transient", "handler-timeout")),
+        ("hang", &[1, 2, 3], dead("transient", "handler")),
         ("hang-once", &[1, 2], None),
     ];
     let _machine = machine::shared();

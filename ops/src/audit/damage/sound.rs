@@ -1,7 +1,7 @@
 //! Logs in which nothing is wrong, though they are unusual.
 
 use order_schemas::Outcome;
-use pipeline::failure::FailureReason;
+use pipeline::failure::{FailureReason, ReasonName};
 use pipeline::record::Offset;
 
 use super::super::flags::OrderArg;
@@ -88,6 +88,20 @@ fn an_order_is_given_up_with_the_one_before_it_untried() {
     expect_green("after an attempt", &log);
     log.dead_letters[1] = log.dead_letter_of(7, 1, FailureReason::Simulated);
     expect("for another reason", &log.audit(true), Red(I2));
+}
+
+#[test]
+fn a_valid_order_may_be_refused_for_a_reason_of_the_handlers_own() {
+    const OWN: ReasonName = ReasonName::of("product-too-long");
+    let mut log = Log::right();
+    log.dead_letters[1] = log.dead_letter_of(7, 2, FailureReason::Permanent(OWN));
+    log.outcomes[10].1.failure_class = Some("refused".into());
+    expect_green("after a retry", &log);
+    log.dead_letters[1].set("x-failure-reason", "Product Too Long");
+    expect("no name of a reason", &log.audit(true), Red(I10));
+    log.dead_letters[1] = log.dead_letter_of(7, 2, FailureReason::Permanent(OWN));
+    log.dead_letters[1].set("x-failure-reason", "product-too-short");
+    expect("the fingerprint is of another", &log.audit(true), Red(I10));
 }
 
 /// Order 7 comes back from the dead letters.

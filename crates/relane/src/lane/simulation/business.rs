@@ -10,7 +10,7 @@ use pipeline::failure::{Failure, FailureReason};
 
 use crate::clock::{self, now_ms};
 use crate::stage::{
-    AttemptOutcome, Delivery, Emitted, HandleError, Outcome, RecordName, Stage, Trial, Work,
+    AttemptOutcome, Context, Delivery, Emitted, HandleError, Outcome, RecordId, Stage, Work,
 };
 use crate::table::Table;
 
@@ -168,8 +168,8 @@ impl Stage for Business {
         }
     }
 
-    fn name(&self, order: Order) -> RecordName {
-        RecordName { id: order.id, subject: order.product }
+    fn name(&self, order: Order) -> RecordId {
+        RecordId { id: order.id, subject: order.product }
     }
 
     fn is_valid(&self, order: &Order) -> bool {
@@ -205,7 +205,7 @@ impl Stage for Business {
         })
     }
 
-    fn handle(&mut self, order: &Order, trial: Trial<'_, '_, Sums>) -> Result<(), HandleError> {
+    fn handle(&mut self, order: &Order, context: Context<'_, '_, Sums>) -> Result<(), HandleError> {
         if (self.away_ms.0..self.away_ms.1).contains(&now_ms()) {
             return Err(HandleError::Away("what orders need is away".to_owned()));
         }
@@ -213,21 +213,21 @@ impl Stage for Business {
             Kind::Invalid => {
                 return Err(HandleError::Failed(failure(FailureReason::NegativePrice)));
             }
-            Kind::Early(_) if order.fails_once() && trial.attempt == 1 => {
+            Kind::Early(_) if order.fails_once() && context.attempt == 1 => {
                 return Err(HandleError::Failed(failure(FailureReason::Simulated)));
             }
-            Kind::Flaky(attempts) if trial.attempt <= attempts => {
+            Kind::Flaky(attempts) if context.attempt <= attempts => {
                 return Err(HandleError::Failed(failure(FailureReason::Simulated)));
             }
             _ => {}
         }
-        let (count, sum) = trial.state.entry(&*order.product);
+        let (count, sum) = context.state.entry(&*order.product);
         *count += 1;
         *sum += order.amount;
-        trial.emitted.push(Emitted {
-            partition: trial.partition,
+        context.emitted.push(Emitted {
+            partition: context.partition,
             key: order.serial.to_string().into_bytes().into(),
-            value: trial.value.unwrap_or_default().into(),
+            value: context.value.unwrap_or_default().into(),
             headers: Vec::new(),
         });
         Ok(())

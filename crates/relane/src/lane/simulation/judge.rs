@@ -9,7 +9,7 @@ use pipeline::completion::{Completion, METADATA_CHARS_MAX};
 use pipeline::headers::{FAILURE_REASON, Lineage};
 use pipeline::record::CommitPosition;
 
-use crate::lane::order::{OnDeadLetter, Order as KeyOrder};
+use crate::lane::order::{KeyOrdering, OnDeadLetter};
 use crate::lane::simulation::broker::Broker;
 use crate::lane::simulation::business::{Kind, Order, SMALL_BYTES_MAX, Told, has_worked, partial};
 use crate::lane::simulation::log::{Stored, Topic};
@@ -258,8 +258,8 @@ impl Judge<'_> {
             self.look_at_fates(&placed, &outcomes)?;
             self.look_at_dead_letters(partition, &placed)?;
             match self.plan.order {
-                KeyOrder::None => Ok(()),
-                KeyOrder::Key { .. } => self.look_at_order(partition, &placed, &outcomes),
+                KeyOrdering::None => Ok(()),
+                KeyOrdering::Key { .. } => self.look_at_order(partition, &placed, &outcomes),
             }?;
             if self.holds_followers() { self.look_at_followers(partition, &placed) } else { Ok(()) }
         })
@@ -294,7 +294,7 @@ impl Judge<'_> {
     }
 
     const fn holds_followers(&self) -> bool {
-        matches!(self.plan.order, KeyOrder::Key { on_dead_letter: OnDeadLetter::Hold, .. })
+        matches!(self.plan.order, KeyOrdering::Key { on_dead_letter: OnDeadLetter::Hold, .. })
     }
 
     /// Whether the retry topic would refuse a record for its size.

@@ -12,7 +12,7 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::clock::now_ms;
 use crate::lane::LaneSettings;
 use crate::lane::Topics;
-use crate::lane::order::{OnDeadLetter, Order as KeyOrder};
+use crate::lane::order::{KeyOrdering, OnDeadLetter};
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
 use crate::settings::OnDeadLetterLimit;
@@ -38,7 +38,7 @@ pub(crate) struct Plan {
     pub(crate) processes_max: usize,
     /// Processes have an instance id each: static members, stable transactional ids.
     pub(crate) has_instances: bool,
-    pub(crate) order: KeyOrder,
+    pub(crate) order: KeyOrdering,
     pub(crate) dedupe: Option<u32>,
     pub(crate) retries_max: u32,
     pub(crate) delays_ms: Vec<u64>,
@@ -65,9 +65,9 @@ impl Plan {
         let mut random = SmallRng::seed_from_u64(seed);
         let random = &mut random;
         let order = if seed & 1 == 0 {
-            KeyOrder::None
+            KeyOrdering::None
         } else {
-            KeyOrder::Key {
+            KeyOrdering::Key {
                 followers_max: if random.random_bool(0.3) {
                     random.random_range(1..4)
                 } else {

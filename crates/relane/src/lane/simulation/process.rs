@@ -192,11 +192,13 @@ impl Simulation {
     fn turn(&self, number: usize) {
         let Some(mut lane) = self.take(number) else { return };
         self.turning.set(number);
-        let flew = lane.desk.flight.len();
+        let flew = lane.processor.in_flight.len();
         let ended = catch_unwind(AssertUnwindSafe(|| lane.turn()));
-        let flies = lane.desk.flight.len();
+        let flies = lane.processor.in_flight.len();
         if lane.probe_records_max.is_some() && flies > flew.max(PROBE_KEYS) {
-            self.break_off(format!("process {number} has {flies} handlers in flight in a probe"));
+            self.break_off(format!(
+                "process {number} has {flies} handlers in in_flight in a probe"
+            ));
         }
         match ended {
             Ok(Ok(())) => {
