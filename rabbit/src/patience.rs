@@ -10,6 +10,7 @@ pub(crate) struct Patience {
     generation: u64,
     answered_at: Option<Instant>,
     overdue: u32,
+    is_exhausted: bool,
 }
 
 impl Patience {
@@ -28,7 +29,14 @@ impl Patience {
         }
         self.overdue += 1;
         let is_silent = self.answered_at.is_none_or(|answered_at| answered_at < sent_at);
-        is_silent || self.overdue >= OVERDUE_MAX
+        self.is_exhausted |= is_silent || self.overdue >= OVERDUE_MAX;
+        self.is_exhausted
+    }
+
+    /// Whether this channel was given up: what is sent over it before it is replaced waits in vain once
+    /// more.
+    pub(crate) const fn has_given_up(&self, generation: u64) -> bool {
+        self.is_exhausted && generation == self.generation
     }
 
     /// What was heard on an older channel does not count.
@@ -56,6 +64,16 @@ mod tests {
         assert!(patience.is_over(1, start));
         patience.note_answer(2, at(start, 1));
         assert!(patience.is_over(2, at(start, 2)));
+    }
+
+    #[test]
+    fn nothing_more_is_sent_over_a_channel_that_was_given_up_and_the_next_one_starts_anew() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        assert!(!patience.has_given_up(1));
+        assert!(patience.is_over(1, start));
+        assert!(patience.has_given_up(1) && !patience.has_given_up(2));
+        patience.note_answer(2, at(start, 1));
+        assert!(!patience.has_given_up(1) && !patience.has_given_up(2));
     }
 
     #[test]

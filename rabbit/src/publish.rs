@@ -172,6 +172,9 @@ impl Publisher {
     async fn publish_once(&self, to: &Address, message: &Message) -> Result<(), PublishError> {
         let room = Arc::clone(&self.room).acquire_owned().await.expect("it is never closed");
         let live = match self.link.state() {
+            State::Up(live) if self.patience().has_given_up(live.generation) => {
+                return Err(PublishError::Away("its channel is being replaced".to_owned()));
+            }
             State::Up(live) => live,
             State::Away(why) => return Err(PublishError::Away(why)),
             State::Blocked(why) => return Err(PublishError::Blocked(why)),

@@ -1,6 +1,6 @@
 //! Asks where partitions end and what a group has committed, without reading or joining.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
@@ -55,7 +55,17 @@ impl Ends {
         limit: Duration,
     ) -> Result<(i64, i64), AskError> {
         drain(&self.consumer);
-        let asked = self.consumer.fetch_watermarks(topic, partition, limit);
+        let give_up_at = Instant::now() + limit;
+        let asked = loop {
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            match self.consumer.fetch_watermarks(topic, partition, left) {
+                // Brokers that answer so are there: the partition was just made, or its leader moves.
+                Err(error) if is_leaderless(&error) && left > LEADER_PAUSE => {
+                    std::thread::sleep(LEADER_PAUSE);
+                }
+                asked => break asked,
+            }
+        };
         asked.map_err(|error| match self.blame(&error, topic) {
             // What was heard of the connections says more than that time is up.
             AskError::Away(text) => {
@@ -98,6 +108,14 @@ impl Ends {
 /// nor writes does not notice that a leader has moved: it would ask the old one in vain, for 15
 /// minutes by default.
 const LEADERS_KNOWN_MS: &str = "5000";
+
+/// Pause before a partition without a leader is asked about again.
+const LEADER_PAUSE: Duration = Duration::from_millis(50);
+
+fn is_leaderless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(error.rdkafka_error_code(), Some(E::NotLeaderForPartition | E::LeaderNotAvailable))
+}
 
 /// Settings of a handle that is not polled: what it reports would pile up unread.
 fn quiet(config: &ClientConfig) -> ClientConfig {
