@@ -93,7 +93,7 @@ fn a_probe_starts_few_handlers_however_many_may_wait_at_once() {
     {
         args.push(flag.to_owned());
     }
-    let mut consumer = Process::start("consumer", &args, &[("RUST_LOG", "info,engine=trace")]);
+    let mut consumer = Process::start("consumer", &args, &[("RUST_LOG", "info,relane=trace")]);
     expect_held_up(&mut consumer, "downstream", "outage");
     let started = wait::until("two probes and a third", RUN_MAX, || {
         let started = consumer.log().matches("a handler starts").count();

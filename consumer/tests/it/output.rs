@@ -108,7 +108,7 @@ fn progress_is_on_stderr_with_what_is_left_and_stdout_has_the_statistics_only() 
     let args = [&fails[..], &["--exit-at-end", "-o", "json", "--log-format", "json"]].concat();
     let mut program = pipeline.consumer_args();
     program.extend(args.iter().map(|arg| (*arg).to_owned()));
-    let variables = [("RUST_LOG", "info,engine=debug")];
+    let variables = [("RUST_LOG", "info,relane=debug")];
     let run = Process::start("consumer", &program, &variables).wait(RUN_MAX);
     assert_eq!(run.expect_code(0).stdout.lines().count(), 1, "{}", run.stdout);
     assert_eq!(run.stats()["dead_lettered"], 1);
