@@ -280,13 +280,47 @@ fn an_average_that_its_topic_refuses_ends_the_consumer_with_the_command_that_let
     verify::exact(&pipeline, &Rules::new(&[&encoder]));
 }
 
+/// Offsets and a state record as version 0.1 has written them: four of the first five orders were counted, the
+/// fourth was not.
 #[test]
-fn offsets_beyond_the_end_of_their_topic_are_told() {
+fn offsets_and_averages_of_an_earlier_version_are_read() {
+    const MAIN_METADATA: &str = "AQEDAQE";
+    const RETRY_METADATA: &str = "AQAA";
+    const FOUR_OF_TEA: [u8; 22] = [
+        6, 116, 101, 97, 8, 4, 57, 208, 174, 71, 225, 122, 20, 174, 215, 63, 128, 160, 171, 254,
+        249, 98,
+    ];
     let _machine = machine::shared();
     let pipeline = Cluster::shared().pipeline(1);
     let encoder = pipeline.orders_v1();
-    pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
-    run(&pipeline).expect_code(0);
+    let order = |n: i32| encoder.input(0, &format!("order-{n}"), "tea", 0.37);
+    pipeline.send(&pipeline.orders, &(0..6).map(order).collect::<Vec<_>>());
+    let id = pipeline.register_for(&pipeline.averages, order_schemas::PRODUCT_AVERAGE_V1);
+    let value = [&codec::frame::header(id)[..], &FOUR_OF_TEA[..]].concat();
+    let state = Input::new(0, Some(b"tea"), Some(&value))
+        .with_header("x-group", Some(pipeline.group.as_bytes()))
+        .with_header("x-main-offset", Some(b"3"))
+        .with_header("x-retry-offset", Some(b"0"))
+        .with_header("x-main-completion", Some(MAIN_METADATA.as_bytes()));
+    pipeline.send(&pipeline.averages, &[state]);
+    let offset = |topic: &str, position: i64, metadata: &str| {
+        let position = CommitPosition(position);
+        let completion = Completion::decode(metadata, position).expect("it is understood");
+        assert_eq!(completion.encode(), metadata, "and written as it was");
+        OffsetCommit::new(topic, 0, &completion, position)
+    };
+    let offsets =
+        [offset(&pipeline.orders, 3, MAIN_METADATA), offset(&pipeline.retry, 0, RETRY_METADATA)];
+    commit_as_another(&pipeline, &offsets);
+    let statistics = run(&pipeline).expect_code(0).stats();
+    assert_eq!(statistics["consumed"], 2, "{statistics}");
+    assert_eq!(statistics["overall"]["count"], 6, "{statistics}");
+    assert_eq!(statistics["overall"]["sum"], "2.2200", "{statistics}");
+    assert_eq!(pipeline.lag(), 0);
+}
+
+/// Commits offsets as a member that then leaves the group.
+fn commit_as_another(pipeline: &Pipeline, offsets: &[OffsetCommit]) {
     let settings = KafkaSettings::new("other", &pipeline.servers.bootstrap_servers, Vec::new())
         .expect("brokers are named");
     let config = settings.base(Client::Consumer);
@@ -295,13 +329,23 @@ fn offsets_beyond_the_end_of_their_topic_are_told() {
         other.serve();
         other.membership().is_joined()
     });
-    let position = CommitPosition(1_000);
-    let beyond = OffsetCommit::new(&pipeline.orders, 0, &Completion::at(position), position);
     wait::is_true("the broker taking any offset", LIMIT, || {
         other.serve();
-        other.commit(std::slice::from_ref(&beyond)).is_ok()
+        other.commit(offsets).is_ok()
     });
     other.leave();
+}
+
+#[test]
+fn offsets_beyond_the_end_of_their_topic_are_told() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    let encoder = pipeline.orders_v1();
+    pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
+    run(&pipeline).expect_code(0);
+    let position = CommitPosition(1_000);
+    let beyond = OffsetCommit::new(&pipeline.orders, 0, &Completion::at(position), position);
+    commit_as_another(&pipeline, &[beyond]);
     let failed = run(&pipeline);
     failed.expect_code(1);
     let told = format!("at offset 1000 of {}/0, which ends at", pipeline.orders);

@@ -60,7 +60,7 @@ impl Ends {
             let left = give_up_at.saturating_duration_since(Instant::now());
             match self.consumer.fetch_watermarks(topic, partition, left) {
                 // Brokers that answer so are there: the partition was just made, or its leader moves.
-                Err(error) if is_leaderless(&error) && left > LEADER_PAUSE => {
+                Err(error) if is_leaderless(&error) && left > 2 * LEADER_PAUSE => {
                     std::thread::sleep(LEADER_PAUSE);
                 }
                 asked => break asked,

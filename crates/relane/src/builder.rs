@@ -1,6 +1,6 @@
 //! A pipeline put together from its parts, with a default for every setting.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use codec::registry::{Registry, RegistrySettings};
@@ -71,6 +71,16 @@ const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 /// ```
 #[derive(Debug)]
 pub struct Pipeline;
+
+/// Signals are watched once in a process.
+fn on_signals() -> Result<Shutdown, Error> {
+    static SIGNALS: OnceLock<Shutdown> = OnceLock::new();
+    if let Some(stop) = SIGNALS.get() {
+        return Ok(stop.clone());
+    }
+    let stop = Shutdown::on_signals().map_err(|error| Error::failed(&error))?;
+    Ok(SIGNALS.get_or_init(|| stop).clone())
+}
 
 /// What a run did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +155,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Consumer group; the topic's name where nothing is said. Each group has a retry topic of its own.
+    /// Consumer group; the topic's name where nothing is said. A second group on the topic needs a
+    /// [`retry_topic`](Self::retry_topic) of its own: where two share one it is never trimmed.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
         self
@@ -247,7 +258,8 @@ impl Builder {
         self
     }
 
-    /// What asks it to stop; SIGTERM and SIGINT where nothing is said.
+    /// What asks it to stop, and may be asked for several pipelines; SIGTERM and SIGINT where nothing is
+    /// said. Those are watched from the first such run to the end of the process: a second signal ends it.
     pub fn stop(mut self, stop: Shutdown) -> Self {
         self.stop = Some(stop);
         self
@@ -281,10 +293,17 @@ impl Builder {
         P: Payload,
         H: Handler<P::Value>,
     {
-        let stop = match self.stop.clone() {
+        let asked = match self.stop.clone() {
             Some(stop) => stop,
-            None => Shutdown::on_signals().map_err(|error| Error::failed(&error))?,
+            None => on_signals()?,
         };
+        // Its own: the engine stops it when it ends, and the caller's may be for others, too.
+        let stop = Shutdown::new();
+        let follows = stop.clone();
+        runtime.spawn(async move {
+            asked.requested().await;
+            follows.request();
+        });
         let has_schemas = payload.has_schemas();
         let resolver = self.resolver(runtime, has_schemas)?;
         let settings = self.settings()?;

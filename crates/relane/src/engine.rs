@@ -143,7 +143,13 @@ impl<S: Stage> Engine<S> {
             topic_watch,
         };
         for index in 0..lane_count {
-            engine.start_lane(index, make_stage())?;
+            if let Err(error) = engine.start_lane(index, make_stage()) {
+                // Those that have begun would own partitions and never settle anything.
+                engine.shared.stop.request();
+                engine.shared.must_abandon(); // notes the time
+                let _ = engine.join();
+                return Err(error);
+            }
         }
         Ok(engine)
     }

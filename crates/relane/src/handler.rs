@@ -51,10 +51,10 @@ impl<T> Record<T> {
 ///
 /// At least once, and never skipped: a record is settled when its handler has ended well, or has
 /// become a dead letter. A handler is dropped where it waits when its partition goes to another member,
-/// when the program stops and when it takes longer than the handler timeout; it may have done its
-/// work then, and is called again with the same idempotency key. A panic and a timeout are failures
-/// of their record: calls of a service need a shorter limit of their own, so that the handler can say
-/// [`unavailable`](HandleError::unavailable), and an outage uses up no attempt.
+/// when the program stops, when it takes longer than the handler timeout, and when a turn is undone, as
+/// at an outage; it may have done its work then, and is called again with the same idempotency key. A
+/// panic and a timeout are failures of their record: calls of a service need a shorter limit of their
+/// own, so that the handler can say [`unavailable`](HandleError::unavailable).
 ///
 /// It must not block its thread: the timeout cannot end what never waits. Work that blocks belongs
 /// into `tokio::task::spawn_blocking`.
@@ -120,6 +120,10 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         (self.decode)(value).map(Arc::new)
     }
 
+    fn schema_id(&self, value: Option<&[u8]>) -> Option<u32> {
+        frame::schema_id(value).filter(|_| self.has_schemas)
+    }
+
     fn name(&self, _: Arc<T>) -> RecordId {
         RecordId::default()
     }
@@ -135,7 +139,7 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
     fn start(&mut self, value: &Arc<T>, delivery: &Delivery<'_>) -> Work {
         let record = Record::new(Arc::clone(value), delivery);
         let handler = Arc::clone(&self.handler);
-        let schema_id = frame::schema_id(delivery.value).filter(|_| self.has_schemas);
+        let schema_id = self.schema_id(delivery.value);
         Box::pin(async move {
             handler.handle(record).await.map_err(|mut error| {
                 if let HandleError::Failed(failure) | HandleError::Downstream(failure) = &mut error

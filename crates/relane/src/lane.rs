@@ -294,6 +294,9 @@ impl<S: Stage> Lane<S> {
                 unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(
                     METADATA_CHARS_MAX,
                 )),
+                unsettled_max: limits::unsettled_max(Completion::bytes_for_chars(
+                    METADATA_CHARS_MAX,
+                )),
                 room: Room::ANY,
                 held: 0,
                 waits_before: 0,

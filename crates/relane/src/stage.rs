@@ -43,6 +43,12 @@ pub trait Stage: Send + 'static {
     /// As [`codec::decode::Decoder::decode`]: blames the record, or its schema is not known yet.
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Self::Input, DecodeError>;
 
+    /// The id of the schema that a value names, for what a failure says of it; `None` where values name
+    /// none.
+    fn schema_id(&self, value: Option<&[u8]>) -> Option<u32> {
+        codec::frame::schema_id(value)
+    }
+
     /// What the outcome log and the search for duplicates call the record.
     fn name(&self, input: Self::Input) -> RecordId;
 
@@ -60,8 +66,9 @@ pub trait Stage: Send + 'static {
     /// `--order key` for one record of a key. [`Stage::handle`] is called when it has ended well.
     ///
     /// At least once: it is dropped where it waits when its partition goes to another member, when
-    /// the program stops, and when the attempt takes longer than the handler timeout; then, and
-    /// after a crash, it is started again for the same record, with the same idempotency key.
+    /// the program stops, when the attempt takes longer than the handler timeout, and when a turn is
+    /// undone, as at an outage; then, and after a crash, it is started again for the same record, with
+    /// the same idempotency key. So is work that has ended in a turn that was not committed.
     fn start(&mut self, input: &Self::Input, delivery: &Delivery<'_>) -> Work {
         let _ = (input, delivery);
         Box::pin(std::future::ready(Ok(())))
@@ -186,8 +193,8 @@ impl HandleError {
     }
 
     /// Something that the handler asked failed, and may fail for every record: as
-    /// [`transient`](Self::transient), but where the records of many keys meet it in a row, the
-    /// pipeline waits, and no attempt is used up.
+    /// [`transient`](Self::transient), but where the records of 20 keys meet it in a row, the
+    /// pipeline waits: no attempt is used up from then on.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::Downstream(failure(FailureReason::Handler, detail))
     }

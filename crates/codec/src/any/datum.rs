@@ -80,7 +80,8 @@ fn kind(unexpected: &de::Unexpected<'_>) -> &'static str {
 /// Reads one datum, all of it.
 pub(super) fn read<T: DeserializeOwned>(shapes: &Shapes, datum: &[u8]) -> Result<T, AnyError> {
     let mut cursor = Cursor::new(datum);
-    let mut reading = Reading { shapes, cursor: &mut cursor, values_left: VALUES_MAX };
+    let skipper = Skipper::new(shapes);
+    let mut reading = Reading { shapes, cursor: &mut cursor, values_left: VALUES_MAX, skipper };
     let value = T::deserialize(Datum { reading: &mut reading, node: shapes.root(), depth: 0 })?;
     match cursor.rest_bytes() {
         0 => Ok(value),
@@ -92,6 +93,14 @@ struct Reading<'c, 'de> {
     shapes: &'c Shapes,
     cursor: &'c mut Cursor<'de>,
     values_left: u32,
+    /// One for the datum, so that its limit is one.
+    skipper: Skipper<'c>,
+}
+
+impl Reading<'_, '_> {
+    fn skip(&mut self, node: NodeId) -> Result<(), AnyError> {
+        Ok(self.skipper.skip(self.cursor, node)?)
+    }
 }
 
 /// One value of it.
@@ -145,14 +154,20 @@ impl<'de> de::Deserializer<'de> for Datum<'_, '_, 'de> {
                 visitor.visit_str(&symbols[cursor.index(symbols.len())?])
             }
             Shape::Array { items } => {
-                visitor.visit_seq(Blocks { reading, item: *items, depth, left: 0 })
+                let mut blocks = Blocks { reading, item: *items, depth, left: 0 };
+                let value = visitor.visit_seq(&mut blocks)?;
+                blocks.end(value)
             }
             Shape::Map { values } => {
-                visitor.visit_map(Blocks { reading, item: *values, depth, left: 0 })
+                let mut blocks = Blocks { reading, item: *values, depth, left: 0 };
+                let value = visitor.visit_map(&mut blocks)?;
+                blocks.end(value)
             }
             Shape::Union { .. } => unreachable!("its branch was read above"),
             Shape::Record { fields } => {
-                visitor.visit_map(Record { reading, fields: fields.iter(), node: None, depth })
+                let mut record = Record { reading, fields: fields.iter(), node: None, depth };
+                let value = visitor.visit_map(&mut record)?;
+                record.end(value)
             }
         }
     }
@@ -206,7 +221,10 @@ impl<'de> de::Deserializer<'de> for Datum<'_, '_, 'de> {
             _ => return self.deserialize_any(visitor),
         };
         // `Vec<u8>` and `[u8; N]` ask for a list of numbers.
-        visitor.visit_seq(SeqDeserializer::new(bytes.iter().copied()))
+        let mut numbers = SeqDeserializer::<_, AnyError>::new(bytes.iter().copied());
+        let value = visitor.visit_seq(&mut numbers)?;
+        numbers.end()?;
+        Ok(value)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(
@@ -226,7 +244,7 @@ impl<'de> de::Deserializer<'de> for Datum<'_, '_, 'de> {
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, AnyError> {
-        Skipper::new(self.reading.shapes).skip(self.reading.cursor, self.node)?;
+        self.reading.skip(self.node)?;
         visitor.visit_unit()
     }
 
@@ -262,6 +280,14 @@ impl<'c, 'de> Blocks<'_, 'c, 'de> {
 
     fn datum(&mut self) -> Datum<'_, 'c, 'de> {
         Datum { node: self.item, depth: self.depth, reading: self.reading }
+    }
+
+    /// All of them must have been read: a tuple stops after as many as it has.
+    fn end<V>(&mut self, value: V) -> Result<V, AnyError> {
+        if self.has_next()? {
+            return Err(AnyError::Unfit("more values than the program's type takes".to_owned()));
+        }
+        Ok(value)
     }
 }
 
@@ -300,6 +326,18 @@ struct Record<'r, 'c, 'de> {
     /// The value of the field whose name was given.
     node: Option<NodeId>,
     depth: u32,
+}
+
+impl Record<'_, '_, '_> {
+    /// Passes over what was not asked for.
+    fn end<V>(&mut self, value: V) -> Result<V, AnyError> {
+        while let Some(node) =
+            self.node.take().or_else(|| self.fields.next().map(|(_, node)| *node))
+        {
+            self.reading.skip(node)?;
+        }
+        Ok(value)
+    }
 }
 
 impl<'de> de::MapAccess<'de> for Record<'_, '_, 'de> {

@@ -147,6 +147,31 @@ fn blocks_with_their_size_are_read() {
 }
 
 #[test]
+fn a_tuple_takes_an_array_of_its_length_and_what_follows_it_is_read_as_it_was_written() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Place {
+        point: (f64, f64),
+        n: i64,
+    }
+    let schema = r#"{"type": "record", "name": "Place", "fields": [
+        {"name": "point", "type": {"type": "array", "items": "double"}}, {"name": "n", "type": "long"}]}"#;
+    let place = |numbers: &[f64]| {
+        let point = Value::Array(numbers.iter().map(|number| Value::Double(*number)).collect());
+        let fields = vec![("point".to_owned(), point), ("n".to_owned(), Value::Long(7))];
+        decode::<Place>(schema, &framed(schema, Value::Record(fields)))
+    };
+    assert_eq!(place(&[0.5, 2.0]), Ok(Place { point: (0.5, 2.0), n: 7 }));
+    for numbers in [&[0.5][..], &[0.5, 2.0, 3.0]] {
+        let failure = place(numbers).unwrap_err();
+        assert_eq!(failure.reason, FailureReason::CannotResolve, "{numbers:?}: {failure:?}");
+    }
+    let six = [0, 0, 0, 0, 7, 12, 1, 2, 3, 4, 5, 6];
+    let failure = decode::<[u8; 4]>("\"bytes\"", &six).unwrap_err();
+    assert_eq!(failure.reason, FailureReason::CannotResolve);
+    assert_eq!(decode::<[u8; 6]>("\"bytes\"", &six), Ok([1, 2, 3, 4, 5, 6]));
+}
+
+#[test]
 fn what_does_not_fit_the_type_names_the_types_and_never_the_value() {
     #[derive(Debug, Deserialize)]
     #[expect(dead_code, reason = "it is never read")]

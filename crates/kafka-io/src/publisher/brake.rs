@@ -15,8 +15,8 @@ use rdkafka::producer::Producer as _;
 use super::{DeliveryObserver, Publisher};
 use crate::native;
 
-/// Without an acknowledgement for so long, sending is held back.
-const SILENCE_BEFORE: Duration = Duration::from_millis(100);
+/// Without an acknowledgement for so long, sending is held back: longer than brokers far away take.
+const SILENCE_BEFORE: Duration = Duration::from_millis(500);
 
 /// It is held back for so long at a time, and let go for so long in between: a tenth of the time.
 const HOLD_FOR: Duration = Duration::from_millis(100);

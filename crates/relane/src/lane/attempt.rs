@@ -1,7 +1,6 @@
 //! One attempt at a record: decoded, unless its handler has worked on it already, then handled.
 
 use codec::decode::DecodeError;
-use codec::frame;
 use pipeline::failure::Failure;
 use pipeline::record::Offset;
 use rand::Rng as _;
@@ -46,18 +45,23 @@ impl<S: Stage> Processor<S> {
         }
         let (key, origin) = (key(), origin());
         let (decoded, answer) = match answered {
-            None => (self.decode(subject.value), Ok(())),
+            None => match self.decode(subject.value) {
+                // It could not be read when its handler was to begin, and can by now: nothing is
+                // counted that no handler has worked on.
+                Ok(_) if self.in_flight.is_used() => return Attempted::Unresolved,
+                decoded => (decoded, Ok(())),
+            },
             Some(Answered { input, answer }) => (Ok(input), answer),
         };
         let (attempted, input, note) = match decoded {
-            Err(error) => match (framed_in_header(subject), error) {
+            Err(error) => match (framed_in_header(subject.header), error) {
                 (Some(failure), _) | (None, DecodeError::Failed(failure)) => {
                     (Attempted::Failed(failure), None, None)
                 }
                 (None, DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
             },
             Ok(input) => {
-                if let Some(schema_id) = frame::schema_id(subject.value) {
+                if let Some(schema_id) = self.stage.schema_id(subject.value) {
                     self.gate.schema_was_read(schema_id);
                 }
                 let name = key.map_or(Name::Record(origin), Name::Key);
@@ -112,7 +116,7 @@ impl<S: Stage> Processor<S> {
         };
         let handled = handled.unwrap_or_else(|| {
             self.turn.emitted.truncate(emitted_before);
-            panics::handler_error(frame::schema_id(subject.value))
+            panics::handler_error(self.stage.schema_id(subject.value))
         });
         let spread = |processor: &mut Self| processor.random.random::<f64>();
         match handled {

@@ -143,7 +143,7 @@ impl<S: Stage> Processor<S> {
         }
         let failure = Failure {
             reason: FailureReason::PredecessorDead,
-            schema_id: codec::frame::schema_id(waiter.record.value.as_deref()),
+            schema_id: self.stage.schema_id(waiter.record.value.as_deref()),
             detail: "a record of this key that came first was given up".into(),
         };
         self.send(waiter, attempt, Some(failure), Destination::DeadLetter);

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use codec::decode::DecodeError;
-use codec::frame;
 use hashbrown::HashMap;
 use kafka_io::reader::HeldRecord;
 use pipeline::completion::Completion;
@@ -14,11 +13,12 @@ use pipeline::record::Offset;
 
 use crate::clock::Instant;
 use crate::lane::Lane;
+use crate::lane::framing::framed_in_header;
 use crate::lane::limits::{ANSWER_LOOK_MAX, ANSWER_LOOK_MIN, IDLE_WAIT_MAX};
 use crate::lane::panics;
 use crate::lane::processor::Processor;
 use crate::lane::runner::{Answer, Runner, Task, Ticket};
-use crate::stage::{Delivery, Stage, Work};
+use crate::stage::{Delivery, HandleError, Stage, Work};
 
 /// What a handler works on.
 #[derive(Debug)]
@@ -60,6 +60,8 @@ pub(crate) struct InFlight<I> {
     runner: Runner,
     handling: HashMap<Ticket, Handling<I>>,
     late: Vec<Late<I>>,
+    /// Answers of a probe that may say that the outage goes on, while others are still out.
+    suspended: Vec<(i32, Place, Answered<I>)>,
     tickets: Ticket,
     /// When a handler started or answered last.
     moved_at: Instant,
@@ -76,6 +78,7 @@ impl<I> InFlight<I> {
             runner,
             handling: HashMap::new(),
             late: Vec::new(),
+            suspended: Vec::new(),
             tickets: 0,
             moved_at: Instant::now(),
             probe_max: usize::MAX,
@@ -99,11 +102,11 @@ impl<I> InFlight<I> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.handling.len() + self.late.len()
+        self.handling.len() + self.late.len() + self.suspended.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.handling.is_empty() && self.late.is_empty()
+        self.len() == 0
     }
 
     /// How long to wait at most before the next look for answers: the longer the handlers take, the
@@ -128,6 +131,7 @@ impl<I> InFlight<I> {
     pub(crate) fn forget(&mut self, partition: i32) {
         self.handling.retain(|_, handling| handling.partition != partition);
         self.late.retain(|late| late.partition != partition);
+        self.suspended.retain(|(of, ..)| *of != partition);
     }
 
     /// Takes the waiting records of a partition back from their handlers.
@@ -136,6 +140,29 @@ impl<I> InFlight<I> {
             handling.partition != partition || matches!(handling.place, Place::Main(_))
         });
         self.late.retain(|late| late.partition != partition);
+        self.suspended.retain(|(of, place, _)| *of != partition || matches!(place, Place::Main(_)));
+    }
+
+    /// The answers that are to be taken in now. In a probe failures of what handlers ask wait for a
+    /// success, or until nothing is out any more: the first to fail may be poison, and would end the
+    /// probe before the others have answered.
+    fn take_answered(&mut self, is_probe: bool) -> Vec<(i32, Place, Answered<I>)> {
+        let mut all = std::mem::take(&mut self.suspended);
+        while let Some(answered) = self.pop_answered() {
+            all.push(answered);
+        }
+        let is_success = |(_, _, it): &(i32, Place, Answered<I>)| it.answer.is_ok();
+        if !is_probe || self.handling.is_empty() || all.iter().any(is_success) {
+            // Successes first: they end the outage.
+            all.sort_by_key(|answered| is_probe && !is_success(answered));
+            return all;
+        }
+        let may_wait = |(_, _, it): &(i32, Place, Answered<I>)| {
+            matches!(it.answer, Err(HandleError::Downstream(_)))
+        };
+        let (suspended, now) = all.into_iter().partition(may_wait);
+        self.suspended = suspended;
+        now
     }
 
     /// The next record whose handler has answered. Answers for records that were forgotten are
@@ -160,14 +187,21 @@ enum Begun<I> {
     Unresolved,
 }
 
+fn is_framed_in_header(delivery: &Delivery<'_>) -> bool {
+    let header = |name: &str| delivery.headers.and_then(|headers| headers.last(name));
+    framed_in_header(&header).is_some()
+}
+
 /// Decodes a record and has its handler begin.
 fn begin<S: Stage>(stage: &mut S, delivery: &Delivery<'_>) -> Begun<S::Input> {
     match panics::decode(stage, delivery.value) {
+        // What its first bytes are taken for means nothing then.
+        Err(DecodeError::Unresolved { .. }) if is_framed_in_header(delivery) => Begun::Broken,
         Err(DecodeError::Unresolved { .. }) => Begun::Unresolved,
         Err(DecodeError::Failed(_)) => Begun::Broken,
         Ok(input) => {
             let work = panics::contained(|| stage.start(&input, delivery));
-            let schema_id = frame::schema_id(delivery.value);
+            let schema_id = stage.schema_id(delivery.value);
             let panicked = || -> Work { Box::pin(async move { panics::handler_error(schema_id) }) };
             let work = work.unwrap_or_else(panicked);
             Begun::Started(input, work)
@@ -198,7 +232,7 @@ impl<S: Stage> Processor<S> {
         };
         match begin(&mut self.stage, &delivery) {
             Begun::Started(input, work) => {
-                let schema_id = frame::schema_id(record.value.as_deref());
+                let schema_id = self.stage.schema_id(record.value.as_deref());
                 self.in_flight.start(partition, Place::Main(record), input, work, schema_id);
             }
             Begun::Broken => self.run_held(record, None),
@@ -227,7 +261,7 @@ impl<S: Stage> Processor<S> {
             value: waiter.record.value.as_deref(),
             headers: waiter.record.headers.as_ref(),
         };
-        let schema_id = frame::schema_id(delivery.value);
+        let schema_id = stage.schema_id(delivery.value);
         match begin(stage, &delivery) {
             Begun::Started(input, work) => {
                 owned.waiting.start(offset);
@@ -265,7 +299,8 @@ impl<S: Stage> Lane<S> {
         for late in std::mem::take(&mut self.processor.in_flight.late) {
             self.finish_retry(late);
         }
-        while let Some((partition, place, answered)) = self.processor.in_flight.pop_answered() {
+        let is_probe = self.probe_records_max.is_some();
+        for (partition, place, answered) in self.processor.in_flight.take_answered(is_probe) {
             match place {
                 Place::Main(record) => self.processor.run_held(record, Some(answered)),
                 Place::Retry(offset) => {

@@ -286,6 +286,8 @@ impl<S: Stage> Lane<S> {
         let is_held_up = self.processor.gate.is_held_up();
         let most = self.processor.unresolved_max;
         let unresolved_max = |reads| if reads { most } else { most / 2 };
+        let most = self.processor.unsettled_max;
+        let unsettled_max = |reads| if reads { most } else { most / 2 };
         for partition in self.processor.partitions() {
             let end = self.processor.main_end(partition);
             let owned = self.processor.owned_mut(partition).expect("just listed");
@@ -306,7 +308,8 @@ impl<S: Stage> Lane<S> {
                 && !is_held_up
                 && !is_full
                 && owned.awaiting_dedupe.is_none()
-                && owned.unresolved.len() < unresolved_max(owned.reads_main);
+                && owned.unresolved.len() < unresolved_max(owned.reads_main)
+                && owned.main.unsettled() < unsettled_max(owned.reads_main);
             if owned.reads_main && !wanted {
                 self.stop_main(partition);
             } else if wanted && !owned.reads_main {

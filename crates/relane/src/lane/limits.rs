@@ -59,6 +59,13 @@ const UNRESOLVED_MAX: usize = 256;
 /// Bytes of a completion that one such record may cost: a run, and the one between.
 const UNRESOLVED_BYTES: usize = 8;
 
+/// Main records of one partition that may be unsettled at once when a completion has room for
+/// `limit_bytes`: for their schema, behind one of their key, or with their handler.
+pub(crate) const fn unsettled_max(limit_bytes: usize) -> usize {
+    let most = limit_bytes / UNRESOLVED_BYTES;
+    if most < 2 { 2 } else { most }
+}
+
 /// Records that may wait for their schema when a completion has room for `limit_bytes`.
 pub(crate) fn unresolved_max(limit_bytes: usize) -> usize {
     (limit_bytes / UNRESOLVED_BYTES).clamp(2, UNRESOLVED_MAX)

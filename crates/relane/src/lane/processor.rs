@@ -62,6 +62,8 @@ pub(crate) struct Processor<S: Stage> {
     pub(crate) in_flight: InFlight<S::Input>,
     /// Records of one partition that may wait for their schema; each may cost a run.
     pub(crate) unresolved_max: usize,
+    /// Main records of one partition that may be unsettled.
+    pub(crate) unsettled_max: usize,
     /// What this turn may still send to the retry topic: records and bytes.
     pub(crate) room: Room,
     /// Main records that are held in memory: each may go there, too.
@@ -109,7 +111,7 @@ impl<S: Stage> Processor<S> {
     pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
         let (partition, offset) = (record.partition(), record.offset());
         let end = self.main_end(partition);
-        let unresolved_max = self.unresolved_max;
+        let (unresolved_max, unsettled_max) = (self.unresolved_max, self.unsettled_max);
         let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
         if !owned.is_active() || !owned.reads_main {
             return Next::Continue;
@@ -119,7 +121,7 @@ impl<S: Stage> Processor<S> {
             owned.main_done = true;
             return Next::StopMain;
         }
-        if owned.unresolved.len() >= unresolved_max {
+        if owned.unresolved.len() >= unresolved_max || owned.main.unsettled() >= unsettled_max {
             return Next::StopMain; // fetched again later: the window does not know it yet
         }
         if owned.awaiting_dedupe.is_some() || self.is_out_of_room() {

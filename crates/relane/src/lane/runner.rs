@@ -28,8 +28,8 @@ pub(crate) type Ticket = u64;
 /// say so.
 async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answer {
     let mut over = pin!(clock::pass(limit));
-    poll_fn(|context| match contained(|| work.as_mut().poll(context)) {
-        None => Poll::Ready(Err(HandleError::Failed(panics::handler_failure(schema_id)))),
+    let answer = poll_fn(|context| match contained(|| work.as_mut().poll(context)) {
+        None => Poll::Ready(panics::handler_error(schema_id)),
         Some(Poll::Ready(answer)) => Poll::Ready(answer),
         Some(Poll::Pending) => over.as_mut().poll(context).map(|()| {
             Err(HandleError::Failed(Failure {
@@ -39,7 +39,10 @@ async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answ
             }))
         }),
     })
-    .await
+    .await;
+    // What it holds may panic when it goes, and the answer must not be lost with it.
+    contained(|| drop(work));
+    answer
 }
 
 #[cfg(not(test))]

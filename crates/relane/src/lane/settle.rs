@@ -11,7 +11,7 @@ use crate::clock::Instant;
 use crate::lane::handles::Writer;
 use crate::lane::limits::{
     AWAY_JITTER, AWAY_PAUSE, AWAY_PAUSE_MAX, CAREFUL_FOR, FENCE_AGAIN, MARKER_COMMIT_AFTER,
-    OFFSET_REFRESH, REDO_MAX, STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max,
+    OFFSET_REFRESH, REDO_MAX, STALE_MEMBER_MAX, WRITER_OPEN, unresolved_max, unsettled_max,
 };
 use crate::lane::partition_state::{LastCommit, PartitionState};
 use crate::lane::{Lane, LaneError};
@@ -182,6 +182,7 @@ impl<S: Stage> Lane<S> {
                 self.metadata_chars = (self.metadata_chars / 2).max(METADATA_CHARS_MIN);
                 let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
                 self.processor.unresolved_max = unresolved_max(limit_bytes);
+                self.processor.unsettled_max = unsettled_max(limit_bytes);
                 tracing::warn!(
                     lane = self.index,
                     characters = self.metadata_chars,

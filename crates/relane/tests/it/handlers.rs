@@ -191,3 +191,22 @@ fn an_outage_that_all_handlers_meet_uses_up_no_attempt() {
     assert_eq!((report.succeeded, report.dead_lettered), (RECORDS as u64, 0));
     assert_eq!(journal.attempts(&rig.topics.orders).len(), RECORDS);
 }
+
+#[test]
+fn a_record_that_fails_fast_does_not_keep_an_outage_up_when_the_others_take_longer() {
+    const RECORDS: usize = 60;
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send((0..RECORDS).map(|n| n.to_string()));
+    let until = Instant::now() + Duration::from_secs(2);
+    let handler = move |record: Record<Option<Box<[u8]>>>| async move {
+        let is_poison = record.value.as_deref() == Some(b"0");
+        if is_poison || Instant::now() < until {
+            return Err(HandleError::unavailable("no route"));
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        FINE
+    };
+    let report = rig.builder().run(payload::raw(), handler).expect("it ends well");
+    assert_eq!((report.succeeded, report.dead_lettered), (RECORDS as u64 - 1, 1));
+}

@@ -326,7 +326,7 @@ impl Schedule {
         config.set(PROCESS, number.to_string());
         let ends = Arc::new(Ends::new(&config).expect("the model takes all settings"));
         let connections = Connections { consumer: config.clone(), producer: config, ends };
-        let business = Business { away_ms: plan.away_ms, latency: plan.latency };
+        let business = Business { away_ms: plan.away_ms, latency: plan.latency, asked: 0 };
         let resolver = SchemaResolver::offline();
         let runner = Runner::default();
         let lane = Lane::join(0, &settings, &shared, &connections, resolver, business, runner);
