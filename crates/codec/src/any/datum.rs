@@ -154,12 +154,12 @@ impl<'de> de::Deserializer<'de> for Datum<'_, '_, 'de> {
                 visitor.visit_str(&symbols[cursor.index(symbols.len())?])
             }
             Shape::Array { items } => {
-                let mut blocks = Blocks { reading, item: *items, depth, left: 0 };
+                let mut blocks = Blocks { reading, item: *items, depth, left: 0, is_over: false };
                 let value = visitor.visit_seq(&mut blocks)?;
                 blocks.end(value)
             }
             Shape::Map { values } => {
-                let mut blocks = Blocks { reading, item: *values, depth, left: 0 };
+                let mut blocks = Blocks { reading, item: *values, depth, left: 0, is_over: false };
                 let value = visitor.visit_map(&mut blocks)?;
                 blocks.end(value)
             }
@@ -262,16 +262,19 @@ struct Blocks<'r, 'c, 'de> {
     depth: u32,
     /// Items of this block.
     left: u64,
+    /// The count of 0 was read.
+    is_over: bool,
 }
 
 impl<'c, 'de> Blocks<'_, 'c, 'de> {
     fn has_next(&mut self) -> Result<bool, AnyError> {
-        if self.left == 0 {
+        if self.left == 0 && !self.is_over {
             let count = self.reading.cursor.long()?;
             if count < 0 {
                 self.reading.cursor.long()?;
             }
             self.left = count.unsigned_abs();
+            self.is_over = count == 0;
         }
         let has_next = self.left > 0;
         self.left = self.left.saturating_sub(1);
