@@ -41,6 +41,8 @@ use service_kit::output::{note, result_line, text};
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
+use crate::scan::ScanError;
+
 pub(crate) use flags::{ABOUT, EXAMPLES};
 pub use flags::{Flags, OrderArg, Promises, Settings, Topics};
 pub use report::{At, Invariant, PartitionView, Report, SHOWN_MAX, State, Verdict, Violation};
@@ -64,10 +66,8 @@ pub(crate) enum AuditError {
     NewerMetadata(String),
     #[error("a transaction over the offsets of partition {0} stays undecided")]
     OffsetsUndecided(i32),
-    #[error("{0} was not read further: no record came within {1} s")]
-    Stalled(String, u64),
-    #[error("{0} was cut by retention while it was read")]
-    CutOff(String),
+    #[error(transparent)]
+    Scan(#[from] ScanError),
 }
 
 impl AuditError {
@@ -75,17 +75,17 @@ impl AuditError {
         let message = self.to_string();
         let failed = AppError::failed(message);
         match self {
-            Self::Kafka(_) => failed.hint(BROKER_HINT),
+            Self::Kafka(_) | Self::Scan(ScanError::Kafka(_)) => failed.hint(BROKER_HINT),
             Self::Registry { .. } => {
                 let text = format!("{failed}, asked at {registry}");
                 AppError::failed(text).hint(REGISTRY_HINT)
             }
             Self::NewerMetadata(_) => failed.hint("run the orders of that version, or a newer one"),
-            Self::OffsetsUndecided(_) | Self::Stalled(..) => failed.hint(
+            Self::OffsetsUndecided(_) | Self::Scan(ScanError::Stalled(..)) => failed.hint(
                 "a transaction may have been left open: look with kafka-transactions \
                  describe-producers, see docs/runbook.md",
             ),
-            Self::CutOff(_) => failed.hint("run it again"),
+            Self::Scan(ScanError::CutOff(_)) => failed.hint("run it again"),
         }
     }
 }

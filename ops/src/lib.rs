@@ -5,5 +5,6 @@
 
 pub mod audit;
 mod cli;
+mod scan;
 
 pub use cli::Cli;

@@ -141,19 +141,7 @@ impl RecordHeaders {
 
     /// Every header in order, name and value as bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        let list = self.0.as_ptr();
-        (0..).map_while(move |index| {
-            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0_usize);
-            // SAFETY: the list is live; the out pointers point into it and outlive `&self` not.
-            unsafe {
-                let error =
-                    sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size);
-                if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return None;
-                }
-                Some((CStr::from_ptr(name).to_bytes(), bytes(value, size)))
-            }
-        })
+        entries(self.0.as_ptr())
     }
 
     /// Bytes that the headers take in a record, names and values.
@@ -188,6 +176,13 @@ pub fn last_header<'a>(record: &'a BorrowedMessage<'_>, name: &str) -> Option<&'
     last_value(borrowed_headers(record)?, name)
 }
 
+/// Every header of a fetched record in order, name and value as bytes, without a copy of any.
+pub fn headers_of<'a>(
+    record: &'a BorrowedMessage<'_>,
+) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+    borrowed_headers(record).into_iter().flat_map(|list| entries(list))
+}
+
 fn borrowed_headers(record: &BorrowedMessage<'_>) -> Option<*mut sys::rd_kafka_headers_t> {
     let mut list = ptr::null_mut();
     // SAFETY: the record is live; the list belongs to it. Headers that cannot be parsed are
@@ -195,6 +190,23 @@ fn borrowed_headers(record: &BorrowedMessage<'_>) -> Option<*mut sys::rd_kafka_h
     let error = unsafe { sys::rd_kafka_message_headers(record.ptr(), &mut list) };
     (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null())
         .then_some(list)
+}
+
+/// The caller's lifetime must not outlive the list.
+fn entries<'a>(
+    list: *const sys::rd_kafka_headers_t,
+) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
+    (0..).map_while(move |index| {
+        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0_usize);
+        // SAFETY: the list is live for the caller's lifetime; the out pointers point into it.
+        unsafe {
+            let error = sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size);
+            if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                return None;
+            }
+            Some((CStr::from_ptr(name).to_bytes(), bytes(value, size)))
+        }
+    })
 }
 
 fn last_value<'a>(list: *const sys::rd_kafka_headers_t, name: &str) -> Option<&'a [u8]> {

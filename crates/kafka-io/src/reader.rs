@@ -94,6 +94,11 @@ impl Fetched<'_> {
         native::last_header(&self.0, name)
     }
 
+    /// Every header in order, name and value as bytes.
+    pub fn headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        native::headers_of(&self.0)
+    }
+
     /// Copies the record out of librdkafka.
     pub fn hold(&self) -> HeldRecord {
         HeldRecord {

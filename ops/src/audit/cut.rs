@@ -20,6 +20,7 @@ use pipeline::completion::{Completion, CompletionError};
 
 use super::AuditError;
 use super::flags::Topics;
+use crate::scan::Bounds;
 
 /// Looks until both offsets agree.
 const LOOKS_MAX: usize = 25;
@@ -121,13 +122,6 @@ impl Settled {
 pub(crate) struct Offsets {
     pub(crate) main: Settled,
     pub(crate) retry: Settled,
-}
-
-/// First and end offset of a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Bounds {
-    pub(crate) low: i64,
-    pub(crate) end: i64,
 }
 
 /// Bounds of one partition number in all topics.

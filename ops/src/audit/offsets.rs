@@ -1,8 +1,9 @@
 //! The committed offsets against the topics.
 
 use super::books::Books;
-use super::cut::{Bounds, Offsets, Settled};
+use super::cut::{Offsets, Settled};
 use super::report::{At, Invariant};
+use crate::scan::Bounds;
 
 /// Ranges of lost offsets that are named; of the rest only the number.
 const RANGES_SHOWN_MAX: usize = 10;

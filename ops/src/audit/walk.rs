@@ -1,41 +1,33 @@
 //! Reads the topics, one partition after the other, into the books.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
 use kafka_io::ClientConfig;
-use kafka_io::reader::{Fetched, Polled, Reader};
+use kafka_io::reader::Reader;
 use order_schemas::{OrderOutcome, OrderRecord, ProductAverage};
-use pipeline::record::CommitPosition;
 
 use super::AuditError;
 use super::books::Books;
-use super::cut::{Bounds, Cut, Cutter, Hanging};
+use super::cut::{Cut, Cutter, Hanging};
 use super::flags::Settings;
 use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
 use super::surroundings::Surroundings;
+use crate::scan::{Pace, Scan, ScanError};
 
 /// A partition that is red while its group moved on is looked at again this often: what was
 /// compacted or trimmed meanwhile must not pass for a violation.
 const TRIES_MAX: usize = 3;
 
-/// Longest time without a record or a move of the position.
-const STALL_MAX: Duration = Duration::from_secs(30);
+/// Every record is looked at.
+const GO_ON: Result<ControlFlow<()>, AuditError> = Ok(ControlFlow::Continue(()));
 
 /// Longest wait for the registry's answer about one schema.
 const SCHEMA_MAX: Duration = Duration::from_millis(3500);
-
-/// Wait for the next record.
-const POLL: Duration = Duration::from_millis(20);
-
-/// Time between two lines of progress.
-const TELL_EVERY: Duration = Duration::from_secs(3);
-
-/// Records between two looks at the clock.
-const CLOCK_EVERY: u64 = 4096;
 
 /// Everything that reads.
 pub(crate) struct Walk<'a, P> {
@@ -47,7 +39,7 @@ pub(crate) struct Walk<'a, P> {
     averages: Decoder<ProductAverage>,
     outcomes: Decoder<OrderOutcome>,
     progress: P,
-    tell_at: Instant,
+    pace: Pace,
 }
 
 impl<'a, P: FnMut(&str)> Walk<'a, P> {
@@ -70,7 +62,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             averages: Decoder::new(resolver.clone()),
             outcomes: Decoder::new(resolver),
             progress,
-            tell_at: Instant::now() + TELL_EVERY,
+            pace: Pace::default(),
         })
     }
 
@@ -100,7 +92,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             let moved = cut.moved();
             match self.books(cut) {
                 Ok(report) if !report.ok && moved && may_repeat => {}
-                Err(AuditError::CutOff(_)) if may_repeat => {}
+                Err(AuditError::Scan(ScanError::CutOff(_))) if may_repeat => {}
                 result => return result,
             }
         }
@@ -132,7 +124,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         let mut books = Books::new(settings, &self.surroundings, cut);
         let (averages, orders) = (&mut self.averages, &mut self.orders);
         let mut scan =
-            Scan { reader: &self.reader, progress: &mut self.progress, tell_at: &mut self.tell_at };
+            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
         scan.read(&topics.averages, p, bounds.averages, |record| {
             let record = record.hold();
             let average = match record.value {
@@ -140,7 +132,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
                 Some(_) => resolved(averages, record.value.as_deref())?.map(Some),
             };
             books.take_average(&record, average);
-            Ok(())
+            GO_ON
         })?;
         books.adopt_notes();
         scan.read(&topics.retry, p, bounds.retry, |record| {
@@ -152,120 +144,28 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
                     Value::SchemaGone
                 })
             });
-            failed
+            failed.and(GO_ON)
         })?;
         scan.read(&topics.dead_letter, p, bounds.dead_letter, |record| {
             books.take_dead_letter(&record.hold());
-            Ok(())
+            GO_ON
         })?;
         if let Some(topic) = &topics.outcomes {
             let outcomes = &mut self.outcomes;
             scan.read(topic, p, bounds.outcomes, |record| {
                 let told = resolved(outcomes, record.value())?;
                 books.take_outcome(&record.hold(), told);
-                Ok(())
+                GO_ON
             })?;
         }
         books.before_orders();
         scan.read(&topics.main, p, bounds.main, |record| {
             let value = value_of(orders, record.value())?;
             books.take_order(record.offset().0, record.key(), &value, || record.hold());
-            Ok(())
+            GO_ON
         })?;
         books.close();
         Ok(books.report)
-    }
-}
-
-/// Reads one partition of one topic after the other.
-struct Scan<'a, P> {
-    reader: &'a Reader,
-    progress: &'a mut P,
-    tell_at: &'a mut Instant,
-}
-
-impl<P: FnMut(&str)> Scan<'_, P> {
-    /// Hands every committed record within the bounds to `take`.
-    fn read(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        bounds: Bounds,
-        take: impl FnMut(&Fetched<'_>) -> Result<(), AuditError>,
-    ) -> Result<(), AuditError> {
-        if bounds.low >= bounds.end {
-            return Ok(());
-        }
-        let failed = |error: kafka_io::KafkaError| AuditError::Kafka(error.to_string());
-        self.reader.start(topic, partition, CommitPosition(bounds.low)).map_err(failed)?;
-        let result = self.read_started(topic, partition, bounds, take);
-        self.reader.stop(topic, partition).map_err(failed)?;
-        result
-    }
-
-    fn read_started(
-        &mut self,
-        topic: &str,
-        partition: i32,
-        bounds: Bounds,
-        mut take: impl FnMut(&Fetched<'_>) -> Result<(), AuditError>,
-    ) -> Result<(), AuditError> {
-        let (mut count, mut at) = (0_u64, bounds.low);
-        let mut give_up_at = Instant::now() + STALL_MAX;
-        loop {
-            match self.reader.poll(POLL) {
-                Polled::Record(record) => {
-                    let offset = record.offset().0;
-                    if record.partition() != partition || record.topic() != topic {
-                        continue;
-                    }
-                    if offset >= bounds.end {
-                        return Ok(());
-                    }
-                    take(&record)?;
-                    at = offset;
-                    count += 1;
-                    if count.is_multiple_of(CLOCK_EVERY) {
-                        give_up_at = Instant::now() + STALL_MAX;
-                        self.tell(topic, partition, at, bounds);
-                    }
-                    if offset + 1 >= bounds.end {
-                        return Ok(());
-                    }
-                }
-                Polled::Denied(text) | Polled::Missing(text) => {
-                    return Err(AuditError::Kafka(text));
-                }
-                Polled::OutOfRange => {
-                    return Err(AuditError::CutOff(format!("{topic}/{partition}")));
-                }
-                Polled::End(_) | Polled::Nothing | Polled::Away(_) => {
-                    // Positions pass markers and aborted records, which are never delivered.
-                    let positions = self.reader.positions().unwrap_or_default();
-                    let position = positions.get(&(topic.to_owned(), partition)).copied();
-                    let position = position.unwrap_or(at);
-                    if position >= bounds.end {
-                        return Ok(());
-                    }
-                    let now = Instant::now();
-                    if position > at {
-                        (at, give_up_at) = (position, now + STALL_MAX);
-                    } else if now >= give_up_at {
-                        let place = format!("{topic}/{partition}@{position}");
-                        return Err(AuditError::Stalled(place, STALL_MAX.as_secs()));
-                    }
-                }
-            }
-        }
-    }
-
-    fn tell(&mut self, topic: &str, partition: i32, at: i64, bounds: Bounds) {
-        if Instant::now() < *self.tell_at {
-            return;
-        }
-        *self.tell_at = Instant::now() + TELL_EVERY;
-        let (done, all) = (at - bounds.low, bounds.end - bounds.low);
-        (self.progress)(&format!("{topic}/{partition}: {done} of {all} offsets"));
     }
 }
 

@@ -19,11 +19,12 @@ use pipeline::record::{CommitPosition, Offset, Timestamp, TimestampType};
 use pipeline::window::Window;
 
 use crate::audit::books::Books;
-use crate::audit::cut::{AllBounds, Bounds, Cut, Offsets, Settled};
+use crate::audit::cut::{AllBounds, Cut, Offsets, Settled};
 use crate::audit::flags::{Flags, Settings};
 use crate::audit::orders_read::Value;
 use crate::audit::report::Report;
 use crate::audit::surroundings::Surroundings;
+use crate::scan::Bounds;
 
 /// When everything happens, in epoch milliseconds.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;

@@ -1,0 +1,149 @@
+//! Reads one partition of a topic from one offset to another, as a reader of committed records.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use kafka_io::KafkaError;
+use kafka_io::reader::{Fetched, Polled, Reader};
+use pipeline::record::CommitPosition;
+
+/// Longest time without a record or a move of the position.
+const STALL_MAX: Duration = Duration::from_secs(30);
+
+/// Wait for the next record.
+const POLL: Duration = Duration::from_millis(20);
+
+/// Time between two lines of progress.
+const TELL_EVERY: Duration = Duration::from_secs(3);
+
+/// Records between two looks at the clock.
+const CLOCK_EVERY: u64 = 4096;
+
+/// First and end offset of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Bounds {
+    pub(crate) low: i64,
+    pub(crate) end: i64,
+}
+
+/// Why a partition was not read to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ScanError {
+    #[error("{0}")]
+    Kafka(String),
+    #[error("{0} was not read further: no record came within {1} s")]
+    Stalled(String, u64),
+    #[error("{0} was cut by retention while it was read")]
+    CutOff(String),
+}
+
+impl From<KafkaError> for ScanError {
+    fn from(error: KafkaError) -> Self {
+        Self::Kafka(error.to_string())
+    }
+}
+
+/// When progress is told next.
+#[derive(Debug)]
+pub(crate) struct Pace(Instant);
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self(Instant::now() + TELL_EVERY)
+    }
+}
+
+/// Reads one partition of one topic after the other.
+pub(crate) struct Scan<'a, P> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) progress: &'a mut P,
+    pub(crate) pace: &'a mut Pace,
+}
+
+impl<P: FnMut(&str)> Scan<'_, P> {
+    /// Hands every committed record within the bounds to `take`, until it wants no more.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `take` does, and where records do not come.
+    pub(crate) fn read<E: From<ScanError>>(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        bounds: Bounds,
+        take: impl FnMut(&Fetched<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        if bounds.low >= bounds.end {
+            return Ok(());
+        }
+        let failed = |error: KafkaError| E::from(error.into());
+        self.reader.start(topic, partition, CommitPosition(bounds.low)).map_err(failed)?;
+        let result = self.read_started(topic, partition, bounds, take);
+        self.reader.stop(topic, partition).map_err(failed)?;
+        result
+    }
+
+    fn read_started<E: From<ScanError>>(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        bounds: Bounds,
+        mut take: impl FnMut(&Fetched<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let (mut count, mut at) = (0_u64, bounds.low);
+        let mut give_up_at = Instant::now() + STALL_MAX;
+        loop {
+            match self.reader.poll(POLL) {
+                Polled::Record(record) => {
+                    let offset = record.offset().0;
+                    if record.partition() != partition || record.topic() != topic {
+                        continue;
+                    }
+                    if offset >= bounds.end || take(&record)?.is_break() {
+                        return Ok(());
+                    }
+                    at = offset;
+                    count += 1;
+                    if count.is_multiple_of(CLOCK_EVERY) {
+                        give_up_at = Instant::now() + STALL_MAX;
+                        self.tell(topic, partition, at, bounds);
+                    }
+                    if offset + 1 >= bounds.end {
+                        return Ok(());
+                    }
+                }
+                Polled::Denied(text) | Polled::Missing(text) => {
+                    return Err(ScanError::Kafka(text).into());
+                }
+                Polled::OutOfRange => {
+                    return Err(ScanError::CutOff(format!("{topic}/{partition}")).into());
+                }
+                Polled::End(_) | Polled::Nothing | Polled::Away(_) => {
+                    // Positions pass markers and aborted records, which are never delivered.
+                    let positions = self.reader.positions().unwrap_or_default();
+                    let position = positions.get(&(topic.to_owned(), partition)).copied();
+                    let position = position.unwrap_or(at);
+                    if position >= bounds.end {
+                        return Ok(());
+                    }
+                    let now = Instant::now();
+                    if position > at {
+                        (at, give_up_at) = (position, now + STALL_MAX);
+                    } else if now >= give_up_at {
+                        let place = format!("{topic}/{partition}@{position}");
+                        return Err(ScanError::Stalled(place, STALL_MAX.as_secs()).into());
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, topic: &str, partition: i32, at: i64, bounds: Bounds) {
+        if Instant::now() < self.pace.0 {
+            return;
+        }
+        self.pace.0 = Instant::now() + TELL_EVERY;
+        let (done, all) = (at - bounds.low, bounds.end - bounds.low);
+        (self.progress)(&format!("{topic}/{partition}: {done} of {all} offsets"));
+    }
+}
