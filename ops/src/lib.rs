@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod cli;
+pub mod dlq;
 mod scan;
 
 pub use cli::Cli;

@@ -1,0 +1,224 @@
+//! Reads a dead-letter topic up to the ends that it has at the start.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use kafka_io::admin::Admin;
+use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, KafkaSettings, Role, probe_brokers};
+use kafka_io::ends::Ends;
+use kafka_io::member::AskError;
+use kafka_io::reader::{Fetched, Reader};
+
+use super::dead_letter::DeadLetter;
+use super::error::DlqError;
+use super::filter::{Filter, Verdict};
+use super::record::Record;
+use super::value::ValueReader;
+use crate::scan::{Bounds, Pace, Scan};
+
+/// Longest wait for one answer about a partition.
+const ASK: Duration = Duration::from_secs(4);
+
+/// Longest time that a broker keeps a fetch which finds nothing: the end of a partition is told by one.
+const FETCH_WAIT_MS: &str = "10";
+
+/// The name that librdkafka wants of a group. None is joined, and nothing is committed.
+const READER_GROUP: &str = "orders-dlq-reader";
+
+/// A dead-letter topic with the bounds that its partitions had when it was opened.
+///
+/// What is written later is not read: two looks at one `DlqTopic` see the same records, but for those
+/// that retention takes between them.
+pub struct DlqTopic {
+    name: String,
+    reader: Reader,
+    /// By partition.
+    bounds: Vec<Bounds>,
+}
+
+/// How many dead letters were looked at, and how many of them were meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tally {
+    /// Looked at.
+    pub scanned: u64,
+    /// Meant.
+    pub matched: u64,
+    /// As many as were asked for were found, and the rest was not looked at.
+    pub is_limited: bool,
+}
+
+/// Which dead letters are handed out, and how many of them.
+pub struct Selection<'a> {
+    /// What they must be like.
+    pub filter: &'a Filter,
+    /// Most that are handed out.
+    pub limit: Option<u64>,
+    /// Reads order ids, where the filter asks for them.
+    pub values: Option<&'a mut ValueReader>,
+}
+
+impl DlqTopic {
+    /// Asks where the topic begins and ends.
+    ///
+    /// # Errors
+    ///
+    /// Fails within 5 s for brokers that are not there, and for a topic that does not exist.
+    pub fn open(kafka: &KafkaSettings, topic: &str) -> Result<Self, DlqError> {
+        let mut config = kafka.base(Role::Consumer);
+        config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
+        probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| match error.reason {
+            AwayReason::Settings => DlqError::Settings(error.to_string()),
+            _ => DlqError::Kafka { hint: error.hint(), detail: error.to_string() },
+        })?;
+        let failed = |error: kafka_io::KafkaError| refused(error.to_string());
+        let away = |error: AskError| refused(error.to_string());
+        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
+        let found = admin.partitions(&[topic], BROKER_PROBE_LIMIT).map_err(away)?;
+        let no_topic = || DlqError::NoTopic {
+            topic: topic.to_owned(),
+            servers: kafka.bootstrap_servers().to_owned(),
+        };
+        let partitions = found.get(topic).ok_or_else(no_topic)?.partitions;
+        let reader = Reader::new(&config, READER_GROUP).map_err(failed)?;
+        reader.look_up(&[topic], ASK);
+        let ends = Ends::stable(&config).map_err(failed)?;
+        let ask = |partition| {
+            let (low, end) = ends.bounds(topic, partition, ASK).map_err(away)?;
+            Ok(Bounds { low, end })
+        };
+        let bounds = (0..partitions).map(ask).collect::<Result<_, DlqError>>()?;
+        Ok(Self { name: topic.to_owned(), reader, bounds })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Columns that `PARTITION:OFFSET` takes at most.
+    #[must_use]
+    pub fn place_columns(&self) -> usize {
+        let last = self.bounds.iter().map(|bounds| bounds.end).max().unwrap_or(0);
+        let digits = |number: String| number.len();
+        digits((self.bounds.len().saturating_sub(1)).to_string()) + 1 + digits(last.to_string())
+    }
+
+    /// Hands every dead letter that is meant to `take`, by partition and offset, until it wants no more.
+    /// `progress` is told a line every few seconds. Nothing is kept.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `take` does, for partitions that do not exist, where records do not come, and where the
+    /// registry is unavailable that a filter needs.
+    pub fn scan(
+        &self,
+        selection: Selection<'_>,
+        mut progress: impl FnMut(&str),
+        mut take: impl FnMut(&DeadLetter<'_>) -> Result<(), DlqError>,
+    ) -> Result<Tally, DlqError> {
+        let Selection { filter, limit, mut values } = selection;
+        for partition in &filter.partitions {
+            self.bounds_of(*partition)?;
+        }
+        let mut tally = Tally { is_limited: limit == Some(0), ..Tally::default() };
+        let mut pace = Pace::default();
+        let mut scan = Scan { reader: &self.reader, progress: &mut progress, pace: &mut pace };
+        for (partition, bounds) in (0..).zip(&self.bounds) {
+            if tally.is_limited || !filter.wants_partition(partition) {
+                continue;
+            }
+            scan.read(&self.name, partition, *bounds, |fetched| {
+                tally.scanned += 1;
+                let letter = DeadLetter::read(record_of(fetched));
+                if is_meant(filter, values.as_deref_mut(), &letter)? {
+                    take(&letter)?;
+                    tally.matched += 1;
+                    tally.is_limited = limit.is_some_and(|limit| tally.matched >= limit);
+                }
+                let go_on = ControlFlow::Continue(());
+                Ok::<_, DlqError>(if tally.is_limited { ControlFlow::Break(()) } else { go_on })
+            })?;
+        }
+        Ok(tally)
+    }
+
+    /// Hands the dead letter at one place to `take`.
+    ///
+    /// # Errors
+    ///
+    /// Fails where there is none, and as `take` does.
+    pub fn one<T>(
+        &self,
+        partition: i32,
+        offset: i64,
+        take: impl FnOnce(&DeadLetter<'_>) -> Result<T, DlqError>,
+    ) -> Result<T, DlqError> {
+        let bounds = self.bounds_of(partition)?;
+        let none = |why: String| {
+            let topic = self.name.clone();
+            DlqError::NoRecord { topic, partition, offset, why }
+        };
+        if bounds.low >= bounds.end {
+            return Err(none("the partition is empty".to_owned()));
+        }
+        if !(bounds.low..bounds.end).contains(&offset) {
+            let Bounds { low, end } = bounds;
+            return Err(none(format!("its offsets go from {low} to {}", end - 1)));
+        }
+        let (mut take, mut result) = (Some(take), None);
+        let (mut progress, mut pace) = (|_: &str| (), Pace::default());
+        let mut scan = Scan { reader: &self.reader, progress: &mut progress, pace: &mut pace };
+        let only = Bounds { low: offset, end: offset + 1 };
+        scan.read(&self.name, partition, only, |fetched| {
+            if let Some(take) = take.take() {
+                result = Some(take(&DeadLetter::read(record_of(fetched)))?);
+            }
+            Ok::<_, DlqError>(ControlFlow::Break(()))
+        })?;
+        result.ok_or_else(|| {
+            none(
+                "a transaction's marker, or a record that was aborted or compacted away".to_owned(),
+            )
+        })
+    }
+
+    fn bounds_of(&self, partition: i32) -> Result<Bounds, DlqError> {
+        let found = usize::try_from(partition).ok().and_then(|index| self.bounds.get(index));
+        found.copied().ok_or_else(|| DlqError::NoPartition {
+            topic: self.name.clone(),
+            partition,
+            count: i32::try_from(self.bounds.len()).unwrap_or(i32::MAX),
+        })
+    }
+}
+
+fn refused(detail: String) -> DlqError {
+    DlqError::Kafka { detail, hint: None }
+}
+
+fn is_meant(
+    filter: &Filter,
+    values: Option<&mut ValueReader>,
+    letter: &DeadLetter<'_>,
+) -> Result<bool, DlqError> {
+    match (filter.judge(letter), values) {
+        (Verdict::Matches, _) => Ok(true),
+        (Verdict::Misses(_), _) | (Verdict::DependsOnOrderId, None) => Ok(false),
+        (Verdict::DependsOnOrderId, Some(values)) => {
+            Ok(filter.wants_order(values.order_id(letter.record.value)?.as_deref()))
+        }
+    }
+}
+
+fn record_of<'a>(fetched: &'a Fetched<'_>) -> Record<'a> {
+    let ms = fetched.timestamp().ms;
+    Record {
+        partition: fetched.partition(),
+        offset: fetched.offset().0,
+        written_ms: (ms >= 0).then_some(ms),
+        key: fetched.key(),
+        value: fetched.value(),
+        headers: fetched.headers().collect(),
+    }
+}
