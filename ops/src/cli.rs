@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::audit;
+use crate::{audit, dlq};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -14,9 +14,11 @@ use crate::audit;
   orders audit
   orders audit --outcomes-topic order-outcomes --order key -o json
   orders audit --group-id order-consumer --allow-unprovable
+  orders dlq stats
+  orders dlq list --reason handler --from -15m
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 a check found
-something"
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done, 4 a
+check found something"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -27,8 +29,12 @@ pub struct Cli {
 enum Command {
     /// Prove that every order was counted once, waits, or is a dead letter: exactly one of them
     #[command(long_about = audit::ABOUT, after_help = audit::EXAMPLES)]
-    // Boxed: its flags are many, and the other subcommands will have few.
+    // Boxed: its flags are many.
     Audit(Box<audit::Flags>),
+
+    /// Look at dead letters: list, show, count by cause, export
+    #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
+    Dlq(dlq::DlqCommand),
 }
 
 impl Cli {
@@ -40,6 +46,7 @@ impl Cli {
     pub fn run(self) -> Result<ExitStatus, AppError> {
         match self.command {
             Command::Audit(flags) => audit::command(*flags),
+            Command::Dlq(command) => dlq::command(command),
         }
     }
 }

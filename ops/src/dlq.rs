@@ -8,20 +8,33 @@
 //! Nothing is joined, committed or written. Records are read once, in order, up to the ends that the
 //! partitions have at the start, and none is kept: memory does not grow with the topic.
 
+mod cli;
 mod dead_letter;
 mod dialect;
 mod error;
+mod export;
 mod filter;
+mod flags;
+mod list;
 mod moment;
+mod printed;
 mod record;
+mod show;
 mod source;
+mod stats;
 mod value;
+mod view;
 
+pub(crate) use cli::{ABOUT, EXAMPLES};
+pub use cli::{DlqCommand, ExportFlags, ListFlags, ShowFlags, command};
 pub use dead_letter::{DeadLetter, simple_name};
 pub use dialect::{Cause, Dialect, Origin};
 pub use error::DlqError;
 pub use filter::{Attempts, Criterion, Filter, HeaderTest, Verdict, parse_fingerprint};
+pub use flags::{Connection, Output, Settings, Which};
 pub use moment::{Moment, MomentError, Utc};
 pub use record::{Header, Record};
+pub use show::PlaceArg;
 pub use source::{DlqTopic, Selection, Tally};
+pub use stats::{Group, Place, Stats};
 pub use value::{Reading, ValueReader, hex};

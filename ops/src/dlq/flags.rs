@@ -1,0 +1,189 @@
+//! Flags of `orders dlq`, as written and as checked.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use codec::registry::RegistrySettings;
+use kafka_io::client_config::KafkaSettings;
+use service_kit::args::{KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
+use service_kit::exit::AppError;
+use service_kit::{settings, telemetry};
+
+use super::filter::{Attempts, Filter, HeaderTest, parse_fingerprint};
+use super::moment::Moment;
+use crate::audit;
+
+/// Where dead letters are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Connection {
+    /// Settings file [default: config/orders.toml, if it exists]
+    #[arg(long, env = "ORDERS_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Topic of dead letters, whichever tool writes them [default: orders-dlq]
+    #[arg(
+        long,
+        short = 't',
+        visible_alias = "topic",
+        env = "ORDERS_DLQ_TOPIC",
+        value_name = "TOPIC"
+    )]
+    pub dlq_topic: Option<String>,
+
+    /// Connection to Kafka.
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
+
+    /// Connection to the schema registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+
+    /// Form of the logs.
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct Output {
+    /// Form of the results on stdout [default: table]
+    #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT")]
+    pub output: Option<OutputFormat>,
+}
+
+/// Which dead letters are meant. A flag may be repeated: one of its values is enough, but all headers
+/// must hold.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Which dead letters (all that is given must hold)")]
+pub struct Which {
+    /// Class of the failure; of an exception also without its package
+    #[arg(long = "class", value_name = "NAME")]
+    pub classes: Vec<String>,
+
+    /// Reason of the failure, or the exception at its root, in the same way
+    #[arg(long = "reason", value_name = "NAME")]
+    pub reasons: Vec<String>,
+
+    /// One cause, as 'orders dlq stats' names it
+    #[arg(long = "fingerprint", value_name = "8 HEX DIGITS", value_parser = parse_fingerprint)]
+    pub fingerprints: Vec<u32>,
+
+    /// Key of the record
+    #[arg(long = "key", value_name = "TEXT", allow_hyphen_values = true)]
+    pub keys: Vec<String>,
+
+    /// Order id in the value; needs the schema registry
+    #[arg(long = "order-id", value_name = "ID")]
+    pub order_ids: Vec<String>,
+
+    /// Written to the topic at this time or later: RFC 3339, epoch milliseconds, or -15m
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub from: Option<Moment>,
+
+    /// Written before this time
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub to: Option<Moment>,
+
+    /// Partition of the topic of dead letters
+    #[arg(long = "partition", short = 'p', value_name = "N")]
+    pub partitions: Vec<i32>,
+
+    /// Header with this value; with any where only a name is given
+    #[arg(long = "header", value_name = "NAME=VALUE")]
+    pub headers: Vec<HeaderTest>,
+
+    /// Schema that the value was written with
+    #[arg(long = "schema-id", value_name = "N")]
+    pub schema_ids: Vec<u32>,
+
+    /// Attempts that were made: 3, 3.., ..3 or 2..4
+    #[arg(long, value_name = "N")]
+    pub attempts: Option<Attempts>,
+
+    /// Stop after so many of them [default: none]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+impl Which {
+    /// The filter, where it is `now_ms`.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 2 for a span of time in which nothing can lie.
+    pub fn filter(&self, now_ms: i64) -> Result<Filter, AppError> {
+        let from_ms = self.from.map(|moment| moment.resolve(now_ms));
+        let to_ms = self.to.map(|moment| moment.resolve(now_ms));
+        if let (Some(from), Some(to)) = (from_ms, to_ms)
+            && from >= to
+        {
+            return Err(AppError::usage("--to is not later than --from: no time lies between"));
+        }
+        Ok(Filter {
+            classes: self.classes.clone(),
+            reasons: self.reasons.clone(),
+            fingerprints: self.fingerprints.clone(),
+            keys: self.keys.clone(),
+            order_ids: self.order_ids.clone(),
+            from_ms,
+            to_ms,
+            partitions: self.partitions.clone(),
+            headers: self.headers.clone(),
+            schema_ids: self.schema_ids.clone(),
+            attempts: self.attempts.clone(),
+        })
+    }
+}
+
+/// Checked settings.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Connection to Kafka.
+    pub kafka: KafkaSettings,
+    /// The registry: addresses, trust and login.
+    pub registry: RegistrySettings,
+    /// Topic of dead letters.
+    pub topic: String,
+    /// Form of the results.
+    pub output: OutputFormat,
+}
+
+impl Settings {
+    /// Lays flags over the settings file, checks them, and sets up the logs.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 2 and names the setting that is wrong.
+    pub fn load(connection: &Connection, output: Output) -> Result<Self, AppError> {
+        let Connection { config, dlq_topic, kafka, registry, log } = connection.clone();
+        // One file serves all subcommands. The audit's flags have every key that may stand in it.
+        let flags = audit::Flags {
+            kafka,
+            registry,
+            dlq_topic,
+            log,
+            output: output.output,
+            ..audit::Flags::default()
+        };
+        let flags = settings::load("orders", config.as_deref(), flags)?;
+        telemetry::init(flags.log.format());
+        let usage = |text: String| AppError::usage(text);
+        let topic = flags.dlq_topic.unwrap_or_else(|| "orders-dlq".to_owned());
+        if topic.is_empty() {
+            return Err(usage("--dlq-topic is empty".to_owned()));
+        }
+        let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
+        Ok(Self {
+            kafka: KafkaSettings::new("orders", servers, properties)
+                .and_then(KafkaSettings::with_credentials_from_env)
+                .map_err(|error| usage(error.to_string()))?,
+            registry: RegistrySettings::from_program(
+                flags.registry.url(),
+                flags.registry.schema_registry_ca_location.as_deref(),
+            )
+            .map_err(|error| usage(error.to_string()))?,
+            topic,
+            output: flags.output.unwrap_or_default(),
+        })
+    }
+}
