@@ -82,13 +82,13 @@ fn noted_fingerprint(dialect: Dialect, record: &Record<'_>) -> Option<u32> {
 
 /// Other tools note none. Their messages often tell causes apart, and often name the record.
 fn fingerprint_of(dialect: Dialect, cause: &Cause<'_>, schema_id: Option<u32>) -> u32 {
-    let class = cause.class.as_deref().unwrap_or(dialect.as_str());
+    let class = cause.class.as_deref().unwrap_or("-");
     let reason = cause.reason.as_deref().unwrap_or("-");
     if dialect == Dialect::Orders {
         return fingerprint(class, reason, schema_id);
     }
     let message = cause.detail.as_deref().map(without_particulars).unwrap_or_default();
-    fingerprint(class, &format!("{reason}: {message}"), schema_id)
+    fingerprint(&format!("{dialect} {class}"), &format!("{reason}: {message}"), schema_id)
 }
 
 /// A message without what differs from record to record: words with digits, and what is quoted.

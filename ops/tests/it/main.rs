@@ -1,6 +1,7 @@
-//! `orders audit` on real servers: after real runs of the consumer, and on logs made by hand.
+//! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, and dead letters.
 
 mod bugs;
+mod dlq;
 mod planted;
 mod program;
 mod retention;
