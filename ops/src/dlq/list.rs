@@ -116,9 +116,26 @@ impl Layout {
 
     fn line(&self, cells: [&str; 7]) -> String {
         let widths = [self.place, WRITTEN, TRIES, FINGERPRINT, CAUSE, self.key, self.detail];
-        let cells = cells.into_iter().zip(widths).filter(|(_, columns)| *columns > 0);
-        let filled: Vec<String> = cells.map(|(cell, columns)| fill(cell, columns)).collect();
-        filled.join("  ").trim_end().to_owned()
+        let mut line = String::with_capacity(COLUMNS_MIN);
+        for (cell, columns) in cells.into_iter().zip(widths).filter(|(_, columns)| *columns > 0) {
+            if !line.is_empty() {
+                line.push_str("  ");
+            }
+            push_filled(&mut line, cell, columns);
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+/// Adds a cell of just so many columns. Most of them are plain: what measuring takes is left out then.
+fn push_filled(line: &mut String, cell: &str, columns: usize) {
+    let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if cell.len() <= columns && cell.bytes().all(is_plain) {
+        line.push_str(cell);
+        line.extend(std::iter::repeat_n(' ', columns - cell.len()));
+    } else {
+        line.push_str(&fill(cell, columns));
     }
 }
 

@@ -22,6 +22,11 @@ const ASK: Duration = Duration::from_secs(4);
 /// Longest time that a broker keeps a fetch which finds nothing: the end of a partition is told by one.
 const FETCH_WAIT_MS: &str = "10";
 
+/// What is fetched ahead, in kilobytes and in records: each record takes some hundred bytes besides its
+/// own. More makes reading no faster.
+const QUEUED_KB: &str = "8192";
+const QUEUED_RECORDS: &str = "20000";
+
 /// The name that librdkafka wants of a group. None is joined, and nothing is committed.
 const READER_GROUP: &str = "orders-dlq-reader";
 
@@ -65,7 +70,10 @@ impl DlqTopic {
     /// Fails within 5 s for brokers that are not there, and for a topic that does not exist.
     pub fn open(kafka: &KafkaSettings, topic: &str) -> Result<Self, DlqError> {
         let mut config = kafka.base(Role::Consumer);
-        config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
+        config
+            .set("fetch.wait.max.ms", FETCH_WAIT_MS)
+            .set("queued.max.messages.kbytes", QUEUED_KB)
+            .set("queued.min.messages", QUEUED_RECORDS);
         probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| match error.reason {
             AwayReason::Settings => DlqError::Settings(error.to_string()),
             _ => DlqError::Kafka { hint: error.hint(), detail: error.to_string() },

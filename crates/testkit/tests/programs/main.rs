@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 use run::{Done, PROGRAMS, Reader, run, run_with_reader};
 
 /// Commands without subcommands: the program, what comes before its flags.
-const COMMANDS: [(&str, &[&str]); 14] = [
+const COMMANDS: [(&str, &[&str]); 15] = [
     ("producer", &[]),
     ("consumer", &[]),
     ("orders", &["audit"]),
+    ("orders", &["dlq", "list"]),
     ("rabbit", &["all"]),
     ("rabbit", &["topology"]),
     ("rabbit", &["dlq", "list"]),
