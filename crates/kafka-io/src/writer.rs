@@ -305,15 +305,7 @@ impl Writer {
                     self.send_offsets(member, chunk)?;
                 }
                 offsets_are_sent();
-                self.producer.commit_transaction(COORDINATOR_MAX).map_err(|error| {
-                    match sort(&error, self.needs()) {
-                        // An answer that did not come, or came as "try again", leaves it open.
-                        WriteError::Failed(text) if !requires_abort(&error) => {
-                            WriteError::Unknown(text)
-                        }
-                        sorted => sorted,
-                    }
-                })?;
+                self.commit_transaction()?;
             }
             Guarantee::AtLeastOnce => {
                 for chunk in chunks(offsets) {
@@ -330,6 +322,29 @@ impl Writer {
         }
         self.in_transaction = false;
         Ok(())
+    }
+
+    /// Makes records durable that belong to no offsets: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::commit`].
+    pub fn commit_records(&mut self) -> Result<(), WriteError> {
+        if self.guarantee == Guarantee::ExactlyOnce {
+            self.commit_transaction()?;
+        }
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn commit_transaction(&self) -> Result<(), WriteError> {
+        self.producer.commit_transaction(COORDINATOR_MAX).map_err(|error| {
+            match sort(&error, self.needs()) {
+                // An answer that did not come, or came as "try again", leaves it open.
+                WriteError::Failed(text) if !requires_abort(&error) => WriteError::Unknown(text),
+                sorted => sorted,
+            }
+        })
     }
 
     fn send_offsets(
