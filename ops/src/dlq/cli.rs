@@ -6,6 +6,7 @@ use service_kit::exit::{AppError, ExitStatus};
 use super::export::{self, Form};
 use super::flags::{Connection, Output, Which};
 use super::printed::Source;
+use super::redrive::{self, RedriveFlags};
 use super::show::{self, PlaceArg};
 use super::{list, stats};
 
@@ -13,8 +14,9 @@ use super::{list, stats};
 pub(crate) const ABOUT: &str = "Look at dead letters, whichever tool wrote them.
 
 Reads the headers of this pipeline, Spring (also @RetryableTopic), Kafka Connect, Kafka Streams, \
-share groups, SmallRye and Karafka. Joins no group, commits nothing and writes nothing. Records are \
-read once, up to the ends that the partitions have at the start, and none is kept in memory.";
+share groups, SmallRye and Karafka. Records are read once, up to the ends that the partitions have \
+at the start, and none is kept in memory. Joins no group and commits no offset; only redrive with \
+--execute writes anything.";
 
 /// What `orders dlq --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -22,7 +24,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders dlq list --class transient --from -1h
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (export
---values left something out)";
+--values left something out, redrive left some behind or was stopped)";
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
@@ -62,6 +64,20 @@ the number of dead letters is told")]
 Bytes that are no text are in base64; value_base64 always has the value as it
 lies in the topic")]
     Export(Box<ExportFlags>),
+
+    /// Send dead letters back, each exactly once; previews without --execute
+    #[command(after_help = "Examples:
+  orders dlq redrive --fingerprint d0186006
+  orders dlq redrive --fingerprint d0186006 --execute --rate 500/s
+
+Those of this pipeline go to the group's retry topic and begin anew; those of
+other tools to the topic that they came from, or --to-topic. Key, value and
+headers stay byte for byte. A run may be killed at any moment: the next one
+passes over what went back.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (some
+that match stay, or it was stopped: run it again)")]
+    Redrive(Box<RedriveFlags>),
 }
 
 /// Flags of `list` and `stats`.
@@ -121,6 +137,7 @@ pub fn command(command: DlqCommand) -> Result<ExitStatus, AppError> {
             let source = Source::open(&flags.connection, flags.output, &Which::default())?;
             show::run(&source, flags.place)?;
         }
+        DlqCommand::Redrive(flags) => return redrive::command(&flags),
         DlqCommand::Export(flags) => {
             let form = match (flags.raw, flags.values) {
                 (true, _) => Form::Raw,

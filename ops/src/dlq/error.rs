@@ -71,6 +71,17 @@ pub enum DlqError {
     /// Records were deleted while they were read.
     #[error("{0}")]
     CutOff(String),
+    /// The ledger cannot be relied on.
+    #[error("{0}")]
+    Ledger(String),
+    /// A redrive was stopped in the middle.
+    #[error("stopped after {sent} dead letters were sent: {why}")]
+    Stopped {
+        /// Dead letters that went back for good.
+        sent: u64,
+        /// What stopped it.
+        why: String,
+    },
     /// The results could not be written.
     #[error("stdout cannot be written: {0}")]
     Output(#[from] io::Error),
@@ -111,6 +122,17 @@ impl From<DlqError> for AppError {
                 Some(
                     "a transaction may have been left open: look with kafka-transactions \
                      describe-producers, see docs/runbook.md",
+                ),
+            ),
+            DlqError::Ledger(_) => (
+                ExitStatus::Failed,
+                Some("run the orders of that version, or a newer one; nothing was sent"),
+            ),
+            DlqError::Stopped { sent, .. } => (
+                if *sent > 0 { ExitStatus::Partial } else { ExitStatus::Failed },
+                Some(
+                    "run it again: it passes over what went back. If another redrive of this topic \
+                     runs, wait for its end",
                 ),
             ),
             DlqError::CutOff(_) => (ExitStatus::Failed, Some("run it again")),

@@ -3,32 +3,45 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use serde::Serialize;
+
 use super::dead_letter::{DeadLetter, simple_name};
 
 /// What dead letters must be like. One of each list is enough; all that is given must hold.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Filter {
     /// Classes; a Java class also without its package.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
     /// Reasons, in the same way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
     /// Fingerprints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub fingerprints: Vec<u32>,
     /// Keys, as text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
     /// Order ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub order_ids: Vec<String>,
     /// Written to the dead-letter topic at this time or later, in epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<i64>,
     /// Written before this time, in epoch milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub to_ms: Option<i64>,
     /// Partitions of the dead-letter topic.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<i32>,
     /// Headers: unlike the other lists, all of them must hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<HeaderTest>,
     /// Schema ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub schema_ids: Vec<u32>,
     /// How many attempts were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Attempts>,
 }
 
@@ -126,7 +139,7 @@ fn is_named(wanted: &[String], name: Option<&str>) -> bool {
 }
 
 /// A header that must be there, with a value if one is given.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HeaderTest {
     /// Name, by the letter.
     pub name: String,
@@ -162,7 +175,7 @@ impl FromStr for HeaderTest {
 }
 
 /// A number of attempts, or a range of them: `3`, `3..`, `..3`, `2..4`, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Attempts(RangeInclusive<u32>);
 
 impl Attempts {

@@ -43,6 +43,18 @@ pub struct Connection {
     pub log: LogArgs,
 }
 
+/// Whose dead letters of this pipeline go back, and where to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Group {
+    /// Group that gave up the dead letters of this pipeline [default: order-consumer]
+    #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP")]
+    pub group_id: Option<String>,
+
+    /// Its retry topic, to which they go [default: orders-retry]
+    #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC")]
+    pub retry_topic: Option<String>,
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Output {
@@ -144,6 +156,10 @@ pub struct Settings {
     pub registry: RegistrySettings,
     /// Topic of dead letters.
     pub topic: String,
+    /// Group whose dead letters of this pipeline are meant.
+    pub group: String,
+    /// Its retry topic.
+    pub retry_topic: String,
     /// Form of the results.
     pub output: OutputFormat,
 }
@@ -154,7 +170,7 @@ impl Settings {
     /// # Errors
     ///
     /// Fails with exit code 2 and names the setting that is wrong.
-    pub fn load(connection: &Connection, output: Output) -> Result<Self, AppError> {
+    pub fn load(connection: &Connection, output: Output, group: &Group) -> Result<Self, AppError> {
         let Connection { config, dlq_topic, kafka, registry, log } = connection.clone();
         // One file serves all subcommands. The audit's flags have every key that may stand in it.
         let flags = audit::Flags {
@@ -163,15 +179,20 @@ impl Settings {
             dlq_topic,
             log,
             output: output.output,
+            group_id: group.group_id.clone(),
+            retry_topic: group.retry_topic.clone(),
             ..audit::Flags::default()
         };
         let flags = settings::load("orders", config.as_deref(), flags)?;
         telemetry::init(flags.log.format());
         let usage = |text: String| AppError::usage(text);
-        let topic = flags.dlq_topic.unwrap_or_else(|| "orders-dlq".to_owned());
-        if topic.is_empty() {
-            return Err(usage("--dlq-topic is empty".to_owned()));
-        }
+        let named = |name: Option<String>, default: &str, flag: &str| {
+            let name = name.unwrap_or_else(|| default.to_owned());
+            if name.is_empty() { Err(usage(format!("{flag} is empty"))) } else { Ok(name) }
+        };
+        let topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
+        let group = named(flags.group_id, "order-consumer", "--group-id")?;
+        let retry_topic = named(flags.retry_topic, "orders-retry", "--retry-topic")?;
         let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
         Ok(Self {
             kafka: KafkaSettings::new("orders", servers, properties)
@@ -183,6 +204,8 @@ impl Settings {
             )
             .map_err(|error| usage(error.to_string()))?,
             topic,
+            group,
+            retry_topic,
             output: flags.output.unwrap_or_default(),
         })
     }

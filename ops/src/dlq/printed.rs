@@ -1,6 +1,7 @@
 //! What every subcommand does: open the topic, write what is meant, say at the end how much that was.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use service_kit::terminal::tame_json;
 use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::filter::Filter;
-use super::flags::{Connection, Output, Settings, Which};
+use super::flags::{Connection, Group, Output, Settings, Which};
 use super::source::{DlqTopic, Selection, Tally};
 use super::value::ValueReader;
 
@@ -30,7 +31,17 @@ impl Source {
         output: Output,
         which: &Which,
     ) -> Result<Self, AppError> {
-        let settings = Settings::load(connection, output)?;
+        Self::open_for(connection, output, &Group::default(), which)
+    }
+
+    /// As [`Self::open`], for the dead letters of a group.
+    pub(super) fn open_for(
+        connection: &Connection,
+        output: Output,
+        group: &Group,
+        which: &Which,
+    ) -> Result<Self, AppError> {
+        let settings = Settings::load(connection, output, group)?;
         let filter = which.filter(now_ms())?;
         let topic = DlqTopic::open(&settings.kafka, &settings.topic)?;
         Ok(Self { settings, topic, filter, limit: which.limit })
@@ -41,14 +52,22 @@ impl Source {
         self.filter.needs_value().then(|| ValueReader::new(&self.settings.registry)).transpose()
     }
 
-    /// Hands each dead letter that is meant to `take`.
+    /// Hands each dead letter that is meant to `take`, up to the limit.
     pub(super) fn each(
         &self,
-        take: impl FnMut(&DeadLetter<'_>) -> Result<(), DlqError>,
+        mut take: impl FnMut(&DeadLetter<'_>) -> Result<(), DlqError>,
+    ) -> Result<Tally, DlqError> {
+        self.each_until(self.limit, |letter| take(letter).map(ControlFlow::Continue))
+    }
+
+    /// Hands each dead letter that is meant to `take`, up to another limit, until it wants no more.
+    pub(super) fn each_until(
+        &self,
+        limit: Option<u64>,
+        take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
     ) -> Result<Tally, DlqError> {
         let mut values = self.values()?;
-        let selection =
-            Selection { filter: &self.filter, limit: self.limit, values: values.as_mut() };
+        let selection = Selection { filter: &self.filter, limit, values: values.as_mut() };
         self.topic.scan(selection, |text| note(&format!("orders: {text}")), take)
     }
 
@@ -111,7 +130,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, DlqError> {
     Ok(tame_json(line))
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

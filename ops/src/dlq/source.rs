@@ -123,7 +123,7 @@ impl DlqTopic {
         &self,
         selection: Selection<'_>,
         mut progress: impl FnMut(&str),
-        mut take: impl FnMut(&DeadLetter<'_>) -> Result<(), DlqError>,
+        mut take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
     ) -> Result<Tally, DlqError> {
         let Selection { filter, limit, mut values } = selection;
         for partition in &filter.partitions {
@@ -140,9 +140,10 @@ impl DlqTopic {
                 tally.scanned += 1;
                 let letter = DeadLetter::read(record_of(fetched));
                 if is_meant(filter, values.as_deref_mut(), &letter)? {
-                    take(&letter)?;
+                    let wants_no_more = take(&letter)?.is_break();
                     tally.matched += 1;
-                    tally.is_limited = limit.is_some_and(|limit| tally.matched >= limit);
+                    let is_last = limit.is_some_and(|limit| tally.matched >= limit);
+                    tally.is_limited = wants_no_more || is_last;
                 }
                 let go_on = ControlFlow::Continue(());
                 Ok::<_, DlqError>(if tally.is_limited { ControlFlow::Break(()) } else { go_on })

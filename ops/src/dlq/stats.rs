@@ -28,7 +28,7 @@ const COLUMNS: usize = 80;
 
 /// Dead letters of one cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Group {
+pub struct CauseGroup {
     /// What all of them share, in 8 hexadecimal digits.
     pub fingerprint: String,
     /// How many there are.
@@ -61,7 +61,7 @@ pub struct Place {
 /// Counts dead letters by cause, in bounded memory.
 #[derive(Debug, Default)]
 pub struct Stats {
-    groups: HashMap<u32, Group, foldhash::fast::FixedState>,
+    groups: HashMap<u32, CauseGroup, foldhash::fast::FixedState>,
     other_causes: u64,
 }
 
@@ -72,7 +72,7 @@ impl Stats {
         match self.groups.get_mut(&letter.fingerprint) {
             Some(group) => group.add(letter.record.written_ms),
             None if has_room => {
-                self.groups.insert(letter.fingerprint, Group::of(letter));
+                self.groups.insert(letter.fingerprint, CauseGroup::of(letter));
             }
             None => self.other_causes += 1,
         }
@@ -80,8 +80,8 @@ impl Stats {
 
     /// Causes, the most frequent first.
     #[must_use]
-    pub fn groups(&self) -> Vec<&Group> {
-        let mut groups: Vec<&Group> = self.groups.values().collect();
+    pub fn groups(&self) -> Vec<&CauseGroup> {
+        let mut groups: Vec<&CauseGroup> = self.groups.values().collect();
         groups.sort_unstable_by(|a, b| {
             b.count.cmp(&a.count).then_with(|| a.fingerprint.cmp(&b.fingerprint))
         });
@@ -95,7 +95,7 @@ impl Stats {
     }
 }
 
-impl Group {
+impl CauseGroup {
     fn of(letter: &DeadLetter<'_>) -> Self {
         let text = |text: &std::borrow::Cow<'_, str>| text.chars().take(TEXT_CHARS_MAX).collect();
         let (record, cause) = (&letter.record, &letter.cause);
@@ -139,7 +139,7 @@ struct Told<'a> {
     topic: &'a str,
     scanned: u64,
     matched: u64,
-    groups: Vec<&'a Group>,
+    groups: Vec<&'a CauseGroup>,
     other_causes: u64,
 }
 

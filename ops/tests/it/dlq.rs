@@ -2,6 +2,7 @@
 
 mod planted;
 mod program;
+mod redrive;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,0 +1,149 @@
+//! The ledger: a topic that says which dead letters went back, by whose hand, and when.
+//!
+//! An entry is written in the transaction that sends the records it names: either both are there, or
+//! neither is. It is read to its end, open transactions waited out, after the transactional id was taken
+//! over: what an earlier run has begun is decided by then, and no other can go on.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use kafka_io::admin::{Admin, TopicInfo, TopicSpec};
+use kafka_io::client_config::{BROKER_PROBE_LIMIT, KafkaSettings, Role};
+use kafka_io::ends::Ends;
+use kafka_io::member::AskError;
+use kafka_io::reader::Reader;
+use service_kit::output::note;
+
+use super::handled::{Entry, Handled, VERSION};
+use crate::dlq::error::DlqError;
+use crate::scan::{Bounds, Pace, Scan};
+
+/// Longest wait for one answer about a partition.
+const ASK: Duration = Duration::from_secs(4);
+
+/// The name that librdkafka wants of a group. None is joined, and nothing is committed.
+const READER_GROUP: &str = "orders-redrives-reader";
+
+/// Settings without which entries would disappear, and dead letters go back twice.
+const SETTINGS: [(&str, &str); 3] =
+    [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+
+/// The topic of entries.
+pub(super) struct Ledger<'a> {
+    kafka: &'a KafkaSettings,
+    topic: &'a str,
+    admin: Admin,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(kafka: &'a KafkaSettings, topic: &'a str) -> Result<Self, DlqError> {
+        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
+        Ok(Self { kafka, topic, admin })
+    }
+
+    /// Makes the topic where it is not there yet, and checks that it keeps its entries for ever.
+    pub(super) async fn ensure(&self) -> Result<(), DlqError> {
+        let described = self.admin.describe(&[self.topic], BROKER_PROBE_LIMIT).await;
+        let found = described.map_err(away)?.remove(self.topic);
+        let Some(found) = found else {
+            let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+            let settings = SETTINGS.map(owned).into();
+            let spec = TopicSpec { name: self.topic.to_owned(), partitions: 1, settings };
+            return self.admin.create(&[spec]).await.map_err(away);
+        };
+        self.check(&found)
+    }
+
+    fn check(&self, found: &TopicInfo) -> Result<(), DlqError> {
+        // Brokers may not tell their settings: then there are none to check.
+        let differs = |(key, wanted): &(&str, &str)| {
+            found.settings.get(*key).is_some_and(|value| value != wanted)
+        };
+        match SETTINGS.iter().find(|setting| differs(setting)) {
+            None => Ok(()),
+            Some((key, value)) => Err(DlqError::Settings(format!(
+                "the ledger {} would lose entries, and dead letters go back twice: set its {key} to \
+                 {value}, or name another topic with --ledger-topic",
+                self.topic
+            ))),
+        }
+    }
+
+    /// What went back of a topic of dead letters; nothing where there is no ledger yet.
+    pub(super) fn read(&self, dlq_topic: &str) -> Result<Handled, DlqError> {
+        let mut handled = Handled::default();
+        let found = self.admin.partitions(&[self.topic], BROKER_PROBE_LIMIT).map_err(away)?;
+        let partitions = found.get(self.topic).map_or(0, |topic| topic.partitions);
+        let mut config = self.kafka.base(Role::Consumer);
+        config.set("fetch.wait.max.ms", "10");
+        let failed = |error: kafka_io::KafkaError| kafka(error.to_string());
+        let reader = Reader::new(&config, READER_GROUP).map_err(failed)?;
+        reader.look_up(&[self.topic], ASK);
+        // Ends as a reader of uncommitted records sees them: the scan waits until all below is decided.
+        let ends = Ends::new(&config).map_err(failed)?;
+        let (mut progress, mut pace) =
+            (|text: &str| note(&format!("orders: {text}")), Pace::default());
+        let mut scan = Scan { reader: &reader, progress: &mut progress, pace: &mut pace };
+        for partition in 0..partitions {
+            let (low, end) = ends.bounds(self.topic, partition, ASK).map_err(away)?;
+            scan.read(self.topic, partition, Bounds { low, end }, |record| {
+                if record.key() == Some(dlq_topic.as_bytes()) {
+                    let offset = record.offset().0;
+                    handled.add_entry(&self.entry(record.value(), partition, offset)?);
+                }
+                Ok::<_, DlqError>(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(handled)
+    }
+
+    /// An entry that cannot be read stops the run: what it names must not go back twice.
+    fn entry(&self, value: Option<&[u8]>, partition: i32, offset: i64) -> Result<Entry, DlqError> {
+        let place = format!("{}/{partition}@{offset}", self.topic);
+        let entry: Entry = serde_json::from_slice(value.unwrap_or_default())
+            .map_err(|error| DlqError::Ledger(format!("{place} is no entry: {error}")))?;
+        if entry.version > VERSION {
+            let version = entry.version;
+            return Err(DlqError::Ledger(format!("{place} is of version {version}")));
+        }
+        Ok(entry)
+    }
+}
+
+/// How many partitions topics have, asked once each.
+pub(super) struct Partitions {
+    admin: Admin,
+    known: HashMap<String, Option<i32>>,
+}
+
+impl Partitions {
+    pub(super) fn new(kafka: &KafkaSettings) -> Result<Self, DlqError> {
+        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
+        Ok(Self { admin, known: HashMap::new() })
+    }
+
+    /// Partitions of a topic, `None` if it does not exist.
+    pub(super) fn of(&mut self, topic: &str) -> Result<Option<i32>, DlqError> {
+        if let Some(known) = self.known.get(topic) {
+            return Ok(*known);
+        }
+        let found = self.admin.partitions(&[topic], BROKER_PROBE_LIMIT).map_err(away)?;
+        let partitions = found.get(topic).map(|topic| topic.partitions);
+        if self.known.len() < NAMES_MAX {
+            self.known.insert(topic.to_owned(), partitions);
+        }
+        Ok(partitions)
+    }
+}
+
+/// Topics that are remembered; dead letters name few.
+const NAMES_MAX: usize = 10_000;
+
+pub(super) fn kafka(detail: String) -> DlqError {
+    DlqError::Kafka { detail, hint: None }
+}
+
+fn away(error: AskError) -> DlqError {
+    kafka(error.to_string())
+}
