@@ -1,10 +1,15 @@
 //! Dead letters go back: each once, byte for byte, whenever the run is killed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use kafka_io::ClientConfig;
+use kafka_io::client_config::{KafkaSettings, Role};
+use kafka_io::ends::Ends;
+use kafka_io::write_error::WriteError;
+use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
 use serde_json::Value;
-use testkit::{Cluster, Finished, LogRecord, Pipeline, Process};
+use testkit::{Cluster, Finished, Input, LogRecord, Pipeline, Process};
 
 use super::planted::{Planted, Topic};
 use super::{dlq, lines};
@@ -13,7 +18,7 @@ use crate::rig::expect_green;
 const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// Runs that are killed before one may end.
-const KILLS: u64 = 10;
+const KILLS: usize = 10;
 
 /// Arguments that send dead letters back within a pipeline.
 fn redrive_args(pipeline: &Pipeline, group: &str, more: &[&str]) -> Vec<String> {
@@ -38,6 +43,11 @@ fn told(finished: &Finished, code: i32) -> Value {
 /// Names of the dead letters that a record which went back can be, and the headers that it must have.
 fn origin_of(record: &LogRecord) -> Option<i64> {
     std::str::from_utf8(record.header("x-origin-offset")?).ok()?.parse().ok()
+}
+
+fn config(pipeline: &Pipeline, role: Role) -> ClientConfig {
+    let settings = KafkaSettings::new("it", &pipeline.servers.bootstrap_servers, Vec::new());
+    settings.expect("brokers are named").base(role)
 }
 
 fn is_ours(planted: &Planted) -> bool {
@@ -141,30 +151,87 @@ fn runs_that_are_killed_at_any_moment_send_each_dead_letter_exactly_once() {
     let topic = Topic::of(20_000);
     let pipeline = &topic.pipeline;
     let expected: BTreeSet<i64> = topic.planted.iter().filter(|p| is_ours(p)).map(number).collect();
-    let flags = ["--reason", "handler", "--reason", "simulated", "--reason", "negative-price"];
-    let flags = [&flags[..], &["--reason", "avro-decode", "--execute", "-o", "json"]].concat();
-    let args = redrive_args(pipeline, "shop", &flags);
-    let servers = &pipeline.servers;
-    let connection = ["-b", &servers.bootstrap_servers, "--dlq-topic", &pipeline.dlq];
-    let all: Vec<&str> =
-        ["dlq"].into_iter().chain(args.iter().map(String::as_str)).chain(connection).collect();
-    let mut in_the_middle = 0;
+    let start = |more: &[&str]| {
+        let ours = ["--header", "x-origin-group=shop", "--execute", "-o", "json"];
+        let args = redrive_args(pipeline, "shop", &[&ours, more].concat());
+        let servers = &pipeline.servers;
+        let connection = ["-b", &servers.bootstrap_servers, "--dlq-topic", &pipeline.dlq];
+        let args = args.iter().map(String::as_str).chain(connection);
+        Process::start("orders", &["dlq"].into_iter().chain(args).collect::<Vec<_>>(), &[])
+    };
+    // All of ours came from partition 0. Records of open transactions count here, and markers.
+    let written = || pipeline.ends(&pipeline.retry)[0];
+    let stable = Ends::stable(&config(pipeline, Role::Consumer)).expect("settings are good");
+    let mut in_transactions = 0;
     for round in 0..KILLS {
-        let mut process = Process::start("orders", &all, &[]);
-        // From before anything is sent to some transactions later.
-        std::thread::sleep(Duration::from_millis(60 + round * 37));
+        let before = written();
+        // A transaction has 1,000 records; 100 at this rate.
+        let (more, rate) =
+            [(2, "100/s"), (150, "100/s"), (2, "1000/s"), (500, "1000/s")][round % 4];
+        let mut process = start(&["--rate", rate]);
+        let give_up_at = Instant::now() + RUN_MAX;
+        // Without a pause: a transaction is open for some milliseconds.
+        while written() < before + more {
+            assert!(Instant::now() < give_up_at, "nothing goes back: {}", process.log());
+        }
         process.kill_9();
-        let arrived = pipeline.records(&pipeline.retry).len();
-        in_the_middle += usize::from(arrived > 0 && arrived < expected.len());
+        let (_, decided) = stable.bounds(&pipeline.retry, 0, RUN_MAX).expect("an answer");
+        in_transactions += usize::from(decided < written());
     }
-    eprintln!("{in_the_middle} of {KILLS} runs were killed when some had gone back");
-    let last = Process::start("orders", &all, &[]).wait(RUN_MAX);
+    let done = written();
+    eprintln!("{KILLS} kills, {in_transactions} in a transaction, {done} written by then");
+    assert!(done < i64::try_from(expected.len()).expect("few"), "the last run has something to do");
+    let last = start(&[]).wait(RUN_MAX);
     told(&last, 0);
     let arrived: Vec<i64> =
         pipeline.records(&pipeline.retry).iter().filter_map(origin_of).collect();
     let distinct: BTreeSet<i64> = arrived.iter().copied().collect();
     assert_eq!(arrived.len(), distinct.len(), "some arrived twice");
     assert_eq!(distinct, expected);
+}
+
+#[test]
+fn what_a_run_left_open_is_undone_by_the_next_and_can_no_longer_be_committed() {
+    let topic = Topic::of(330);
+    let pipeline = &topic.pipeline;
+    let ours = topic.planted.iter().filter(|p| is_ours(p)).count();
+    let config = config(pipeline, Role::Producer);
+    let id = format!("orders-redrive-{}", pipeline.dlq);
+    let mut stuck = Writer::open(&config, Guarantee::ExactlyOnce, &id, RUN_MAX).expect("it opens");
+    stuck.begin().expect("a transaction begins");
+    let retry = topic_name(&pipeline.retry);
+    stuck.produce(&retry, 0, None, Some(b"half a run"), None, NO_TAG).expect("it is taken");
+    stuck.acknowledged().expect("the broker has it");
+    let args = ["--header", "x-origin-group=shop", "--execute", "-o", "json"];
+    let done = told(&redrive(pipeline, "shop", &args), 0);
+    assert_eq!(done["sent"].as_u64(), Some(ours as u64), "{done}");
+    let error = stuck.commit_records().expect_err("another run has taken over");
+    assert!(matches!(stuck.explain(error), WriteError::Fenced(_)), "it is told so");
+    let arrived = pipeline.records(&pipeline.retry);
+    assert_eq!(arrived.len(), ours);
+    assert!(arrived.iter().all(|record| origin_of(record).is_some()), "nothing of the other run");
+}
+
+#[test]
+fn a_ledger_that_would_lose_entries_or_has_others_is_refused() {
+    let topic = Topic::of(33);
+    let pipeline = &topic.pipeline;
+    let run = |ledger: &str| {
+        let group = ["redrive", "--group-id", "shop", "--retry-topic", &pipeline.retry];
+        let all = [&group[..], &["--ledger-topic", ledger, "--class", "invalid", "--execute"]];
+        dlq(pipeline, &all.concat())
+    };
+    // Dead letters are deleted after 30 days.
+    let expires = run(&pipeline.outcomes);
+    expires.expect_code(2);
+    assert!(expires.stderr.contains("retention.ms to -1"), "{}", expires.stderr);
+    let ledger = format!("{}-redrives", pipeline.prefix);
+    run(&ledger).expect_code(0);
+    let key = Some(pipeline.dlq.as_bytes());
+    pipeline.send(&ledger, &[Input::new(0, key, Some(b"{\"version\": 2}"))]);
+    let unreadable = run(&ledger);
+    unreadable.expect_code(1);
+    assert!(unreadable.stderr.contains("no entry"), "{}", unreadable.stderr);
 }
 
 #[test]
