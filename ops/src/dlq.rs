@@ -27,12 +27,12 @@ mod value;
 mod view;
 
 pub(crate) use cli::{ABOUT, EXAMPLES};
-pub use cli::{DlqCommand, ExportFlags, ListFlags, ShowFlags, command};
+pub use cli::{DlqCommand, ExportFlags, ListFlags, ShowFlags, StatsFlags, command};
 pub use dead_letter::{DeadLetter, simple_name};
 pub use dialect::{Cause, Dialect, Origin};
 pub use error::DlqError;
 pub use filter::{Attempts, Criterion, Filter, HeaderTest, Verdict, parse_fingerprint};
-pub use flags::{Connection, Group, Output, Settings, Which};
+pub use flags::{Connection, Group, LedgerFlags, Output, Settings, Which};
 pub use moment::{Moment, MomentError, Utc};
 pub use record::{Header, Record};
 pub use show::PlaceArg;

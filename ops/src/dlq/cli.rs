@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
 use super::export::{self, Form};
-use super::flags::{Connection, Output, Which};
+use super::flags::{Connection, LedgerFlags, Output, Which};
 use super::printed::Source;
 use super::redrive::{self, RedriveFlags};
 use super::show::{self, PlaceArg};
@@ -53,7 +53,7 @@ CAUSE is the reason, or the exception at the root")]
 Causes have the same fingerprint: that of the record, or one of class, reason,
 schema and message without what names the record. Beyond 10,000 causes only
 the number of dead letters is told")]
-    Stats(Box<ListFlags>),
+    Stats(Box<StatsFlags>),
 
     /// Dead letters as JSON Lines, no byte lost
     #[command(after_help = "Examples:
@@ -80,13 +80,31 @@ that match stay, or it was stopped: run it again)")]
     Redrive(Box<RedriveFlags>),
 }
 
-/// Flags of `list` and `stats`.
+/// Flags of `list`.
 #[derive(Debug, Args)]
 pub struct ListFlags {
     #[command(flatten)]
     which: Which,
+    /// Also those that went back, as the ledger says
+    #[arg(long, help_heading = "Run")]
+    handled: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    ledger: LedgerFlags,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Flags of `stats`.
+#[derive(Debug, Args)]
+pub struct StatsFlags {
+    #[command(flatten)]
+    which: Which,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    ledger: LedgerFlags,
     #[command(flatten)]
     connection: Connection,
 }
@@ -126,12 +144,16 @@ pub struct ExportFlags {
 pub fn command(command: DlqCommand) -> Result<ExitStatus, AppError> {
     match command {
         DlqCommand::List(flags) => {
-            let source = Source::open(&flags.connection, flags.output, &flags.which)?;
+            let mut source = Source::open(&flags.connection, flags.output, &flags.which)?;
+            if !flags.handled {
+                source.passed_over = Some(redrive::handled(&source, &flags.ledger)?);
+            }
             list::run(&source)?.inspect(|tally| source.tell(*tally));
         }
         DlqCommand::Stats(flags) => {
             let source = Source::open(&flags.connection, flags.output, &flags.which)?;
-            stats::run(&source)?.inspect(|tally| source.tell(*tally));
+            let handled = redrive::handled(&source, &flags.ledger)?;
+            stats::run(&source, &handled)?.inspect(|tally| source.tell(*tally));
         }
         DlqCommand::Show(flags) => {
             let source = Source::open(&flags.connection, flags.output, &Which::default())?;

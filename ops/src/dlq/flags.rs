@@ -17,7 +17,7 @@ use crate::audit;
 #[derive(Debug, Clone, Default, Args)]
 pub struct Connection {
     /// Settings file [default: config/orders.toml, if it exists]
-    #[arg(long, env = "ORDERS_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "ORDERS_CONFIG", value_name = "FILE", help_heading = "Connection")]
     pub config: Option<PathBuf>,
 
     /// Topic of dead letters, whichever tool writes them [default: orders-dlq]
@@ -26,7 +26,8 @@ pub struct Connection {
         short = 't',
         visible_alias = "topic",
         env = "ORDERS_DLQ_TOPIC",
-        value_name = "TOPIC"
+        value_name = "TOPIC",
+        help_heading = "Connection"
     )]
     pub dlq_topic: Option<String>,
 
@@ -47,19 +48,35 @@ pub struct Connection {
 #[derive(Debug, Clone, Default, Args)]
 pub struct Group {
     /// Group that gave up the dead letters of this pipeline [default: order-consumer]
-    #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP")]
+    #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "Redrive")]
     pub group_id: Option<String>,
 
     /// Its retry topic, to which they go [default: orders-retry]
-    #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC")]
+    #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
     pub retry_topic: Option<String>,
+}
+
+/// Where it is noted what went back.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LedgerFlags {
+    /// Topic that notes what went back [default: orders-redrives]
+    #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
+    pub ledger_topic: Option<String>,
+}
+
+impl LedgerFlags {
+    /// Its name.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        self.ledger_topic.as_deref().unwrap_or("orders-redrives")
+    }
 }
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Output {
     /// Form of the results on stdout [default: table]
-    #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT")]
+    #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 }
 

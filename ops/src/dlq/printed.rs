@@ -13,6 +13,7 @@ use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::filter::Filter;
 use super::flags::{Connection, Group, Output, Settings, Which};
+use super::redrive::Handled;
 use super::source::{DlqTopic, Selection, Tally};
 use super::value::ValueReader;
 
@@ -22,6 +23,8 @@ pub(super) struct Source {
     pub(super) topic: DlqTopic,
     pub(super) filter: Filter,
     pub(super) limit: Option<u64>,
+    /// Those that are not handed out.
+    pub(super) passed_over: Option<Handled>,
 }
 
 impl Source {
@@ -44,7 +47,7 @@ impl Source {
         let settings = Settings::load(connection, output, group)?;
         let filter = which.filter(now_ms())?;
         let topic = DlqTopic::open(&settings.kafka, &settings.topic)?;
-        Ok(Self { settings, topic, filter, limit: which.limit })
+        Ok(Self { settings, topic, filter, limit: which.limit, passed_over: None })
     }
 
     /// What reads order ids, where the filter asks for them.
@@ -67,7 +70,12 @@ impl Source {
         take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
     ) -> Result<Tally, DlqError> {
         let mut values = self.values()?;
-        let selection = Selection { filter: &self.filter, limit, values: values.as_mut() };
+        let selection = Selection {
+            filter: &self.filter,
+            limit,
+            values: values.as_mut(),
+            passed_over: self.passed_over.as_ref(),
+        };
         self.topic.scan(selection, |text| note(&format!("orders: {text}")), take)
     }
 
@@ -97,15 +105,18 @@ impl Source {
 }
 
 fn summary(topic: &str, tally: Tally, has_filter: bool) -> String {
-    let Tally { scanned, matched, is_limited } = tally;
-    if is_limited {
-        return format!(
+    let Tally { scanned, matched, passed_over, is_limited } = tally;
+    let meant = matched + passed_over;
+    let text = match (is_limited, has_filter) {
+        (true, _) => format!(
             "stopped at --limit: {matched} of the first {scanned} dead letters of {topic} shown"
-        );
-    }
-    match has_filter {
-        true => format!("{matched} of {scanned} dead letters of {topic} match"),
-        false => format!("{scanned} dead letters in {topic}"),
+        ),
+        (false, true) => format!("{meant} of {scanned} dead letters of {topic} match"),
+        (false, false) => format!("{scanned} dead letters in {topic}"),
+    };
+    match passed_over {
+        0 => text,
+        hidden => format!("{text}; {hidden} of them went back and are shown with --handled only"),
     }
 }
 
@@ -141,7 +152,15 @@ mod tests {
 
     #[test]
     fn the_last_line_says_what_was_looked_at_and_what_was_meant() {
-        let tally = |scanned, matched, is_limited| Tally { scanned, matched, is_limited };
+        let tally = |scanned, matched, is_limited| Tally {
+            scanned,
+            matched,
+            is_limited,
+            ..Tally::default()
+        };
+        let hidden = Tally { passed_over: 3, ..tally(9, 2, false) };
+        let expected = "5 of 9 dead letters of dlq match; 3 of them went back and are shown with --handled only";
+        assert_eq!(summary("dlq", hidden, true), expected);
         for (tally, has_filter, expected) in [
             (tally(9, 9, false), false, "9 dead letters in dlq"),
             (tally(9, 2, false), true, "2 of 9 dead letters of dlq match"),

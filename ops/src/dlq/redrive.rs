@@ -32,39 +32,35 @@ use self::ledger::{Ledger, Partitions};
 use self::sender::{Run, Sender};
 use super::dead_letter::DeadLetter;
 use super::error::DlqError;
-use super::flags::{Connection, Group, Output, Which};
+use super::flags::{Connection, Group, LedgerFlags, Output, Which};
 use super::moment::Utc;
 use super::printed::{Source, json_line, now_ms, written};
 
 /// How often a dead letter may come back where nothing else is said.
 const REDRIVES_MAX: u32 = 3;
 
-/// Where it is noted what went back.
-const LEDGER_TOPIC: &str = "orders-redrives";
-
 /// Flags of `redrive`.
 #[derive(Debug, Args)]
 pub struct RedriveFlags {
     /// Send them; without it, only what would be done is shown
-    #[arg(long)]
+    #[arg(long, help_heading = "Redrive")]
     execute: bool,
     /// With --execute and no filter: all dead letters of the topic
-    #[arg(long)]
+    #[arg(long, help_heading = "Redrive")]
     all: bool,
     /// A dead letter that came back so often already stays [default: 3]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Redrive")]
     max_redrives: Option<u32>,
     /// No more than so many: 100/s, 6000/m [default: as fast as it goes]
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", help_heading = "Redrive")]
     rate: Option<RateArg>,
     /// Topic for dead letters of other tools, instead of the origin that they name
-    #[arg(long, value_name = "TOPIC")]
+    #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
     to_topic: Option<String>,
-    /// Topic that notes what went back [default: orders-redrives]
-    #[arg(long, value_name = "TOPIC")]
-    ledger_topic: Option<String>,
     #[command(flatten)]
     group: Group,
+    #[command(flatten)]
+    ledger: LedgerFlags,
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
@@ -97,7 +93,7 @@ pub(super) fn command(flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
     }
     let source = Source::open_for(&flags.connection, flags.output, &flags.group, &flags.which)?;
     let settings = &source.settings;
-    let ledger_topic = flags.ledger_topic.as_deref().unwrap_or(LEDGER_TOPIC);
+    let ledger_topic = flags.ledger.topic();
     let rules = Rules {
         dlq_topic: settings.topic.clone(),
         group: settings.group.clone(),
@@ -115,6 +111,15 @@ pub(super) fn command(flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
     tell(&source, &Told { executed: flags.execute, redrive_id: id, sent, plan: &plan })?;
     let is_partial = flags.execute && plan.left_behind() > 0;
     Ok(if is_partial { ExitStatus::Partial } else { ExitStatus::Done })
+}
+
+/// What went back of a topic of dead letters; nothing where there is no ledger yet.
+///
+/// # Errors
+///
+/// Fails for brokers that are not there, and for a ledger that cannot be read.
+pub(super) fn handled(source: &Source, ledger: &LedgerFlags) -> Result<Handled, DlqError> {
+    Ledger::new(&source.settings.kafka, ledger.topic())?.read(&source.settings.topic)
 }
 
 /// Makes the ledger where there is none, and takes over the transactional id.

@@ -13,6 +13,7 @@ use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::filter::{Filter, Verdict};
 use super::record::Record;
+use super::redrive::Handled;
 use super::value::ValueReader;
 use crate::scan::{Bounds, Pace, Scan};
 
@@ -48,6 +49,8 @@ pub struct Tally {
     pub scanned: u64,
     /// Meant.
     pub matched: u64,
+    /// Meant, but passed over: they went back before.
+    pub passed_over: u64,
     /// As many as were asked for were found, and the rest was not looked at.
     pub is_limited: bool,
 }
@@ -60,6 +63,8 @@ pub struct Selection<'a> {
     pub limit: Option<u64>,
     /// Reads order ids, where the filter asks for them.
     pub values: Option<&'a mut ValueReader>,
+    /// Those that are counted, and not handed out.
+    pub passed_over: Option<&'a Handled>,
 }
 
 impl DlqTopic {
@@ -125,7 +130,7 @@ impl DlqTopic {
         mut progress: impl FnMut(&str),
         mut take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
     ) -> Result<Tally, DlqError> {
-        let Selection { filter, limit, mut values } = selection;
+        let Selection { filter, limit, mut values, passed_over } = selection;
         for partition in &filter.partitions {
             self.bounds_of(*partition)?;
         }
@@ -139,7 +144,12 @@ impl DlqTopic {
             scan.read(&self.name, partition, *bounds, |fetched| {
                 tally.scanned += 1;
                 let letter = DeadLetter::read(record_of(fetched));
-                if is_meant(filter, values.as_deref_mut(), &letter)? {
+                let (partition, offset) = (letter.record.partition, letter.record.offset);
+                if !is_meant(filter, values.as_deref_mut(), &letter)? {
+                    // It is looked at, and that is all.
+                } else if passed_over.is_some_and(|handled| handled.has(partition, offset)) {
+                    tally.passed_over += 1;
+                } else {
                     let wants_no_more = take(&letter)?.is_break();
                     tally.matched += 1;
                     let is_last = limit.is_some_and(|limit| tally.matched >= limit);

@@ -14,6 +14,7 @@ use super::dialect::Dialect;
 use super::error::DlqError;
 use super::moment::Utc;
 use super::printed::{Source, json_line, written};
+use super::redrive::Handled;
 use super::source::Tally;
 
 /// Causes that are kept apart; dead letters of further ones are counted together. Each takes less than
@@ -33,6 +34,8 @@ pub struct CauseGroup {
     pub fingerprint: String,
     /// How many there are.
     pub count: u64,
+    /// How many of them went back, as the ledger says.
+    pub redriven: u64,
     /// When the first one was written, in epoch milliseconds; none where none has a time.
     pub first_ms: Option<i64>,
     /// When the last one was written.
@@ -66,13 +69,18 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Counts one.
-    pub fn add(&mut self, letter: &DeadLetter<'_>) {
+    /// Counts one; `went_back` as the ledger says.
+    pub fn add(&mut self, letter: &DeadLetter<'_>, went_back: bool) {
         let has_room = self.groups.len() < GROUPS_MAX;
         match self.groups.get_mut(&letter.fingerprint) {
-            Some(group) => group.add(letter.record.written_ms),
+            Some(group) => {
+                group.add(letter.record.written_ms);
+                group.redriven += u64::from(went_back);
+            }
             None if has_room => {
-                self.groups.insert(letter.fingerprint, CauseGroup::of(letter));
+                let redriven = u64::from(went_back);
+                let group = CauseGroup { redriven, ..CauseGroup::of(letter) };
+                self.groups.insert(letter.fingerprint, group);
             }
             None => self.other_causes += 1,
         }
@@ -102,6 +110,7 @@ impl CauseGroup {
         Self {
             fingerprint: format!("{:08x}", letter.fingerprint),
             count: 1,
+            redriven: 0,
             first_ms: record.written_ms,
             last_ms: record.written_ms,
             dialect: letter.dialect.as_str(),
@@ -127,9 +136,12 @@ impl CauseGroup {
         if self.dialect != Dialect::Orders.as_str() {
             line = format!("{} ({})", line, self.dialect).trim_start().to_owned();
         }
-        match self.detail.as_deref().filter(|detail| !detail.is_empty()) {
-            Some(detail) => format!("{line}: {detail}"),
-            None => line,
+        if let Some(detail) = self.detail.as_deref().filter(|detail| !detail.is_empty()) {
+            line = format!("{line}: {detail}");
+        }
+        match self.redriven {
+            0 => line,
+            redriven => format!("{redriven} went back. {line}"),
         }
     }
 }
@@ -148,10 +160,11 @@ struct Told<'a> {
 /// # Errors
 ///
 /// As [`super::DlqTopic::scan`].
-pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
+pub(super) fn run(source: &Source, handled: &Handled) -> Result<Option<Tally>, AppError> {
     let mut stats = Stats::default();
     let tally = source.each(|letter| {
-        stats.add(letter);
+        let record = &letter.record;
+        stats.add(letter, handled.has(record.partition, record.offset));
         Ok(())
     })?;
     let told = Told {
@@ -237,15 +250,15 @@ mod tests {
     fn dead_letters_of_one_cause_are_counted_together_the_most_frequent_first() {
         let mut stats = Stats::default();
         for (offset, ms, class) in [(0, 30, "A"), (1, 20, "B"), (2, 10, "A"), (3, 40, "A")] {
-            stats.add(&letter(offset, ms, class, "no stock of 12"));
+            stats.add(&letter(offset, ms, class, "no stock of 12"), offset == 2);
         }
         let groups = stats.groups();
         let seen: Vec<_> = groups
             .iter()
-            .map(|g| (g.class.as_deref(), g.count, g.first_ms, g.last_ms, g.example.offset))
+            .map(|g| (g.class.as_deref(), g.count, g.redriven, g.first_ms, g.last_ms))
             .collect();
         let expected =
-            [(Some("A"), 3, Some(10), Some(40), 0), (Some("B"), 1, Some(20), Some(20), 1)];
+            [(Some("A"), 3, 1, Some(10), Some(40)), (Some("B"), 1, 0, Some(20), Some(20))];
         assert_eq!(seen, expected);
     }
 
@@ -253,11 +266,11 @@ mod tests {
     fn causes_without_end_are_counted_in_bounded_memory() {
         let mut stats = Stats::default();
         for offset in 0..10_050 {
-            stats.add(&letter(offset, 0, &format!("C{offset}"), ""));
+            stats.add(&letter(offset, 0, &format!("C{offset}"), ""), false);
         }
         assert_eq!(stats.groups().len(), GROUPS_MAX);
         assert_eq!(stats.other_causes(), 50);
-        stats.add(&letter(0, 0, "C7", ""));
+        stats.add(&letter(0, 0, "C7", ""), false);
         assert_eq!(stats.groups()[0].count, 2, "a cause that is known is counted on");
     }
 
@@ -267,7 +280,7 @@ mod tests {
         let mut stats = Stats::default();
         let mut all = letter(9_876_543_210, 1_795_256_952_843, &long, &long);
         all.record.partition = 11;
-        stats.add(&all);
+        stats.add(&all, true);
         stats.groups.values_mut().for_each(|group| group.count = 9_876_543_210);
         let told =
             Told { topic: "t", scanned: 1, matched: 1, groups: stats.groups(), other_causes: 7 };

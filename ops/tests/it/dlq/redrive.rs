@@ -12,7 +12,7 @@ use serde_json::Value;
 use testkit::{Cluster, Finished, Input, LogRecord, Pipeline, Process};
 
 use super::planted::{Planted, Topic};
-use super::{dlq, lines};
+use super::{dlq, lines, place};
 use crate::rig::expect_green;
 
 const RUN_MAX: Duration = Duration::from_secs(60);
@@ -144,6 +144,31 @@ fn a_limit_counts_what_goes_back_and_what_stays_is_exit_3() {
     assert_eq!(pipeline.records(&pipeline.retry).len(), ours);
     let none = told(&redrive(pipeline, "shop", &["--max-redrives", "0", "-o", "json"]), 0);
     assert_eq!(none["to_send"].as_u64(), Some(0), "{none}");
+}
+
+#[test]
+fn what_went_back_is_counted_by_stats_and_listed_only_on_request() {
+    let topic = Topic::of(330);
+    let pipeline = &topic.pipeline;
+    let places = |reason: &str| topic.places(|planted| planted.reason == Some(reason));
+    let (handler, simulated) = (places("handler").len(), places("simulated").len());
+    let some = ["--reason", "handler", "--execute", "-o", "json"];
+    told(&redrive(pipeline, "shop", &some), 0);
+    let ledger = ["--ledger-topic", &format!("{}-redrives", pipeline.prefix)];
+    let list = |more: &[&str]| {
+        let all = [&["list", "--class", "transient", "-o", "jsonl"], more, &ledger].concat();
+        dlq(pipeline, &all)
+    };
+    let left = list(&[]);
+    let found: Vec<_> = lines(&left, 0).iter().map(place).collect();
+    assert_eq!(found, places("simulated"));
+    assert!(left.stderr.contains(&format!("{handler} of them went back")), "{}", left.stderr);
+    assert_eq!(lines(&list(&["--handled"]), 0).len(), handler + simulated);
+    let stats = dlq(pipeline, &[&["stats", "-o", "jsonl"], &ledger[..]].concat());
+    for group in lines(&stats, 0) {
+        let expected = if group["reason"] == "handler" { handler as u64 } else { 0 };
+        assert_eq!(group["redriven"].as_u64(), Some(expected), "{group}");
+    }
 }
 
 #[test]
