@@ -28,6 +28,10 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 /// Longest wait for the confirmation of one message; what became of it is unknown then. Shorter
 /// than [`PLACE_MAX`], so that an order has a second try.
 pub(crate) const CONFIRM_MAX: Duration = Duration::from_secs(3);
+
+/// An answer to another message that comes later than this after a message was sent shows that the channel is
+/// alive, though the message itself has none.
+pub(crate) const ANSWER_TO_OTHERS: Duration = Duration::from_secs(1);
 /// Messages of one channel without confirmation in all that time, while others have theirs; then
 /// the channel is given up.
 pub(crate) const OVERDUE_MAX: u32 = 8;

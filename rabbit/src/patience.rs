@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::limits::OVERDUE_MAX;
+use crate::limits::{ANSWER_TO_OTHERS, OVERDUE_MAX};
 
 /// What was heard on the newest channel of a link.
 #[derive(Debug, Default)]
@@ -28,7 +28,9 @@ impl Patience {
             return false;
         }
         self.overdue += 1;
-        let is_silent = self.answered_at.is_none_or(|answered_at| answered_at < sent_at);
+        // What was answered just after may have been on its way when the broker fell silent.
+        let latest = sent_at + ANSWER_TO_OTHERS;
+        let is_silent = self.answered_at.is_none_or(|answered_at| answered_at < latest);
         self.is_exhausted |= is_silent || self.overdue >= OVERDUE_MAX;
         self.is_exhausted
     }
@@ -64,6 +66,13 @@ mod tests {
         assert!(patience.is_over(1, start));
         patience.note_answer(2, at(start, 1));
         assert!(patience.is_over(2, at(start, 2)));
+    }
+
+    #[test]
+    fn an_answer_to_another_message_that_was_on_its_way_is_no_sign_of_life() {
+        let (mut patience, start) = (Patience::default(), Instant::now());
+        patience.note_answer(1, start + Duration::from_millis(200));
+        assert!(patience.is_over(1, start));
     }
 
     #[test]

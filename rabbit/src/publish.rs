@@ -171,10 +171,8 @@ impl Publisher {
 
     async fn publish_once(&self, to: &Address, message: &Message) -> Result<(), PublishError> {
         let room = Arc::clone(&self.room).acquire_owned().await.expect("it is never closed");
+        self.leave_given_up().await;
         let live = match self.link.state() {
-            State::Up(live) if self.patience().has_given_up(live.generation) => {
-                return Err(PublishError::Away("its channel is being replaced".to_owned()));
-            }
             State::Up(live) => live,
             State::Away(why) => return Err(PublishError::Away(why)),
             State::Blocked(why) => return Err(PublishError::Blocked(why)),
@@ -269,8 +267,20 @@ impl Publisher {
     /// Waits until the broker is there again, even if it takes no messages, but not longer than
     /// this.
     pub(crate) async fn wait_until_there(&self, limit: Duration) {
+        let there = async {
+            self.leave_given_up().await;
+            self.link.is_there().await;
+        };
         // Whether it is there, the next try tells.
-        let _ = timeout(limit, self.link.is_there()).await;
+        let _ = timeout(limit, there).await;
+    }
+
+    /// Waits until a channel that was given up is gone: what is sent over it waits in vain once more.
+    async fn leave_given_up(&self) {
+        let State::Up(live) = self.link.state() else { return };
+        if self.patience().has_given_up(live.generation) {
+            let _ = timeout(CONFIRM_MAX, self.link.leaves(live.generation)).await;
+        }
     }
 }
 
