@@ -151,7 +151,7 @@ impl<T: Clone + Default> Shared<T> {
         })
     }
 
-    /// Whether the time to finish what is in in_flight is over.
+    /// Whether the time to finish what is in flight is over.
     pub(crate) fn must_abandon(&self) -> bool {
         self.stop.is_requested()
             && self.stopped_at.get_or_init(Instant::now).elapsed() >= ABANDON_AFTER

@@ -77,7 +77,7 @@ impl<S: Stage> Processor<S> {
         followers
     }
 
-    /// Takes out of the turn what it outbound of the key and what lies behind the record, with
+    /// Takes out of the turn what it sends of the key and what lies behind the record, with
     /// its entries in the outcome log.
     fn take_forwarded(&mut self, dead: &Predecessor) -> Vec<Follower> {
         let follows = |forward: &OutboundRecord| {

@@ -1,6 +1,6 @@
 //! Handlers that wait: up to `--concurrency` records of a lane at once, each held by its window.
 //!
-//! Transactions go on meanwhile. A record in in_flight is settled when its handler has answered, out of
+//! Transactions go on meanwhile. A record in flight is settled when its handler has answered, out of
 //! order if need be; with `--order key` the next one of its key starts only then.
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub(crate) struct InFlight<I> {
     tickets: Ticket,
     /// When a handler started or answered last.
     moved_at: Instant,
-    /// What a probe may have in in_flight.
+    /// What a probe may have in flight.
     probe_max: usize,
 }
 
@@ -95,7 +95,7 @@ impl<I> InFlight<I> {
         !self.is_used || self.len() < self.concurrency.min(self.probe_max)
     }
 
-    /// Lets at most so many be in in_flight, those that are already included; as many as ever for
+    /// Lets at most so many be in flight, those that are already included; as many as ever for
     /// `None`.
     pub(crate) fn limit(&mut self, probe_max: Option<usize>) {
         self.probe_max = probe_max.unwrap_or(usize::MAX);
@@ -337,7 +337,7 @@ impl<S: Stage> Lane<S> {
         }
     }
 
-    /// After a stop was requested: finishes what is in in_flight, and starts nothing.
+    /// After a stop was requested: finishes what is in flight, and starts nothing.
     pub(crate) fn drain(&mut self) -> Result<(), crate::lane::LaneError> {
         while !self.processor.in_flight.is_empty() && !self.shared.must_abandon() {
             self.heartbeat();

@@ -106,7 +106,7 @@ impl<S: Stage> Lane<S> {
 
     /// Fetches until the turn is full, its time is up, or nothing is left.
     pub(crate) fn fetch(&mut self) -> Result<(), LaneError> {
-        self.processor.held = self.processor.iter().map(|owned| owned.unresolved.len()).sum();
+        self.processor.held = self.processor.held_main();
         let mut wait = self.first_wait();
         let records_max = self.records_max();
         let mut stopped = None;
@@ -266,7 +266,7 @@ impl<S: Stage> Lane<S> {
             records += owned.waits() + owned.unloaded();
             bytes += owned.held_bytes();
         }
-        let held: usize = self.processor.iter().map(|owned| owned.unresolved.len()).sum();
+        let held = self.processor.held_main();
         let crowded = self.is_crowded_with(records + held, bytes);
         self.processor.room = Room {
             records: self.settings.waiting_records_max.saturating_sub(records),

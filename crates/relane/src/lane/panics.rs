@@ -17,15 +17,10 @@ pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
         .ok()
 }
 
-/// What a record fails with whose handler panicked. Not downstream's: a bad deploy is the limit's to
+/// The answer of a handler that panicked. Not downstream's: a bad deploy is the limit's to
 /// stop, and no outage.
-pub(crate) fn handler_failure(schema_id: Option<u32>) -> Failure {
-    failure_of(FailureReason::Handler, schema_id, "handler")
-}
-
-/// As [`handler_failure`], as a handler's answer.
 pub(crate) fn handler_error(schema_id: Option<u32>) -> Result<(), HandleError> {
-    Err(HandleError::Failed(handler_failure(schema_id)))
+    Err(HandleError::Failed(failure_of(FailureReason::Handler, schema_id, "handler")))
 }
 
 /// The words of a panic stay in the log: they may quote the record.

@@ -101,6 +101,11 @@ impl<S: Stage> Processor<S> {
         self.iter().map(|owned| owned.partition).collect()
     }
 
+    /// Main records of all partitions that are held in memory now.
+    pub(crate) fn held_main(&self) -> usize {
+        self.iter().map(|owned| owned.unresolved.len()).sum()
+    }
+
     /// Whether what this turn sends to retry, with what waits already, is as much as may wait.
     fn is_out_of_room(&self) -> bool {
         self.turn.entering + self.held >= self.room.records

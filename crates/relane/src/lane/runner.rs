@@ -67,7 +67,7 @@ mod on_runtime {
         }
     }
 
-    /// Spawns work and collects the answers: at most one of each handler in in_flight.
+    /// Spawns work and collects the answers: at most one of each handler in flight.
     #[derive(Debug)]
     pub(crate) struct Runner {
         runtime: Handle,

@@ -129,7 +129,7 @@ impl<S: Stage> Lane<S> {
         Ok(Some(writer))
     }
 
-    /// Produces what follows from the outbound: state, outcomes, and what the stage emits.
+    /// Produces what follows from the outbound records: state, outcomes, and what the stage emits.
     fn send_state_and_outcomes(&mut self) -> Result<(), WriteError> {
         let aside = self.writer_aside(&[Bug::StateOutside])?;
         let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
