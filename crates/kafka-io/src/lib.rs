@@ -17,7 +17,7 @@ pub mod write_error;
 pub mod writer;
 pub mod admin;
 pub mod ends;
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
 pub use rdkafka::ClientConfig;

@@ -118,11 +118,17 @@ impl AskError {
     }
 }
 
+/// Longest wait for the end of a rebalance in which a member leaves.
+const LEAVE_MAX: Duration = Duration::from_secs(2);
+/// How often a member that leaves looks whether it has left.
+const LEAVE_LOOK_EVERY: Duration = Duration::from_millis(5);
+
 /// Member of the group; every call must come from the lane's own thread.
 pub struct Member {
     consumer: BaseConsumer<MemberContext>,
     group: String,
     topic: String,
+    is_static: bool,
 }
 
 impl Member {
@@ -164,7 +170,8 @@ impl Member {
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(MemberContext::default())?;
         consumer.subscribe(&[topic])?;
-        Ok(Self { consumer, group: group.to_owned(), topic: topic.to_owned() })
+        let (group, topic) = (group.to_owned(), topic.to_owned());
+        Ok(Self { consumer, group, topic, is_static: instance_id.is_some() })
     }
 
     /// Serves the group protocol without waiting and returns what changed. A rebalance
@@ -282,10 +289,28 @@ impl Member {
         self.consumer.subscribe(&[&self.topic])
     }
 
-    /// Leaves the group; a static member stays registered by design.
+    /// Leaves the group; a static member stays registered by design. Blocks for at most
+    /// [`LEAVE_MAX`] while the group shares out its partitions, and as long as librdkafka takes.
     pub fn leave(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Member {
+    /// Leaves the group before librdkafka closes the consumer. librdkafka puts an unsubscription off
+    /// until a rebalance ends, but a close does not wait for it: when the group's answer arrives
+    /// meanwhile, the consumer leaves through a coordinator that it has let go (the process ends
+    /// with SIGSEGV), or waits for ever for its own main thread. A static member sends nothing
+    /// when it leaves, so it has nothing to wait for.
+    fn drop(&mut self) {
         self.consumer.unsubscribe();
-        drop(self.consumer);
+        let give_up_at = Instant::now() + LEAVE_MAX;
+        while !self.is_static && !self.membership().member_id.is_empty() {
+            self.consumer.poll(LEAVE_LOOK_EVERY);
+            if Instant::now() > give_up_at {
+                break;
+            }
+        }
     }
 }
 
@@ -393,3 +418,6 @@ impl ConsumerContext for MemberContext {
 fn hold_still(list: &mut TopicPartitionList) -> KafkaResult<()> {
     list.set_all_offsets(Offset::Offset(0))
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,18 +13,18 @@ use std::ffi::{CStr, CString, c_void};
 use std::os::raw::c_char;
 use std::ptr::{self, NonNull};
 use std::slice;
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 use std::time::Duration;
 
 use pipeline::headers::HeaderEdit;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
@@ -71,7 +71,7 @@ impl NativeError {
 
 /// Sets how long the groups of a client's mock cluster wait for more members once the first has
 /// joined, as `group.initial.rebalance.delay.ms` does for a broker.
-#[cfg(feature = "mock")]
+#[cfg(any(test, feature = "mock"))]
 pub(crate) fn set_join_wait_of_mock(client: &Client<DefaultProducerContext>, wait: Duration) {
     let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client is alive, and so is the cluster, which is a part of it; null stands for
