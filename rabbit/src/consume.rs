@@ -1,6 +1,7 @@
 //! Messages in: each is acknowledged when what it asks for is done and durable, or when it lies
 //! safely in a retry queue or among the dead letters; and never before.
 
+use std::fmt;
 use std::sync::Arc;
 
 use futures_util::StreamExt as _;
@@ -58,6 +59,18 @@ pub(crate) enum Trouble {
     Away(String),
     /// Nothing can be kept any more: the service ends.
     Store(StoreError),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => {
+                write!(f, "{}: {}", failure.reason.as_str(), failure.detail)
+            }
+            Self::Away(reason) => f.write_str(reason),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
 }
 
 impl From<StoreError> for Trouble {

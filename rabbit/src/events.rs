@@ -136,7 +136,8 @@ impl Events {
         mut consumer: Consumer,
         last: &mut Option<Position>,
     ) -> Result<Ended, StoreError> {
-        tracing::info!(queue = WorkQueue::Outcomes.as_str(), ?last, "reading");
+        let offset = last.as_ref().map(|last| last.offset);
+        tracing::info!(queue = WorkQueue::Outcomes.as_str(), after_offset = offset, "reading");
         let mut is_known = last.is_none();
         loop {
             metrics::in_hand(WorkQueue::Outcomes, 0);
@@ -146,7 +147,7 @@ impl Events {
                 () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
                 delivery = consumer.next() => delivery,
                 () = sleep(EVENTS_KNOWN_MAX), if !is_known => {
-                    tracing::warn!(?last, "the last event is not there; the stream is read again");
+                    tracing::warn!(offset, "the last event is not there; the stream is read again");
                     *last = None;
                     return Ok(Ended::ChannelLost);
                 }
@@ -158,7 +159,7 @@ impl Events {
             };
             let received: Vec<(Received, bool)> = batch.iter().map(arrived).collect();
             if !is_known && !is_same_stream(last.as_ref(), received.first().map(|(one, _)| one)) {
-                tracing::warn!(?last, "the stream is another one; it is read from its beginning");
+                tracing::warn!(offset, "the stream is another one; it is read from its beginning");
                 *last = None;
                 return Ok(Ended::ChannelLost);
             }
@@ -269,7 +270,7 @@ impl Reader {
                     Err(trouble) => trouble,
                 }
             };
-            tracing::warn!(reason = ?trouble, "an event waits");
+            tracing::warn!(reason = %trouble, "an event waits");
             sleep(jittered(wait)).await;
             wait = (wait * 2).min(BACKOFF_MAX);
         }

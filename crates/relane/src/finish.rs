@@ -113,7 +113,11 @@ impl Finish {
             return Ok(true);
         }
         if self.settled_at.get_or_insert_with(Instant::now).elapsed() >= SHARED_OUT_MAX {
-            tracing::warn!(?holding, "the group does not share out its partitions; ending without");
+            let owned: &[i32] = if let Holding::Some(owned) = holding { owned } else { &[] };
+            tracing::warn!(
+                partitions = ?owned,
+                "the group does not share out its other partitions; ending without them"
+            );
             return Ok(true);
         }
         let Holding::Some(owned) = holding else { return Ok(false) };

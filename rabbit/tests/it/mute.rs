@@ -4,7 +4,7 @@
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock, RwLockWriteGuard};
 
 /// Bytes before the payload of a frame: type, channel, size.
 const HEAD_BYTES: usize = 7;
@@ -23,6 +23,8 @@ pub(crate) struct MuteProxy {
     is_over: Arc<AtomicBool>,
     /// Whether connections to come keep confirmations back as well.
     is_mute: Arc<AtomicBool>,
+    /// Held while nothing of the broker gets through.
+    frozen: Arc<RwLock<()>>,
     /// All connections so far.
     connections: Arc<Mutex<Vec<Arc<Connection>>>>,
 }
@@ -33,6 +35,8 @@ struct Connection {
     client: Mutex<TcpStream>,
     /// Whether confirmations are kept back.
     is_muted: AtomicBool,
+    /// Shared for one frame.
+    frozen: Arc<RwLock<()>>,
 }
 
 impl MuteProxy {
@@ -42,10 +46,12 @@ impl MuteProxy {
         let address = listener.local_addr().expect("bound").to_string();
         let (is_over, connections) = (Arc::new(AtomicBool::new(false)), Arc::default());
         let is_mute = Arc::new(AtomicBool::new(false));
+        let frozen = Arc::new(RwLock::new(()));
         let proxy = Self {
             address,
             is_over: Arc::clone(&is_over),
             is_mute: Arc::clone(&is_mute),
+            frozen: Arc::clone(&frozen),
             connections: Arc::clone(&connections),
         };
         let broker = broker.to_owned();
@@ -54,7 +60,7 @@ impl MuteProxy {
                 && !is_over.load(Ordering::Relaxed)
             {
                 // A broker that is away shows as a connection that ends at once.
-                if let Ok(connection) = connect(client, &broker, &is_mute) {
+                if let Ok(connection) = connect(client, &broker, &is_mute, &frozen) {
                     connections.lock().expect("not poisoned").push(connection);
                 }
             }
@@ -77,6 +83,12 @@ impl MuteProxy {
     pub(crate) fn mute_for_good(&self) {
         self.is_mute.store(true, Ordering::Relaxed);
         self.mute();
+    }
+
+    /// Until the guard is dropped nothing of the broker gets through, on connections to come neither:
+    /// to its clients it stands still, with its port open.
+    pub(crate) fn freeze(&self) -> RwLockWriteGuard<'_, ()> {
+        self.frozen.write().expect("not poisoned")
     }
 
     /// Says on all open connections that the broker takes no messages.
@@ -105,7 +117,12 @@ impl Drop for MuteProxy {
     }
 }
 
-fn connect(client: TcpStream, broker: &str, is_mute: &AtomicBool) -> io::Result<Arc<Connection>> {
+fn connect(
+    client: TcpStream,
+    broker: &str,
+    is_mute: &AtomicBool,
+    frozen: &Arc<RwLock<()>>,
+) -> io::Result<Arc<Connection>> {
     let server = TcpStream::connect(broker)?;
     let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
     std::thread::spawn(move || {
@@ -113,7 +130,8 @@ fn connect(client: TcpStream, broker: &str, is_mute: &AtomicBool) -> io::Result<
         let _ = to_server.shutdown(Shutdown::Both);
     });
     let is_muted = AtomicBool::new(is_mute.load(Ordering::Relaxed));
-    let connection = Arc::new(Connection { client: Mutex::new(client), is_muted });
+    let connection =
+        Arc::new(Connection { client: Mutex::new(client), is_muted, frozen: Arc::clone(frozen) });
     let passing = Arc::clone(&connection);
     std::thread::spawn(move || {
         let _ = passing.pass_frames(server);
@@ -133,6 +151,7 @@ impl Connection {
             server.read_exact(&mut frame[HEAD_BYTES..])?;
             let is_confirmation = frame[0] == METHOD
                 && CONFIRMATIONS.iter().any(|kind| frame[HEAD_BYTES..].starts_with(kind));
+            let _passes = self.frozen.read().expect("not poisoned");
             if !(is_confirmation && self.is_muted.load(Ordering::Relaxed)) {
                 self.client.lock().expect("not poisoned").write_all(&frame)?;
             }

@@ -110,6 +110,32 @@ fn a_publisher_whose_confirmations_do_not_come_makes_a_new_connection() {
 }
 
 #[test]
+fn an_idle_service_reports_a_frozen_broker_once_and_its_return_once() {
+    let proxy = MuteProxy::start(&Rig::shared_broker());
+    let mut rig = Rig::start_through(proxy.address(), &[]);
+    rig.listen();
+    let metric = "orders_unavailable{what=\"rabbitmq\"} ";
+    let frozen = proxy.freeze();
+    for service in Service::ALL {
+        rig.process(service).wait_for_log("RabbitMQ is unavailable", SOON);
+        assert_eq!(rig.get(service, "/readyz").status, 503, "{service:?}");
+        let metrics = rig.get(service, "/metrics").body;
+        assert!(metrics.contains(&format!("{metric}1")), "{service:?}: {metrics}");
+    }
+    drop(frozen);
+    for service in Service::ALL {
+        rig.process(service).wait_for_log("RabbitMQ is available again after ", SOON);
+        wait::is_true("being ready", SOON, || rig.get(service, "/readyz").status == 200);
+        let metrics = rig.get(service, "/metrics").body;
+        assert!(metrics.contains(&format!("{metric}0")), "{service:?}: {metrics}");
+        let log = rig.process(service).log();
+        for line in ["RabbitMQ is unavailable", "RabbitMQ is available again after "] {
+            assert_eq!(log.matches(line).count(), 1, "{service:?}, {line}:\n{log}");
+        }
+    }
+}
+
+#[test]
 fn an_order_that_no_queue_takes_is_an_error_to_its_client() {
     let rig = Rig::start(&[]);
     let (queue, exchange) = (rig.queue("inventory"), rig.prefix.clone());

@@ -108,7 +108,8 @@ impl<S: Stage> Lane<S> {
         }
         self.metrics.shrunk.increment(1);
         let (partition, offset) = (forward.record.partition, forward.record.offset);
-        tracing::error!(partition, %offset, shrink = ?forward.shrink, "record too large for the broker; parts are left out");
+        let left_out = forward.shrink.left_out();
+        tracing::error!(partition, %offset, left_out, "the record is too large for the broker");
         let failure = forward.hop.as_ref().and_then(|parts| parts.failure.clone());
         let (key, place) = (forward.record.key.clone(), forward.place);
         let predecessor = self.processor.predecessor(partition, key.as_deref(), place);

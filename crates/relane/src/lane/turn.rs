@@ -37,6 +37,18 @@ pub(crate) enum Shrink {
     Bare,
 }
 
+impl Shrink {
+    /// What is left out, for people.
+    pub(crate) const fn left_out(self) -> &'static str {
+        match self {
+            Self::Whole => "nothing",
+            Self::WithoutDetail => "the failure's detail",
+            Self::WithoutValue => "the value",
+            Self::Bare => "the value, a long key, and the headers of others",
+        }
+    }
+}
+
 /// A record on its way to the retry or dead-letter topic.
 #[derive(Debug)]
 pub(crate) struct OutboundRecord {

@@ -2,6 +2,7 @@
 //! variables that nobody reads, numbers that are none, readers that have gone, secrets.
 
 mod first_start;
+mod log_lines;
 mod run;
 mod secrets;
 mod variables;
