@@ -27,7 +27,8 @@ mod registry;
 mod app;
 
 pub use app::{App, Run, Running};
-pub use flags::{Flags, GuaranteeArg};
+pub use engine_args::{EngineArgs, GuaranteeArg, OrderArgs};
+pub use flags::Flags;
 pub use progress::Progress;
 pub use settings::Settings;
 pub use statistics::{ProductTotals, Statistics, Totals};

@@ -4,31 +4,26 @@ use std::time::{Duration, Instant};
 
 use codec::registry::RegistrySettings;
 use codec::resolver::NOT_FOUND_GRACE;
+use engine_args::{Defaults, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
-use kafka_io::writer::Guarantee;
-use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
-use pipeline::headers::Dialects;
-use pipeline::retry::RetryPlan;
-use relane::settings::{
-    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
-    WAITING_RECORDS_MAX,
-};
+use relane::settings::{EngineSettings, Topics};
 use relane::stage::{HintFlags, Words};
 use service_kit::args::{MetricsAddr, OutputFormat};
-use service_kit::exit::AppError;
+use service_kit::exit::{AppError, require};
 
-use crate::flags::{
-    DlqHeaders, Flags, GuaranteeArg, OnDeadLetterArg, OnDlqLimitArg, OrderArg, Switch,
-};
+use crate::flags::Flags;
 use crate::handler::Handler;
 use crate::printer::Target;
 use crate::settled_lines::Form;
 
-/// Most lanes that one process runs.
-const LANES_MAX: usize = 256;
-
-/// Longest topic name that Kafka takes, in characters.
-const TOPIC_NAME_CHARS_MAX: usize = 249;
+/// Of flags whose default is this program's own.
+const DEFAULTS: Defaults = Defaults {
+    creates_topics: false,
+    lanes: None,
+    dedupe: 0,
+    concurrency: 256,
+    handler_waits: Duration::ZERO,
+};
 
 /// How messages call the parts of this pipeline.
 const WORDS: Words = Words {
@@ -79,107 +74,39 @@ impl Settings {
             flags.registry.schema_registry_ca_location.as_deref(),
         )
         .map_err(|error| AppError::usage(error.to_string()))?;
-        let delays = flags.retry_delay.unwrap_or_else(|| vec![Duration::from_secs(2).into()]);
-        let plan = RetryPlan::new(
-            flags.max_retries.unwrap_or(3),
-            delays.into_iter().map(|delay| delay.get()).collect(),
-            flags.retry_jitter.unwrap_or(0.0),
-        )
-        .map_err(|error| AppError::usage(error.to_string()))?;
-        let followers_max = flags.followers_max.unwrap_or(pipeline::keys::FOLLOWERS_MAX);
-        require(followers_max > 0, || "--followers-max must be at least 1".to_owned())?;
-        let order = match flags.order {
-            None | Some(OrderArg::None) => KeyOrdering::None,
-            Some(OrderArg::Key) => KeyOrdering::Key {
-                followers_max,
-                on_dead_letter: match flags.on_dead_letter {
-                    Some(OnDeadLetterArg::Hold) => OnDeadLetter::Hold,
-                    Some(OnDeadLetterArg::Release) | None => OnDeadLetter::Release,
-                },
-            },
-        };
-        let dedupe = flags.dedupe.unwrap_or(0);
-        let dedupe_max = pipeline::dedupe::DEDUPE_OFFSETS_MAX;
-        require(dedupe <= dedupe_max, || format!("--dedupe {dedupe} is above {dedupe_max}"))?;
         let failure_rate = flags.simulate_failures.unwrap_or(0.0);
         require((0.0..=1.0).contains(&failure_rate), || {
             format!("--simulate-failures {failure_rate} is not between 0.0 and 1.0")
         })?;
-        let limits = DeadLetterLimits::new(
-            flags.dlq_limit_ratio.unwrap_or(RATIO_DEFAULT),
-            flags.dlq_limit_consecutive.unwrap_or(CONSECUTIVE_DEFAULT),
-        )
-        .map_err(|error| AppError::usage(format!("--dlq-limit-…: {error}")))?;
-        let exits_at_end = flags.exit_at_end.unwrap_or(false);
-        let lanes = flags.lanes;
-        require(lanes.is_none_or(|n| (1..=LANES_MAX).contains(&n)), || {
-            format!("--lanes must be between 1 and {LANES_MAX}")
-        })?;
-        let concurrency = flags.concurrency.unwrap_or(256);
-        require(concurrency > 0, || "--concurrency must be at least 1".to_owned())?;
-        let waiting_records_max = flags.waiting_max.unwrap_or(WAITING_RECORDS_MAX);
-        require(waiting_records_max > 0, || "--waiting-max must be at least 1".to_owned())?;
         let latency = flags.simulate_latency.map_or(Duration::ZERO, |d| d.get());
-        let handler_timeout =
-            flags.handler_timeout.map_or(HANDLER_TIMEOUT + latency, |limit| limit.get());
-        require(!handler_timeout.is_zero(), || "--handler-timeout must be above 0s".to_owned())?;
-        let create_partitions = flags.create_partitions.unwrap_or(3);
-        require(create_partitions > 0, || "--create-partitions must be at least 1".to_owned())?;
         let group = flags.group_id.unwrap_or_else(|| "order-consumer".to_owned());
         require(!group.is_empty(), || "--group-id is empty".to_owned())?;
         let topics = Topics {
-            main: topic("--topic", flags.topic, "orders")?,
-            retry: topic("--retry-topic", flags.retry_topic, "orders-retry")?,
-            dead_letter: topic("--dlq-topic", flags.dlq_topic, "orders-dlq")?,
-            state: Some(topic("--averages-topic", flags.averages_topic, "orders-averages")?),
-            outcomes: match flags.outcomes_topic {
+            main: topic("--topic", flags.topic.as_deref(), "orders")?,
+            retry: topic("--retry-topic", flags.retry_topic.as_deref(), "orders-retry")?,
+            dead_letter: topic("--dlq-topic", flags.dlq_topic.as_deref(), "orders-dlq")?,
+            state: Some(topic(
+                "--averages-topic",
+                flags.averages_topic.as_deref(),
+                "orders-averages",
+            )?),
+            outcomes: match flags.outcomes_topic.as_deref() {
                 Some(name) => Some(topic("--outcomes-topic", Some(name), "")?),
                 None => None,
             },
             output: None,
         };
-        check_distinct(&topics)?;
+        let names = [&topics.main, &topics.retry, &topics.dead_letter].into_iter();
+        distinct(names.chain(&topics.state).chain(&topics.outcomes))?;
         use service_kit::admin_http::Listen;
         let metrics = match flags.metrics_addr {
             None => Some(Listen::default_of(WORDS.program)),
             Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
             Some(MetricsAddr::Off) => None,
         };
-        let engine = EngineSettings {
-            words: WORDS,
-            kafka,
-            topics,
-            creates_topics: flags.create_topics.unwrap_or(false),
-            create_partitions,
-            trim_retry: Some(flags.trim_retry.map_or(Duration::from_secs(3600), |d| d.get()))
-                .filter(|every| !every.is_zero()),
-            dialects: Dialects { connect: flags.dlq_headers == Some(DlqHeaders::Connect) },
-            group,
-            instance_id: flags.instance_id.filter(|id| !id.is_empty()),
-            lanes,
-            guarantee: match flags.guarantee {
-                Some(GuaranteeArg::AtLeastOnce) => Guarantee::AtLeastOnce,
-                Some(GuaranteeArg::ExactlyOnce) | None => Guarantee::ExactlyOnce,
-            },
-            plan,
-            order,
-            dedupe: Some(dedupe).filter(|reach| *reach > 0),
-            waiting_records_max,
-            dead_letter_limits: (flags.dlq_limit != Some(Switch::Off)).then_some(limits),
-            on_dead_letter_limit: match flags.on_dlq_limit {
-                Some(OnDlqLimitArg::Pause) => OnDeadLetterLimit::Pause,
-                Some(OnDlqLimitArg::Exit) => OnDeadLetterLimit::Exit,
-                // Nobody waits beside a run that ends by itself.
-                None if exits_at_end => OnDeadLetterLimit::Exit,
-                None => OnDeadLetterLimit::Pause,
-            },
-            accepts_gap: flags.accept_gap.unwrap_or(false),
-            accepts_compacted: flags.accept_compacted.unwrap_or(false),
-            handler_timeout,
-            concurrency,
-            exits_at_end,
-            checks_topic_settings: true,
-        };
+        let defaults = Defaults { handler_waits: latency, ..DEFAULTS };
+        let given = Given { words: WORDS, kafka, topics, group, defaults };
+        let engine = flags.order.lay_over(flags.engine.settings(given)?)?;
         let outage = flags.simulate_outage.map(|outage| outage.get());
         let handler = Handler {
             latency,
@@ -208,43 +135,14 @@ impl Settings {
     }
 }
 
-fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), AppError> {
-    if holds { Ok(()) } else { Err(AppError::usage(message())) }
-}
-
-fn topic(flag: &str, name: Option<String>, default: &str) -> Result<String, AppError> {
-    let name = name.unwrap_or_else(|| default.to_owned());
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let is_legal = (1..=TOPIC_NAME_CHARS_MAX).contains(&name.len())
-        && name.chars().all(legal)
-        && name != "."
-        && name != "..";
-    require(is_legal, || {
-        format!(
-            "{flag} {name:?} is not a topic name: letters, digits, '.', '_' and '-', at most \
-                 {TOPIC_NAME_CHARS_MAX}"
-        )
-    })?;
-    Ok(name)
-}
-
-fn check_distinct(topics: &Topics) -> Result<(), AppError> {
-    let mut names: Vec<&str> = [&topics.main, &topics.retry, &topics.dead_letter]
-        .into_iter()
-        .chain(&topics.state)
-        .chain(&topics.outcomes)
-        .map(String::as_str)
-        .collect();
-    names.sort_unstable();
-    for pair in names.windows(2) {
-        require(pair[0] != pair[1], || format!("topic {:?} is given two roles", pair[0]))?;
-    }
-    Ok(())
+fn topic(flag: &str, given: Option<&str>, default: &str) -> Result<String, AppError> {
+    topic_name(flag, given, default, 0)
 }
 
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use kafka_io::writer::Guarantee;
 
     use super::*;
     use service_kit::exit::ExitStatus;

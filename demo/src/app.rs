@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Parser;
-use consumer::{App, GuaranteeArg, Settings, Statistics};
+use consumer::{App, EngineArgs, GuaranteeArg, OrderArgs, Settings, Statistics};
 use service_kit::args::{KafkaArgs, LogFormat, MetricsAddr, RegistryArgs};
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::shutdown::Shutdown;
@@ -124,11 +124,14 @@ fn consumer_settings(story: &Story, servers: &Servers) -> Result<Settings, AppEr
         dlq_topic: Some(servers::DEAD_LETTERS.to_owned()),
         averages_topic: Some(servers::AVERAGES.to_owned()),
         outcomes_topic: Some(servers::OUTCOMES.to_owned()),
-        guarantee: Some(GuaranteeArg::AtLeastOnce),
-        // Without transactions a partition that moves between lanes may be repeated in part.
-        lanes: Some(1),
-        max_retries: Some(story.max_retries),
-        retry_delay: Some(vec![RETRY_DELAY.into()]),
+        order: OrderArgs { guarantee: Some(GuaranteeArg::AtLeastOnce), ..OrderArgs::default() },
+        engine: EngineArgs {
+            // Without transactions a partition that moves between lanes may be repeated in part.
+            lanes: Some(1),
+            max_retries: Some(story.max_retries),
+            retry_delay: Some(vec![RETRY_DELAY.into()]),
+            ..EngineArgs::default()
+        },
         simulate_failures: Some(story.failure_rate),
         failure_seed: Some(story.seed),
         metrics_addr: Some(MetricsAddr::Off),

@@ -1,6 +1,6 @@
 //! Checked settings, made from what was written.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use lapin::uri::AMQPUri;
 use order_api::args::Trouble;
 use orders::Menu;
 use pipeline::retry::RetryPlan;
+use service_kit::args::address;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
 use service_kit::secret::{Secret, check_address};
@@ -225,14 +226,6 @@ fn listen(flags: &ServiceFlags, services: Services) -> Result<Listen, AppError> 
     }
     let [order, inventory, notification] = all;
     Ok(Listen { order, inventory, notification })
-}
-
-fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, AppError> {
-    let text = given.unwrap_or(default);
-    let wrong =
-        |detail: &str| AppError::usage(format!("{name} '{text}' is no HOST:PORT: {detail}"));
-    let mut found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    found.next().ok_or_else(|| wrong("no such host"))
 }
 
 #[cfg(test)]

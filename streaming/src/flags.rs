@@ -3,10 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use engine_args::EngineArgs;
 use order_api::args::{CatalogueArgs, TroubleArgs};
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
 use service_kit::units::{DurationArg, finite};
+
+// Help of flags of the engine that are not quite the same here.
+const LANES: &str = "Threads of each service that own a share of the partitions [default: 1]";
+const DEDUPE: &str = "Decide once about orders of one id that stand at most N offsets apart; 0 for \
+                      off [default: 100000]";
+const CONCURRENCY: &str =
+    "Orders that a thread of a service works on at a time while it waits [default: 64]";
+const EXIT_AT_END: &str = "Process what is there at the start, print the last report and exit; not \
+                           with `all` and `order`";
 
 /// The order flow over Kafka: an order is accepted when the brokers have it, decided about exactly
 /// once, and counted from the log.
@@ -49,6 +59,13 @@ pub enum Command {
 
 /// Settings of the services.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[command(
+    mut_arg("create_topics", |arg| arg.help("Make topics that are missing [default: true]")),
+    mut_arg("lanes", |arg| arg.help(LANES)),
+    mut_arg("dedupe", |arg| arg.help(DEDUPE)),
+    mut_arg("concurrency", |arg| arg.help(CONCURRENCY)),
+    mut_arg("exit_at_end", |arg| arg.help(EXIT_AT_END))
+)]
 pub struct ServiceFlags {
     /// Settings file [default: config/streaming.toml, if it exists]
     #[arg(long, env = "STREAMING_CONFIG", value_name = "FILE")]
@@ -127,14 +144,10 @@ pub struct ServiceFlags {
     )]
     pub notification_topic: Option<String>,
 
-    /// Make topics that are missing [default: true]
-    #[arg(long, env = "STREAMING_CREATE_TOPICS", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_name = "BOOL", help_heading = "Topics")]
-    pub create_topics: Option<bool>,
-
-    /// Partitions of topics that are made [default: 3]
-    #[arg(long, env = "STREAMING_CREATE_PARTITIONS", value_name = "N", help_heading = "Topics")]
-    pub create_partitions: Option<i32>,
+    /// How the engine of each service runs.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub engine: EngineArgs,
 
     /// Group of the inventory service, and beginning of the name of its state topic
     /// [default: inventory]
@@ -156,14 +169,6 @@ pub struct ServiceFlags {
     )]
     pub notification_group: Option<String>,
 
-    /// Name of this instance: static membership and a stable transactional id
-    #[arg(long, env = "STREAMING_INSTANCE_ID", value_name = "NAME", help_heading = "Groups")]
-    pub instance_id: Option<String>,
-
-    /// Threads of each service that own a share of the partitions [default: 1]
-    #[arg(long, env = "STREAMING_LANES", value_name = "N", help_heading = "Groups")]
-    pub lanes: Option<usize>,
-
     /// Where orders and keys survive a restart of the order service [default: data/streaming]
     #[arg(long, env = "STREAMING_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
@@ -172,39 +177,6 @@ pub struct ServiceFlags {
     #[command(flatten)]
     #[serde(flatten)]
     pub catalogue: CatalogueArgs,
-
-    /// Decide once about orders of one id that stand at most N offsets apart; 0 for off
-    /// [default: 100000]
-    #[arg(long, env = "STREAMING_DEDUPE", value_name = "N", help_heading = "Delivery")]
-    pub dedupe: Option<u32>,
-
-    /// Further attempts after the first one [default: 3]
-    #[arg(long, env = "STREAMING_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
-    pub max_retries: Option<u32>,
-
-    /// Delay before each retry, the last one repeated: 2s or 2s,30s,5m [default: 2s]
-    #[arg(
-        long,
-        env = "STREAMING_RETRY_DELAY",
-        value_name = "DURATION",
-        value_delimiter = ',',
-        help_heading = "Delivery"
-    )]
-    pub retry_delay: Option<Vec<DurationArg>>,
-
-    /// Orders that a thread of inventory works on at a time while it waits [default: 64]
-    #[arg(long, env = "STREAMING_CONCURRENCY", value_name = "N", help_heading = "Delivery")]
-    pub concurrency: Option<usize>,
-
-    /// Go on where records were deleted before they were read
-    #[arg(long, env = "STREAMING_ACCEPT_GAP", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
-    pub accept_gap: Option<bool>,
-
-    /// Read a compacted topic: what compaction removes is never decided about or counted
-    #[arg(long, env = "STREAMING_ACCEPT_COMPACTED", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
-    pub accept_compacted: Option<bool>,
 
     /// Share of attempts of inventory that fail on request, 0.0 to 1.0 [default: 0.0]
     #[arg(
@@ -224,12 +196,6 @@ pub struct ServiceFlags {
     /// Time between two reports of analytics [default: 30s]
     #[arg(long, env = "STREAMING_REPORT_INTERVAL", value_name = "DURATION", help_heading = "Run")]
     pub report_interval: Option<DurationArg>,
-
-    /// Process what is there at the start, print the last report and exit; not with `all` and
-    /// `order`
-    #[arg(long, env = "STREAMING_EXIT_AT_END", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
-    pub exit_at_end: Option<bool>,
 
     /// Form of the reports on stdout [default: table]
     #[arg(

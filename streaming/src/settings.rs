@@ -1,41 +1,34 @@
 //! Checked settings, made from what was written.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use codec::registry::{Registration, RegistrySettings};
+use engine_args::{Defaults, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
-use kafka_io::writer::Guarantee;
 use order_api::args::Trouble;
 use orders::Menu;
-use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
-use pipeline::dedupe::DEDUPE_OFFSETS_MAX;
-use pipeline::headers::Dialects;
-use pipeline::retry::RetryPlan;
-use relane::settings::{
-    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetterLimit, Topics, WAITING_RECORDS_MAX,
-};
+use relane::settings::{EngineSettings, OnDeadLetterLimit, Topics};
 use relane::stage::{HintFlags, Words};
-use service_kit::args::OutputFormat;
-use service_kit::exit::AppError;
+use service_kit::args::{OutputFormat, address};
+use service_kit::exit::{AppError, require};
 use service_kit::http::Limits;
 
 use crate::flags::ServiceFlags;
 use crate::limits::{DEDUPE_DEFAULT, LINGER_MS, REPORT_INTERVAL_DEFAULT};
 
 const DATA_DIR_DEFAULT: &str = "data/streaming";
-const RETRY_DELAY_DEFAULT: Duration = Duration::from_secs(2);
-const MAX_RETRIES_DEFAULT: u32 = 3;
-/// As many as `rabbit` has in hand at a time.
-const CONCURRENCY_DEFAULT: usize = 64;
-const PARTITIONS_DEFAULT: i32 = 3;
-/// Most threads of one service.
-const LANES_MAX: usize = 256;
-/// How often settled retries are deleted.
-const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
-/// Longest topic name that Kafka takes, in characters.
-const TOPIC_NAME_CHARS_MAX: usize = 249;
+
+/// Of flags whose default is this program's own.
+const DEFAULTS: Defaults = Defaults {
+    creates_topics: true,
+    lanes: Some(1),
+    dedupe: 0,
+    // As many as `rabbit` has in hand at a time.
+    concurrency: 64,
+    handler_waits: Duration::ZERO,
+};
 
 /// One service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +109,7 @@ impl Settings {
         })?;
         let every = flags.report_interval.map_or(REPORT_INTERVAL_DEFAULT, |every| every.get());
         require(!every.is_zero(), || "--report-interval must be longer than 0".to_owned())?;
-        let exits_at_end = flags.exit_at_end.unwrap_or(false);
+        let exits_at_end = flags.engine.exit_at_end.unwrap_or(false);
         let never_ends = matches!(services, Services::All | Services::One(Service::Order));
         require(!(exits_at_end && never_ends), || {
             "--exit-at-end is for one of inventory, analytics and notification".to_owned()
@@ -164,7 +157,6 @@ fn pipelines(
     kafka: &KafkaSettings,
     trouble: Trouble,
 ) -> Result<Pipelines, AppError> {
-    let base = base(flags, kafka)?;
     let order_topic = topic("--order-topic", flags.order_topic.as_deref(), "order-events")?;
     let inventory_topic =
         topic("--inventory-topic", flags.inventory_topic.as_deref(), "inventory-events")?;
@@ -182,19 +174,22 @@ fn pipelines(
         state,
         flags: HintFlags { group, output, ..HintFlags::default() },
     };
-    let dedupe = flags.dedupe.unwrap_or(DEDUPE_DEFAULT);
-    require(dedupe <= DEDUPE_OFFSETS_MAX, || {
-        format!("--dedupe {dedupe} is above {DEDUPE_OFFSETS_MAX}")
-    })?;
+    let settings = |words, topics, group: &str, defaults| {
+        let (kafka, group) = (kafka.clone(), group.to_owned());
+        let settings = flags.engine.settings(Given { words, kafka, topics, group, defaults })?;
+        // Somebody waits beside each of them: the others go on.
+        let on_dead_letter_limit = match flags.engine.on_dlq_limit {
+            None => OnDeadLetterLimit::Pause,
+            Some(_) => settings.on_dead_letter_limit,
+        };
+        Ok::<_, AppError>(EngineSettings { on_dead_letter_limit, ..settings })
+    };
+    let decided = topics_of(&analytics, &inventory_topic, None);
+    let told = topics_of(&notification, &inventory_topic, Some(told_topic));
     let pipelines = Pipelines {
-        inventory: EngineSettings {
-            words: words(
-                "streaming inventory",
-                "stock levels",
-                "--inventory-group",
-                "--inventory-topic",
-            ),
-            topics: Topics {
+        inventory: settings(
+            words("streaming inventory", "stock levels", "--inventory-group", "--inventory-topic"),
+            Topics {
                 retry: format!("{order_topic}-retry"),
                 dead_letter: format!("{order_topic}-dlq"),
                 main: order_topic,
@@ -202,28 +197,32 @@ fn pipelines(
                 outcomes: None,
                 output: Some(inventory_topic.clone()),
             },
-            group: inventory,
-            dedupe: Some(dedupe).filter(|reach| *reach > 0),
-            handler_timeout: HANDLER_TIMEOUT + trouble.inventory_delay,
-            ..base.clone()
-        },
+            &inventory,
+            Defaults { dedupe: DEDUPE_DEFAULT, handler_waits: trouble.inventory_delay, ..DEFAULTS },
+        )?,
         analytics: EngineSettings {
-            words: words("streaming analytics", "counts", "--analytics-group", ""),
-            topics: topics_of(&analytics, &inventory_topic, None),
-            group: analytics,
-            ..base.clone()
+            // Each decision is read once, and counted.
+            dedupe: None,
+            ..settings(
+                words("streaming analytics", "counts", "--analytics-group", ""),
+                decided,
+                &analytics,
+                DEFAULTS,
+            )?
         },
         notification: EngineSettings {
-            words: words(
-                "streaming notification",
-                "counts",
-                "--notification-group",
-                "--notification-topic",
-            ),
-            topics: topics_of(&notification, &inventory_topic, Some(told_topic)),
-            group: notification,
-            handler_timeout: HANDLER_TIMEOUT + trouble.notification_delay,
-            ..base
+            dedupe: None,
+            ..settings(
+                words(
+                    "streaming notification",
+                    "counts",
+                    "--notification-group",
+                    "--notification-topic",
+                ),
+                told,
+                &notification,
+                Defaults { handler_waits: trouble.notification_delay, ..DEFAULTS },
+            )?
         },
     };
     check_distinct(&pipelines)?;
@@ -242,72 +241,9 @@ fn topics_of(group: &str, main: &str, output: Option<String>) -> Topics {
     }
 }
 
-/// What is the same for all pipelines; topics and group are filled in for each.
-fn base(flags: &ServiceFlags, kafka: &KafkaSettings) -> Result<EngineSettings, AppError> {
-    let delays = match &flags.retry_delay {
-        Some(delays) => delays.iter().map(|delay| delay.get()).collect(),
-        None => vec![RETRY_DELAY_DEFAULT],
-    };
-    let plan = RetryPlan::new(flags.max_retries.unwrap_or(MAX_RETRIES_DEFAULT), delays, 0.0)
-        .map_err(|error| AppError::usage(error.to_string()))?;
-    let create_partitions = flags.create_partitions.unwrap_or(PARTITIONS_DEFAULT);
-    require(create_partitions > 0, || "--create-partitions must be at least 1".to_owned())?;
-    let lanes = flags.lanes.unwrap_or(1);
-    require((1..=LANES_MAX).contains(&lanes), || {
-        format!("--lanes must be between 1 and {LANES_MAX}")
-    })?;
-    let concurrency = flags.concurrency.unwrap_or(CONCURRENCY_DEFAULT);
-    require(concurrency > 0, || "--concurrency must be at least 1".to_owned())?;
-    let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
-        .map_err(|error| AppError::usage(error.to_string()))?;
-    Ok(EngineSettings {
-        words: Words { program: "streaming", state: "state", flags: HintFlags::default() },
-        kafka: kafka.clone(),
-        topics: topics_of("", "", None),
-        creates_topics: flags.create_topics.unwrap_or(true),
-        create_partitions,
-        trim_retry: Some(TRIM_RETRY_EVERY),
-        dialects: Dialects { connect: false },
-        group: String::new(),
-        instance_id: flags.instance_id.clone().filter(|id| !id.is_empty()),
-        lanes: Some(lanes),
-        guarantee: Guarantee::ExactlyOnce,
-        plan,
-        order: KeyOrdering::None,
-        dedupe: None,
-        waiting_records_max: WAITING_RECORDS_MAX,
-        dead_letter_limits: Some(limits),
-        on_dead_letter_limit: OnDeadLetterLimit::Pause,
-        accepts_gap: flags.accept_gap.unwrap_or(false),
-        accepts_compacted: flags.accept_compacted.unwrap_or(false),
-        handler_timeout: HANDLER_TIMEOUT,
-        concurrency,
-        exits_at_end: flags.exit_at_end.unwrap_or(false),
-        checks_topic_settings: true,
-    })
-}
-
-fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), AppError> {
-    if holds { Ok(()) } else { Err(AppError::usage(message())) }
-}
-
 /// A topic's name, or one that topics are named after.
 fn topic(flag: &str, given: Option<&str>, default: &str) -> Result<String, AppError> {
-    const SUFFIX_CHARS_MAX: usize = "-retry".len();
-    let name = given.unwrap_or(default);
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let chars_max = TOPIC_NAME_CHARS_MAX - SUFFIX_CHARS_MAX;
-    let is_legal = (1..=chars_max).contains(&name.len())
-        && name.chars().all(legal)
-        && name != "."
-        && name != "..";
-    require(is_legal, || {
-        format!(
-            "{flag} {name:?} is not a topic name: letters, digits, '.', '_' and '-', at most \
-             {chars_max}"
-        )
-    })?;
-    Ok(name.to_owned())
+    topic_name(flag, given, default, "-retry".len())
 }
 
 /// Nothing has two roles; what two services read may be the same.
@@ -318,11 +254,7 @@ fn check_distinct(pipelines: &Pipelines) -> Result<(), AppError> {
         names.extend([&topics.retry, &topics.dead_letter].into_iter().chain(&topics.state));
     }
     names.extend(&notification.topics.output);
-    names.sort_unstable();
-    for pair in names.windows(2) {
-        require(pair[0] != pair[1], || format!("topic {:?} is given two roles", pair[0]))?;
-    }
-    Ok(())
+    distinct(names)
 }
 
 fn listen(flags: &ServiceFlags, services: Services) -> Result<Listen, AppError> {
@@ -352,14 +284,6 @@ fn listen(flags: &ServiceFlags, services: Services) -> Result<Listen, AppError> 
     }
     let [order, inventory, analytics, notification] = all;
     Ok(Listen { order, inventory, analytics, notification })
-}
-
-fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, AppError> {
-    let text = given.unwrap_or(default);
-    let wrong =
-        |detail: &str| AppError::usage(format!("{name} '{text}' is no HOST:PORT: {detail}"));
-    let mut found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    found.next().ok_or_else(|| wrong("no such host"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Checked settings, made from what was written.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use codec::registry::RegistrySettings;
 use order_api::args::Trouble;
 use orders::Menu;
 use reqwest::Url;
+use service_kit::args::address;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
 use service_kit::secret::{Secret, check_address};
@@ -129,14 +130,6 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
             )?,
         },
     })
-}
-
-fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, AppError> {
-    let text = given.unwrap_or(default);
-    let wrong =
-        |detail: String| AppError::usage(format!("{name} '{text}' is not HOST:PORT: {detail}"));
-    let mut found = text.to_socket_addrs().map_err(|error| wrong(error.to_string()))?;
-    found.next().ok_or_else(|| wrong("no such host".to_owned()))
 }
 
 /// Reads an address, which is not repeated: somebody may have written a login into it.

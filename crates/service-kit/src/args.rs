@@ -9,6 +9,8 @@ use clap::{Args, ValueEnum};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::exit::AppError;
+
 mod connection;
 
 pub use connection::{
@@ -103,6 +105,19 @@ impl<'de> Deserialize<'de> for MetricsAddr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
+}
+
+/// Returns the address that the flag `name` gave, or the default.
+///
+/// # Errors
+///
+/// Fails with exit code 2 if it is no `HOST:PORT`, or there is no such host.
+pub fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, AppError> {
+    let text = given.unwrap_or(default);
+    let wrong =
+        |detail: &str| AppError::usage(format!("{name} '{text}' is no HOST:PORT: {detail}"));
+    let mut found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+    found.next().ok_or_else(|| wrong("no such host"))
 }
 
 #[cfg(test)]

@@ -36,6 +36,15 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
+/// Checks a setting; `message` says what is wrong with it.
+///
+/// # Errors
+///
+/// Fails with exit code 2 if it does not hold.
+pub fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), AppError> {
+    if holds { Ok(()) } else { Err(AppError::usage(message())) }
+}
+
 /// An error that ends a program: what went wrong, what to do next, and the exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppError {

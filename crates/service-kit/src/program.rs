@@ -14,11 +14,11 @@
 //! ```
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, Parser};
+use clap::{Arg, Command, Parser};
 
 use crate::environment;
 use crate::exit::{AppError, run_main};
@@ -28,6 +28,9 @@ use crate::telemetry::colors_wanted;
 
 /// Stands for what was written where that may be a secret.
 const NOT_SHOWN: &str = "(not shown: it may be a secret)";
+
+/// Begins the variables of flags that several programs share.
+const OF_THE_PROGRAM: &str = "PROGRAM_";
 
 /// What a program says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,9 +64,13 @@ impl Program {
             }
         };
         run_main(self.name, || {
-            environment::check(self.name, &C::command())?;
+            environment::check(self.name, &self.command::<C>())?;
             run(&self, flags)
         })
+    }
+
+    fn command<C: Parser>(&self) -> Command {
+        with_own_variables(C::command(), &self.name.to_uppercase().replace('-', "_"))
     }
 
     fn parse<C: Parser>(
@@ -73,7 +80,7 @@ impl Program {
         // As long-lived as the process.
         let version: &'static str =
             Box::leak(format!("{} ({})", self.version, self.commit).into_boxed_str());
-        let mut command = C::command().version(version);
+        let mut command = self.command::<C>().version(version);
         let parsed = command.try_get_matches_from_mut(args).and_then(|mut matches| {
             C::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
         });
@@ -83,6 +90,22 @@ impl Program {
             without_secrets(error, &command)
         })
     }
+}
+
+/// Gives flags that several programs share, whose variable is `PROGRAM_…`, a variable of this program.
+fn with_own_variables(command: Command, prefix: &str) -> Command {
+    let own_variable = |arg: Arg| {
+        let shared = arg.get_env().and_then(OsStr::to_str);
+        let Some(name) = shared.and_then(|name| name.strip_prefix(OF_THE_PROGRAM)) else {
+            return arg;
+        };
+        // As long-lived as the process.
+        let name: &'static str = Box::leak(format!("{prefix}_{name}").into_boxed_str());
+        arg.env(name)
+    };
+    command
+        .mut_args(own_variable)
+        .mut_subcommands(|subcommand| with_own_variables(subcommand, prefix))
 }
 
 /// Prints the answer to `--help` and `--version`, and errors folded to the terminal's width. Neither needs
@@ -256,6 +279,19 @@ mod tests {
             let text = error(args);
             assert!(parts.iter().all(|part| text.contains(part)), "{args:?}: {text}");
         }
+    }
+
+    #[test]
+    fn a_flag_that_programs_share_has_a_variable_of_the_program() {
+        let shared = Command::new("x").subcommand(
+            Command::new("run")
+                .arg(Arg::new("lanes").long("lanes").env("PROGRAM_LANES"))
+                .arg(Arg::new("kafka").long("kafka").env("KAFKA_BOOTSTRAP_SERVERS")),
+        );
+        let own = with_own_variables(shared, "SYNC_REST");
+        let run = own.find_subcommand("run").expect("it is there");
+        let variables: Vec<_> = run.get_arguments().filter_map(Arg::get_env).collect();
+        assert_eq!(variables, ["SYNC_REST_LANES", "KAFKA_BOOTSTRAP_SERVERS"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use codec::registry::RegistrySettings;
 use kafka_io::client_config::KafkaSettings;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
-use service_kit::exit::AppError;
+use service_kit::exit::{AppError, require};
 
 /// Largest window of `--dedupe`, in offsets: each takes about 40 bytes.
 const DEDUPE_MAX: u64 = 10_000_000;
@@ -228,8 +228,4 @@ impl Settings {
             },
         })
     }
-}
-
-fn require(holds: bool, message: impl FnOnce() -> String) -> Result<(), AppError> {
-    if holds { Ok(()) } else { Err(AppError::usage(message())) }
 }
