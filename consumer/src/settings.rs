@@ -8,6 +8,7 @@ use engine_args::{Defaults, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
 use relane::settings::{EngineSettings, Topics};
 use relane::stage::{HintFlags, Words};
+use service_kit::admin_http::Listen;
 use service_kit::args::{MetricsAddr, OutputFormat};
 use service_kit::exit::{AppError, require};
 
@@ -74,46 +75,18 @@ impl Settings {
             flags.registry.schema_registry_ca_location.as_deref(),
         )
         .map_err(|error| AppError::usage(error.to_string()))?;
-        let failure_rate = flags.simulate_failures.unwrap_or(0.0);
-        require((0.0..=1.0).contains(&failure_rate), || {
-            format!("--simulate-failures {failure_rate} is not between 0.0 and 1.0")
-        })?;
-        let latency = flags.simulate_latency.map_or(Duration::ZERO, |d| d.get());
-        let group = flags.group_id.unwrap_or_else(|| "order-consumer".to_owned());
+        let handler = handler(&flags)?;
+        let group = flags.group_id.clone().unwrap_or_else(|| "order-consumer".to_owned());
         require(!group.is_empty(), || "--group-id is empty".to_owned())?;
-        let topics = Topics {
-            main: topic("--topic", flags.topic.as_deref(), "orders")?,
-            retry: topic("--retry-topic", flags.retry_topic.as_deref(), "orders-retry")?,
-            dead_letter: topic("--dlq-topic", flags.dlq_topic.as_deref(), "orders-dlq")?,
-            state: Some(topic(
-                "--averages-topic",
-                flags.averages_topic.as_deref(),
-                "orders-averages",
-            )?),
-            outcomes: match flags.outcomes_topic.as_deref() {
-                Some(name) => Some(topic("--outcomes-topic", Some(name), "")?),
-                None => None,
-            },
-            output: None,
-        };
-        let names = [&topics.main, &topics.retry, &topics.dead_letter].into_iter();
-        distinct(names.chain(&topics.state).chain(&topics.outcomes))?;
-        use service_kit::admin_http::Listen;
+        let topics = topics(&flags)?;
         let metrics = match flags.metrics_addr {
             None => Some(Listen::default_of(WORDS.program)),
             Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
             Some(MetricsAddr::Off) => None,
         };
-        let defaults = Defaults { handler_waits: latency, ..DEFAULTS };
+        let defaults = Defaults { handler_waits: handler.latency, ..DEFAULTS };
         let given = Given { words: WORDS, kafka, topics, group, defaults };
         let engine = flags.order.lay_over(flags.engine.settings(given)?)?;
-        let outage = flags.simulate_outage.map(|outage| outage.get());
-        let handler = Handler {
-            latency,
-            failure_rate,
-            failure_seed: flags.failure_seed.unwrap_or(42),
-            outage_until: outage.filter(|o| !o.is_zero()).map(|outage| Instant::now() + outage),
-        };
         let schema_grace = flags.unknown_schema_grace.map_or(NOT_FOUND_GRACE, |grace| grace.get());
         let registers = !flags.no_register.unwrap_or(false);
         // With -o json stdout is one object.
@@ -133,6 +106,36 @@ impl Settings {
         self.engine.checks_topic_settings = false;
         self
     }
+}
+
+/// What its handler does on request.
+fn handler(flags: &Flags) -> Result<Handler, AppError> {
+    let failure_rate = flags.simulate_failures.unwrap_or(0.0);
+    require((0.0..=1.0).contains(&failure_rate), || {
+        format!("--simulate-failures {failure_rate} is not between 0.0 and 1.0")
+    })?;
+    let outage = flags.simulate_outage.map(|outage| outage.get());
+    Ok(Handler {
+        latency: flags.simulate_latency.map_or(Duration::ZERO, |d| d.get()),
+        failure_rate,
+        failure_seed: flags.failure_seed.unwrap_or(42),
+        outage_until: outage.filter(|o| !o.is_zero()).map(|outage| Instant::now() + outage),
+    })
+}
+
+fn topics(flags: &Flags) -> Result<Topics, AppError> {
+    let outcomes = flags.outcomes_topic.as_deref();
+    let topics = Topics {
+        main: topic("--topic", flags.topic.as_deref(), "orders")?,
+        retry: topic("--retry-topic", flags.retry_topic.as_deref(), "orders-retry")?,
+        dead_letter: topic("--dlq-topic", flags.dlq_topic.as_deref(), "orders-dlq")?,
+        state: Some(topic("--averages-topic", flags.averages_topic.as_deref(), "orders-averages")?),
+        outcomes: outcomes.map(|name| topic("--outcomes-topic", Some(name), "")).transpose()?,
+        output: None,
+    };
+    let names = [&topics.main, &topics.retry, &topics.dead_letter].into_iter();
+    distinct(names.chain(&topics.state).chain(&topics.outcomes))?;
+    Ok(topics)
 }
 
 fn topic(flag: &str, given: Option<&str>, default: &str) -> Result<String, AppError> {

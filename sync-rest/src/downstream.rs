@@ -13,11 +13,12 @@
 //! without harm. It is repeated once, and only after a connection that broke: where nobody
 //! listens or an answer is late, another try only adds load.
 
+mod failures;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use codec::registry::root_cause;
 use reqwest::{Method, Url};
 use serde_json::Value;
 use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
@@ -315,55 +316,6 @@ impl Downstream {
             _ => return Ok(answer),
         };
         Err(error.into())
-    }
-
-    fn not_sent(&self, error: &reqwest::Error) -> Failed {
-        self.is_unreachable.store(error.is_connect(), Ordering::Relaxed);
-        if error.is_connect() {
-            let detail = format!("no connection to {}: {}", self.base, root_cause(error));
-            return self.away(Begun::Nothing, detail).into();
-        }
-        let detail = format!("the connection broke: {}", root_cause(error));
-        Failed { error: self.away(Begun::Perhaps, detail), is_repeatable: true }
-    }
-
-    fn overdue_before(&self) -> CallError {
-        let detail = "the deadline had passed before it was asked".to_owned();
-        CallError { is_overdue: true, ..self.error(None, Begun::Nothing, detail) }
-    }
-
-    fn overdue(&self, given: Duration) -> CallError {
-        self.is_unreachable.store(false, Ordering::Relaxed);
-        let trouble = self.slow_if_fair(Some(given));
-        let detail = format!("no answer within the {} ms that were left", given.as_millis());
-        CallError { is_overdue: true, ..self.error(trouble, Begun::Perhaps, detail) }
-    }
-
-    /// A late answer is the service's fault only if it was given a fair time.
-    fn slow_if_fair(&self, given: Option<Duration>) -> Option<Trouble> {
-        given.is_none_or(|given| given >= self.fair_time).then_some(Trouble::Slow)
-    }
-
-    fn refused(&self, open: crate::breaker::Open) -> CallError {
-        let word = open.trouble.word();
-        let detail = format!("it was {word} a moment ago and is not asked now");
-        let error = self.error(Some(open.trouble), Begun::Nothing, detail);
-        CallError { retry_after: open.retry_after, ..error }
-    }
-
-    /// The error of an answer that this service does not expect.
-    pub fn misunderstood(&self, status: u16) -> CallError {
-        let detail = format!("it answered {status}; do both services run the same version?");
-        self.away(Begun::Perhaps, detail)
-    }
-
-    fn away(&self, begun: Begun, detail: String) -> CallError {
-        self.error(Some(Trouble::Away), begun, detail)
-    }
-
-    fn error(&self, trouble: Option<Trouble>, begun: Begun, detail: String) -> CallError {
-        let (service, retry_after) = (self.name, RETRY_AFTER);
-        CallError { service, trouble, is_overdue: false, begun, detail, retry_after }
     }
 
     fn report(&self, ticket: Ticket, result: Result<(), Trouble>) {

@@ -11,6 +11,7 @@ pub mod client_config;
 pub mod publisher;
 pub mod events;
 mod coverage;
+mod ask_error;
 pub mod member;
 pub mod reader;
 pub mod write_error;

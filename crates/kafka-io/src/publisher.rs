@@ -2,21 +2,20 @@
 
 mod brake;
 mod context;
+mod topic;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::client::Client;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, PurgeConfig};
 
 use self::brake::Brake;
 use self::context::Context;
-use crate::access::{MissingPermissions, Operation, Want, missing_permissions};
+use self::topic::partition_count_seen_by;
+pub use self::topic::{TopicError, partition_count};
 use crate::client_config::{KafkaSettings, Role};
-use crate::events::Events;
 
 /// How long librdkafka tries to deliver a record before it gives up, unless said otherwise.
 pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -94,35 +93,6 @@ pub enum PublishError {
     Other(String),
 }
 
-/// Why the partitions of a topic are not known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TopicError {
-    /// The brokers answered and know no such topic.
-    #[error("topic '{0}' does not exist")]
-    Missing(String),
-    /// The brokers do not let this client write to it.
-    #[error("{missing}")]
-    Denied {
-        /// What is missing.
-        missing: MissingPermissions,
-    },
-    /// The brokers did not answer.
-    #[error("the brokers do not answer about topic '{topic}': {detail}")]
-    Away {
-        /// The topic.
-        topic: String,
-        /// What librdkafka says.
-        detail: String,
-    },
-}
-
-impl TopicError {
-    fn away(topic: &str, error: &KafkaError) -> Self {
-        Self::Away { topic: topic.to_owned(), detail: error.to_string() }
-    }
-}
-
 /// Exact numbers of records: `sent = acknowledged + failed +` those still in flight.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -139,45 +109,6 @@ impl Counts {
     #[must_use]
     pub const fn in_flight(self) -> u64 {
         self.sent.saturating_sub(self.acknowledged).saturating_sub(self.failed)
-    }
-}
-
-/// Asks the brokers for the number of partitions of `topic`, and whether it may be written.
-///
-/// It looks through the list of all topics: asking for the one would make a broker that creates
-/// topics on demand create it.
-///
-/// # Errors
-///
-/// Fails if the topic does not exist or may not be written, or if no broker answers within `limit`.
-pub fn partition_count(
-    settings: &KafkaSettings,
-    topic: &str,
-    limit: Duration,
-) -> Result<usize, TopicError> {
-    let handle: BaseProducer<Events> = settings
-        .base(Role::Admin)
-        .create_with_context(Events::default())
-        .map_err(|error| TopicError::away(topic, &error))?;
-    let wants = [Want { topic, operations: vec![Operation::Write] }];
-    let missing = missing_permissions(handle.client(), &wants, limit);
-    if !missing.is_empty() {
-        return Err(TopicError::Denied { missing });
-    }
-    partition_count_seen_by(handle.client(), topic, limit)
-}
-
-fn partition_count_seen_by<C: ClientContext>(
-    client: &Client<C>,
-    topic: &str,
-    limit: Duration,
-) -> Result<usize, TopicError> {
-    let metadata =
-        client.fetch_metadata(None, limit).map_err(|error| TopicError::away(topic, &error))?;
-    let found = metadata.topics().iter().find(|known| known.name() == topic);
-    match found.map(|known| known.partitions().len()) {
-        Some(count) if count > 0 => Ok(count),
-        _ => Err(TopicError::Missing(topic.to_owned())),
     }
 }
 

@@ -10,13 +10,11 @@ use std::time::{Duration, Instant};
 use pipeline::record::Offset;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
-use crate::access::unreadable;
-use crate::member::{AskError, Member, OffsetCommit, offset_list};
-use crate::native::{self, GroupMetadata, Outgoing, RecordHeaders};
+use crate::member::{AskError, Member, OffsetCommit};
+use crate::native::{self, Outgoing, RecordHeaders};
 use crate::permission::{Needs, missing};
 pub use crate::write_error::{Refused, WriteError};
 use crate::write_error::{is_fence, is_size, requires_abort, sort, sort_code, sort_native};
@@ -345,41 +343,6 @@ impl Writer {
                 sorted => sorted,
             }
         })
-    }
-
-    fn send_offsets(
-        &mut self,
-        member: &Member,
-        offsets: &[OffsetCommit],
-    ) -> Result<(), WriteError> {
-        let stale = |generation| {
-            let text = format!("the member is not in its group (generation {generation})");
-            WriteError::StaleMember(text)
-        };
-        let thread = self.offsets.as_mut();
-        let needs = Needs::transactional_id(&self.transactional_id)
-            .and(Needs::group("Read", member.group()));
-        let list = offset_list(offsets).map_err(|error| sort(&error, needs))?;
-        let metadata = GroupMetadata::of_joined(member.consumer()).map_err(stale)?;
-        let sent = thread.and_then(|thread| thread.send(metadata, list, COORDINATOR_MAX));
-        let error = match sent {
-            Some(Ok(())) => return Ok(()),
-            Some(Err(error)) => error,
-            None => {
-                let text = "the group's coordinator is away: the offsets had no answer in time";
-                return Err(WriteError::Unknown(text.to_owned()));
-            }
-        };
-        let sorted = sort_native(&error, needs);
-        match error.code {
-            // It names partitions, and not what is missing.
-            RDKafkaErrorCode::TopicAuthorizationFailed => {
-                let topics = offsets.iter().map(|commit| commit.topic.as_str());
-                let missing = unreadable(member.consumer().client(), topics);
-                Err(missing.map_or(sorted, WriteError::Denied))
-            }
-            _ => Err(sorted),
-        }
     }
 
     /// Gives up the turn's transaction, if one is open.

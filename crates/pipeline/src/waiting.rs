@@ -285,5 +285,9 @@ impl<R> Waiting<R> {
 mod tests;
 
 #[cfg(test)]
+#[path = "waiting_model_tests.rs"]
+mod model_tests;
+
+#[cfg(test)]
 #[path = "waiting_whole_tests.rs"]
 mod whole_tests;

@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::handler::{Handler, HandlerStage};
 use crate::kafka::Kafka;
 use crate::payload::Payload;
+use crate::report::Report;
 use crate::settings::{
     EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
     WAITING_RECORDS_MAX,
@@ -80,23 +81,6 @@ fn on_signals() -> Result<Shutdown, Error> {
     }
     let stop = Shutdown::on_signals().map_err(|error| Error::failed(&error))?;
     Ok(SIGNALS.get_or_init(|| stop).clone())
-}
-
-/// What a run did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Report {
-    /// Attempts at records of the main topic that were settled.
-    pub consumed: u64,
-    /// Records whose handler ended well.
-    pub succeeded: u64,
-    /// Attempts that failed and whose record was sent to the retry topic.
-    pub retried: u64,
-    /// Records that became dead letters.
-    pub dead_lettered: u64,
-    /// Records that wait in the retry topic.
-    pub waiting: u64,
-    /// Everything that was there at the start is settled.
-    pub reached_end: bool,
 }
 
 impl Pipeline {

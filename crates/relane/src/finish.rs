@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use kafka_io::ends::GroupOffsets;
 use kafka_io::member::AskError;
 
-use crate::lane::Topics;
 use crate::lane::handles::Ends;
+use crate::settings::Topics;
 use crate::shared::View;
 
 /// Time between two looks at the group's offsets.

@@ -12,6 +12,7 @@
 //! turn is committed: after a failure the same turn is redone, or everything is read back.
 
 pub(crate) mod committed_offsets;
+mod ages;
 mod attempt;
 pub(crate) mod brokers;
 pub(crate) mod processor;
@@ -31,6 +32,7 @@ pub(crate) mod limits;
 pub(crate) mod membership;
 pub(crate) mod checkpoint;
 pub(crate) mod order;
+pub(crate) mod outbound;
 pub(crate) mod outcomes;
 pub(crate) mod partition_state;
 pub(crate) mod panics;
@@ -38,6 +40,7 @@ pub(crate) mod repark;
 pub(crate) mod report;
 pub(crate) mod restore;
 pub(crate) mod runner;
+pub(crate) mod settings;
 pub(crate) mod settle;
 pub(crate) mod shrink;
 pub(crate) mod turn;
@@ -52,82 +55,21 @@ use std::time::Duration;
 
 use codec::resolver::SchemaResolver;
 use kafka_io::ClientConfig;
-use kafka_io::writer::{Guarantee, topic_name};
-use pipeline::completion::{Completion, METADATA_CHARS_MAX};
-use pipeline::dead_letter_limit::DeadLetterLimits;
-use pipeline::headers::Dialects;
-use pipeline::retry::RetryPlan;
-use rand::SeedableRng as _;
-use rand::rngs::SmallRng;
+use kafka_io::writer::topic_name;
+use pipeline::completion::METADATA_CHARS_MAX;
 
 use crate::advice::Problem;
 use crate::clock::Instant;
-use crate::gaps::Missing;
 pub(crate) use crate::lane::error::LaneError;
-use crate::lane::failure_gate::FailureGate;
 use crate::lane::handles::{Ends, Member, Reader, Writer};
 use crate::lane::hooks::FailPoint;
-use crate::lane::in_flight::InFlight;
-use crate::lane::order::KeyOrdering;
-use crate::lane::processor::{Processor, Room};
+use crate::lane::processor::Processor;
 use crate::lane::runner::Runner;
-use crate::lane::turn::Turn;
+use crate::lane::settings::LaneSettings;
 use crate::metrics::LaneMetrics;
-use crate::settings::OnDeadLetterLimit;
+use crate::settings::Topics;
 use crate::shared::{LaneView, Shared};
-use crate::stage::{Stage, Words};
-
-/// Names of the topics that a lane works with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Topics {
-    /// What is read.
-    pub main: String,
-    /// Where failed records wait.
-    pub retry: String,
-    /// Where records are given up.
-    pub dead_letter: String,
-    /// Compacted topic of the state; one belongs to one group. Without it nothing is kept, and offsets
-    /// that another tool sets cannot be checked.
-    pub state: Option<String>,
-    /// Outcome log.
-    pub outcomes: Option<String>,
-    /// Where the stage emits records.
-    pub output: Option<String>,
-}
-
-/// Checked settings of a lane.
-#[derive(Debug, Clone)]
-pub(crate) struct LaneSettings {
-    pub(crate) words: Words,
-    pub(crate) topics: Topics,
-    pub(crate) group: String,
-    /// Partitions of every topic.
-    pub(crate) partitions: i32,
-    pub(crate) guarantee: Guarantee,
-    pub(crate) plan: RetryPlan,
-    pub(crate) order: KeyOrdering,
-    /// Offsets over which duplicates are looked for.
-    pub(crate) dedupe: Option<u32>,
-    /// How long the handler of one attempt may take.
-    pub(crate) handler_timeout: Duration,
-    pub(crate) concurrency: usize,
-    pub(crate) turn_records_max: usize,
-    pub(crate) waiting_records_max: usize,
-    pub(crate) dead_letter_limits: Option<DeadLetterLimits>,
-    pub(crate) on_dead_letter_limit: OnDeadLetterLimit,
-    pub(crate) accepts_gap: bool,
-    pub(crate) dialects: Dialects,
-    pub(crate) instance_id: Option<String>,
-    /// Ends of the main partitions when an `--exit-at-end` run started.
-    pub(crate) main_ends: Option<Vec<i64>>,
-    pub(crate) bootstrap_servers: String,
-}
-
-impl LaneSettings {
-    pub(crate) fn is_exactly_once(&self) -> bool {
-        self.guarantee == Guarantee::ExactlyOnce
-    }
-}
+use crate::stage::Stage;
 
 /// Connections of a lane, and the settings of its three handles.
 #[derive(Clone)]
@@ -146,6 +88,28 @@ struct TopicNames {
     state: Option<CString>,
     outcomes: Option<CString>,
     output: Option<CString>,
+}
+
+impl TopicNames {
+    fn of(topics: &Topics) -> Self {
+        Self {
+            retry: topic_name(&topics.retry),
+            dead_letter: topic_name(&topics.dead_letter),
+            state: topics.state.as_deref().map(topic_name),
+            outcomes: topics.outcomes.as_deref().map(topic_name),
+            output: topics.output.as_deref().map(topic_name),
+        }
+    }
+}
+
+/// A reader that has looked its topics up.
+fn open_reader(config: &ClientConfig, settings: &LaneSettings) -> Result<Reader, LaneError> {
+    let Topics { main, retry, state, .. } = &settings.topics;
+    let reader = Reader::new(config, &settings.group)
+        .map_err(|error| LaneError::Failed(error.to_string()))?;
+    let read: Vec<&str> = [main, retry].into_iter().chain(state).map(String::as_str).collect();
+    reader.look_up(&read, limits::WRITER_OPEN);
+    Ok(reader)
 }
 
 /// Identities of topics inside librdkafka, learned from the first record.
@@ -238,22 +202,16 @@ impl<S: Stage> Lane<S> {
         stage: S,
         runner: Runner,
     ) -> Result<Self, LaneError> {
-        let failed = |error: kafka_io::KafkaError| LaneError::Failed(error.to_string());
         let topics = &settings.topics;
         let instance = settings.instance_id.as_ref().map(|id| format!("{id}-{index}"));
         let group = &settings.group;
         let member = Member::join(&connections.consumer, group, instance.as_deref(), &topics.main)
-            .map_err(failed)?;
-        let reader = Reader::new(&connections.consumer, group).map_err(failed)?;
-        let read = [&topics.main, &topics.retry].into_iter().chain(&topics.state);
-        let read: Vec<&str> = read.map(String::as_str).collect();
-        reader.look_up(&read, limits::WRITER_OPEN);
+            .map_err(|error| LaneError::Failed(error.to_string()))?;
+        let reader = open_reader(&connections.consumer, settings)?;
         let name = settings.instance_id.as_deref().unwrap_or(&shared.process_id);
         let transactional_id = format!("{group}-{name}-{index}");
         let now = Instant::now();
-        let waits = stage.waits();
-        let keeps_outcomes = topics.outcomes.is_some() || stage.hears_settled();
-        let lane = Self {
+        Ok(Self {
             index,
             view: shared.view(index),
             metrics: LaneMetrics::new(topics),
@@ -264,46 +222,9 @@ impl<S: Stage> Lane<S> {
             writer: None,
             writer_config: connections.producer.clone(),
             transactional_id,
-            topic_names: TopicNames {
-                retry: topic_name(&topics.retry),
-                dead_letter: topic_name(&topics.dead_letter),
-                state: topics.state.as_deref().map(topic_name),
-                outcomes: topics.outcomes.as_deref().map(topic_name),
-                output: topics.output.as_deref().map(topic_name),
-            },
+            topic_names: TopicNames::of(topics),
             topic_ids: TopicIds::default(),
-            processor: Processor {
-                owned: Vec::new(),
-                turn: Turn::new(),
-                stage,
-                gate: FailureGate::new(settings.dead_letter_limits),
-                plan: settings.plan.clone(),
-                main_topic: topics.main.clone(),
-                retry_topic: topics.retry.clone(),
-                group: group.clone(),
-                main_ends: settings.main_ends.clone(),
-                keeps_outcomes,
-                keeps_state: topics.state.is_some(),
-                order: settings.order,
-                in_flight: InFlight::new(
-                    waits,
-                    settings.concurrency,
-                    settings.handler_timeout,
-                    runner,
-                ),
-                unresolved_max: limits::unresolved_max(Completion::bytes_for_chars(
-                    METADATA_CHARS_MAX,
-                )),
-                unsettled_max: limits::unsettled_max(Completion::bytes_for_chars(
-                    METADATA_CHARS_MAX,
-                )),
-                room: Room::ANY,
-                held: 0,
-                waits_before: 0,
-                random: SmallRng::from_os_rng(),
-                missing: Missing::default(),
-                now_ms: crate::clock::now_ms(),
-            },
+            processor: Processor::new(settings, stage, runner),
             probe_records_max: None,
             probes: 0,
             probe_began_at: now,
@@ -340,8 +261,7 @@ impl<S: Stage> Lane<S> {
             reported_at: now,
             settings: Arc::clone(settings),
             shared: Arc::clone(shared),
-        };
-        Ok(lane)
+        })
     }
 
     /// Turns until a stop is requested, then leaves the group.

@@ -6,7 +6,7 @@ use kafka_io::access::{Operation, Want};
 use kafka_io::admin::{TopicInfo, TopicSpec};
 
 use crate::advice::{Advice, Problem};
-use crate::lane::Topics;
+use crate::settings::Topics;
 use crate::stage::Words;
 
 /// What a topic is for.

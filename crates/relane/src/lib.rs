@@ -14,6 +14,7 @@
 
 mod clock;
 mod advice;
+mod report;
 mod builder;
 mod error;
 mod handler;
@@ -36,7 +37,7 @@ mod topic_watch;
 mod prepare;
 mod engine;
 
-pub use builder::{Builder, Pipeline, Report};
+pub use builder::{Builder, Pipeline};
 pub use engine::{Ended, Engine, Resources};
 pub use error::Error;
 pub use handler::{Handler, Header, Record};
@@ -49,6 +50,7 @@ pub mod planted {
 }
 pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 pub use prepare::{BROKER_HINT, START_MAX, connect};
+pub use report::Report;
 pub use service_kit::shutdown::Shutdown;
 pub use settings::EngineSettings;
 pub use snapshot::{Snapshot, Watcher};

@@ -6,7 +6,7 @@ use metrics::{
 };
 use pipeline::failure::FailureClass;
 
-use crate::lane::Topics;
+use crate::settings::Topics;
 
 /// Attempts that get a label of their own; later ones share the last.
 const ATTEMPTS_MAX: u32 = 10;

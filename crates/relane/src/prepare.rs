@@ -11,8 +11,9 @@ use kafka_io::member::AskError;
 use service_kit::exit::{AppError, ExitStatus};
 
 use crate::advice;
+use crate::lane::Connections;
 use crate::lane::handles::Ends;
-use crate::lane::{Connections, LaneSettings};
+use crate::lane::settings::LaneSettings;
 use crate::layout::{self, Layout};
 use crate::settings::EngineSettings;
 

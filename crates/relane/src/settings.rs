@@ -7,14 +7,76 @@ use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::DeadLetterLimits;
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
+use pipeline::waiting::Waiting;
 
-pub use crate::lane::Topics;
 pub use crate::lane::limits::WAITING_RECORDS_MAX;
-pub use crate::lane::order::{KeyOrdering, OnDeadLetter};
 use crate::stage::Words;
 
 /// How long the handler of one attempt may take, unless said otherwise.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Names of the topics that a lane works with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    /// What is read.
+    pub main: String,
+    /// Where failed records wait.
+    pub retry: String,
+    /// Where records are given up.
+    pub dead_letter: String,
+    /// Compacted topic of the state; one belongs to one group. Without it nothing is kept, and offsets
+    /// that another tool sets cannot be checked.
+    pub state: Option<String>,
+    /// Outcome log.
+    pub outcomes: Option<String>,
+    /// Where the stage emits records.
+    pub output: Option<String>,
+}
+
+/// What becomes of the records that wait behind one that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDeadLetter {
+    /// They go on in order.
+    Release,
+    /// Those that wait in the retry topic at that moment are given up with it, in one transaction.
+    Hold,
+}
+
+/// Which order is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrdering {
+    /// None: a retry never holds up other records.
+    None,
+    /// That of each key.
+    Key {
+        /// Records that may wait behind one of their key.
+        followers_max: usize,
+        /// What becomes of them when it is given up.
+        on_dead_letter: OnDeadLetter,
+    },
+}
+
+impl KeyOrdering {
+    /// Where records wait in this order.
+    pub(crate) fn waiting<T>(self) -> Waiting<T> {
+        match self {
+            Self::None => Waiting::default(),
+            Self::Key { followers_max, .. } if self.holds_followers() => {
+                Waiting::in_order_as_a_whole(followers_max)
+            }
+            Self::Key { followers_max, .. } => Waiting::in_order(followers_max),
+        }
+    }
+
+    pub(crate) const fn is_kept(self) -> bool {
+        matches!(self, Self::Key { .. })
+    }
+
+    /// Whether what waits behind a dead letter is given up with it.
+    pub(crate) fn holds_followers(self) -> bool {
+        matches!(self, Self::Key { on_dead_letter: OnDeadLetter::Hold, .. })
+    }
+}
 
 /// What a lane does that has reached its limit of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

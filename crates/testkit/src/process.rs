@@ -1,5 +1,7 @@
 //! The real programs as child processes: started, stalled, killed, asked over HTTP.
 
+mod secrets;
+
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use tempfile::TempDir;
 use crate::http::{self, HttpAnswer};
 use crate::pipeline::Pipeline;
 use crate::wait;
+
+use self::secrets::secrets_of;
 
 /// Longest wait for the first signs of life.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -305,28 +309,6 @@ impl Process {
     }
 }
 
-impl Process {
-    /// Looks for its secrets in all that it has printed.
-    fn keeps_its_secrets(&self) {
-        if self.secrets.is_empty() {
-            return;
-        }
-        let printed = self.read("stdout") + &self.log();
-        let told = self.secrets.iter().find(|secret| printed.contains(secret.as_str()));
-        assert!(told.is_none(), "{} has printed a secret: {told:?}", self.name);
-    }
-}
-
-/// Values of variables whose names say that they are secrets; short ones may stand anywhere.
-fn secrets_of(variables: &[(&str, &str)]) -> Vec<String> {
-    const NAMES: [&str; 4] = ["PASSWORD", "TOKEN", "BASIC_AUTH", "SECRET"];
-    const CHARS_MIN: usize = 8;
-    let is_secret = |name: &str| NAMES.iter().any(|part| name.ends_with(part));
-    let secrets = variables.iter().filter(|(name, _)| is_secret(name));
-    let secrets = secrets.map(|(_, value)| value.split_once(':').map_or(*value, |(_, word)| word));
-    secrets.filter(|value| value.len() >= CHARS_MIN).map(str::to_owned).collect()
-}
-
 impl Drop for Process {
     fn drop(&mut self) {
         let was_running = self.is_running();
@@ -400,29 +382,4 @@ fn catches(pid: u32, signal: Signal) -> Option<bool> {
     let mask = line("SigCgt:").filter(|_| !line("State:").unwrap_or_default().contains('Z'))?;
     let mask = u64::from_str_radix(mask.trim(), 16).ok()?;
     Some(mask & (1 << (signal as u32 - 1)) != 0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_are_the_values_of_variables_that_are_named_so() {
-        let variables = [
-            ("KAFKA_SASL_PASSWORD", "canary-of-kafka"),
-            ("SCHEMA_REGISTRY_BASIC_AUTH", "bird:canary-of-auth"),
-            ("SCHEMA_REGISTRY_TOKEN", "short"),
-            ("KAFKA_SASL_PASSWORD_FILE", "/a/path/of/no/use"),
-        ];
-        assert_eq!(secrets_of(&variables), ["canary-of-kafka", "canary-of-auth"]);
-    }
-
-    #[test]
-    #[should_panic(expected = "has printed a secret")]
-    fn a_program_that_prints_its_secret_is_told() {
-        let variables = [("SOME_TOKEN", "canary-of-a-test")];
-        let shell = Command::new("sh");
-        let args = ["-c", "echo token=$SOME_TOKEN"];
-        Process::launch("sh", shell, &args, &variables).wait(Duration::from_secs(20));
-    }
 }

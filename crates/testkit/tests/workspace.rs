@@ -1,5 +1,8 @@
 //! Rules of the workspace that the compiler does not check: who may depend on whom, where
-//! `unsafe` may stand, how long a file may be.
+//! `unsafe` may stand, how long files and functions may be.
+
+#[path = "workspace/functions.rs"]
+mod functions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -177,7 +180,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
 ];
 
 /// Longest source file, in lines.
-const FILE_LINES_MAX: usize = 450;
+const FILE_LINES_MAX: usize = 400;
+
+/// Longest function, from its `fn` to its closing brace, in lines.
+const FUNCTION_LINES_MAX: usize = 70;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -358,11 +364,24 @@ fn unsafe_stands_only_where_it_is_listed() {
 }
 
 #[test]
-fn no_source_file_is_too_long_to_be_read_in_one_go() {
+fn every_source_file_has_at_most_400_lines() {
+    let count = |(name, text): (String, String)| (text.lines().count(), name);
+    let too_long: Vec<_> =
+        workspace_sources().into_iter().map(count).filter(|(n, _)| *n > FILE_LINES_MAX).collect();
+    assert!(too_long.is_empty(), "split what has more than {FILE_LINES_MAX} lines: {too_long:#?}");
+}
+
+#[test]
+fn every_function_has_at_most_70_lines_in_tests_as_well() {
+    let (mut too_long, mut counted) = (Vec::new(), 0);
     for (name, text) in workspace_sources() {
-        let lines = text.lines().count();
-        assert!(lines <= FILE_LINES_MAX, "{name} has {lines} lines; split it at {FILE_LINES_MAX}");
+        let found = functions::functions(&text);
+        counted += found.len();
+        let long = found.into_iter().filter(|function| function.lines > FUNCTION_LINES_MAX);
+        too_long.extend(long.map(|f| format!("{name}:{} {} has {}", f.line, f.name, f.lines)));
     }
+    assert!(counted > 5_000, "only {counted} functions are seen");
+    assert!(too_long.is_empty(), "more than {FUNCTION_LINES_MAX} lines: {too_long:#?}");
 }
 
 #[test]

@@ -138,13 +138,7 @@ impl Books<'_> {
                 continue;
             }
             if slack.explains(wanted, found) {
-                let p = self.cut.partition;
-                let what = format!(
-                    "partition {p} {name:?}: {} are told, {} can be seen",
-                    words(found),
-                    words(wanted)
-                );
-                self.report.unprovable(Invariant::I4, what);
+                self.report.unprovable(Invariant::I4, self.of_one(name, found, wanted));
                 used.above += found.0.saturating_sub(wanted.0);
                 used.below += wanted.0.saturating_sub(found.0);
                 continue;
@@ -184,6 +178,12 @@ impl Books<'_> {
             );
             self.report.note(Invariant::I4, note);
         }
+    }
+
+    /// What is told of one product, and what can be seen of it.
+    fn of_one(&self, name: &str, found: (u64, Amount), wanted: (u64, Amount)) -> String {
+        let p = self.cut.partition;
+        format!("partition {p} {name:?}: {} are told, {} can be seen", words(found), words(wanted))
     }
 
     fn conservation_violation(&mut self, told: u64, folded: u64) {

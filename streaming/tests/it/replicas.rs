@@ -25,21 +25,8 @@ fn two_instances_of_each_service_do_what_one_does() {
         });
     }
 
-    // Each order is placed at both; of `few` there are three.
     let fronts = both(Service::Order);
-    let body = |n: usize| if n < 10 { of("few", 1) } else { burgers(1) };
-    std::thread::scope(|scope| {
-        for address in &fronts {
-            scope.spawn(|| {
-                for n in 0..ORDERS {
-                    let (key, body) = (format!("k{n}"), body(n));
-                    let headers = [("idempotency-key", key.as_str())];
-                    let answer = http::post_json(address, "/order", &headers, &body);
-                    assert_eq!(answer.expect("an answer").status, 202, "{key}");
-                }
-            });
-        }
-    });
+    place_at_each(&fronts);
     rig.wait_until_drained();
 
     let decisions = rig.decisions();
@@ -81,7 +68,27 @@ fn two_instances_of_each_service_do_what_one_does() {
     assert_eq!(times.len(), ORDERS);
     assert!(times.values().all(|times| *times == 1), "each customer is told once: {times:?}");
 
-    // A key belongs to one order, also where another instance took it.
+    a_key_belongs_to_one_order_wherever_it_was_taken(&fronts);
+}
+
+/// Each order is placed at both; of `few` there are three.
+fn place_at_each(fronts: &[String; 2]) {
+    let body = |n: usize| if n < 10 { of("few", 1) } else { burgers(1) };
+    std::thread::scope(|scope| {
+        for address in fronts {
+            scope.spawn(move || {
+                for n in 0..ORDERS {
+                    let (key, body) = (format!("k{n}"), body(n));
+                    let headers = [("idempotency-key", key.as_str())];
+                    let answer = http::post_json(address, "/order", &headers, &body);
+                    assert_eq!(answer.expect("an answer").status, 202, "{key}");
+                }
+            });
+        }
+    });
+}
+
+fn a_key_belongs_to_one_order_wherever_it_was_taken(fronts: &[String; 2]) {
     let headers = [("idempotency-key", "one")];
     let first = http::post_json(&fronts[0], "/order", &headers, &burgers(1)).expect("an answer");
     assert_eq!(first.status, 202);

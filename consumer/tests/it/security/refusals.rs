@@ -109,6 +109,22 @@ mod alone {
         ]);
     }
 
+    /// The pipeline with another registry, and the variables of a client that trusts `ca`.
+    fn with_registry(
+        pipeline: &Pipeline,
+        url: &str,
+        ca: &Authority,
+        token: &str,
+    ) -> (Pipeline, Vec<(&'static str, String)>) {
+        let mut pipeline = pipeline.clone();
+        pipeline.servers.registry_url = url.to_owned();
+        let variables = vec![
+            ("SCHEMA_REGISTRY_CA_LOCATION", ca.location().to_owned()),
+            ("SCHEMA_REGISTRY_TOKEN", token.to_owned()),
+        ];
+        (pipeline, variables)
+    }
+
     #[test]
     fn a_registry_that_is_not_trusted_or_lets_nobody_in_is_refused_with_the_reason() {
         const TOKEN: &str = "Bearer right";
@@ -125,12 +141,7 @@ mod alone {
         let elsewhere = proxy("elsewhere", "registry.example", Validity::Good);
         let expired = proxy("expired", "127.0.0.1", Validity::Expired);
         let refusal = |what, url: &str, ca: &Authority, token: &str, words| -> Refusal {
-            let mut pipeline = pipeline.clone();
-            pipeline.servers.registry_url = url.to_owned();
-            let variables = vec![
-                ("SCHEMA_REGISTRY_CA_LOCATION", ca.location().to_owned()),
-                ("SCHEMA_REGISTRY_TOKEN", token.to_owned()),
-            ];
+            let (pipeline, variables) = with_registry(&pipeline, url, ca, token);
             (what, pipeline, variables, 1, words)
         };
         let as_http = good.url().replace("https://", "http://");

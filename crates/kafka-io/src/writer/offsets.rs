@@ -14,11 +14,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::BaseProducer;
 
-use super::WriterContext;
-use crate::member::OffsetCommit;
+use super::{COORDINATOR_MAX, Writer, WriterContext};
+use crate::access::unreadable;
+use crate::member::{Member, OffsetCommit, offset_list};
 use crate::native::{self, GroupMetadata, NativeError};
+use crate::permission::Needs;
+use crate::write_error::{WriteError, sort, sort_native};
 
 /// A request with offsets carries about 1 MB of metadata at most; split well below it.
 const OFFSETS_REQUEST_BYTES_MAX: usize = 512 * 1024;
@@ -103,6 +108,44 @@ pub(super) fn chunks(offsets: &[OffsetCommit]) -> impl Iterator<Item = &[OffsetC
         rest = left;
         (!chunk.is_empty()).then_some(chunk)
     })
+}
+
+impl Writer {
+    /// Adds the offsets of a turn to its transaction, as the member that owns their partitions.
+    pub(super) fn send_offsets(
+        &mut self,
+        member: &Member,
+        offsets: &[OffsetCommit],
+    ) -> Result<(), WriteError> {
+        let stale = |generation| {
+            let text = format!("the member is not in its group (generation {generation})");
+            WriteError::StaleMember(text)
+        };
+        let thread = self.offsets.as_mut();
+        let needs = Needs::transactional_id(&self.transactional_id)
+            .and(Needs::group("Read", member.group()));
+        let list = offset_list(offsets).map_err(|error| sort(&error, needs))?;
+        let metadata = GroupMetadata::of_joined(member.consumer()).map_err(stale)?;
+        let sent = thread.and_then(|thread| thread.send(metadata, list, COORDINATOR_MAX));
+        let error = match sent {
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => error,
+            None => {
+                let text = "the group's coordinator is away: the offsets had no answer in time";
+                return Err(WriteError::Unknown(text.to_owned()));
+            }
+        };
+        let sorted = sort_native(&error, needs);
+        match error.code {
+            // It names partitions, and not what is missing.
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                let topics = offsets.iter().map(|commit| commit.topic.as_str());
+                let missing = unreadable(member.consumer().client(), topics);
+                Err(missing.map_or(sorted, WriteError::Denied))
+            }
+            _ => Err(sorted),
+        }
+    }
 }
 
 #[cfg(test)]

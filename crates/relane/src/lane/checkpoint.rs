@@ -15,7 +15,8 @@ use crate::lane::error::Misplaced;
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::limits::BOUNDS_ASK;
 use crate::lane::partition_state::{LastCommit, PartitionState};
-use crate::lane::{Lane, LaneError, LaneSettings};
+use crate::lane::settings::LaneSettings;
+use crate::lane::{Lane, LaneError};
 use crate::stage::{Stage, State as _};
 
 /// Header of a state record: the group that it belongs to.

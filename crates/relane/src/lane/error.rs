@@ -4,7 +4,8 @@ use kafka_io::RDKafkaErrorCode;
 use service_kit::exit::AppError;
 
 use crate::advice::{self, Advice, Problem};
-use crate::lane::{LaneSettings, Topics};
+use crate::lane::settings::LaneSettings;
+use crate::settings::Topics;
 
 /// A state in which going on would lose or repeat something, or cannot work at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

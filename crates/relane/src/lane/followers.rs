@@ -12,9 +12,9 @@ use pipeline::record::Offset;
 
 use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::order::untold;
+use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::partition_state::PendingRecord;
 use crate::lane::processor::Processor;
-use crate::lane::turn::{Destination, OutboundRecord};
 use crate::stage::Stage;
 
 /// A record that is given up, by what those that follow it are found.

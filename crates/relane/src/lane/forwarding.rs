@@ -7,9 +7,9 @@ use pipeline::route::{Route, route};
 use rand::Rng as _;
 
 use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
+use crate::lane::outbound::{Destination, HopParts, OutboundRecord};
 use crate::lane::partition_state::PendingRecord;
 use crate::lane::processor::Processor;
-use crate::lane::turn::{Destination, HopParts, OutboundRecord};
 use crate::stage::Stage;
 
 impl<S: Stage> Processor<S> {

@@ -7,59 +7,16 @@
 use kafka_io::reader::HeldRecord;
 use pipeline::headers::{Dialects, Lineage, Origin};
 use pipeline::record::Offset;
-use pipeline::waiting::{Sequence, Waiting};
+use pipeline::waiting::Sequence;
 use pipeline::window::Fetched;
 
 use crate::lane::Lane;
 use crate::lane::limits::HOP_BYTES;
+use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::partition_state::PendingRecord;
 use crate::lane::processor::Processor;
-use crate::lane::turn::{Destination, OutboundRecord};
 use crate::stage::{RecordId, Stage};
-
-/// What becomes of the records that wait behind one that is given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnDeadLetter {
-    /// They go on in order.
-    Release,
-    /// Those that wait in the retry topic at that moment are given up with it, in one transaction.
-    Hold,
-}
-
-/// Which order is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyOrdering {
-    /// None: a retry never holds up other records.
-    None,
-    /// That of each key.
-    Key {
-        /// Records that may wait behind one of their key.
-        followers_max: usize,
-        /// What becomes of them when it is given up.
-        on_dead_letter: OnDeadLetter,
-    },
-}
-
-impl KeyOrdering {
-    pub(crate) fn waiting(self) -> Waiting<PendingRecord> {
-        match self {
-            Self::None => Waiting::default(),
-            Self::Key { followers_max, .. } if self.holds_followers() => {
-                Waiting::in_order_as_a_whole(followers_max)
-            }
-            Self::Key { followers_max, .. } => Waiting::in_order(followers_max),
-        }
-    }
-
-    const fn is_kept(self) -> bool {
-        matches!(self, Self::Key { .. })
-    }
-
-    pub(crate) fn holds_followers(self) -> bool {
-        matches!(self, Self::Key { on_dead_letter: OnDeadLetter::Hold, .. })
-    }
-}
 
 impl<S: Stage> Lane<S> {
     /// Notes where the records of a turn were written.

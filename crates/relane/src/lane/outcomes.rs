@@ -2,7 +2,8 @@
 
 use pipeline::record::Offset;
 
-use crate::lane::turn::{Destination, Turn};
+use crate::lane::outbound::Destination;
+use crate::lane::turn::Turn;
 use crate::stage::{Fate, RecordId, Settled};
 
 /// An attempt, as the outcome log and a stage are told of it.
@@ -57,7 +58,7 @@ mod tests {
     use pipeline::record::{Timestamp, TimestampType};
 
     use super::*;
-    use crate::lane::turn::{HopParts, OutboundRecord};
+    use crate::lane::outbound::{HopParts, OutboundRecord};
 
     fn forward(destination: Destination, reason: FailureReason) -> OutboundRecord {
         let timestamp = Timestamp { ms: 5, kind: TimestampType::CreateTime };

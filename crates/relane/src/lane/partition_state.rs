@@ -13,8 +13,8 @@ use pipeline::window::Window;
 use crate::clock::Instant;
 use crate::lane::checkpoint::Checkpoint;
 use crate::lane::limits::{RESTORE_OVERDUE, WAITING_OVERHEAD_BYTES};
-use crate::lane::order::KeyOrdering;
 use crate::lane::unread::Unread;
+use crate::settings::KeyOrdering;
 
 /// How far a partition has come since it was assigned.
 #[derive(Debug)]

@@ -1,12 +1,14 @@
 //! Works on fetched records: one attempt each, and what follows from it.
 
 use kafka_io::reader::HeldRecord;
+use pipeline::completion::{Completion, METADATA_CHARS_MAX};
 use pipeline::headers::{Lineage, Origin};
 use pipeline::keys::Standing;
 use pipeline::record::{Offset, Timestamp};
 use pipeline::retry::RetryPlan;
 use pipeline::waiting::Sequence;
 use pipeline::window;
+use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
 use crate::gaps::Missing;
@@ -15,9 +17,12 @@ use crate::lane::duplicates::DedupeVerdict;
 use crate::lane::failure_gate::FailureGate;
 use crate::lane::handles::Fetched;
 use crate::lane::in_flight::{Answered, InFlight};
-use crate::lane::order::KeyOrdering;
+use crate::lane::limits::{unresolved_max, unsettled_max};
 use crate::lane::partition_state::{PartitionState, PendingRecord, Stranger};
+use crate::lane::runner::Runner;
+use crate::lane::settings::LaneSettings;
 use crate::lane::turn::Turn;
+use crate::settings::KeyOrdering;
 use crate::stage::Stage;
 
 /// What the reader has to do after a record was taken.
@@ -77,6 +82,34 @@ pub(crate) struct Processor<S: Stage> {
 }
 
 impl<S: Stage> Processor<S> {
+    pub(crate) fn new(settings: &LaneSettings, stage: S, runner: Runner) -> Self {
+        let LaneSettings { topics, group, concurrency, handler_timeout, .. } = settings;
+        let limit_bytes = Completion::bytes_for_chars(METADATA_CHARS_MAX);
+        Self {
+            owned: Vec::new(),
+            turn: Turn::new(),
+            gate: FailureGate::new(settings.dead_letter_limits),
+            plan: settings.plan.clone(),
+            main_topic: topics.main.clone(),
+            retry_topic: topics.retry.clone(),
+            group: group.clone(),
+            main_ends: settings.main_ends.clone(),
+            keeps_outcomes: topics.outcomes.is_some() || stage.hears_settled(),
+            keeps_state: topics.state.is_some(),
+            order: settings.order,
+            in_flight: InFlight::new(stage.waits(), *concurrency, *handler_timeout, runner),
+            unresolved_max: unresolved_max(limit_bytes),
+            unsettled_max: unsettled_max(limit_bytes),
+            room: Room::ANY,
+            held: 0,
+            waits_before: 0,
+            random: SmallRng::from_os_rng(),
+            missing: Missing::default(),
+            now_ms: crate::clock::now_ms(),
+            stage,
+        }
+    }
+
     pub(crate) fn owned_mut(&mut self, partition: i32) -> Option<&mut PartitionState<S::State>> {
         let index = usize::try_from(partition).ok()?;
         self.owned.get_mut(index)?.as_deref_mut()
@@ -114,69 +147,81 @@ impl<S: Stage> Processor<S> {
 
     /// Takes a record of the main topic and makes its first attempt.
     pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
+        if let Err(next) = self.admit(record) {
+            return next;
+        }
+        let verdict = self.check_duplicate(record);
+        if matches!(verdict, DedupeVerdict::Undecided) {
+            return Next::StopMain;
+        }
         let (partition, offset) = (record.partition(), record.offset());
-        let end = self.main_end(partition);
-        let (unresolved_max, unsettled_max) = (self.unresolved_max, self.unsettled_max);
         let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
-        if !owned.is_active() || !owned.reads_main {
-            return Next::Continue;
-        }
-        if end.is_some_and(|end| offset.0 >= end) {
-            owned.main.pass(end.unwrap_or(offset.0));
-            owned.main_done = true;
-            return Next::StopMain;
-        }
-        if owned.unresolved.len() >= unresolved_max || owned.main.unsettled() >= unsettled_max {
-            return Next::StopMain; // fetched again later: the window does not know it yet
-        }
-        if owned.awaiting_dedupe.is_some() || self.is_out_of_room() {
-            return Next::StopMain;
-        }
-        let judged = self.check_duplicate(record);
-        if matches!(judged, DedupeVerdict::Undecided) {
-            return Next::StopMain;
-        }
-        let owned = self.owned_mut(partition).expect("looked up above");
-        let expected = owned.main.top();
+        let (expected, fetched) = (owned.main.top(), owned.main.fetched(offset));
         self.missing.note(partition, expected, offset.0);
-        let owned = self.owned_mut(partition).expect("looked up above");
-        match owned.main.fetched(offset) {
-            window::Fetched::New => {}
-            window::Fetched::Settled | window::Fetched::Repeated => return Next::Continue,
+        if fetched != window::Fetched::New {
+            return Next::Continue; // settled, or held already
         }
-        if let DedupeVerdict::Duplicate(name) = judged {
+        if let DedupeVerdict::Duplicate(name) = verdict {
             self.end_duplicate(record, name);
             return Next::Continue;
         }
         let sequence = record.key().map(|key| Sequence { key, origin: offset });
-        match owned.waiting.standing(sequence) {
-            Standing::Free => {}
-            Standing::Full => return Next::StopMain, // as above
-            Standing::Behind => {
-                owned.hold_main(record.hold());
-                self.held += 1;
-                return Next::Continue;
-            }
-            Standing::Parked => {
+        let status = self.owned_mut(partition).map(|owned| owned.waiting.standing(sequence));
+        match status {
+            Some(Standing::Free) => self.start_or_try(record),
+            Some(Standing::Behind) => self.hold(record),
+            Some(Standing::Parked) => {
                 let origin = self.origin(partition, offset, record.timestamp(), false);
                 self.turn.take(record.value().map_or(0, <[u8]>::len));
                 self.forward_behind(record.hold(), origin);
                 self.end_main(partition, offset);
-                return Next::Continue;
             }
+            // Fetched again later: the window does not know it yet.
+            Some(Standing::Full) | None => return Next::StopMain,
         }
-        if self.in_flight.is_used() {
-            let starts = self.may_start();
-            let owned = self.owned_mut(partition).expect("looked up above");
-            if starts {
-                owned.hold_in_order(record.key(), offset);
-                self.start_main(record.hold());
-            } else {
-                owned.hold_main(record.hold());
-                self.held += 1;
-            }
-            return Next::Continue;
+        Next::Continue
+    }
+
+    /// Whether a record of main may be taken in now; else what the reader does.
+    fn admit(&mut self, record: &Fetched<'_>) -> Result<(), Next> {
+        let (partition, offset) = (record.partition(), record.offset());
+        let end = self.main_end(partition);
+        let (unresolved_max, unsettled_max) = (self.unresolved_max, self.unsettled_max);
+        let is_out_of_room = self.is_out_of_room();
+        let Some(owned) = self.owned_mut(partition) else { return Err(Next::StopMain) };
+        if !owned.is_active() || !owned.reads_main {
+            return Err(Next::Continue);
         }
+        if end.is_some_and(|end| offset.0 >= end) {
+            owned.main.pass(end.unwrap_or(offset.0));
+            owned.main_done = true;
+            return Err(Next::StopMain);
+        }
+        // Fetched again later: the window does not know it yet.
+        let is_full =
+            owned.unresolved.len() >= unresolved_max || owned.main.unsettled() >= unsettled_max;
+        if is_full || owned.awaiting_dedupe.is_some() || is_out_of_room {
+            return Err(Next::StopMain);
+        }
+        Ok(())
+    }
+
+    /// Lets the handler of a main record start, or makes its attempt at once.
+    fn start_or_try(&mut self, record: &Fetched<'_>) {
+        if !self.in_flight.is_used() {
+            return self.try_first(record);
+        }
+        let starts = self.may_start();
+        let Some(owned) = self.owned_mut(record.partition()).filter(|_| starts) else {
+            return self.hold(record);
+        };
+        owned.hold_in_order(record.key(), record.offset());
+        self.start_main(record.hold());
+    }
+
+    /// Makes the first attempt at a record as it was fetched.
+    fn try_first(&mut self, record: &Fetched<'_>) {
+        let (partition, offset) = (record.partition(), record.offset());
         let header = |name: &str| record.header(name);
         let subject = Subject { value: record.value(), header: &header, attempt: 1, redrives: 0 };
         self.turn.take(subject.value.map_or(0, <[u8]>::len));
@@ -187,17 +232,20 @@ impl<S: Stage> Processor<S> {
                 self.end_main(partition, offset);
             }
             Attempted::Failed(failure) => {
-                let origin = self.origin(record.partition(), offset, record.timestamp(), false);
+                let origin = self.origin(partition, offset, record.timestamp(), false);
                 self.forward_first(record.hold(), origin, failure);
                 self.end_main(partition, offset);
             }
-            Attempted::Unresolved => {
-                let owned = self.owned_mut(partition).expect("looked up above");
-                owned.hold_main(record.hold());
-                self.held += 1;
-            }
+            Attempted::Unresolved => self.hold(record),
         }
-        Next::Continue
+    }
+
+    /// Keeps a main record in memory for a later turn.
+    fn hold(&mut self, record: &Fetched<'_>) {
+        if let Some(owned) = self.owned_mut(record.partition()) {
+            owned.hold_main(record.hold());
+            self.held += 1;
+        }
     }
 
     pub(crate) fn end_main(&mut self, partition: i32, offset: Offset) {

@@ -7,8 +7,8 @@ use crate::lane::Lane;
 use crate::lane::limits::{
     REPARK_ABOVE_PERCENT, REPARK_DOWN_TO_PERCENT, REPARK_RECORDS_MAX, TURN_BYTES_MAX,
 };
+use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::partition_state::PartitionState;
-use crate::lane::turn::{Destination, OutboundRecord};
 use crate::stage::Stage;
 
 /// The completion is measured once per this many moved records.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::lane::Lane;
+use crate::lane::ages::AgeBuckets;
+use crate::lane::outbound::Destination;
 use crate::lane::partition_state::{PartitionState, Phase};
 use crate::lane::processor::Processor;
-use crate::lane::turn::{AgeBuckets, Destination};
 use crate::metrics;
 use crate::shared::Counters;
 use crate::stage::Stage;

@@ -118,25 +118,11 @@ impl<S: Stage> Lane<S> {
         asks: QueryBudget,
         (main, retry): (Committed, Committed),
     ) -> Result<bool, LaneError> {
-        // Ends as a reader of uncommitted records sees them, taken after the stable offsets:
-        // the marker of a transaction that moved those offsets may still be missing elsewhere.
+        let Some([main_bounds, retry_bounds, state_bounds]) = self.watermarks(partition, asks)
+        else {
+            return Ok(false);
+        };
         let topics = self.settings.topics.clone();
-        let bounds = |topic: &str| self.ends.bounds(topic, partition, asks.wait(BOUNDS_ASK_MAX));
-        let mut known = [(0, 0); 3];
-        let all = [Some(&topics.main), Some(&topics.retry), topics.state.as_ref()];
-        for (known, topic) in known.iter_mut().zip(all) {
-            let Some(topic) = topic else { continue };
-            match bounds(topic) {
-                Ok(found) => *known = found,
-                Err(error) => {
-                    if asks.had_time() {
-                        self.note_away(&error.to_string());
-                    }
-                    return Ok(false);
-                }
-            }
-        }
-        let [main_bounds, retry_bounds, state_bounds] = known;
         hooks::pass(FailPoint::InRestore, true);
         for (topic, committed, (low, _)) in
             [(&topics.main, &main, main_bounds), (&topics.retry, &retry, retry_bounds)]
@@ -145,7 +131,6 @@ impl<S: Stage> Lane<S> {
                 self.shared.notices.starts_late(topic, partition, low);
             }
         }
-        let accepts_gap = self.settings.accepts_gap;
         let owned = self.processor.owned_mut(partition).expect("it is being restored");
         let (main_start, completion) = start(&main, main_bounds.0)?;
         let left = completion.tally(main_start).filter(|_| owned.takes_tally);
@@ -160,36 +145,14 @@ impl<S: Stage> Lane<S> {
         if let Some(left) = left {
             self.processor.gate.carry_over(left);
         }
-        let owned = self.processor.owned_mut(partition).expect("it is being restored");
-        for (topic, start, (low, high)) in
+        for (topic, start, bounds) in
             [(&topics.main, main_start, main_bounds), (&topics.retry, retry_start, retry_bounds)]
         {
-            if start.0 > high {
-                return Err(LaneError::offsets_beyond(
-                    &self.settings,
-                    topic,
-                    partition,
-                    start.0,
-                    high,
-                ));
-            }
-            if start.0 >= low {
-                continue;
-            }
-            let range = format!("{topic}/{partition} offsets {start} to {}", low - 1);
-            if accepts_gap {
-                tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
-                let window = if topic == &topics.main { &mut owned.main } else { &mut owned.retry };
-                window.pass(low); // what was settled above stays so
-            } else {
-                let detail = format!(
-                    "{range} were deleted before they were read; restart with --accept-gap to go on without them"
-                );
-                tracing::error!(partition, "{detail}");
-                owned.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
+            if !self.is_within(topic, partition, start, bounds)? {
                 return Ok(true);
             }
         }
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
         let (low, until) = state_bounds;
         (owned.main_low, owned.retry_low) = (main_bounds.0, retry_bounds.0);
         owned.retry_load_until = retry_bounds.1;
@@ -202,6 +165,61 @@ impl<S: Stage> Lane<S> {
             .start(state, partition, CommitPosition(low))
             .map_err(|error| LaneError::Failed(error.to_string()))?;
         Ok(true)
+    }
+
+    /// Watermarks of main, retry and state as a reader of uncommitted records sees them; `None` where
+    /// a broker has not answered. To be asked after the stable offsets: the marker of a transaction
+    /// that moved those may still be missing elsewhere.
+    fn watermarks(&mut self, partition: i32, asks: QueryBudget) -> Option<[(i64, i64); 3]> {
+        let topics = self.settings.topics.clone();
+        let mut known = [(0, 0); 3];
+        let all = [Some(&topics.main), Some(&topics.retry), topics.state.as_ref()];
+        for (known, topic) in known.iter_mut().zip(all) {
+            let Some(topic) = topic else { continue };
+            match self.ends.bounds(topic, partition, asks.wait(BOUNDS_ASK_MAX)) {
+                Ok(found) => *known = found,
+                Err(error) => {
+                    if asks.had_time() {
+                        self.note_away(&error.to_string());
+                    }
+                    return None;
+                }
+            }
+        }
+        Some(known)
+    }
+
+    /// Whether the record at a committed offset is still there, or is to be done without; if not, the
+    /// partition stands still.
+    fn is_within(
+        &mut self,
+        topic: &String,
+        partition: i32,
+        start: CommitPosition,
+        (low, high): (i64, i64),
+    ) -> Result<bool, LaneError> {
+        let settings = &self.settings;
+        if start.0 > high {
+            return Err(LaneError::offsets_beyond(settings, topic, partition, start.0, high));
+        }
+        if start.0 >= low {
+            return Ok(true);
+        }
+        let owned = self.processor.owned_mut(partition).expect("it is being restored");
+        let range = format!("{topic}/{partition} offsets {start} to {}", low - 1);
+        if settings.accepts_gap {
+            tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
+            let is_main = *topic == settings.topics.main;
+            let window = if is_main { &mut owned.main } else { &mut owned.retry };
+            window.pass(low); // what was settled above stays so
+            return Ok(true);
+        }
+        let detail = format!(
+            "{range} were deleted before they were read; restart with --accept-gap to go on without them"
+        );
+        tracing::error!(partition, "{detail}");
+        owned.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
+        Ok(false)
     }
 
     /// Decodes what was fetched of the state; once all of it is read, goes on to the retries.

@@ -13,10 +13,10 @@ use crate::lane::checkpoint;
 use crate::lane::handles::Writer;
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::limits::WRITER_OPEN;
+use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::processor::Processor;
 use crate::lane::settle::needs_offsets;
-use crate::lane::turn::{Destination, OutboundRecord};
 use crate::lane::{Lane, TopicNames};
 use crate::stage::{AttemptOutcome, Emitted, Outcome, Stage, State as _};
 

@@ -55,55 +55,35 @@ fn each_field_of_an_outcome_is_checked() {
     judge(&rows);
 }
 
+/// Claims an outcome that has no failure.
+fn is_well(log: &mut Log, at: usize, outcome: Outcome) {
+    let entry = entry(log, at);
+    entry.outcome = outcome;
+    entry.failure_class = None;
+}
+
+/// Claims an outcome that has one.
+fn failed(log: &mut Log, at: usize, outcome: Outcome) {
+    let entry = entry(log, at);
+    entry.outcome = outcome;
+    entry.failure_class = Some("transient".into());
+}
+
 #[test]
 fn each_outcome_that_is_claimed_is_looked_for() {
     let rows: [Row; 12] = [
-        (
-            "counted, and it is a dead letter",
-            |l| {
-                let e = entry(l, 3);
-                e.outcome = Outcome::Succeeded;
-                e.failure_class = None;
-            },
-            Red(I2),
-            Green,
-        ),
-        (
-            "counted, and it waits",
-            |l| {
-                let e = entry(l, 6);
-                e.outcome = Outcome::Succeeded;
-                e.failure_class = None;
-            },
-            Red(I2),
-            Green,
-        ),
-        (
-            "retried, and it was counted",
-            |l| {
-                let e = entry(l, 2);
-                e.outcome = Outcome::Retried;
-                e.failure_class = Some("transient".into());
-            },
-            Red(I1),
-            Green,
-        ),
+        ("counted, and it is a dead letter", |l| is_well(l, 3, Outcome::Succeeded), Red(I2), Green),
+        ("counted, and it waits", |l| is_well(l, 6, Outcome::Succeeded), Red(I2), Green),
+        ("retried, and it was counted", |l| failed(l, 2, Outcome::Retried), Red(I1), Green),
         (
             "dead-lettered, and it was counted",
-            |l| {
-                let e = entry(l, 2);
-                e.outcome = Outcome::DeadLettered;
-                e.failure_class = Some("transient".into());
-            },
+            |l| failed(l, 2, Outcome::DeadLettered),
             Red(I1),
             Green,
         ),
         (
             "dead-lettered, and it waits",
-            |l| {
-                let e = entry(l, 6);
-                e.outcome = Outcome::DeadLettered;
-            },
+            |l| entry(l, 6).outcome = Outcome::DeadLettered,
             Red(I1),
             Green,
         ),
@@ -119,23 +99,10 @@ fn each_outcome_that_is_claimed_is_looked_for() {
             Red(I1),
             Green,
         ),
-        (
-            "a duplicate, and it waits",
-            |l| {
-                let e = entry(l, 6);
-                e.outcome = Outcome::Duplicate;
-                e.failure_class = None;
-            },
-            Red(I2),
-            Green,
-        ),
+        ("a duplicate, and it waits", |l| is_well(l, 6, Outcome::Duplicate), Red(I2), Green),
         (
             "a duplicate, and it is a dead letter",
-            |l| {
-                let e = entry(l, 3);
-                e.outcome = Outcome::Duplicate;
-                e.failure_class = None;
-            },
+            |l| is_well(l, 3, Outcome::Duplicate),
             Red(I1),
             Green,
         ),

@@ -9,12 +9,12 @@ use pipeline::completion::{Completion, METADATA_CHARS_MAX};
 use pipeline::headers::{FAILURE_REASON, Lineage};
 use pipeline::record::CommitPosition;
 
-use crate::lane::order::{KeyOrdering, OnDeadLetter};
 use crate::lane::simulation::broker::Broker;
 use crate::lane::simulation::business::{Kind, Order, SMALL_BYTES_MAX, Told, has_worked, partial};
 use crate::lane::simulation::log::{Stored, Topic};
 use crate::lane::simulation::outside;
 use crate::lane::simulation::plan::{GROUP, Plan};
+use crate::settings::{KeyOrdering, OnDeadLetter};
 use crate::stage::Outcome;
 
 /// A record of the main topic, as it was put there.

@@ -10,12 +10,10 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::clock::now_ms;
-use crate::lane::LaneSettings;
-use crate::lane::Topics;
-use crate::lane::order::{KeyOrdering, OnDeadLetter};
+use crate::lane::settings::LaneSettings;
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
-use crate::settings::OnDeadLetterLimit;
+use crate::settings::{KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics};
 use crate::stage::{HintFlags, Words};
 
 /// The group of all schedules.
