@@ -10,65 +10,91 @@
 //! Lanes share nothing but counters. Rebalances are served between turns only, so they never
 //! meet an open transaction. State is changed while a turn is made and is right only once the
 //! turn is committed: after a failure the same turn is redone, or everything is read back.
+//!
+//! A lane has six parts, each with fields and clocks of its own. Modules stand in reading order, and each
+//! may use only those above it.
 
-pub(crate) mod committed_offsets;
-mod ages;
-mod attempt;
-pub(crate) mod brokers;
-pub(crate) mod processor;
-pub(crate) mod duplicates;
-pub(crate) mod error;
-pub(crate) mod in_flight;
-mod forwarding;
-mod framing;
-pub(crate) mod followers;
-pub(crate) mod gaps;
-pub(crate) mod held;
-pub(crate) mod failure_gate;
-pub(crate) mod handles;
-pub(crate) mod hooks;
-pub(crate) mod intake;
 pub(crate) mod limits;
-pub(crate) mod membership;
-pub(crate) mod checkpoint;
-pub(crate) mod order;
+pub(crate) mod settings;
+pub(crate) mod hooks;
+pub(crate) mod handles;
+// What a turn is made of.
+pub(crate) mod pending;
 pub(crate) mod outbound;
 pub(crate) mod outcomes;
-pub(crate) mod partition_state;
-pub(crate) mod panics;
-pub(crate) mod repark;
-pub(crate) mod report;
-pub(crate) mod restore;
-pub(crate) mod runner;
-pub(crate) mod settings;
-pub(crate) mod settle;
-pub(crate) mod shrink;
 pub(crate) mod turn;
+pub(crate) mod settled;
+pub(crate) mod ages;
+// What is kept of a partition.
 pub(crate) mod unread;
-pub(crate) mod write;
+pub(crate) mod checkpoint;
+pub(crate) mod partition_state;
+pub(crate) mod metadata_limit;
+pub(crate) mod state_headers;
+mod state_reader;
+// The processor, which works on records and knows no connection.
+pub(crate) mod failure_gate;
+pub(crate) mod panics;
+pub(crate) mod runner;
+pub(crate) mod in_flight;
+pub(crate) mod processor;
+mod framing;
+mod attempt;
+pub(crate) mod key_order;
+pub(crate) mod followers;
+mod forwarding;
+pub(crate) mod held;
+mod waiting;
+mod handlers;
+mod due;
+pub(crate) mod duplicates;
+pub(crate) mod take;
+mod repark;
+// What all parts work with.
+pub(crate) mod error;
+pub(crate) mod broker_watch;
+pub(crate) mod lane_core;
+mod gate_check;
+// The parts with connections.
+pub(crate) mod membership;
+pub(crate) mod query_budget;
+mod check_state;
+pub(crate) mod restore;
+mod committed_offsets;
+pub(crate) mod intake;
+mod gaps;
+pub(crate) mod topic_names;
+pub(crate) mod committer;
+mod write;
+mod shrink;
+mod count;
+mod settle;
+pub(crate) mod report;
 #[cfg(test)]
 mod simulation;
 
-use std::ffi::CString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use codec::resolver::SchemaResolver;
 use kafka_io::ClientConfig;
-use kafka_io::writer::topic_name;
-use pipeline::completion::METADATA_CHARS_MAX;
 
-use crate::advice::Problem;
-use crate::clock::Instant;
+use crate::lane::broker_watch::BrokerWatch;
+use crate::lane::committer::Committer;
 pub(crate) use crate::lane::error::LaneError;
-use crate::lane::handles::{Ends, Member, Reader, Writer};
+use crate::lane::handles::{Ends, Reader};
 use crate::lane::hooks::FailPoint;
+use crate::lane::intake::Intake;
+use crate::lane::lane_core::{Core, failed};
+use crate::lane::limits::{SUSPECTS_MAX, WRITER_OPEN};
+use crate::lane::membership::Membership;
 use crate::lane::processor::Processor;
+use crate::lane::report::{Parts, Reporter};
+use crate::lane::restore::Restorer;
 use crate::lane::runner::Runner;
 use crate::lane::settings::LaneSettings;
 use crate::metrics::LaneMetrics;
 use crate::settings::Topics;
-use crate::shared::{LaneView, Shared};
+use crate::shared::Shared;
 use crate::stage::Stage;
 
 /// Connections of a lane, and the settings of its three handles.
@@ -82,109 +108,14 @@ pub struct Connections {
     pub ends: Arc<Ends>,
 }
 
-struct TopicNames {
-    retry: CString,
-    dead_letter: CString,
-    state: Option<CString>,
-    outcomes: Option<CString>,
-    output: Option<CString>,
-}
-
-impl TopicNames {
-    fn of(topics: &Topics) -> Self {
-        Self {
-            retry: topic_name(&topics.retry),
-            dead_letter: topic_name(&topics.dead_letter),
-            state: topics.state.as_deref().map(topic_name),
-            outcomes: topics.outcomes.as_deref().map(topic_name),
-            output: topics.output.as_deref().map(topic_name),
-        }
-    }
-}
-
-/// A reader that has looked its topics up.
-fn open_reader(config: &ClientConfig, settings: &LaneSettings) -> Result<Reader, LaneError> {
-    let Topics { main, retry, state, .. } = &settings.topics;
-    let reader = Reader::new(config, &settings.group)
-        .map_err(|error| LaneError::Failed(error.to_string()))?;
-    let read: Vec<&str> = [main, retry].into_iter().chain(state).map(String::as_str).collect();
-    reader.look_up(&read, limits::WRITER_OPEN);
-    Ok(reader)
-}
-
-/// Identities of topics inside librdkafka, learned from the first record.
-#[derive(Default)]
-struct TopicIds {
-    main: usize,
-}
-
 /// See the module.
 pub(crate) struct Lane<S: Stage> {
-    index: usize,
-    settings: Arc<LaneSettings>,
-    shared: Arc<Shared<S::Summary>>,
-    view: Arc<LaneView<S::Summary>>,
-    metrics: LaneMetrics,
-    member: Member,
-    member_config: ClientConfig,
-    ends: Arc<Ends>,
-    reader: Reader,
-    writer: Option<Writer>,
-    writer_config: ClientConfig,
-    transactional_id: String,
-    resolver: SchemaResolver,
-    topic_names: TopicNames,
-    topic_ids: TopicIds,
-    processor: Processor<S>,
-    /// Records of a turn that looks whether an outage is over.
-    probe_records_max: Option<usize>,
-    /// Probes so far, and when the last one began.
-    probes: u64,
-    probe_began_at: Instant,
-    buffer: Vec<u8>,
-    /// Longest offset metadata that the broker is known to take, in characters.
-    metadata_chars: usize,
-    has_assignment: bool,
-    is_backpressured: bool,
-    ends_seen: bool,
-    gap_seen: bool,
-    resolver_generation: u64,
-    unresolved_again_at: Instant,
-    last_commit_at: Instant,
-    writer_again_at: Instant,
-    writer_pause: Duration,
-    fenced_at: Option<Instant>,
-    member_fenced_at: Option<Instant>,
-    /// What is wrong with the partitions that were refused, and when the first one was.
-    refusals: Vec<Problem>,
-    refused_at: Option<Instant>,
-    /// When to look next whether every partition has an owner, and which had none last time.
-    coverage_at: Instant,
-    unowned_before: Vec<i32>,
-    /// Until then turns are small: a batch was refused whose records must be sent alone.
-    careful_until: Option<Instant>,
-    /// How long the next question for committed offsets may take.
-    committed_ask: Duration,
-    /// How long the next question for the ends of a partition may take.
-    bounds_ask: Duration,
-    /// Why the brokers were found away when something was asked or written.
-    away: Option<String>,
-    /// Why they were found away when a quiet lane asked, or one whose fetching had failed.
-    reader_away: Option<String>,
-    /// Fetching failed: the brokers are to be asked.
-    is_doubtful: bool,
-    /// When a broker answered last.
-    heard_at: Instant,
-    /// The member stands aside when nothing was heard for so long.
-    aside_after: Duration,
-    /// The member is not served: it leaves the group and joins anew when its coordinator answers.
-    stands_aside: bool,
-    /// When they were last found so.
-    away_at: Option<Instant>,
-    probed_at: Instant,
-    /// When a probe that finds nothing asks next whether there is anything to find.
-    ends_again_at: Instant,
-    reported_at: Instant,
+    core: Core<S>,
+    membership: Membership,
+    restorer: Restorer,
+    intake: Intake,
+    committer: Committer,
+    reporter: Reporter,
 }
 
 impl<S: Stage> Lane<S> {
@@ -202,65 +133,25 @@ impl<S: Stage> Lane<S> {
         stage: S,
         runner: Runner,
     ) -> Result<Self, LaneError> {
-        let topics = &settings.topics;
-        let instance = settings.instance_id.as_ref().map(|id| format!("{id}-{index}"));
-        let group = &settings.group;
-        let member = Member::join(&connections.consumer, group, instance.as_deref(), &topics.main)
-            .map_err(|error| LaneError::Failed(error.to_string()))?;
-        let reader = open_reader(&connections.consumer, settings)?;
-        let name = settings.instance_id.as_deref().unwrap_or(&shared.process_id);
-        let transactional_id = format!("{group}-{name}-{index}");
-        let now = Instant::now();
-        Ok(Self {
+        let membership = Membership::join(&connections.consumer, settings, index)?;
+        let core = Core {
             index,
             view: shared.view(index),
-            metrics: LaneMetrics::new(topics),
-            member,
-            member_config: connections.consumer.clone(),
+            metrics: LaneMetrics::new(&settings.topics),
             ends: Arc::clone(&connections.ends),
-            reader,
-            writer: None,
-            writer_config: connections.producer.clone(),
-            transactional_id,
-            topic_names: TopicNames::of(topics),
-            topic_ids: TopicIds::default(),
+            reader: open_reader(&connections.consumer, settings)?,
+            brokers: BrokerWatch::new(&connections.consumer),
             processor: Processor::new(settings, stage, runner),
-            probe_records_max: None,
-            probes: 0,
-            probe_began_at: now,
-            buffer: Vec::new(),
-            metadata_chars: METADATA_CHARS_MAX,
-            has_assignment: false,
-            is_backpressured: false,
-            ends_seen: false,
-            gap_seen: false,
-            resolver_generation: resolver.generation(),
-            unresolved_again_at: now,
-            resolver,
-            last_commit_at: now,
-            writer_again_at: now,
-            writer_pause: limits::AWAY_PAUSE,
-            fenced_at: None,
-            member_fenced_at: None,
-            refusals: Vec::new(),
-            refused_at: None,
-            coverage_at: now + limits::COVERAGE_AGAIN,
-            unowned_before: Vec::new(),
-            careful_until: None,
-            committed_ask: limits::COMMITTED_ASK,
-            bounds_ask: limits::BOUNDS_ASK,
-            away: None,
-            reader_away: None,
-            is_doubtful: false,
-            heard_at: now,
-            aside_after: brokers::aside_after(&connections.consumer),
-            stands_aside: false,
-            away_at: None,
-            probed_at: now,
-            ends_again_at: now,
-            reported_at: now,
             settings: Arc::clone(settings),
             shared: Arc::clone(shared),
+        };
+        Ok(Self {
+            core,
+            membership,
+            restorer: Restorer::new(),
+            intake: Intake::new(resolver),
+            committer: Committer::new(&connections.producer, settings, &shared.process_id, index),
+            reporter: Reporter::new(),
         })
     }
 
@@ -270,56 +161,120 @@ impl<S: Stage> Lane<S> {
     ///
     /// Fails when only an operator can help; nothing unsettled is committed then.
     pub(crate) fn run(mut self) -> Result<(), LaneError> {
-        while !self.shared.stop.is_requested() {
+        while !self.core.shared.stop.is_requested() {
             self.turn()?;
         }
-        self.end_if_refused()?;
+        self.restorer.end_if_refused(&self.core)?;
         self.drain()?;
         self.report_now();
-        self.member.leave();
+        self.membership.leave();
         Ok(())
     }
 
     fn turn(&mut self) -> Result<(), LaneError> {
-        self.heartbeat();
-        self.processor.note_time();
-        self.keep_place();
-        self.follow_membership()?;
-        self.check_coverage();
-        if self.ready_to_write()? {
-            self.restore_step()?;
-            self.end_if_refused()?;
-            self.processor.turn.restart();
-            if self.has_new_partition() {
-                self.settle_turn()?;
-                self.report();
-                return Ok(());
-            }
-            self.look_for_gaps()?;
-            self.check_gate();
-            self.apply_backpressure()?;
-            if !self.processor.gate.is_held_up() {
-                self.finish_handlers();
-                self.repark();
-                self.run_due();
-                self.run_unresolved();
-            }
-            self.fetch()?;
-            self.tell_strangers();
-            self.advance_positions();
-            self.fit_windows();
-            hooks::pass(FailPoint::AfterPoll, self.processor.iter().any(|owned| owned.dirty));
-            if !self.shared.must_abandon() && self.passes_gate()? {
-                self.settle_turn()?;
+        let core = &mut self.core;
+        core.heartbeat();
+        core.processor.note_time();
+        self.membership.keep_place(core);
+        self.membership.follow(core)?;
+        self.membership.check_coverage(core);
+        if self.committer.is_ready(core)? {
+            self.restore()?;
+            self.core.processor.turn.restart();
+            if self.core.processor.has_new_partition() {
+                self.settle()?;
+            } else {
+                self.fill()?;
+                if !self.core.shared.must_abandon() && self.core.passes_gate()? {
+                    self.settle()?;
+                }
             }
         }
         self.report();
         Ok(())
     }
 
-    /// Name of this lane's member, as an operator gave it.
-    fn instance(&self) -> String {
-        let id = self.settings.instance_id.as_deref().unwrap_or(&self.shared.process_id);
-        format!("{id}-{}", self.index)
+    /// Moves restores on. Partitions that are refused are told at once, and end the lane when all are
+    /// known.
+    fn restore(&mut self) -> Result<(), LaneError> {
+        if self.restorer.step(&mut self.core, self.membership.member())? {
+            self.report_now();
+        }
+        self.restorer.end_if_refused(&self.core)
     }
+
+    /// Fills the turn: what handlers have answered, what is due, what was held, what is fetched.
+    fn fill(&mut self) -> Result<(), LaneError> {
+        let (core, intake) = (&mut self.core, &mut self.intake);
+        intake.look_for_gaps(core)?;
+        core.check_gate();
+        let records_max = records_max(core, &self.committer);
+        intake.apply_backpressure(core)?;
+        let processor = &mut core.processor;
+        if !processor.gate.is_held_up() {
+            processor.finish_handlers();
+            processor.repark();
+            processor.run_due(records_max);
+            intake.run_unresolved(processor);
+        }
+        intake.fetch(core, records_max)?;
+        core.tell_strangers();
+        intake.advance_positions(core);
+        core.processor.fit_windows();
+        hooks::pass(FailPoint::AfterPoll, core.processor.iter().any(|owned| owned.dirty));
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), LaneError> {
+        self.committer.settle(&mut self.core, &mut self.membership)
+    }
+
+    /// After a stop was requested: finishes what is in flight, and starts nothing.
+    fn drain(&mut self) -> Result<(), LaneError> {
+        while !self.core.processor.in_flight.is_empty() && !self.core.shared.must_abandon() {
+            self.core.heartbeat();
+            self.membership.follow(&mut self.core)?;
+            if !self.committer.is_ready(&mut self.core)? {
+                continue;
+            }
+            let processor = &mut self.core.processor;
+            processor.turn.restart();
+            processor.finish_handlers();
+            if !processor.in_flight.is_working() && processor.turn.records == 0 {
+                break; // those that are late find no room before others are settled
+            }
+            processor.wait_for_room();
+            processor.fit_windows();
+            if self.core.passes_gate()? {
+                self.settle()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) {
+        let Self { core, membership, intake, committer, reporter, .. } = self;
+        reporter.report(core, &Parts { membership, intake, committer });
+    }
+
+    fn report_now(&mut self) {
+        let Self { core, membership, intake, committer, reporter, .. } = self;
+        reporter.report_now(core, &Parts { membership, intake, committer });
+    }
+}
+
+/// A reader that has looked its topics up.
+fn open_reader(config: &ClientConfig, settings: &LaneSettings) -> Result<Reader, LaneError> {
+    let Topics { main, retry, state, .. } = &settings.topics;
+    let reader = Reader::new(config, &settings.group).map_err(failed)?;
+    let read: Vec<&str> = [main, retry].into_iter().chain(state).map(String::as_str).collect();
+    reader.look_up(&read, WRITER_OPEN);
+    Ok(reader)
+}
+
+/// Records of a turn, once it is known whether it is a probe.
+fn records_max<S: Stage>(core: &Core<S>, committer: &Committer) -> usize {
+    let most = core.settings.turn_records_max;
+    let careful = if committer.is_careful() { most.min(SUSPECTS_MAX) } else { most };
+    core.processor.gate.probe_records_max().unwrap_or(careful)
 }

@@ -10,32 +10,33 @@
 //!
 //! A program brings a [`stage::Stage`], which says what its records mean; [`Engine`] checks that
 //! the topics fit together, starts the lanes and waits for the end. A lane owns its partitions
-//! alone; `lane.rs` tells the story of a turn.
+//! alone; `lane.rs` tells the story of a turn. Modules stand in reading order, and each may use only those
+//! above it.
 
 mod clock;
 mod advice;
-mod report;
-mod builder;
 mod error;
-mod handler;
 mod kafka;
-pub mod payload;
 pub mod stage;
+pub mod settings;
+pub mod payload;
 pub mod table;
-mod layout;
+mod handler;
 mod metrics;
+mod layout;
+mod gaps;
 mod notices;
 mod shared;
 mod snapshot;
 mod lane;
-pub mod settings;
 mod gauges;
 pub mod outages;
 mod finish;
-mod gaps;
-mod topic_watch;
 mod prepare;
+mod topic_watch;
 mod engine;
+mod report;
+mod builder;
 
 pub use builder::{Builder, Pipeline};
 pub use engine::{Ended, Engine, Resources};

@@ -9,8 +9,14 @@ use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use pipeline::waiting::Waiting;
 
-pub use crate::lane::limits::WAITING_RECORDS_MAX;
 use crate::stage::Words;
+
+/// Records that may wait in the retry partitions of a lane, those included that were only written
+/// so far: at this number main is not read. Main records that are held in memory count as well: each of
+/// them may fail once it is tried. A turn stops taking main records when it would add
+/// more. On top come only what its handlers have begun with what is held in memory behind that,
+/// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
+pub const WAITING_RECORDS_MAX: usize = 200_000;
 
 /// How long the handler of one attempt may take, unless said otherwise.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -3,6 +3,8 @@
 
 #[path = "workspace/functions.rs"]
 mod functions;
+#[path = "workspace/modules.rs"]
+mod modules;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -2,6 +2,7 @@
 
 use codec::decode::DecodeError;
 use pipeline::failure::Failure;
+use pipeline::headers::FINGERPRINT;
 use pipeline::record::Offset;
 use rand::Rng as _;
 
@@ -15,7 +16,7 @@ use crate::lane::runner::Answer;
 use crate::stage::{Context, HandleError, RecordId, Stage};
 
 /// How one attempt went.
-pub(super) enum Attempted {
+pub(crate) enum Attempted {
     Counted,
     Failed(Failure),
     /// The record's schema is not known yet; the surroundings are to blame, not the record.
@@ -23,16 +24,26 @@ pub(super) enum Attempted {
 }
 
 /// A record and its past, as one attempt needs them.
-pub(super) struct Subject<'r, 'a> {
-    pub(super) value: Option<&'r [u8]>,
-    pub(super) header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
-    pub(super) attempt: u32,
-    pub(super) redrives: u32,
+pub(crate) struct Subject<'r, 'a> {
+    pub(crate) value: Option<&'r [u8]>,
+    pub(crate) header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
+    pub(crate) attempt: u32,
+    pub(crate) redrives: u32,
+}
+
+impl Subject<'_, '_> {
+    /// Whether the attempt before this one failed for the same cause. What a first attempt
+    /// carries in its headers is not ours.
+    fn failed_before(&self, failure: &Failure) -> bool {
+        let text = (self.header)(FINGERPRINT).and_then(|text| std::str::from_utf8(text).ok());
+        let before = text.and_then(|text| u32::from_str_radix(text, 16).ok());
+        (self.attempt > 1 || self.redrives > 0) && before == Some(failure.fingerprint())
+    }
 }
 
 impl<S: Stage> Processor<S> {
     /// Makes one attempt. A record whose handler has answered is not decoded again.
-    pub(super) fn attempt<'k>(
+    pub(crate) fn attempt<'k>(
         &mut self,
         partition: i32,
         subject: &Subject<'_, '_>,
@@ -98,8 +109,9 @@ impl<S: Stage> Processor<S> {
         answer: Answer,
         name: Name<'_>,
     ) -> (Attempted, Option<S::Note>) {
-        let index = usize::try_from(partition).expect("partition numbers start at 0");
-        let owned = self.owned[index].as_mut().expect("its record is being tried");
+        let index = usize::try_from(partition).ok();
+        let owned = index.and_then(|index| self.owned.get_mut(index)?.as_deref_mut());
+        let Some(owned) = owned else { return (Attempted::Unresolved, None) };
         let emitted_before = self.turn.emitted.len();
         let context = Context {
             attempt: subject.attempt,

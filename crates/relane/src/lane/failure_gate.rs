@@ -9,37 +9,20 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use pipeline::breaker::{Breaker, Change, FailedAttempt, Permit};
-use pipeline::dead_letter_limit::{DeadLetterLimit, DeadLetterLimits, Tripped};
+use pipeline::dead_letter_limit::{DeadLetterCause, DeadLetterLimit, DeadLetterLimits, Tripped};
 use pipeline::failure::Failure;
-use pipeline::headers::FINGERPRINT;
 use pipeline::record::Offset;
 use pipeline::tally::Tally;
-use rand::Rng as _;
 
 use crate::clock::Instant;
-use crate::lane::attempt::Subject;
 use crate::lane::hooks::{Bug, is_planted};
-use crate::lane::limits::{ENDS_ASK, ENDS_EVERY, PROBE_MAIN_FIRST};
-use crate::lane::partition_state::Phase;
-use crate::lane::{Lane, LaneError};
-use crate::settings::OnDeadLetterLimit;
-use crate::stage::{Stage, Words};
+use crate::lane::limits::{ENDS_EVERY, PROBE_MAIN_FIRST};
 
 /// What a failed record is told apart by: its key, or where it has none its coordinates.
 #[derive(Debug, Clone, Copy, Hash)]
 pub(crate) enum Name<'a> {
     Key(&'a [u8]),
     Record((i32, Offset)),
-}
-
-impl Subject<'_, '_> {
-    /// Whether the attempt before this one failed for the same cause. What a first attempt
-    /// carries in its headers is not ours.
-    pub(super) fn failed_before(&self, failure: &Failure) -> bool {
-        let text = (self.header)(FINGERPRINT).and_then(|text| std::str::from_utf8(text).ok());
-        let before = text.and_then(|text| u32::from_str_radix(text, 16).ok());
-        (self.attempt > 1 || self.redrives > 0) && before == Some(failure.fingerprint())
-    }
 }
 
 /// See the module.
@@ -57,6 +40,13 @@ pub(crate) struct FailureGate {
     limit: DeadLetterLimit,
     /// Why the lane stands still until an operator acts.
     stopped: Option<String>,
+    /// Records of a turn that looks whether an outage is over.
+    probe_records_max: Option<usize>,
+    /// Probes so far, and when the last one began.
+    probes: u64,
+    probe_began_at: Instant,
+    /// When a probe that finds nothing asks next whether there is anything to find.
+    ends_again_at: Instant,
 }
 
 impl FailureGate {
@@ -69,12 +59,88 @@ impl FailureGate {
             must_undo: false,
             limit: DeadLetterLimit::new(limits),
             stopped: None,
+            probe_records_max: None,
+            probes: 0,
+            probe_began_at: Instant::now(),
+            ends_again_at: Instant::now(),
         }
     }
 
     /// Whether attempts are to be put off.
     pub(crate) const fn is_held_up(&self) -> bool {
         self.is_held_up
+    }
+
+    /// Whether this turn looks if an outage is over.
+    pub(crate) const fn is_probe(&self) -> bool {
+        self.probe_records_max.is_some()
+    }
+
+    /// Records of such a turn.
+    pub(crate) const fn probe_records_max(&self) -> Option<usize> {
+        self.probe_records_max
+    }
+
+    /// Whether attempts may be made in the turn that begins.
+    pub(crate) fn check(&mut self, now_ms: i64, owns_any: bool) {
+        if self.outage.is_some() && !owns_any {
+            self.forget_outage(now_ms); // others own it now
+        }
+        let permit = self.breaker.permit(now_ms);
+        if matches!(permit, Permit::Probe { .. }) && self.probe_records_max.is_none() {
+            self.probes += 1;
+            self.probe_began_at = Instant::now();
+        }
+        self.probe_records_max = match permit {
+            Permit::Probe { keys } => Some(keys),
+            Permit::Flow | Permit::Wait { .. } => None,
+        };
+        self.is_held_up = matches!(permit, Permit::Wait { .. }) || self.stopped.is_some();
+    }
+
+    /// Whether this turn leaves the retries alone that are due. All that are due may be poisonous, and
+    /// take a probe away from main.
+    pub(crate) fn leaves_retries(&self) -> bool {
+        let is_mains = self.probe_records_max.is_some() && self.probes.is_multiple_of(2);
+        is_mains && self.probe_began_at.elapsed() < PROBE_MAIN_FIRST
+    }
+
+    /// Takes in that a turn ends; whether it was a probe while the outage goes on.
+    pub(crate) fn end_turn(&mut self, now_ms: i64, spread: f64) -> bool {
+        let is_probe = self.is_probe();
+        if is_probe && self.breaker.probe_ended(now_ms, spread) == Change::Opened {
+            self.must_undo = true;
+        }
+        is_probe && self.breaker.is_open()
+    }
+
+    /// Whether the brokers are to be asked if there is anything to try: now and then.
+    pub(crate) fn asks_for_ends(&mut self) -> bool {
+        if Instant::now() < self.ends_again_at {
+            return false;
+        }
+        self.ends_again_at = Instant::now() + ENDS_EVERY;
+        true
+    }
+
+    /// Whether the turn is not to be committed; asked once per turn.
+    pub(crate) fn take_undo(&mut self) -> bool {
+        std::mem::take(&mut self.must_undo)
+    }
+
+    /// The limit of dead letters that this turn would go past.
+    pub(crate) fn tripped(&self) -> Option<Tripped> {
+        self.limit.tripped()
+    }
+
+    /// For what the dead letters were given up.
+    pub(crate) fn causes(&self) -> Vec<DeadLetterCause> {
+        self.limit.causes()
+    }
+
+    /// Stands still until an operator acts.
+    pub(crate) fn stop(&mut self, why: String) {
+        self.stopped = Some(why);
     }
 
     /// What is away, in words.
@@ -148,7 +214,7 @@ impl FailureGate {
     }
 
     /// Nothing is left that could tell whether what is away is back.
-    fn forget_outage(&mut self, now_ms: i64) {
+    pub(crate) fn forget_outage(&mut self, now_ms: i64) {
         self.breaker.nothing_to_try(now_ms);
         self.is_outage_forgotten |= self.outage.take().is_some();
     }
@@ -157,139 +223,6 @@ impl FailureGate {
         self.is_outage_forgotten = false;
         self.outage = Some(detail);
         self.is_held_up = true;
-    }
-}
-
-impl<S: Stage> Lane<S> {
-    /// Whether attempts may be made in this turn.
-    pub(crate) fn check_gate(&mut self) {
-        let now_ms = self.processor.now_ms;
-        if self.processor.gate.outage.is_some() && self.processor.iter().next().is_none() {
-            self.processor.gate.forget_outage(now_ms); // others own it now
-        }
-        let gate = &mut self.processor.gate;
-        let permit = gate.breaker.permit(now_ms);
-        if matches!(permit, Permit::Probe { .. }) && self.probe_records_max.is_none() {
-            self.probes += 1;
-            self.probe_began_at = Instant::now();
-        }
-        self.probe_records_max = match permit {
-            Permit::Probe { keys } => Some(keys),
-            Permit::Flow | Permit::Wait { .. } => None,
-        };
-        gate.is_held_up = matches!(permit, Permit::Wait { .. }) || gate.stopped.is_some();
-        self.processor.in_flight.limit(self.probe_records_max);
-    }
-
-    /// Whether this turn leaves the retries alone that are due. All that are due may be poisonous, and
-    /// take a probe away from main.
-    pub(crate) fn leaves_retries(&self) -> bool {
-        let is_mains = self.probe_records_max.is_some() && self.probes.is_multiple_of(2);
-        is_mains && self.probe_began_at.elapsed() < PROBE_MAIN_FIRST
-    }
-
-    /// Whether a record is held, waits, or is yet to be fetched that a probe could try. QueryBudget the
-    /// brokers for the ends of main, now and then.
-    fn has_something_to_try(&mut self) -> bool {
-        let mut quiet = Vec::new();
-        for owned in self.processor.iter() {
-            match owned.phase {
-                Phase::Stopped { .. } => {}
-                Phase::Active if owned.holds_nothing() => {
-                    if !owned.main_done {
-                        quiet.push((owned.partition, owned.main.top()));
-                    }
-                }
-                _ => return true,
-            }
-        }
-        if Instant::now() < self.ends_again_at {
-            return true;
-        }
-        self.ends_again_at = Instant::now() + ENDS_EVERY;
-        let main = &self.settings.topics.main;
-        quiet.into_iter().any(|(partition, top)| {
-            self.ends.bounds(main, partition, ENDS_ASK).map_or(true, |(_, end)| top < end)
-        })
-    }
-
-    /// Whether the turn may be committed; if not, its state is dropped and read back.
-    pub(crate) fn passes_gate(&mut self) -> Result<bool, LaneError> {
-        let (now_ms, spread) = (self.processor.now_ms, self.processor.random.random::<f64>());
-        let gate = &mut self.processor.gate;
-        let is_probe = self.probe_records_max.is_some();
-        if is_probe && gate.breaker.probe_ended(now_ms, spread) == Change::Opened {
-            gate.must_undo = true;
-        }
-        if is_probe
-            && gate.breaker.is_open()
-            && self.processor.turn.records == 0
-            && !self.has_something_to_try()
-        {
-            self.processor.gate.forget_outage(now_ms);
-        }
-        let gate = &mut self.processor.gate;
-        if std::mem::take(&mut gate.must_undo) {
-            self.read_again();
-            return Ok(false);
-        }
-        self.passes_limit()
-    }
-
-    /// Whether so many records may be given up; if not, the turn is dropped.
-    pub(crate) fn passes_limit(&mut self) -> Result<bool, LaneError> {
-        let Some(tripped) = self.processor.gate.limit.tripped() else { return Ok(true) };
-        let text = self.tell_limit(tripped);
-        self.processor.gate.stopped =
-            Some(format!("{text}; {}", resume_hint(&self.settings.words)));
-        self.read_again();
-        match self.settings.on_dead_letter_limit {
-            OnDeadLetterLimit::Pause => Ok(false),
-            OnDeadLetterLimit::Exit => {
-                // The last that is told of this lane: nothing of this turn has happened.
-                self.view.lock().waiting = self.processor.waits_before;
-                let hint = resume_hint(&self.settings.words);
-                Err(LaneError::Limit { message: text, hint })
-            }
-        }
-    }
-
-    /// Says which limit was reached, and for what causes.
-    fn tell_limit(&self, tripped: Tripped) -> String {
-        let text = match tripped {
-            Tripped::Ratio { dead } => {
-                format!("{dead} of the last 1,000 records would be dead letters")
-            }
-            Tripped::Consecutive { dead } => format!("{dead} dead letters in a row"),
-            Tripped::UnreadSchema { schema_id, dead } => format!(
-                "{dead} dead letters of schema {schema_id}, which cannot be used and of which no record was ever read"
-            ),
-        };
-        for cause in self.processor.gate.limit.causes() {
-            tracing::error!(
-                lane = self.index,
-                fingerprint = format!("{:08x}", cause.fingerprint),
-                class = cause.reason.class().as_str(),
-                reason = cause.reason.as_str(),
-                schema_id = cause.schema_id,
-                dead_letters = cause.dead,
-                "cause of dead letters"
-            );
-        }
-        let text = format!("{text}: the limit; this batch is not committed");
-        tracing::error!(lane = self.index, "{text}; {}", resume_hint(&self.settings.words));
-        text
-    }
-}
-
-/// What an operator does when the limit was reached.
-fn resume_hint(words: &Words) -> String {
-    match words.flags.no_dead_letter_limit {
-        "" => "mend the cause and restart".to_owned(),
-        flag => format!(
-            "mend the cause and restart; or, if all of them are to become dead letters, restart \
-             with {flag}"
-        ),
     }
 }
 

@@ -7,13 +7,12 @@
 //! Two turns' worth is written well within the time of a transaction.
 
 use pipeline::failure::{Failure, FailureReason};
-use pipeline::headers::Lineage;
 use pipeline::record::Offset;
 
 use crate::lane::hooks::{Bug, is_planted};
-use crate::lane::order::untold;
 use crate::lane::outbound::{Destination, OutboundRecord};
-use crate::lane::partition_state::PendingRecord;
+use crate::lane::outcomes::OutcomeEntry;
+use crate::lane::pending::PendingRecord;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
 
@@ -27,20 +26,16 @@ pub(crate) struct Predecessor {
 
 /// What follows, and whether the retry topic has refused it or a neighbor in its batch.
 struct Follower {
-    waiter: PendingRecord,
+    pending: PendingRecord,
     is_suspect: bool,
 }
 
 impl<S: Stage> Processor<S> {
     /// A record as one that others follow, if they are to be given up with it.
-    pub(crate) fn predecessor(
-        &self,
-        partition: i32,
-        key: Option<&[u8]>,
-        place: Option<Offset>,
-    ) -> Option<Predecessor> {
-        let (key, place) = key.zip(place).filter(|_| self.order.holds_followers())?;
-        Some(Predecessor { partition, key: key.into(), place })
+    pub(crate) fn predecessor(&self, pending: &PendingRecord) -> Option<Predecessor> {
+        let sequence = pending.sequence().filter(|_| self.order.holds_followers())?;
+        let partition = pending.record.partition;
+        Some(Predecessor { partition, key: sequence.key.into(), place: sequence.origin })
     }
 
     /// Dead-letters what is in retry behind a record, or on its way there in this turn.
@@ -49,7 +44,7 @@ impl<S: Stage> Processor<S> {
         if !is_planted(Bug::FollowersKept) {
             followers.extend(self.take_waiting(dead));
         }
-        followers.sort_by_key(|follower| (follower.waiter.place, follower.waiter.record.offset));
+        followers.sort_by_key(|follower| (follower.pending.place, follower.pending.record.offset));
         for follower in followers {
             self.give_up_follower(follower);
         }
@@ -60,19 +55,19 @@ impl<S: Stage> Processor<S> {
         let Some(owned) = self.owned_mut(dead.partition) else { return followers };
         let offsets: Vec<Offset> = owned.waiting.of_key(&dead.key).collect();
         for offset in offsets {
-            let owned = self.owned_mut(dead.partition).expect("looked up above");
-            let place = owned.waiting.get(offset).and_then(|(_, waiter)| waiter.place);
+            let Some(owned) = self.owned_mut(dead.partition) else { break };
+            let place = owned.waiting.get(offset).and_then(|(_, pending)| pending.place);
             // Handlers of a key never overlap; but without transactions a record that comes first
             // may be there a second time when the handler of a later one has begun.
             if place < Some(dead.place) || owned.waiting.is_running(offset) {
                 continue;
             }
-            let (_, waiter) = owned.waiting.remove(offset).expect("it was listed");
-            self.turn.take(waiter.record.bytes());
+            let Some((_, pending)) = owned.waiting.remove(offset) else { continue };
+            self.turn.take(pending.record.bytes());
             self.turn.consumed_retry += 1;
             self.turn.has_given_up_waiting = true;
             self.settle_retry(dead.partition, offset);
-            followers.push(Follower { waiter, is_suspect: false });
+            followers.push(Follower { pending, is_suspect: false });
         }
         followers
     }
@@ -81,9 +76,10 @@ impl<S: Stage> Processor<S> {
     /// its entries in the outcome log.
     fn take_forwarded(&mut self, dead: &Predecessor) -> Vec<Follower> {
         let follows = |forward: &OutboundRecord| {
-            forward.place > Some(dead.place)
-                && forward.record.partition == dead.partition
-                && forward.record.key.as_ref() == Some(&dead.key)
+            let PendingRecord { record, place, .. } = &forward.pending;
+            *place > Some(dead.place)
+                && record.partition == dead.partition
+                && record.key.as_ref() == Some(&dead.key)
                 && !forward.is_durable
         };
         // Nothing of the key is on its way, unless it is the retry topic that refuses a record.
@@ -112,30 +108,18 @@ impl<S: Stage> Processor<S> {
 
     /// A record that was to be forwarded, as one that waits.
     fn follower(&mut self, forward: OutboundRecord) -> Follower {
-        let OutboundRecord { record, hop, place, suspect: is_suspect, .. } = forward;
-        let waiter = match hop {
-            Some(hop) => PendingRecord {
-                place,
-                attempt: hop.attempt,
-                carries_lineage: hop.carries_lineage,
-                carries_first_failed: hop.carries_first_failed,
-                ..PendingRecord::first(record, hop.origin)
-            },
-            None => {
-                self.turn.reparked -= 1;
-                let lineage = Lineage::read(|name| record.header(name));
-                self.waiter(record, lineage).1
-            }
-        };
-        Follower { waiter, is_suspect }
+        if forward.is_repark() {
+            self.turn.reparked -= 1;
+        }
+        Follower { pending: forward.pending, is_suspect: forward.suspect }
     }
 
     /// Dead-letters a record because one of its key that came first was given up.
-    fn give_up_follower(&mut self, Follower { waiter, is_suspect }: Follower) {
-        let attempt = waiter.attempt;
+    fn give_up_follower(&mut self, Follower { pending, is_suspect }: Follower) {
         if self.keeps_outcomes {
-            let input = self.decode(waiter.record.value.as_deref());
-            let mut entry = untold(&waiter.record, &waiter.origin, attempt);
+            let input = self.decode(pending.record.value.as_deref());
+            let attempt = pending.attempt;
+            let mut entry = OutcomeEntry::untried(&pending.record, &pending.origin, attempt);
             if let Ok(input) = input {
                 entry.name = self.stage.name(input);
             }
@@ -143,10 +127,10 @@ impl<S: Stage> Processor<S> {
         }
         let failure = Failure {
             reason: FailureReason::PredecessorDead,
-            schema_id: self.stage.schema_id(waiter.record.value.as_deref()),
+            schema_id: self.stage.schema_id(pending.record.value.as_deref()),
             detail: "a record of this key that came first was given up".into(),
         };
-        self.send(waiter, attempt, Some(failure), Destination::DeadLetter);
+        self.send(pending, Some(failure), Destination::DeadLetter);
         if let Some(forward) = self.turn.outbound.last_mut() {
             forward.suspect = is_suspect;
         }

@@ -1,27 +1,44 @@
-//! A failed record is put on its way: to the retry topic with a due time, or to the dead letters.
+//! What follows from an attempt: a failed record is put on its way, to the retry topic with a due time
+//! or to the dead letters.
 
-use kafka_io::reader::HeldRecord;
 use pipeline::failure::Failure;
-use pipeline::headers::Origin;
+use pipeline::record::Timestamp;
 use pipeline::route::{Route, route};
 use rand::Rng as _;
 
+use crate::lane::attempt::Attempted;
 use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
-use crate::lane::outbound::{Destination, HopParts, OutboundRecord};
-use crate::lane::partition_state::PendingRecord;
+use crate::lane::outbound::{Destination, OutboundRecord};
+use crate::lane::pending::PendingRecord;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
 
 impl<S: Stage> Processor<S> {
-    pub(super) fn forward_first(&mut self, record: HeldRecord, origin: Origin, failure: Failure) {
-        let place = record.key.is_some().then_some(record.offset);
-        self.forward(PendingRecord { place, ..PendingRecord::first(record, origin) }, 1, failure);
+    /// Takes in how an attempt went. `None` if the record is done with, and the record itself if it stays
+    /// unsettled and is to be held.
+    pub(crate) fn conclude<T>(
+        &mut self,
+        attempted: Attempted,
+        attempt: u32,
+        timestamp: Timestamp,
+        record: T,
+        pending: impl FnOnce(&Self, T) -> PendingRecord,
+    ) -> Option<T> {
+        match attempted {
+            Attempted::Unresolved => return Some(record),
+            Attempted::Counted => self.turn.ended.push(timestamp.ms),
+            Attempted::Failed(failure) => {
+                let pending = PendingRecord { attempt, ..pending(self, record) };
+                self.forward(pending, failure);
+            }
+        }
+        None
     }
 
     /// Puts a failed record on its way.
-    pub(super) fn forward(&mut self, waiter: PendingRecord, attempt: u32, failure: Failure) {
+    fn forward(&mut self, pending: PendingRecord, failure: Failure) {
         let spread = self.random.random::<f64>();
-        let destination = match route(&failure, attempt, &self.plan, spread) {
+        let destination = match route(&failure, pending.attempt, &self.plan, spread) {
             Route::DeadLetter => Destination::DeadLetter,
             Route::Retry(wait) => {
                 let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
@@ -31,10 +48,9 @@ impl<S: Stage> Processor<S> {
         let mut dead = None;
         if destination == Destination::DeadLetter {
             self.gate.dead_letter(&failure);
-            let key = waiter.record.key.as_deref();
-            dead = self.predecessor(waiter.record.partition, key, waiter.place);
+            dead = self.predecessor(&pending);
         }
-        self.send(waiter, attempt, Some(failure), destination);
+        self.send(pending, Some(failure), destination);
         if let Some(dead) = dead {
             self.give_up_followers(&dead);
         }
@@ -43,8 +59,7 @@ impl<S: Stage> Processor<S> {
     /// Adds a record to what the turn writes, with its entry in the outcome log.
     pub(crate) fn send(
         &mut self,
-        waiter: PendingRecord,
-        attempt: u32,
+        pending: PendingRecord,
         failure: Option<Failure>,
         destination: Destination,
     ) {
@@ -52,24 +67,12 @@ impl<S: Stage> Processor<S> {
             entry.forward = Some(self.turn.outbound.len());
         }
         if destination != Destination::DeadLetter {
-            self.expect(&waiter);
-            if !waiter.carries_lineage {
-                self.turn.enter(waiter.record.bytes() + HOP_BYTES + WAITING_OVERHEAD_BYTES);
+            self.expect(&pending);
+            if !pending.carries_lineage {
+                self.turn.enter(pending.record.bytes() + HOP_BYTES + WAITING_OVERHEAD_BYTES);
             }
         }
-        let hop = HopParts {
-            origin: waiter.origin,
-            carries_lineage: waiter.carries_lineage,
-            carries_first_failed: waiter.carries_first_failed,
-            attempt,
-            failure,
-            now_ms: self.now_ms,
-        };
-        self.turn.outbound.push(OutboundRecord::new(
-            waiter.record,
-            waiter.place,
-            destination,
-            Some(hop),
-        ));
+        let outbound = OutboundRecord::new(pending, destination, failure, self.now_ms);
+        self.turn.outbound.push(outbound);
     }
 }

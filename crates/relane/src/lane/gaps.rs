@@ -1,21 +1,22 @@
 //! Partitions whose next record is not there any more.
 
-use crate::clock::Instant;
+use crate::lane::error::LaneError;
+use crate::lane::intake::Intake;
+use crate::lane::lane_core::{Core, failed};
 use crate::lane::limits::BOUNDS_ASK;
-use crate::lane::partition_state::{PartitionState, Phase, StopReason};
-use crate::lane::{Lane, LaneError};
+use crate::lane::partition_state::StopReason;
 use crate::stage::Stage;
 
-impl<S: Stage> Lane<S> {
+impl Intake {
     /// Looks, between turns, at what the reader found out of range. It stops at such a
     /// partition for good, so each one is either stopped with words or read again.
-    pub(crate) fn look_for_gaps(&mut self) -> Result<(), LaneError> {
+    pub(crate) fn look_for_gaps<S: Stage>(&mut self, core: &mut Core<S>) -> Result<(), LaneError> {
         if !std::mem::take(&mut self.gap_seen) {
             return Ok(());
         }
-        let topics = self.settings.topics.clone();
-        for partition in self.processor.partitions() {
-            let owned = self.processor.owned_mut(partition).expect("just listed");
+        let topics = core.settings.topics.clone();
+        for partition in core.processor.partitions() {
+            let Some(owned) = core.processor.owned_mut(partition) else { continue };
             if !owned.is_active() {
                 continue;
             }
@@ -25,34 +26,40 @@ impl<S: Stage> Lane<S> {
                 [(&topics.main, main, reads_main), (&topics.retry, retry, true)]
             {
                 if is_read {
-                    self.look_at(topic, partition, top)?;
+                    self.look_at(core, topic, partition, top)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, topic: &str, partition: i32, top: i64) -> Result<(), LaneError> {
-        let Ok((low, high)) = self.ends.bounds(topic, partition, BOUNDS_ASK) else {
+    fn look_at<S: Stage>(
+        &mut self,
+        core: &mut Core<S>,
+        topic: &str,
+        partition: i32,
+        top: i64,
+    ) -> Result<(), LaneError> {
+        let Ok((low, high)) = core.ends.bounds(topic, partition, BOUNDS_ASK) else {
             self.gap_seen = true; // asked again in the next turn
             return Ok(());
         };
         if top > high {
-            return Err(LaneError::offsets_beyond(&self.settings, topic, partition, top, high));
+            return Err(LaneError::offsets_beyond(&core.settings, topic, partition, top, high));
         }
-        let Some(owned) = self.processor.owned_mut(partition).filter(|owned| owned.is_active())
+        let Some(owned) = core.processor.owned_mut(partition).filter(|owned| owned.is_active())
         else {
             return Ok(());
         };
-        let is_main = topic == self.settings.topics.main;
+        let is_main = topic == core.settings.topics.main;
         if top < low {
             let range = format!("{topic}/{partition} offsets {top} to {}", low - 1);
-            if !self.settings.accepts_gap {
+            if !core.settings.accepts_gap {
                 let detail = format!(
                     "{range} were deleted before they were read; restart with --accept-gap to go \
                      on without them"
                 );
-                self.stop_partition(partition, detail);
+                core.stop_partition(partition, StopReason::RetentionGap, detail);
                 return Ok(());
             }
             tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
@@ -62,20 +69,11 @@ impl<S: Stage> Lane<S> {
             dedupe.pass(low);
         }
         if is_main {
-            self.stop_main(partition); // the turn starts it again, at its top
+            core.stop_main(partition); // the turn starts it again, at its top
             return Ok(());
         }
         let position = pipeline::record::CommitPosition(owned.retry.top());
-        let failed = |error: kafka_io::KafkaError| LaneError::Failed(error.to_string());
-        self.reader.stop(topic, partition).map_err(failed)?;
-        self.reader.start(topic, partition, position).map_err(failed)
-    }
-
-    fn stop_partition(&mut self, partition: i32, detail: String) {
-        tracing::error!(partition, "{detail}");
-        self.drop_partition(partition);
-        let mut stopped = PartitionState::new(partition, Instant::now(), self.settings.order);
-        stopped.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };
-        self.processor.owned[partition as usize] = Some(Box::new(stopped));
+        core.reader.stop(topic, partition).map_err(failed)?;
+        core.reader.start(topic, partition, position).map_err(failed)
     }
 }

@@ -7,8 +7,9 @@ use pipeline::keys::Standing;
 use pipeline::record::Offset;
 use pipeline::waiting::Sequence;
 
-use crate::lane::attempt::{Attempted, Subject};
+use crate::lane::attempt::Subject;
 use crate::lane::in_flight::Answered;
+use crate::lane::pending::PendingRecord;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
 
@@ -17,7 +18,7 @@ impl<S: Stage> Processor<S> {
     pub(crate) fn run_unresolved(&mut self) {
         for partition in self.partitions() {
             self.look_at_unjudged(partition);
-            let owned = self.owned_mut(partition).expect("just listed");
+            let Some(owned) = self.owned_mut(partition) else { continue };
             while owned.waiting.pop_stirred().is_some() {} // all of them are looked at below
             if owned.unresolved.is_empty() {
                 continue;
@@ -30,7 +31,7 @@ impl<S: Stage> Processor<S> {
     }
 
     fn run_one_unresolved(&mut self, partition: i32, offset: Offset, record: HeldRecord) {
-        let owned = self.owned_mut(partition).expect("its records are held");
+        let Some(owned) = self.owned_mut(partition) else { return };
         let key = record.key.clone().filter(|_| owned.waiting.keeps_order());
         let sequence = key.as_deref().map(|key| Sequence { key, origin: offset });
         let standing = owned.waiting.standing(sequence);
@@ -45,8 +46,7 @@ impl<S: Stage> Processor<S> {
             return;
         }
         if !self.may_start() {
-            let owned = self.owned_mut(partition).expect("its records are held");
-            owned.unresolved.insert(offset, record);
+            self.keep_held(partition, record);
         } else if self.in_flight.is_used() {
             self.start_main(record);
         } else {
@@ -61,35 +61,41 @@ impl<S: Stage> Processor<S> {
 
     /// Makes the first attempt at a main record that its window holds.
     pub(crate) fn run_held(&mut self, record: HeldRecord, answered: Option<Answered<S::Input>>) {
-        let (partition, offset) = (record.partition, record.offset);
-        let sequence_key = record.key.clone();
-        let sequence = sequence_key.as_deref().map(|key| Sequence { key, origin: offset });
+        let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
         let header = |name: &str| record.header(name);
         let value = record.value.as_deref();
         let subject = Subject { value, header: &header, attempt: 1, redrives: 0 };
         let origin = || (partition, offset);
-        let key = || record.key.as_deref();
-        match self.attempt(partition, &subject, key, origin, answered) {
-            Attempted::Unresolved => {
-                let owned = self.owned_mut(partition).expect("its records are held");
-                owned.unresolved.insert(offset, record);
-                return;
-            }
-            Attempted::Counted => self.turn.ended.push(record.timestamp.ms),
-            Attempted::Failed(failure) => {
-                let origin = self.origin(partition, offset, record.timestamp, false);
-                self.forward_first(record, origin, failure);
+        let attempted =
+            self.attempt(partition, &subject, || record.key.as_deref(), origin, answered);
+        let key = record.key.clone();
+        let pending = |this: &Self, record| {
+            let origin = this.origin(partition, offset, timestamp, false);
+            PendingRecord::of_main(record, origin)
+        };
+        match self.conclude(attempted, 1, timestamp, record, pending) {
+            Some(record) => self.keep_held(partition, record),
+            None => {
+                let sequence = key.as_deref().map(|key| Sequence { key, origin: offset });
+                self.end_unresolved(partition, offset, sequence);
             }
         }
-        self.end_unresolved(partition, offset, sequence);
+    }
+
+    /// Puts a record back that its window holds.
+    pub(crate) fn keep_held(&mut self, partition: i32, record: HeldRecord) {
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.unresolved.insert(record.offset, record);
+        }
     }
 
     fn end_unresolved(&mut self, partition: i32, offset: Offset, sequence: Option<Sequence<'_>>) {
         self.turn.take(0);
         self.turn.consumed_main += 1;
-        let owned = self.owned_mut(partition).expect("its records are held");
-        owned.waiting.release_main(sequence);
-        owned.main.settle(offset);
-        owned.dirty = true;
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.waiting.release_main(sequence);
+            owned.main.settle(offset);
+            owned.dirty = true;
+        }
     }
 }

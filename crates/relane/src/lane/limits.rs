@@ -31,13 +31,6 @@ pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 /// the earliest (`offsets.retention.minutes`), so that this is soon enough for any of them.
 pub(crate) const OFFSET_REFRESH: Duration = Duration::from_secs(20);
 
-/// Records that may wait in the retry partitions of a lane, those included that were only written
-/// so far: at this number main is not read. Main records that are held in memory count as well: each of
-/// them may fail once it is tried. A turn stops taking main records when it would add
-/// more. On top come only what its handlers have begun with what is held in memory behind that,
-/// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
-pub const WAITING_RECORDS_MAX: usize = 200_000;
-
 /// Bytes that a waiting record takes in memory beyond its own: each header by itself, and its
 /// places in window and indexes. Measured: 2.5 KB in all for an order of 60 bytes.
 pub(crate) const WAITING_OVERHEAD_BYTES: usize = 1_500;

@@ -1,15 +1,24 @@
-//! What the group gives and takes.
+//! What the group gives and takes, and what becomes of a lane's place in it while the brokers are away.
+//!
+//! librdkafka forgets the id of a member whose heartbeats have had no answer for a session. The broker
+//! knows it still: from the heartbeat that lay in its socket while it stood still, or from the log of
+//! the group after a restart. So it lets the group wait for that member, for a whole session. A
+//! lane therefore stands aside shortly before: it asks to leave the group and does not serve what
+//! follows, which keeps the id. When the group's coordinator answers, the member leaves under
+//! its id, which nobody waits for then, and joins anew.
 
-use kafka_io::member::Change;
+use kafka_io::ClientConfig;
+use kafka_io::member::{AskError, Change};
 
 use crate::clock::Instant;
+use crate::lane::error::LaneError;
 use crate::lane::handles::Member;
 use crate::lane::hooks::{self, FailPoint};
+use crate::lane::lane_core::{Core, failed};
 use crate::lane::limits::{
-    COVERAGE_AGAIN, COVERAGE_ASK, COVERAGE_EVERY, FENCE_AGAIN, OWN_FENCE_WITHIN,
+    COORDINATOR_ASK, COVERAGE_AGAIN, COVERAGE_ASK, COVERAGE_EVERY, FENCE_AGAIN, OWN_FENCE_WITHIN,
 };
-use crate::lane::partition_state::{PartitionState, Phase, StopReason};
-use crate::lane::{Lane, LaneError};
+use crate::lane::settings::LaneSettings;
 use crate::stage::Stage;
 
 /// Whether the fence of a static member can be its own doing. A request to join whose answer an
@@ -20,137 +29,176 @@ fn may_have_fenced_itself(away_at: Option<Instant>, fenced_at: Option<Instant>) 
     fenced_at.is_none_or(|at| at < away_at || at.elapsed() >= FENCE_AGAIN)
 }
 
-impl<S: Stage> Lane<S> {
+/// A lane's place in its group.
+pub(crate) struct Membership {
+    member: Member,
+    config: ClientConfig,
+    has_assignment: bool,
+    fenced_at: Option<Instant>,
+    /// When to look next whether every partition has an owner, and which had none last time.
+    coverage_at: Instant,
+    unowned_before: Vec<i32>,
+    /// The member is not served: it leaves the group and joins anew when its coordinator answers.
+    stands_aside: bool,
+}
+
+impl Membership {
+    /// Joins the group.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub(crate) fn join(
+        config: &ClientConfig,
+        settings: &LaneSettings,
+        index: usize,
+    ) -> Result<Self, LaneError> {
+        let instance = settings.instance_id.as_ref().map(|id| format!("{id}-{index}"));
+        let (group, topic) = (&settings.group, &settings.topics.main);
+        Ok(Self {
+            member: Member::join(config, group, instance.as_deref(), topic).map_err(failed)?,
+            config: config.clone(),
+            has_assignment: false,
+            fenced_at: None,
+            coverage_at: Instant::now() + COVERAGE_AGAIN,
+            unowned_before: Vec::new(),
+            stands_aside: false,
+        })
+    }
+
+    pub(crate) const fn member(&self) -> &Member {
+        &self.member
+    }
+
+    /// Whether the group has given out its partitions since this member joined.
+    pub(crate) const fn has_assignment(&self) -> bool {
+        self.has_assignment
+    }
+
+    /// Whether it is in the group and knows what it owns.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.member.membership().is_joined() && self.has_assignment && !self.stands_aside
+    }
+
+    /// Leaves the group.
+    pub(crate) fn leave(self) {
+        self.member.leave();
+    }
+
     /// Takes in what the group gave and took since the last turn.
-    pub(crate) fn follow_membership(&mut self) -> Result<(), LaneError> {
+    pub(crate) fn follow<S: Stage>(&mut self, core: &mut Core<S>) -> Result<(), LaneError> {
         if !self.stands_aside {
             for change in self.member.serve() {
-                self.apply(change);
+                self.apply(core, change);
             }
         }
         let Some((code, text)) = self.member.fatal() else { return Ok(()) };
-        let error = LaneError::member(code, &text, &self.instance());
+        let error = LaneError::member(code, &text, &core.instance());
         if matches!(error, LaneError::IdTaken { .. })
-            && may_have_fenced_itself(self.away_at, self.member_fenced_at)
+            && may_have_fenced_itself(core.brokers.away_at(), self.fenced_at)
         {
-            tracing::warn!(lane = self.index, "fenced after an outage, perhaps by its own request");
-            return self.join_anew();
+            tracing::warn!(lane = core.index, "fenced after an outage, perhaps by its own request");
+            return self.join_anew(core);
         }
         Err(error)
     }
 
     /// Gives up the member with all that it owned, and joins the group as a new one.
-    fn join_anew(&mut self) -> Result<(), LaneError> {
-        for partition in self.processor.partitions() {
-            self.drop_partition(partition);
+    fn join_anew<S: Stage>(&mut self, core: &mut Core<S>) -> Result<(), LaneError> {
+        for partition in core.processor.partitions() {
+            core.drop_partition(partition);
         }
-        self.processor.gate.discard();
-        self.processor.turn.restart();
+        core.processor.discard_turn();
         self.has_assignment = false;
-        self.member_fenced_at = Some(Instant::now());
-        let instance = self.settings.instance_id.as_ref().map(|_| self.instance());
-        let (group, topic) = (&self.settings.group, &self.settings.topics.main);
-        self.member = Member::join(&self.member_config, group, instance.as_deref(), topic)
-            .map_err(|error| LaneError::Failed(error.to_string()))?;
+        self.fenced_at = Some(Instant::now());
+        let instance = core.settings.instance_id.as_ref().map(|_| core.instance());
+        let (group, topic) = (&core.settings.group, &core.settings.topics.main);
+        self.member =
+            Member::join(&self.config, group, instance.as_deref(), topic).map_err(failed)?;
         Ok(())
     }
 
-    pub(crate) fn apply(&mut self, change: Change) {
-        self.metrics.rebalances.increment(1);
+    /// Takes in what the group gave or took.
+    fn apply<S: Stage>(&mut self, core: &mut Core<S>, change: Change) {
+        core.metrics.rebalances.increment(1);
         match change {
             Change::Assigned(partitions) => {
-                tracing::info!(lane = self.index, ?partitions, "partitions assigned");
+                tracing::info!(lane = core.index, ?partitions, "partitions assigned");
                 self.has_assignment = true;
                 for partition in partitions {
-                    self.drop_partition(partition);
-                    self.add_partition(partition, true);
+                    core.drop_partition(partition);
+                    core.add_partition(partition, true);
                 }
             }
             Change::Revoked(partitions) => {
                 hooks::pass(FailPoint::InRevoke, true);
-                tracing::info!(lane = self.index, ?partitions, "partitions revoked");
+                tracing::info!(lane = core.index, ?partitions, "partitions revoked");
                 for partition in partitions {
-                    self.drop_partition(partition);
+                    core.drop_partition(partition);
                 }
                 // What is owned next is known when the group has shared out anew.
-                self.has_assignment &= self.processor.iter().next().is_some();
+                self.has_assignment &= core.processor.iter().next().is_some();
             }
         }
     }
 
-    fn add_partition(&mut self, partition: i32, takes_tally: bool) {
-        let Ok(index) = usize::try_from(partition) else { return };
-        if self.processor.owned.len() <= index {
-            self.processor.owned.resize_with(index + 1, || None);
+    /// What the group gave and took while a commit was refused for it; whether it took any.
+    pub(crate) fn look_again<S: Stage>(&mut self, core: &mut Core<S>) -> bool {
+        let changes = self.member.serve();
+        let is_revoked = changes.iter().any(|change| matches!(change, Change::Revoked(_)));
+        for change in changes {
+            self.apply(core, change);
         }
-        let mut owned = PartitionState::new(partition, Instant::now(), self.settings.order);
-        owned.takes_tally = takes_tally;
-        if partition >= self.settings.partitions {
-            let detail = format!(
-                "{} has no partition {partition}; add it to the retry, dead-letter and {} \
-                 topics and restart",
-                self.settings.topics.retry, self.settings.words.state
-            );
-            tracing::error!(partition, "{detail}");
-            owned.phase = Phase::Stopped { reason: StopReason::MissingPartition, detail };
-        }
-        self.processor.owned[index] = Some(Box::new(owned));
+        is_revoked
     }
 
-    /// Forgets a partition and stops reading its topics.
-    pub(crate) fn drop_partition(&mut self, partition: i32) {
-        let Some(index) = usize::try_from(partition).ok() else { return };
-        let Some(owned) = self.processor.owned.get_mut(index).and_then(Option::take) else {
+    /// Stands aside before the member would forget its id, and comes back when the group's coordinator
+    /// answers.
+    pub(crate) fn keep_place<S: Stage>(&mut self, core: &mut Core<S>) {
+        if self.stands_aside {
+            if !core.brokers.is_reader_away() && self.does_coordinator_answer(core) {
+                match self.member.come_back() {
+                    Ok(()) => self.stands_aside = false,
+                    Err(error) => tracing::warn!(%error, "joining anew failed"),
+                }
+            }
             return;
-        };
-        self.processor.in_flight.forget(partition);
-        self.forget_lag(partition);
-        let topics = &self.settings.topics;
-        let reads_retry = matches!(owned.phase, Phase::LoadRetries { .. } | Phase::Active);
-        let reads_state = matches!(owned.phase, Phase::LoadState { .. });
-        for (reads, topic) in [
-            (owned.reads_main, Some(&topics.main)),
-            (reads_retry, Some(&topics.retry)),
-            (reads_state, topics.state.as_ref()),
-        ] {
-            if let Some(topic) = topic.filter(|_| reads)
-                && let Err(error) = self.reader.stop(topic, partition)
-            {
-                tracing::warn!(%error, topic, partition, "reading did not stop");
-            }
         }
+        if core.settings.instance_id.is_some() // its place is kept for it
+            || !core.brokers.is_silent()
+            || !self.member.membership().is_joined()
+        {
+            return;
+        }
+        if self.does_coordinator_answer(core) {
+            core.brokers.note_coordinator();
+            return;
+        }
+        tracing::debug!(lane = core.index, "standing aside until the group's coordinator answers");
+        self.member.stand_aside();
+        self.stands_aside = true;
+        core.brokers.note_no_coordinator();
     }
 
-    /// Drops all state and reads it back from the brokers: after an outcome that is unknown,
-    /// what they hold is the only truth.
-    pub(crate) fn read_again(&mut self) {
-        // Of one whose offsets are still asked for nothing is held, and it keeps its place among
-        // those: the others are asked about together, and without it.
-        let holds =
-            |owned: &&PartitionState<S::State>| !matches!(owned.phase, Phase::AskOffsets { .. });
-        let held: Vec<i32> = self.processor.iter().filter(holds).map(|o| o.partition).collect();
-        for partition in held {
-            // The lane's own tally is newer than what it has committed itself, unless it has not
-            // got as far as to look since the group gave it the partition.
-            let takes_tally = self.processor.owned_mut(partition).is_some_and(|o| o.takes_tally);
-            self.drop_partition(partition);
-            self.add_partition(partition, takes_tally);
-        }
-        self.processor.gate.discard();
-        self.processor.turn.restart();
+    /// Whether the group's coordinator answers. It is asked for an offset that nobody commits: one
+    /// in an undecided transaction would have no answer from a coordinator that is well.
+    fn does_coordinator_answer<S: Stage>(&self, core: &Core<S>) -> bool {
+        let nobodys = [(core.settings.topics.dead_letter.as_str(), 0)];
+        let answer = self.member.committed(&nobodys, COORDINATOR_ASK);
+        !matches!(answer, Err(AskError::Away(_) | AskError::Undecided))
     }
 
     /// Looks now and then whether every partition has an owner; if one has none twice in a
     /// row, joins the group anew.
-    pub(crate) fn check_coverage(&mut self) {
-        if self.index != 0
+    pub(crate) fn check_coverage<S: Stage>(&mut self, core: &Core<S>) {
+        if core.index != 0
             || Instant::now() < self.coverage_at
             || !self.member.membership().is_joined()
         {
             return;
         }
         self.coverage_at = Instant::now() + COVERAGE_EVERY;
-        let unowned = match self.member.unowned(self.settings.partitions, COVERAGE_ASK) {
+        let unowned = match self.member.unowned(core.settings.partitions, COVERAGE_ASK) {
             Ok(unowned) => unowned,
             Err(error) => {
                 tracing::debug!(%error, "who owns the partitions is not known");

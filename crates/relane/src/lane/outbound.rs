@@ -1,12 +1,12 @@
 //! A record on its way to the retry or dead-letter topic, and what is written of it there.
 
 use kafka_io::native::RecordHeaders;
-use kafka_io::reader::HeldRecord;
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
 use pipeline::record::Offset;
 
 use crate::lane::hooks::{Bug, is_planted};
+use crate::lane::pending::PendingRecord;
 
 /// Where a forwarded record goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,30 +48,20 @@ impl Shrink {
 /// A record on its way to the retry or dead-letter topic.
 #[derive(Debug)]
 pub(crate) struct OutboundRecord {
-    pub(crate) record: HeldRecord,
+    /// With the attempts made so far, this one included.
+    pub(crate) pending: PendingRecord,
     pub(crate) destination: Destination,
-    pub(crate) hop: Option<HopParts>,
+    /// `None` for a record that was not tried.
+    pub(crate) failure: Option<Failure>,
+    /// When it failed, or was sent on.
+    pub(crate) now_ms: i64,
     pub(crate) shrink: Shrink,
     /// Refused once: sent in a batch of its own, since one oversized record fails its batch.
     pub(crate) suspect: bool,
     /// Acknowledged in an earlier round of a turn without a transaction.
     pub(crate) is_durable: bool,
-    /// Origin offset, where the record has a place in the order of its key.
-    pub(crate) place: Option<Offset>,
     /// Where it was written.
     pub(crate) delivered_at: Option<Offset>,
-}
-
-/// What the headers of the next hop are made from.
-#[derive(Debug)]
-pub(crate) struct HopParts {
-    pub(crate) origin: Origin,
-    pub(crate) carries_lineage: bool,
-    pub(crate) carries_first_failed: bool,
-    pub(crate) attempt: u32,
-    /// `None` for a record that was not tried.
-    pub(crate) failure: Option<Failure>,
-    pub(crate) now_ms: i64,
 }
 
 /// What is to be written for a forwarded record.
@@ -86,40 +76,40 @@ const BARE_KEY_BYTES_MAX: usize = 1024;
 
 impl OutboundRecord {
     pub(crate) const fn new(
-        record: HeldRecord,
-        place: Option<Offset>,
+        pending: PendingRecord,
         destination: Destination,
-        hop: Option<HopParts>,
+        failure: Option<Failure>,
+        now_ms: i64,
     ) -> Self {
         Self {
-            record,
+            pending,
             destination,
-            hop,
+            failure,
+            now_ms,
             shrink: Shrink::Whole,
             suspect: false,
             is_durable: false,
-            place,
             delivered_at: None,
         }
     }
 
     /// The record as it is to be written, by its destination and how far it was shrunk.
     pub(crate) fn wire(&self, dialects: Dialects) -> WireRecord<'_> {
-        let Some(parts) = &self.hop else {
-            let value = self.record.value.as_deref().map(Into::into);
+        let PendingRecord { record, origin, attempt, .. } = &self.pending;
+        if self.is_repark() {
             return WireRecord {
-                key: self.record.key.as_deref(),
-                value,
-                headers: self.record.headers.clone(),
+                key: record.key.as_deref(),
+                value: record.value.as_deref().map(Into::into),
+                headers: record.headers.clone(),
             };
-        };
+        }
         let hop = Hop {
-            origin: &parts.origin,
-            carries_lineage: parts.carries_lineage && self.shrink < Shrink::Bare,
-            carries_first_failed: parts.carries_first_failed,
-            attempt: if is_planted(Bug::AttemptKept) { 1 } else { parts.attempt },
-            failure: parts.failure.as_ref(),
-            now_ms: parts.now_ms,
+            origin,
+            carries_lineage: self.pending.carries_lineage && self.shrink < Shrink::Bare,
+            carries_first_failed: self.pending.carries_first_failed,
+            attempt: if is_planted(Bug::AttemptKept) { 1 } else { *attempt },
+            failure: self.failure.as_ref(),
+            now_ms: self.now_ms,
         };
         let mut edit = match self.destination {
             Destination::Retry { due_at_ms } | Destination::Behind { due_at_ms } => {
@@ -129,18 +119,23 @@ impl OutboundRecord {
                 hop.to_dead_letter(dialects, self.shrink == Shrink::Whole)
             }
         };
-        let value = self.value(parts, &mut edit);
-        let mut headers = match &self.record.headers {
+        let value = self.value(&mut edit);
+        let mut headers = match &record.headers {
             Some(headers) if self.shrink < Shrink::Bare => headers.clone(),
             _ => RecordHeaders::new(),
         };
         headers.apply(&edit);
-        if self.shrink == Shrink::Bare && parts.carries_lineage {
+        if self.shrink == Shrink::Bare && self.pending.carries_lineage {
             headers.apply(&self.set_once());
         }
-        let key = self.record.key.as_deref();
+        let key = record.key.as_deref();
         let key = key.filter(|key| self.shrink < Shrink::Bare || key.len() <= BARE_KEY_BYTES_MAX);
         WireRecord { key, value, headers: Some(headers) }
+    }
+
+    /// Whether it goes to the tail of its retry partition, unchanged.
+    pub(crate) const fn is_repark(&self) -> bool {
+        matches!(self.destination, Destination::Repark)
     }
 
     /// Whether it goes to the retry topic.
@@ -163,7 +158,7 @@ impl OutboundRecord {
         use pipeline::headers::{FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID};
         let mut edit = HeaderEdit::default();
         for name in [FIRST_FAILED_AT_MS, REDRIVE_COUNT, REDRIVE_ID] {
-            if let Some(value) = self.record.header(name) {
+            if let Some(value) = self.pending.record.header(name) {
                 edit.remove.push(name);
                 edit.add.push((name, value.to_vec()));
             }
@@ -173,8 +168,8 @@ impl OutboundRecord {
 
     /// The value, or what stands for it: coordinates, length and SHA-256. A tombstone stays one, and
     /// says so where its headers or its key went.
-    fn value(&self, parts: &HopParts, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
-        let value = self.record.value.as_deref();
+    fn value(&self, edit: &mut HeaderEdit) -> Option<std::borrow::Cow<'_, [u8]>> {
+        let value = self.pending.record.value.as_deref();
         let says_so = match value {
             Some(_) => Shrink::WithoutValue,
             None => Shrink::Bare,
@@ -186,7 +181,7 @@ impl OutboundRecord {
         let bytes = value.unwrap_or_default();
         let digest = sha2::Sha256::digest(bytes);
         let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let Origin { topic, partition, offset, .. } = &parts.origin;
+        let Origin { topic, partition, offset, .. } = &self.pending.origin;
         let text = format!("{topic}/{partition}/{offset} length={} sha256={hex}", bytes.len());
         edit.add.push((pipeline::headers::TRUNCATED, text.clone().into_bytes()));
         value.map(|_| text.into_bytes().into())
@@ -195,16 +190,15 @@ impl OutboundRecord {
     /// Takes the next way around a refusal for size; `false` when there is none left.
     pub(crate) fn shrink_further(&mut self) -> bool {
         match (self.destination, self.shrink) {
-            (Destination::Retry { .. } | Destination::Behind { .. } | Destination::Repark, _) => {
+            (Destination::Repark, _) => false,
+            (Destination::Retry { .. } | Destination::Behind { .. }, _) => {
                 self.destination = Destination::DeadLetter;
-                if let Some(parts) = &mut self.hop {
-                    parts.failure = Some(Failure {
-                        reason: FailureReason::TooLargeToRetry,
-                        schema_id: parts.failure.as_ref().and_then(|failure| failure.schema_id),
-                        detail: "the retry topic refuses a record of this size".into(),
-                    });
-                }
-                self.hop.is_some()
+                self.failure = Some(Failure {
+                    reason: FailureReason::TooLargeToRetry,
+                    schema_id: self.failure.as_ref().and_then(|failure| failure.schema_id),
+                    detail: "the retry topic refuses a record of this size".into(),
+                });
+                true
             }
             (Destination::DeadLetter, Shrink::Whole) => self.set(Shrink::WithoutDetail),
             (Destination::DeadLetter, Shrink::WithoutDetail) => self.set(Shrink::WithoutValue),
@@ -227,6 +221,8 @@ const fn zigzag_len(length: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use kafka_io::reader::HeldRecord;
+
     use super::*;
 
     #[test]
@@ -257,15 +253,8 @@ mod tests {
             schema_id: None,
             detail: "the record has no value".into(),
         };
-        let hop = HopParts {
-            origin,
-            carries_lineage: false,
-            carries_first_failed: false,
-            attempt: 1,
-            failure: Some(failure),
-            now_ms: 7,
-        };
-        let mut forward = OutboundRecord::new(record, None, Destination::DeadLetter, Some(hop));
+        let pending = PendingRecord { attempt: 1, ..PendingRecord::first(record, origin) };
+        let mut forward = OutboundRecord::new(pending, Destination::DeadLetter, Some(failure), 7);
         loop {
             let wire = forward.wire(Dialects::default());
             let headers = wire.headers.expect("a dead letter has some");

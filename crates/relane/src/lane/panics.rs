@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureReason};
 
-use crate::lane::processor::Processor;
 use crate::stage::{HandleError, Stage};
 
 /// Runs a stage's code on a record; `None` if it panics. What the code changes it has to change
@@ -34,13 +33,6 @@ pub(crate) fn decode<S: Stage>(
     value: Option<&[u8]>,
 ) -> Result<S::Input, DecodeError> {
     decoded(value, |value| stage.decode(value))
-}
-
-impl<S: Stage> Processor<S> {
-    /// Decodes a value; a decoder that panics over it fails it.
-    pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
-        decode(&mut self.stage, value)
-    }
 }
 
 fn decoded<T>(

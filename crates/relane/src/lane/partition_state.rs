@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use kafka_io::reader::HeldRecord;
 use pipeline::completion::Completion;
 use pipeline::dedupe::Dedupe;
-use pipeline::headers::Origin;
 use pipeline::record::{CommitPosition, Offset};
 use pipeline::waiting::{Sequence, Waiting};
 use pipeline::window::Window;
@@ -13,6 +12,7 @@ use pipeline::window::Window;
 use crate::clock::Instant;
 use crate::lane::checkpoint::Checkpoint;
 use crate::lane::limits::{RESTORE_OVERDUE, WAITING_OVERHEAD_BYTES};
+use crate::lane::pending::PendingRecord;
 use crate::lane::unread::Unread;
 use crate::settings::KeyOrdering;
 
@@ -52,36 +52,6 @@ impl StopReason {
         match self {
             Self::RetentionGap => "retention-gap",
             Self::MissingPartition => "missing-partition",
-        }
-    }
-}
-
-/// A record that waits for its due time.
-#[derive(Debug)]
-pub(crate) struct PendingRecord {
-    pub(crate) record: HeldRecord,
-    pub(crate) origin: Origin,
-    /// Attempts made so far.
-    pub(crate) attempt: u32,
-    pub(crate) redrive_count: u32,
-    /// Origin offset, where the record has a place in the order of its key.
-    pub(crate) place: Option<Offset>,
-    /// The origin stands in the record's headers and can be trusted.
-    pub(crate) carries_lineage: bool,
-    pub(crate) carries_first_failed: bool,
-}
-
-impl PendingRecord {
-    /// A record that has no past: nothing was tried, and its headers tell nothing of it.
-    pub(crate) const fn first(record: HeldRecord, origin: Origin) -> Self {
-        Self {
-            record,
-            origin,
-            attempt: 0,
-            redrive_count: 0,
-            place: None,
-            carries_lineage: false,
-            carries_first_failed: false,
         }
     }
 }
@@ -201,12 +171,12 @@ impl<T: Default> PartitionState<T> {
     }
 
     /// Lets a record of the retry partition wait; its window holds it already.
-    pub(crate) fn wait(&mut self, offset: Offset, due_at_ms: i64, waiter: PendingRecord) {
-        let bytes = waiter.record.bytes();
-        let key = waiter.record.key.clone().filter(|_| self.waiting.keeps_order());
+    pub(crate) fn wait(&mut self, offset: Offset, due_at_ms: i64, pending: PendingRecord) {
+        let bytes = pending.record.bytes();
+        let key = pending.record.key.clone().filter(|_| self.waiting.keeps_order());
         let sequence =
-            key.as_deref().zip(waiter.place).map(|(key, origin)| Sequence { key, origin });
-        self.waiting.insert_sequenced(offset, due_at_ms, bytes, waiter, sequence);
+            key.as_deref().zip(pending.place).map(|(key, origin)| Sequence { key, origin });
+        self.waiting.insert_sequenced(offset, due_at_ms, bytes, pending, sequence);
     }
 
     /// Records that wait in the retry partition: those that were read, and those that were only
@@ -245,9 +215,9 @@ impl<T: Default> PartitionState<T> {
 
     /// Whether a record of the same key as a waiting one is on its way to retry.
     pub(crate) fn expects_more_of_key(&self, offset: Offset) -> bool {
-        let waiter = self.waiting.get(offset).map(|(_, waiter)| waiter);
-        let key =
-            waiter.filter(|waiter| waiter.place.is_some()).and_then(|w| w.record.key.as_ref());
+        let pending = self.waiting.get(offset).map(|(_, pending)| pending);
+        let placed = pending.filter(|pending| pending.place.is_some());
+        let key = placed.and_then(|pending| pending.record.key.as_ref());
         key.is_some_and(|key| self.waiting.expects(key))
     }
 

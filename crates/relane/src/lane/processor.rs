@@ -1,37 +1,26 @@
-//! Works on fetched records: one attempt each, and what follows from it.
+//! What works on records: the partitions, the turn that is being made, and the stage.
+//!
+//! It knows no connection. What it does with a record stands in the modules after it: `attempt`,
+//! `forwarding`, `held`, `due` and `take`.
 
-use kafka_io::reader::HeldRecord;
-use pipeline::completion::{Completion, METADATA_CHARS_MAX};
-use pipeline::headers::{Lineage, Origin};
-use pipeline::keys::Standing;
+use codec::decode::DecodeError;
+use pipeline::headers::Origin;
 use pipeline::record::{Offset, Timestamp};
 use pipeline::retry::RetryPlan;
-use pipeline::waiting::Sequence;
-use pipeline::window;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
 use crate::gaps::Missing;
-use crate::lane::attempt::{Attempted, Subject};
-use crate::lane::duplicates::DedupeVerdict;
 use crate::lane::failure_gate::FailureGate;
-use crate::lane::handles::Fetched;
-use crate::lane::in_flight::{Answered, InFlight};
-use crate::lane::limits::{unresolved_max, unsettled_max};
-use crate::lane::partition_state::{PartitionState, PendingRecord, Stranger};
+use crate::lane::in_flight::InFlight;
+use crate::lane::metadata_limit::MetadataLimit;
+use crate::lane::panics;
+use crate::lane::partition_state::PartitionState;
 use crate::lane::runner::Runner;
 use crate::lane::settings::LaneSettings;
 use crate::lane::turn::Turn;
 use crate::settings::KeyOrdering;
 use crate::stage::Stage;
-
-/// What the reader has to do after a record was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    Continue,
-    /// Stop fetching this main partition for now.
-    StopMain,
-}
 
 /// How much more may wait in a lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,10 +54,8 @@ pub(crate) struct Processor<S: Stage> {
     pub(crate) order: KeyOrdering,
     /// Records whose handlers wait.
     pub(crate) in_flight: InFlight<S::Input>,
-    /// Records of one partition that may wait for their schema; each may cost a run.
-    pub(crate) unresolved_max: usize,
-    /// Main records of one partition that may be unsettled.
-    pub(crate) unsettled_max: usize,
+    /// How much may be settled out of order.
+    pub(crate) metadata: MetadataLimit,
     /// What this turn may still send to the retry topic: records and bytes.
     pub(crate) room: Room,
     /// Main records that are held in memory: each may go there, too.
@@ -84,7 +71,6 @@ pub(crate) struct Processor<S: Stage> {
 impl<S: Stage> Processor<S> {
     pub(crate) fn new(settings: &LaneSettings, stage: S, runner: Runner) -> Self {
         let LaneSettings { topics, group, concurrency, handler_timeout, .. } = settings;
-        let limit_bytes = Completion::bytes_for_chars(METADATA_CHARS_MAX);
         Self {
             owned: Vec::new(),
             turn: Turn::new(),
@@ -98,8 +84,7 @@ impl<S: Stage> Processor<S> {
             keeps_state: topics.state.is_some(),
             order: settings.order,
             in_flight: InFlight::new(stage.waits(), *concurrency, *handler_timeout, runner),
-            unresolved_max: unresolved_max(limit_bytes),
-            unsettled_max: unsettled_max(limit_bytes),
+            metadata: MetadataLimit::new(),
             room: Room::ANY,
             held: 0,
             waits_before: 0,
@@ -129,6 +114,36 @@ impl<S: Stage> Processor<S> {
         self.main_ends.as_ref()?.get(index).copied()
     }
 
+    /// Takes a partition in.
+    pub(crate) fn put(&mut self, owned: PartitionState<S::State>) {
+        let Ok(index) = usize::try_from(owned.partition) else { return };
+        if self.owned.len() <= index {
+            self.owned.resize_with(index + 1, || None);
+        }
+        self.owned[index] = Some(Box::new(owned));
+    }
+
+    /// Gives a partition away.
+    pub(crate) fn take_partition(
+        &mut self,
+        partition: i32,
+    ) -> Option<Box<PartitionState<S::State>>> {
+        let index = usize::try_from(partition).ok()?;
+        self.owned.get_mut(index).and_then(Option::take)
+    }
+
+    /// The turn is not committed: its state is dropped, and read back.
+    pub(crate) fn discard_turn(&mut self) {
+        self.gate.discard();
+        self.turn.restart();
+    }
+
+    /// Whether a partition is active for the first time: its start is committed before
+    /// anything of it is written, so that offsets and state exist together.
+    pub(crate) fn has_new_partition(&self) -> bool {
+        self.iter().any(|owned| owned.is_active() && owned.committed_main.is_none())
+    }
+
     /// Numbers of the owned partitions.
     pub(crate) fn partitions(&self) -> Vec<i32> {
         self.iter().map(|owned| owned.partition).collect()
@@ -140,208 +155,26 @@ impl<S: Stage> Processor<S> {
     }
 
     /// Whether what this turn sends to retry, with what waits already, is as much as may wait.
-    fn is_out_of_room(&self) -> bool {
+    pub(crate) fn is_out_of_room(&self) -> bool {
         self.turn.entering + self.held >= self.room.records
             || self.turn.entering_bytes >= self.room.bytes
     }
 
-    /// Takes a record of the main topic and makes its first attempt.
-    pub(crate) fn take_main(&mut self, record: &Fetched<'_>) -> Next {
-        if let Err(next) = self.admit(record) {
-            return next;
-        }
-        let verdict = self.check_duplicate(record);
-        if matches!(verdict, DedupeVerdict::Undecided) {
-            return Next::StopMain;
-        }
-        let (partition, offset) = (record.partition(), record.offset());
-        let Some(owned) = self.owned_mut(partition) else { return Next::StopMain };
-        let (expected, fetched) = (owned.main.top(), owned.main.fetched(offset));
-        self.missing.note(partition, expected, offset.0);
-        if fetched != window::Fetched::New {
-            return Next::Continue; // settled, or held already
-        }
-        if let DedupeVerdict::Duplicate(name) = verdict {
-            self.end_duplicate(record, name);
-            return Next::Continue;
-        }
-        let sequence = record.key().map(|key| Sequence { key, origin: offset });
-        let status = self.owned_mut(partition).map(|owned| owned.waiting.standing(sequence));
-        match status {
-            Some(Standing::Free) => self.start_or_try(record),
-            Some(Standing::Behind) => self.hold(record),
-            Some(Standing::Parked) => {
-                let origin = self.origin(partition, offset, record.timestamp(), false);
-                self.turn.take(record.value().map_or(0, <[u8]>::len));
-                self.forward_behind(record.hold(), origin);
-                self.end_main(partition, offset);
-            }
-            // Fetched again later: the window does not know it yet.
-            Some(Standing::Full) | None => return Next::StopMain,
-        }
-        Next::Continue
-    }
-
-    /// Whether a record of main may be taken in now; else what the reader does.
-    fn admit(&mut self, record: &Fetched<'_>) -> Result<(), Next> {
-        let (partition, offset) = (record.partition(), record.offset());
-        let end = self.main_end(partition);
-        let (unresolved_max, unsettled_max) = (self.unresolved_max, self.unsettled_max);
-        let is_out_of_room = self.is_out_of_room();
-        let Some(owned) = self.owned_mut(partition) else { return Err(Next::StopMain) };
-        if !owned.is_active() || !owned.reads_main {
-            return Err(Next::Continue);
-        }
-        if end.is_some_and(|end| offset.0 >= end) {
-            owned.main.pass(end.unwrap_or(offset.0));
-            owned.main_done = true;
-            return Err(Next::StopMain);
-        }
-        // Fetched again later: the window does not know it yet.
-        let is_full =
-            owned.unresolved.len() >= unresolved_max || owned.main.unsettled() >= unsettled_max;
-        if is_full || owned.awaiting_dedupe.is_some() || is_out_of_room {
-            return Err(Next::StopMain);
-        }
-        Ok(())
-    }
-
-    /// Lets the handler of a main record start, or makes its attempt at once.
-    fn start_or_try(&mut self, record: &Fetched<'_>) {
-        if !self.in_flight.is_used() {
-            return self.try_first(record);
-        }
-        let starts = self.may_start();
-        let Some(owned) = self.owned_mut(record.partition()).filter(|_| starts) else {
-            return self.hold(record);
-        };
-        owned.hold_in_order(record.key(), record.offset());
-        self.start_main(record.hold());
-    }
-
-    /// Makes the first attempt at a record as it was fetched.
-    fn try_first(&mut self, record: &Fetched<'_>) {
-        let (partition, offset) = (record.partition(), record.offset());
-        let header = |name: &str| record.header(name);
-        let subject = Subject { value: record.value(), header: &header, attempt: 1, redrives: 0 };
-        self.turn.take(subject.value.map_or(0, <[u8]>::len));
-        let origin = || (partition, offset);
-        match self.attempt(partition, &subject, || record.key(), origin, None) {
-            Attempted::Counted => {
-                self.turn.ended.push(record.timestamp().ms);
-                self.end_main(partition, offset);
-            }
-            Attempted::Failed(failure) => {
-                let origin = self.origin(partition, offset, record.timestamp(), false);
-                self.forward_first(record.hold(), origin, failure);
-                self.end_main(partition, offset);
-            }
-            Attempted::Unresolved => self.hold(record),
-        }
-    }
-
-    /// Keeps a main record in memory for a later turn.
-    fn hold(&mut self, record: &Fetched<'_>) {
-        if let Some(owned) = self.owned_mut(record.partition()) {
-            owned.hold_main(record.hold());
-            self.held += 1;
-        }
-    }
-
+    /// Settles a main record that was fetched and never held.
     pub(crate) fn end_main(&mut self, partition: i32, offset: Offset) {
         self.turn.consumed_main += 1;
-        let owned = self.owned_mut(partition).expect("its record was taken");
-        owned.main.settle_new(offset);
-        owned.dirty = true;
-    }
-
-    /// Takes a record of the retry topic: it waits until it is due.
-    pub(crate) fn take_retry(&mut self, record: &Fetched<'_>) {
-        let (partition, offset) = (record.partition(), record.offset());
-        let Some(owned) = self.owned_mut(partition) else { return };
-        owned.unread.read_to(offset.next().0);
-        match owned.retry.fetched(offset) {
-            window::Fetched::New => {}
-            window::Fetched::Settled | window::Fetched::Repeated => return,
-        }
-        let lineage = Lineage::read(|name| record.header(name));
-        if let Some(lineage) = lineage.as_ref().filter(|it| it.origin.group != self.group) {
-            let owned = self.owned_mut(partition).expect("looked up above");
-            owned.stranger.get_or_insert_with(|| Stranger::new(&lineage.origin.group));
-            // Skipped whenever it is fetched: like a marker, it counts as settled or not.
-            owned.retry.pass(offset.0 + 1);
-            owned.is_shared = true;
-            owned.dirty |= owned.is_active();
-            self.turn.foreign += 1;
-            return;
-        }
-        let (due_at_ms, waiter) = self.waiter(record.hold(), lineage);
-        let owned = self.owned_mut(partition).expect("looked up above");
-        owned.retry.hold(offset);
-        owned.wait(offset, due_at_ms, waiter);
-    }
-
-    pub(crate) fn waiter(
-        &self,
-        record: HeldRecord,
-        lineage: Option<Lineage>,
-    ) -> (i64, PendingRecord) {
-        match lineage {
-            Some(lineage) => (
-                lineage.due_at_ms,
-                PendingRecord {
-                    place: self.place(&record, &lineage),
-                    origin: lineage.origin,
-                    attempt: lineage.attempt,
-                    redrive_count: lineage.redrive_count,
-                    carries_lineage: true,
-                    carries_first_failed: lineage.has_first_failed,
-                    record,
-                },
-            ),
-            // Somebody else put it there: attempt 1 of itself.
-            None => {
-                let origin = self.origin(record.partition, record.offset, record.timestamp, true);
-                (0, PendingRecord::first(record, origin))
-            }
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.main.settle_new(offset);
+            owned.dirty = true;
         }
     }
 
-    /// Makes the next attempt at a waiting record that is due. The caller has made sure that
-    /// the window can settle it.
-    pub(crate) fn run_waiting(
-        &mut self,
-        partition: i32,
-        offset: Offset,
-        answered: Option<Answered<S::Input>>,
-    ) {
-        let Some(owned) = self.owned_mut(partition) else { return };
-        let Some((due_at_ms, waiter)) = owned.waiting.remove(offset) else { return };
-        self.turn.take(waiter.record.bytes());
-        let attempt = waiter.attempt.saturating_add(1);
-        let value = waiter.record.value.as_deref();
-        let header = |name: &str| waiter.record.header(name);
-        let subject = Subject { value, header: &header, attempt, redrives: waiter.redrive_count };
-        let origin = (waiter.origin.partition, Offset(waiter.origin.offset));
-        let key = || waiter.record.key.as_deref();
-        match self.attempt(partition, &subject, key, || origin, answered) {
-            Attempted::Unresolved => {
-                let again_at_ms = due_at_ms.max(self.now_ms + super::limits::UNRESOLVED_PAUSE_MS);
-                let owned = self.owned_mut(partition).expect("looked up above");
-                owned.wait(offset, again_at_ms, waiter);
-                return;
-            }
-            Attempted::Counted => self.turn.ended.push(waiter.origin.timestamp.ms),
-            Attempted::Failed(failure) => self.forward(waiter, attempt, failure),
-        }
-        self.turn.consumed_retry += 1;
-        self.settle_retry(partition, offset);
-    }
-
+    /// Settles a record of the retry partition that its window holds.
     pub(crate) fn settle_retry(&mut self, partition: i32, offset: Offset) {
-        let owned = self.owned_mut(partition).expect("its record was waiting");
-        owned.retry.settle(offset);
-        owned.dirty = true;
+        if let Some(owned) = self.owned_mut(partition) {
+            owned.retry.settle(offset);
+            owned.dirty = true;
+        }
     }
 
     pub(crate) fn origin(
@@ -359,6 +192,16 @@ impl<S: Stage> Processor<S> {
             timestamp,
             group: self.group.clone(),
         }
+    }
+
+    /// Decodes a value; a decoder that panics over it fails it.
+    pub(crate) fn decode(&mut self, value: Option<&[u8]>) -> Result<S::Input, DecodeError> {
+        panics::decode(&mut self.stage, value)
+    }
+
+    /// Whether a handler may start: none does once an outage was met.
+    pub(crate) fn may_start(&self) -> bool {
+        self.in_flight.has_room() && !(self.in_flight.is_used() && self.gate.is_held_up())
     }
 
     /// Notes the time, once per turn and every few records: no clock call per record.

@@ -1,14 +1,13 @@
 //! Tells the rest of the process how a lane is doing.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::lane::Lane;
-use crate::lane::ages::AgeBuckets;
-use crate::lane::outbound::Destination;
+use crate::lane::committer::Committer;
+use crate::lane::intake::Intake;
+use crate::lane::lane_core::Core;
+use crate::lane::membership::Membership;
 use crate::lane::partition_state::{PartitionState, Phase};
-use crate::lane::processor::Processor;
 use crate::metrics;
 use crate::shared::Counters;
 use crate::stage::Stage;
@@ -16,98 +15,37 @@ use crate::stage::Stage;
 /// Time between two reports of a lane.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// A turn adds at most about this many samples to a histogram: each one costs a clock call.
-const SAMPLES_MAX: usize = 64;
+/// Tells how a lane is doing, a few times a second.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    reported_at: Instant,
+}
 
-impl<S: Stage> Lane<S> {
-    /// Tells that the lane turns.
-    pub(crate) fn heartbeat(&self) {
-        self.view.lock().beat_at = Some(Instant::now());
-    }
+/// What there is to tell of, besides the core.
+pub(crate) struct Parts<'a> {
+    pub(crate) membership: &'a Membership,
+    pub(crate) intake: &'a Intake,
+    pub(crate) committer: &'a Committer,
+}
 
-    /// Counts a committed turn and empties it.
-    pub(crate) fn count_committed(&mut self, started: Instant) {
-        let turn = &self.processor.turn;
-        let (metrics, counters) = (&self.metrics, &self.shared.counters);
-        metrics.transaction("committed");
-        metrics.transaction_seconds.record(started.elapsed().as_secs_f64());
-        if turn.records > 0 {
-            let each = started.duration_since(turn.started_at).as_secs_f64() / turn.records as f64;
-            metrics.processing_seconds.record_many(each, turn.records.min(SAMPLES_MAX));
-        }
-        let (mut retried, mut dead_lettered, mut followers) = (0, 0, 0);
-        let mut ages = AgeBuckets::default();
-        let now_ms = crate::clock::now_ms();
-        for forward in &turn.outbound {
-            let Some(parts) = &forward.hop else { continue };
-            match forward.destination {
-                Destination::Retry { .. } => {
-                    retried += 1;
-                    metrics.retry(parts.attempt);
-                }
-                Destination::DeadLetter => {
-                    dead_lettered += 1;
-                    if let Some(failure) = &parts.failure {
-                        metrics.dead_letter(failure.class());
-                        counters.count_dead_letter(failure.class());
-                    }
-                    ages.note(now_ms.saturating_sub(parts.origin.timestamp.ms));
-                }
-                Destination::Behind { .. } => followers += 1,
-                Destination::Repark => {}
-            }
-        }
-        for timestamp_ms in &turn.ended {
-            ages.note(now_ms.saturating_sub(*timestamp_ms));
-        }
-        for (seconds, count) in ages.samples(SAMPLES_MAX) {
-            metrics.end_to_end_seconds.record_many(seconds, count);
-        }
-        for (counter, total, count) in [
-            (&metrics.consumed_main, Some(&counters.consumed), turn.consumed_main),
-            (&metrics.consumed_retry, None, turn.consumed_retry),
-            (&metrics.succeeded, Some(&counters.succeeded), turn.succeeded),
-            (&metrics.duplicates, Some(&counters.duplicates), turn.duplicates),
-            (&metrics.retried, Some(&counters.retried), retried),
-            (&metrics.dead_lettered, Some(&counters.dead_lettered), dead_lettered),
-            (&metrics.foreign, None, turn.foreign),
-            (&metrics.reparked, None, turn.reparked),
-            (&metrics.followers, None, followers),
-        ] {
-            counter.increment(count);
-            if let Some(total) = total {
-                total.fetch_add(count, Ordering::Relaxed);
-            }
-        }
-        tracing::debug!(
-            lane = self.index,
-            records = turn.records,
-            counted = turn.succeeded,
-            retried,
-            dead_lettered,
-            commit_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            "turn committed"
-        );
-        let Processor { stage, turn, .. } = &mut self.processor;
-        if stage.hears_settled() {
-            stage.settled(turn.settled());
-        }
-        self.processor.gate.commit();
-        self.processor.turn.restart();
+impl Reporter {
+    pub(crate) fn new() -> Self {
+        Self { reported_at: Instant::now() }
     }
 
     /// Reports if the time has come.
-    pub(crate) fn report(&mut self) {
+    pub(crate) fn report<S: Stage>(&mut self, core: &mut Core<S>, parts: &Parts<'_>) {
         if self.reported_at.elapsed() >= REPORT_EVERY {
-            self.report_now();
+            self.report_now(core, parts);
         }
     }
 
-    pub(crate) fn report_now(&mut self) {
+    pub(crate) fn report_now<S: Stage>(&mut self, core: &mut Core<S>, parts: &Parts<'_>) {
         self.reported_at = Instant::now();
-        self.probe_if_quiet();
+        let Parts { membership, intake, committer } = parts;
+        core.probe_if_quiet(committer.last_commit_at);
         let now_ms = crate::clock::now_ms();
-        let owned: Vec<&PartitionState<S::State>> = self.processor.iter().collect();
+        let owned: Vec<&PartitionState<S::State>> = core.processor.iter().collect();
         let active = owned.iter().filter(|owned| owned.is_active());
         let next_due = active.clone().filter_map(|owned| owned.waiting.next_due_at_ms()).min();
         let last_due = active.filter_map(|owned| owned.waiting.last_due_at_ms()).max();
@@ -119,32 +57,33 @@ impl<S: Stage> Lane<S> {
         });
         let restoring = owned.iter().filter(|owned| owned.is_restoring());
         let refused = owned.iter().filter(|owned| matches!(owned.phase, Phase::Refused));
-        let away = self.away.clone().or_else(|| self.reader_away.clone());
+        let away = core.brokers.away().cloned();
         // Other groups may still wait for records that this one has passed.
         let own = owned.iter().filter(|owned| !owned.is_shared);
         let committed = own.filter_map(|owned| {
             Some((owned.partition, owned.committed_retry.as_ref()?.position.0))
         });
-        let drained = self.has_assignment
+        let has_assignment = membership.has_assignment();
+        let drained = has_assignment
             && owned.iter().all(|owned| owned.is_drained())
-            && self.processor.turn.records == 0;
-        let (lag, main_left) = (self.report_lag(&owned), self.main_left(&owned));
-        let mut view = self.view.lock();
-        view.joined =
-            self.member.membership().is_joined() && self.has_assignment && !self.stands_aside;
+            && core.processor.turn.records == 0;
+        let (lag, main_left) =
+            (core.report_lag(has_assignment, &owned), core.main_left(has_assignment, &owned));
+        let mut view = core.view.lock();
+        view.joined = membership.is_joined();
         view.owned = owned.iter().map(|owned| owned.partition).collect();
         view.waits_for = restoring.clone().filter_map(|owned| owned.waits_for.clone()).collect();
         view.restoring = restoring.map(|owned| owned.partition).collect();
         view.refused = refused.map(|owned| owned.partition).collect();
         view.stopped = stopped.collect();
-        view.crowded = self.is_backpressured;
-        view.outage = self.processor.gate.outage().cloned();
-        view.is_outage_forgotten = self.processor.gate.is_outage_forgotten();
-        view.has_written |= self.writer.is_some();
-        view.limited = self.processor.gate.stopped().cloned();
+        view.crowded = intake.is_backpressured();
+        view.outage = core.processor.gate.outage().cloned();
+        view.is_outage_forgotten = core.processor.gate.is_outage_forgotten();
+        view.has_written |= committer.writer.is_some();
+        view.limited = core.processor.gate.stopped().cloned();
         let starved = |owned: &&PartitionState<S::State>| {
             owned.awaiting_dedupe.is_some()
-                || owned.unresolved.len() >= self.processor.unresolved_max
+                || owned.unresolved.len() >= core.processor.metadata.unresolved_max
         };
         view.starved = owned.iter().copied().filter(starved).count();
         let held = |owned: &&PartitionState<S::State>| {
@@ -159,11 +98,13 @@ impl<S: Stage> Lane<S> {
         view.oldest_overdue_ms = next_due.map_or(0, |due| now_ms.saturating_sub(due).max(0));
         view.away = away;
         view.is_drained = drained;
-        view.missing = self.processor.missing;
+        view.missing = core.processor.missing;
         view.retry_positions = committed.collect();
         view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
     }
+}
 
+impl<S: Stage> Core<S> {
     /// Says once of each partition whose records lie in it besides those of this group.
     pub(crate) fn tell_strangers(&mut self) {
         let (topic, group) = (&self.settings.topics.retry, &self.settings.group);
@@ -182,17 +123,9 @@ impl<S: Stage> Lane<S> {
         }
     }
 
-    /// The partition's next owner tells its lag: a stale one here would be counted twice.
-    pub(crate) fn forget_lag(&self, partition: i32) {
-        let topics = &self.settings.topics;
-        for topic in [&topics.main, &topics.retry] {
-            metrics::forget_lag(&self.settings.group, topic, partition);
-        }
-    }
-
     /// Sets the gauges of the lag, and returns that of main, once it is known of all partitions.
-    fn report_lag(&self, owned: &[&PartitionState<S::State>]) -> Option<u64> {
-        let mut main_lag = self.has_assignment.then_some(0);
+    fn report_lag(&self, has_assignment: bool, owned: &[&PartitionState<S::State>]) -> Option<u64> {
+        let mut main_lag = has_assignment.then_some(0);
         let topics = &self.settings.topics;
         for owned in owned {
             for (topic, last) in
@@ -214,8 +147,8 @@ impl<S: Stage> Lane<S> {
     }
 
     /// Offsets of main up to the ends of this run, once they are known of all partitions.
-    fn main_left(&self, owned: &[&PartitionState<S::State>]) -> Option<u64> {
-        let ends = self.settings.main_ends.as_ref().filter(|_| self.has_assignment)?;
+    fn main_left(&self, has_assignment: bool, owned: &[&PartitionState<S::State>]) -> Option<u64> {
+        let ends = self.settings.main_ends.as_ref().filter(|_| has_assignment)?;
         let left = |owned: &&PartitionState<S::State>| {
             let end = ends.get(usize::try_from(owned.partition).ok()?)?;
             Some(offsets(owned.committed_main.as_ref()?.position.0, *end))

@@ -5,19 +5,26 @@
 //! and fewer of its parts.
 
 use kafka_io::RDKafkaErrorCode;
+use kafka_io::reader::HeldRecord;
 use kafka_io::writer::Refused;
 use pipeline::failure::Failure;
 
+use crate::lane::committer::Committer;
+use crate::lane::error::LaneError;
 use crate::lane::followers::Predecessor;
+use crate::lane::lane_core::Core;
 use crate::lane::limits::SUSPECTS_MAX;
-use crate::lane::{Lane, LaneError};
 use crate::stage::Stage;
 
-impl<S: Stage> Lane<S> {
+impl Committer {
     /// Marks refused records: sent alone next time, and smaller when they were alone already.
-    pub(crate) fn shrink(&mut self, refused: &[Refused]) -> Result<(), LaneError> {
-        let outbound = &mut self.processor.turn.outbound;
-        if !self.settings.is_exactly_once() {
+    pub(crate) fn shrink<S: Stage>(
+        &self,
+        core: &mut Core<S>,
+        refused: &[Refused],
+    ) -> Result<(), LaneError> {
+        let outbound = &mut core.processor.turn.outbound;
+        if !core.settings.is_exactly_once() {
             // There is no transaction to take the others back: they must not be sent again.
             for (tag, forward) in outbound.iter_mut().enumerate() {
                 forward.is_durable |=
@@ -27,49 +34,28 @@ impl<S: Stage> Lane<S> {
         let mut dead = Vec::new();
         // What was refused for another reason failed in the wake of these.
         for Refused { tag, code } in refused.iter().filter(|refused| refused.is_size()) {
-            let Some(forward) = self.processor.turn.outbound.get_mut(*tag) else {
-                return Err(LaneError::state_refused(&self.settings, &code.to_string()));
+            let Some(forward) = core.processor.turn.outbound.get_mut(*tag) else {
+                return Err(LaneError::state_refused(&core.settings, &code.to_string()));
             };
             if !forward.suspect {
                 forward.suspect = true;
                 continue;
             }
-            for tag in self.too_large_with(*tag) {
-                dead.extend(self.shrink_one(tag, *code)?);
+            for tag in self.too_large_with(core, *tag) {
+                dead.extend(shrink_one(core, tag, *code)?);
             }
         }
-        self.give_up_too_large(dead);
+        give_up_too_large(core, dead);
         Ok(())
     }
 
-    /// Records that were on their way to retry are dead letters after all: they count as such, and
-    /// with `--on-dead-letter hold` those behind them go with them.
-    fn give_up_too_large(&mut self, mut dead: Vec<(Option<Predecessor>, Failure)>) {
-        let mut last: Option<Predecessor> = None;
-        dead.sort_by(|(a, _), (b, _)| a.cmp(b));
-        for (predecessor, failure) in dead {
-            let is_same_key = |last: &Predecessor, of: &Predecessor| {
-                (last.partition, &last.key) == (of.partition, &of.key)
-            };
-            if last.as_ref().zip(predecessor.as_ref()).is_some_and(|(a, b)| is_same_key(a, b)) {
-                continue; // it has gone with the one before
-            }
-            self.processor.gate.dead_letter(&failure);
-            if let Some(predecessor) = predecessor {
-                self.processor.give_up_followers(&predecessor);
-                last = Some(predecessor);
-            }
-        }
-        self.fit_windows();
-    }
-
     /// The record that was refused alone, and those that are known to be too large with it.
-    fn too_large_with(&self, tag: usize) -> Vec<usize> {
-        let (outbound, dialects) = (&self.processor.turn.outbound, self.settings.dialects);
+    fn too_large_with<S: Stage>(&self, core: &Core<S>, tag: usize) -> Vec<usize> {
+        let (outbound, dialects) = (&core.processor.turn.outbound, core.settings.dialects);
         let (bytes, is_retry) = (outbound[tag].wire_bytes(dialects), outbound[tag].is_to_retry());
         let compresses = ["compression.type", "compression.codec"]
             .iter()
-            .any(|key| self.writer_config.get(key).is_some_and(|value| value != "none"));
+            .any(|key| self.config.get(key).is_some_and(|value| value != "none"));
         // Uncompressed, a larger record for the same topic is too large as well.
         let follows = |other: usize| {
             let forward = &outbound[other];
@@ -81,44 +67,64 @@ impl<S: Stage> Lane<S> {
         };
         (0..outbound.len()).filter(|other| *other == tag || follows(*other)).collect()
     }
+}
 
-    /// Takes the next way around the refusal of one record; its failure, if that is the way from
-    /// retry to the dead letters.
-    fn shrink_one(
-        &mut self,
-        tag: usize,
-        code: RDKafkaErrorCode,
-    ) -> Result<Option<(Option<Predecessor>, Failure)>, LaneError> {
-        let forward = &mut self.processor.turn.outbound[tag];
-        let (is_repark, was_to_retry) = (forward.hop.is_none(), forward.is_to_retry());
-        if !forward.shrink_further() {
-            let topics = &self.settings.topics;
-            return Err(LaneError::Failed(if is_repark {
-                format!(
-                    "{} refuses a record that it holds already: {code}; raise its \
-                     max.message.bytes",
-                    topics.retry
-                )
-            } else {
-                format!(
-                    "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
-                    topics.dead_letter
-                )
-            }));
+/// Records that were on their way to retry are dead letters after all: they count as such, and
+/// with `--on-dead-letter hold` those behind them go with them.
+fn give_up_too_large<S: Stage>(core: &mut Core<S>, mut dead: Vec<(Option<Predecessor>, Failure)>) {
+    let mut last: Option<Predecessor> = None;
+    dead.sort_by(|(a, _), (b, _)| a.cmp(b));
+    for (predecessor, failure) in dead {
+        let is_same_key = |last: &Predecessor, of: &Predecessor| {
+            (last.partition, &last.key) == (of.partition, &of.key)
+        };
+        if last.as_ref().zip(predecessor.as_ref()).is_some_and(|(a, b)| is_same_key(a, b)) {
+            continue; // it has gone with the one before
         }
-        self.metrics.shrunk.increment(1);
-        let (partition, offset) = (forward.record.partition, forward.record.offset);
-        let left_out = forward.shrink.left_out();
-        tracing::error!(partition, %offset, left_out, "the record is too large for the broker");
-        let failure = forward.hop.as_ref().and_then(|parts| parts.failure.clone());
-        let (key, place) = (forward.record.key.clone(), forward.place);
-        let predecessor = self.processor.predecessor(partition, key.as_deref(), place);
-        Ok(failure.filter(|_| was_to_retry).map(|failure| (predecessor, failure)))
+        core.processor.gate.dead_letter(&failure);
+        if let Some(predecessor) = predecessor {
+            core.processor.give_up_followers(&predecessor);
+            last = Some(predecessor);
+        }
     }
+    core.processor.fit_windows();
+}
 
-    /// Whether sending the suspects one by one would outlast the transaction.
-    pub(crate) fn has_too_many_suspects(&self) -> bool {
-        let suspects = self.processor.turn.outbound.iter().filter(|forward| forward.suspect);
-        self.settings.is_exactly_once() && suspects.count() > SUSPECTS_MAX
+/// Takes the next way around the refusal of one record; its failure, if that is the way from
+/// retry to the dead letters.
+fn shrink_one<S: Stage>(
+    core: &mut Core<S>,
+    tag: usize,
+    code: RDKafkaErrorCode,
+) -> Result<Option<(Option<Predecessor>, Failure)>, LaneError> {
+    let forward = &mut core.processor.turn.outbound[tag];
+    let (is_repark, was_to_retry) = (forward.is_repark(), forward.is_to_retry());
+    if !forward.shrink_further() {
+        let topics = &core.settings.topics;
+        return Err(LaneError::Failed(if is_repark {
+            format!(
+                "{} refuses a record that it holds already: {code}; raise its \
+                 max.message.bytes",
+                topics.retry
+            )
+        } else {
+            format!(
+                "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
+                topics.dead_letter
+            )
+        }));
     }
+    core.metrics.shrunk.increment(1);
+    let HeldRecord { partition, offset, .. } = &forward.pending.record;
+    let left_out = forward.shrink.left_out();
+    tracing::error!(partition, %offset, left_out, "the record is too large for the broker");
+    let failure = forward.failure.clone().filter(|_| was_to_retry);
+    let predecessor = core.processor.predecessor(&core.processor.turn.outbound[tag].pending);
+    Ok(failure.map(|failure| (predecessor, failure)))
+}
+
+/// Whether sending the suspects one by one would outlast the transaction.
+pub(crate) fn has_too_many_suspects<S: Stage>(core: &Core<S>) -> bool {
+    let suspects = core.processor.turn.outbound.iter().filter(|forward| forward.suspect);
+    core.settings.is_exactly_once() && suspects.count() > SUSPECTS_MAX
 }

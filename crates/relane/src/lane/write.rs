@@ -9,35 +9,41 @@ use pipeline::completion::Completion;
 use pipeline::failure::Failure;
 use pipeline::headers::Dialects;
 
-use crate::lane::checkpoint;
-use crate::lane::handles::Writer;
+use crate::lane::checkpoint::NOTE_KEY;
+use crate::lane::committer::{Committer, needs_offsets};
+use crate::lane::handles::{Member, Writer};
 use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
+use crate::lane::lane_core::Core;
 use crate::lane::limits::WRITER_OPEN;
 use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::processor::Processor;
-use crate::lane::settle::needs_offsets;
-use crate::lane::{Lane, TopicNames};
+use crate::lane::state_headers;
+use crate::lane::topic_names::TopicNames;
 use crate::stage::{AttemptOutcome, Emitted, Outcome, Stage, State as _};
 
 /// Longest key of an entry of the outcome log, in bytes; a longer one is left out.
 const OUTCOME_KEY_BYTES_MAX: usize = 64 * 1024;
 
-impl<S: Stage> Lane<S> {
+impl Committer {
     /// Produces everything of the turn and commits it with the offsets.
-    pub(crate) fn write_turn(&mut self) -> Result<Vec<OffsetCommit>, WriteError> {
-        let is_exactly_once = self.settings.is_exactly_once();
+    pub(crate) fn write_turn<S: Stage>(
+        &mut self,
+        core: &mut Core<S>,
+        member: &Member,
+    ) -> Result<Vec<OffsetCommit>, WriteError> {
+        let is_exactly_once = core.settings.is_exactly_once();
         if is_planted(Bug::OffsetsFirst) {
-            self.commit_alone()?;
+            commit_alone(core, member)?;
         }
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.begin()?;
-        let settles = self.processor.iter().any(|owned| owned.dirty);
+        let settles = core.processor.iter().any(|owned| owned.dirty);
         hooks::pass(FailPoint::AfterBegin, settles);
         let aside = self.writer_aside(&[Bug::DeadLettersOutside])?;
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
-        let (names, dialects) = (&self.topic_names, self.settings.dialects);
-        let outbound = &mut self.processor.turn.outbound;
+        let (names, dialects) = (&self.topic_names, core.settings.dialects);
+        let outbound = &mut core.processor.turn.outbound;
         // Where an attempt before wrote them, nothing is: a missing report must not leave that.
         for forward in outbound.iter_mut().filter(|forward| !forward.is_durable) {
             forward.delivered_at = None;
@@ -62,60 +68,31 @@ impl<S: Stage> Lane<S> {
             writer.acknowledged()?;
             outbound[tag].is_durable = !is_exactly_once;
         }
-        self.send_state_and_outcomes()?;
+        self.send_state_and_outcomes(core)?;
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.acknowledged()?;
         if !is_exactly_once {
             // Without a transaction nothing takes these back: a redo must not send them again.
-            self.processor.turn.outbound.iter_mut().for_each(|forward| forward.is_durable = true);
-            self.processor.turn.are_outcomes_durable = true;
-            self.processor.turn.emitted.clear();
+            core.processor.turn.outbound.iter_mut().for_each(|forward| forward.is_durable = true);
+            core.processor.turn.are_outcomes_durable = true;
+            core.processor.turn.emitted.clear();
         }
         if writer.must_be_replaced() {
             return Err(WriteError::Unknown("the coordinator was lost".into()));
         }
         hooks::pass(FailPoint::AfterProduce, settles);
-        let offsets = self.offsets();
+        let offsets = offsets(core);
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         let inside: &[OffsetCommit] = if is_planted(Bug::OffsetsOutside) { &[] } else { &offsets };
-        writer.commit(&self.member, inside, || {
+        writer.commit(member, inside, || {
             hooks::pass(FailPoint::AfterOffsets, settles);
             hooks::pass(FailPoint::CommitSent, settles);
         })?;
         hooks::pass(FailPoint::CommitReturned, settles);
         if is_planted(Bug::OffsetsOutside) {
-            self.commit_alone()?;
+            commit_alone(core, member)?;
         }
         Ok(offsets)
-    }
-
-    /// Offsets of every partition that has moved, main and retry always together. Each carries
-    /// the tally of the whole lane: whoever takes one of them over counts on from there.
-    fn offsets(&self) -> Vec<OffsetCommit> {
-        let (topics, tally) = (&self.settings.topics, self.processor.gate.tally());
-        let limit_bytes = Completion::bytes_for_chars(self.metadata_chars);
-        let mut offsets = Vec::new();
-        for owned in self.processor.iter() {
-            if !(owned.dirty || owned.is_ahead_of_commit() || needs_offsets(owned, true)) {
-                continue;
-            }
-            let main = owned.main_completion().with_tally(tally, limit_bytes);
-            let both: [(&str, &Completion, _); 2] = [
-                (&topics.main, &main, owned.main.position()),
-                (&topics.retry, &owned.retry_completion(), owned.retry.position()),
-            ];
-            for (topic, completion, position) in both {
-                offsets.push(OffsetCommit::new(topic, owned.partition, completion, position));
-            }
-        }
-        offsets
-    }
-
-    /// Commits the turn's offsets outside of any transaction: a planted bug.
-    fn commit_alone(&self) -> Result<(), WriteError> {
-        self.member
-            .commit(&self.offsets())
-            .map_err(|error| WriteError::StaleMember(error.to_string()))
     }
 
     /// A writer without transactions, where one of these bugs is planted.
@@ -123,25 +100,24 @@ impl<S: Stage> Lane<S> {
         if !bugs.iter().any(|bug| is_planted(*bug)) {
             return Ok(None);
         }
-        let mut writer =
-            Writer::open(&self.writer_config, Guarantee::AtLeastOnce, "", WRITER_OPEN)?;
+        let mut writer = Writer::open(&self.config, Guarantee::AtLeastOnce, "", WRITER_OPEN)?;
         writer.begin()?;
         Ok(Some(writer))
     }
 
     /// Produces what follows from the outbound records: state, outcomes, and what the stage emits.
-    fn send_state_and_outcomes(&mut self) -> Result<(), WriteError> {
+    fn send_state_and_outcomes<S: Stage>(&mut self, core: &mut Core<S>) -> Result<(), WriteError> {
         let aside = self.writer_aside(&[Bug::StateOutside])?;
         let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         let names = &self.topic_names;
-        let Processor { owned, stage, turn, now_ms, .. } = &mut self.processor;
+        let Processor { owned, stage, turn, now_ms, .. } = &mut core.processor;
         let now_ms = *now_ms;
         let dirty = owned.iter_mut().flatten().filter(|owned| owned.dirty);
         for (owned, topic) in dirty.flat_map(|owned| Some(owned).zip(names.state.as_ref())) {
             // What the state notes must not lag behind what is settled.
             owned.state.touch_any();
-            let headers = checkpoint::headers(&self.settings.group, owned);
-            let mut first = checkpoint::first_headers(&headers, owned);
+            let headers = state_headers::headers(&core.settings.group, owned);
+            let mut first = state_headers::first_headers(&headers, owned);
             let writer = aside.as_ref().unwrap_or(writer);
             let mut put = |key: &[u8], value: Option<&[u8]>| {
                 let first = first.take();
@@ -154,7 +130,7 @@ impl<S: Stage> Lane<S> {
                 put(key, Some(value))
             })?;
             if !is_noted && !is_planted(Bug::NoteNeedsState) {
-                put(checkpoint::NOTE_KEY, None)?;
+                put(NOTE_KEY, None)?;
             }
         }
         aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
@@ -181,6 +157,34 @@ impl<S: Stage> Lane<S> {
     }
 }
 
+/// Offsets of every partition that has moved, main and retry always together. Each carries
+/// the tally of the whole lane: whoever takes one of them over counts on from there.
+fn offsets<S: Stage>(core: &Core<S>) -> Vec<OffsetCommit> {
+    let (topics, tally) = (&core.settings.topics, core.processor.gate.tally());
+    let limit_bytes = core.processor.metadata.bytes();
+    let mut offsets = Vec::new();
+    for owned in core.processor.iter() {
+        if !(owned.dirty || owned.is_ahead_of_commit() || needs_offsets(owned, true)) {
+            continue;
+        }
+        let main = owned.main_completion().with_tally(tally, limit_bytes);
+        let both: [(&str, &Completion, _); 2] = [
+            (&topics.main, &main, owned.main.position()),
+            (&topics.retry, &owned.retry_completion(), owned.retry.position()),
+        ];
+        for (topic, completion, position) in both {
+            offsets.push(OffsetCommit::new(topic, owned.partition, completion, position));
+        }
+    }
+    offsets
+}
+
+/// Commits the turn's offsets outside of any transaction: a planted bug.
+fn commit_alone<S: Stage>(core: &Core<S>, member: &Member) -> Result<(), WriteError> {
+    let committed = member.commit(&offsets(core));
+    committed.map_err(|error| WriteError::StaleMember(error.to_string()))
+}
+
 fn send_emitted(writer: &Writer, topic: &CStr, emitted: &Emitted) -> Result<(), WriteError> {
     let Emitted { partition, key, value, headers } = emitted;
     let mut native = RecordHeaders::new();
@@ -205,7 +209,7 @@ fn send_forward(
     };
     let wire = forward.wire(dialects);
     let goes_astray = is_planted(Bug::WrongPartition) && !forward.is_to_retry();
-    let partition = forward.record.partition ^ i32::from(goes_astray);
+    let partition = forward.pending.record.partition ^ i32::from(goes_astray);
     writer.produce(topic, partition, wire.key, wire.value.as_deref(), wire.headers.as_ref(), tag)
 }
 
@@ -222,8 +226,7 @@ fn outcome<'a, N>(
         }
         Some(Destination::DeadLetter) => Outcome::DeadLettered,
     };
-    let failure = forward.and_then(|forward| forward.hop.as_ref());
-    let failure = failure.and_then(|parts| parts.failure.as_ref());
+    let failure = forward.and_then(|forward| forward.failure.as_ref());
     AttemptOutcome {
         name: &entry.name,
         origin_partition: entry.origin_partition,

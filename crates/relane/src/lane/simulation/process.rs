@@ -192,10 +192,10 @@ impl Simulation {
     fn turn(&self, number: usize) {
         let Some(mut lane) = self.take(number) else { return };
         self.turning.set(number);
-        let flew = lane.processor.in_flight.len();
+        let flew = lane.core.processor.in_flight.len();
         let ended = catch_unwind(AssertUnwindSafe(|| lane.turn()));
-        let flies = lane.processor.in_flight.len();
-        if lane.probe_records_max.is_some() && flies > flew.max(PROBE_KEYS) {
+        let flies = lane.core.processor.in_flight.len();
+        if lane.core.processor.gate.is_probe() && flies > flew.max(PROBE_KEYS) {
             self.break_off(format!(
                 "process {number} has {flies} handlers in in_flight in a probe"
             ));

@@ -113,8 +113,8 @@ pub(crate) fn lose_what_is_held(seed: u64) -> (bool, bool) {
     let before = !schedule.tells_no_outage();
     let mut processes = schedule.simulation.processes.borrow_mut();
     let lane = processes[0].lane.as_mut().expect("it does not turn");
-    assert!(lane.processor.iter().filter(|owned| owned.is_active()).count() == 2);
-    lane.drop_partition(0);
+    assert!(lane.core.processor.iter().filter(|owned| owned.is_active()).count() == 2);
+    lane.core.drop_partition(0);
     drop(processes);
     (0..TURNS).for_each(|_| _ = schedule.simulation.turn_one());
     (before, !schedule.tells_no_outage())
@@ -302,7 +302,7 @@ impl Schedule {
         let runner = Runner::default();
         let lane = Lane::join(0, &settings, &shared, &connections, resolver, business, runner);
         let mut lane = Box::new(lane.expect("the model takes all settings"));
-        lane.processor.random = SmallRng::seed_from_u64(plan.seed + number as u64);
+        lane.core.processor.random = SmallRng::seed_from_u64(plan.seed + number as u64);
         self.simulation.tell(|| format!("process {number}: starts as instance {instance}"));
         let process = Process { number, stop, lane: Some(lane) };
         self.simulation.processes.borrow_mut().push(process);
@@ -334,7 +334,7 @@ impl Schedule {
     fn tells_no_outage(&self) -> bool {
         let processes = self.simulation.processes.borrow();
         let mut lanes = processes.iter().filter_map(|process| process.lane.as_ref());
-        lanes.all(|lane| lane.processor.gate.outage().is_none())
+        lanes.all(|lane| lane.core.processor.gate.outage().is_none())
     }
 
     /// What a lane holds in memory is what the log says.
@@ -342,7 +342,7 @@ impl Schedule {
         let broker = self.simulation.broker.borrow();
         for process in self.simulation.processes.borrow().iter() {
             let lane = process.lane.as_ref().expect("nobody stands still any more");
-            for owned in lane.processor.iter().filter(|owned| owned.is_active()) {
+            for owned in lane.core.processor.iter().filter(|owned| owned.is_active()) {
                 let mut told = std::collections::BTreeMap::new();
                 let states = broker.logs[&(Topic::State, owned.partition)].committed();
                 for (_, record) in states.filter(|(_, record)| record.value.is_some()) {

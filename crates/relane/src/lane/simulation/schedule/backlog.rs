@@ -83,7 +83,7 @@ impl Schedule {
     fn waiting_by_lanes(&self) -> Option<usize> {
         let processes = self.simulation.processes.borrow();
         let lanes = processes.iter().filter_map(|process| process.lane.as_ref());
-        let mut all = lanes.flat_map(|lane| lane.processor.iter());
+        let mut all = lanes.flat_map(|lane| lane.core.processor.iter());
         all.try_fold(0, |sum, owned| owned.is_active().then(|| sum + owned.waits()))
     }
 }
