@@ -13,7 +13,7 @@ target=${CARGO_TARGET_DIR:-target}
 stack_dir=$target/faults-stack
 
 # With the consumer's fail points, as tests have them; never what is shipped.
-cargo build --workspace --bins --features consumer/test-hooks
+cargo build --workspace --bins --features consumer/failpoints
 
 # shellcheck source=scripts/stack.sh
 . scripts/stack.sh

@@ -40,9 +40,24 @@ pub struct Run {
     pub ended: Result<(), AppError>,
 }
 
+/// What is done with orders.
+#[cfg(not(feature = "failpoints"))]
+type OrderStage = AveragesStage;
+#[cfg(feature = "failpoints")]
+type OrderStage = crate::faulty::FaultyStage;
+
+#[cfg(not(feature = "failpoints"))]
+const fn order_stage(stage: AveragesStage) -> OrderStage {
+    stage
+}
+#[cfg(feature = "failpoints")]
+const fn order_stage(stage: AveragesStage) -> OrderStage {
+    crate::faulty::FaultyStage(stage)
+}
+
 /// A running consumer.
 pub struct App {
-    engine: Engine<AveragesStage>,
+    engine: Engine<OrderStage>,
     /// Writes the lines of `--print-orders`.
     printer: Option<Printer>,
 }
@@ -71,7 +86,7 @@ impl App {
         });
         let make_stage = || {
             let (encoders, handler) = (encoders.clone(), settings.handler.clone());
-            AveragesStage::new(&resolver, encoders, handler, prints.clone())
+            order_stage(AveragesStage::new(&resolver, encoders, handler, prints.clone()))
         };
         let around =
             Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
@@ -140,7 +155,7 @@ impl App {
 }
 
 /// A look at a consumer while it runs.
-pub struct Running<'a>(&'a Engine<AveragesStage>);
+pub struct Running<'a>(&'a Engine<OrderStage>);
 
 impl Running<'_> {
     /// A look at the running averages, by product: what the lanes of this process own.
@@ -161,7 +176,7 @@ impl Running<'_> {
 }
 
 /// What the lanes of this process tell: the first products by name, and the total of the rest.
-fn own_state(engine: &Engine<AveragesStage>) -> (State, Total) {
+fn own_state(engine: &Engine<OrderStage>) -> (State, Total) {
     let (mut all, mut rest) = (Vec::new(), (0, orders::Amount::ZERO));
     for lane in engine.summaries() {
         all.extend(lane.named.iter().map(|(product, total)| (Box::from(&**product), *total)));

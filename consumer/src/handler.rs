@@ -60,10 +60,6 @@ impl Handler {
             let detail = "the downstream refuses on request (--simulate-outage)";
             return Err(HandleError::Away(detail.to_owned()));
         }
-        relane::planted::handler_meets(&order.product);
-        if let Some(detail) = relane::planted::downstream_failure(&order.product) {
-            return Err(HandleError::Downstream(failure(FailureReason::Handler, detail)));
-        }
         let (rate, seed) = (self.failure_rate, self.failure_seed);
         if rate > 0.0 && orders::simulate::fails(&order.order_id, attempt, seed, redrives, rate) {
             let detail = format!("attempt {attempt} fails on request (--simulate-failures {rate})");

@@ -20,6 +20,8 @@ mod progress;
 mod printer;
 mod settled_lines;
 mod stage;
+#[cfg(feature = "failpoints")]
+mod faulty;
 mod statistics;
 mod flags;
 mod settings;

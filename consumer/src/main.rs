@@ -14,6 +14,8 @@ use service_kit::terminal::TameJson;
 use service_kit::{metrics_recorder, output, settings, telemetry};
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _until_the_end = fail::FailScenario::setup();
     Program::new("consumer", build_info::commit!()).run(run)
 }
 

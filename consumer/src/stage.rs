@@ -104,7 +104,7 @@ impl Stage for AveragesStage {
     ) -> Result<(), E> {
         averages.changed_mut(|partial| partial.updated_at_ms = now_ms);
         for (product, partial) in averages.touched() {
-            let sum = written(partial.sum);
+            let sum = partial.sum;
             let average = ProductAverageRef {
                 product,
                 count: i64::try_from(partial.count).unwrap_or(i64::MAX),
@@ -185,16 +185,6 @@ impl Stage for AveragesStage {
         }
         products
     }
-}
-
-/// A sum as it is written: through a float, where a test plants that bug.
-fn written(sum: Amount) -> Amount {
-    if !relane::planted::sums_are_floats() {
-        return sum;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "the planted bug")]
-    let float = sum.ten_thousandths() as f32 as i128;
-    Amount::from_ten_thousandths(float)
 }
 
 /// A text as the outcome log holds it.

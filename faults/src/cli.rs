@@ -27,7 +27,7 @@ use crate::{runner, scenarios, table};
 
 The servers are those of KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL
 (`make up`); a scenario that breaks a server starts its own. The consumer must
-be built with its feature test-hooks: `make faults` sees to all of it.
+be built with its feature failpoints: `make faults` sees to all of it.
 
 Exit codes: 0 all passed, 1 one did not, 2 usage"
 )]

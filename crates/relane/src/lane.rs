@@ -16,7 +16,9 @@
 
 pub(crate) mod limits;
 pub(crate) mod settings;
-pub(crate) mod hooks;
+pub(crate) mod checkpoint;
+#[cfg(any(test, feature = "failpoints"))]
+pub(crate) mod faulty;
 pub(crate) mod handles;
 // What a turn is made of.
 pub(crate) mod pending;
@@ -27,7 +29,6 @@ pub(crate) mod settled;
 pub(crate) mod ages;
 // What is kept of a partition.
 pub(crate) mod unread;
-pub(crate) mod checkpoint;
 pub(crate) mod partition_state;
 pub(crate) mod metadata_limit;
 pub(crate) mod state_headers;
@@ -76,13 +77,13 @@ mod simulation;
 use std::sync::Arc;
 
 use codec::resolver::SchemaResolver;
+use fail::fail_point;
 use kafka_io::ClientConfig;
 
 use crate::lane::broker_watch::BrokerWatch;
 use crate::lane::committer::Committer;
 pub(crate) use crate::lane::error::LaneError;
 use crate::lane::handles::{Ends, Reader};
-use crate::lane::hooks::FailPoint;
 use crate::lane::intake::Intake;
 use crate::lane::lane_core::{Core, failed};
 use crate::lane::limits::{SUSPECTS_MAX, WRITER_OPEN};
@@ -221,7 +222,7 @@ impl<S: Stage> Lane<S> {
         core.tell_strangers();
         intake.advance_positions(core);
         core.processor.fit_windows();
-        hooks::pass(FailPoint::AfterPoll, core.processor.iter().any(|owned| owned.dirty));
+        fail_point!("after-poll", core.processor.has_settled(), |_| std::process::abort());
         Ok(())
     }
 

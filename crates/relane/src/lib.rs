@@ -45,10 +45,14 @@ pub use handler::{Handler, Header, Record};
 pub use kafka::Kafka;
 pub use lane::Connections;
 
-/// Where tests plant a bug in what a stage writes; without them it changes nothing.
-pub mod planted {
-    pub use crate::lane::hooks::{downstream_failure, handler_meets, sums_are_floats};
+/// Bugs that tests plant.
+#[cfg(any(test, feature = "failpoints"))]
+pub mod faulty {
+    pub use crate::lane::faulty::Bug;
+    #[cfg(not(test))]
+    pub use crate::lane::faulty::planted;
 }
+
 pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 pub use prepare::{BROKER_HINT, START_MAX, connect};
 pub use report::Report;

@@ -35,7 +35,7 @@ pub use http::HttpAnswer;
 pub use input::{Header, Input, OrderEncoder};
 pub use ledger::Ledger;
 pub use pipeline::{Pipeline, Role};
-pub use process::{Finished, Process};
+pub use process::{Finished, Process, fail_at};
 pub use proxy::KafkaProxy;
 pub use reading::LogRecord;
 pub use stack::Server;

@@ -364,6 +364,20 @@ pub fn path_of(program: &str) -> PathBuf {
     path
 }
 
+/// Value of `FAILPOINTS` with which a program aborts at a fail point: `NAME`, or `NAME:N` for the N-th time
+/// that it comes by.
+///
+/// # Panics
+///
+/// Panics where `N` is not a number.
+pub fn fail_at(point: &str) -> String {
+    let (name, nth) = point.split_once(':').unwrap_or((point, "1"));
+    match nth.parse::<u32>().expect("a number of passes") - 1 {
+        0 => format!("{name}=return"),
+        passes => format!("{name}={passes}*off->return"),
+    }
+}
+
 fn address_in(line: &str) -> String {
     let (_, address) = line.split_once("http://").expect("it holds the text");
     let end = address.find(|c: char| !(c.is_ascii_alphanumeric() || ".:[]-".contains(c)));

@@ -52,7 +52,12 @@ const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("consumer", "engine-args", Normal, "it has the flags that every pipeline has"),
     ("streaming", "engine-args", Normal, "it has the flags that every pipeline has"),
     ("consumer", "relane", Normal, "its pipeline is one of the engine's"),
-    ("consumer", "relane", Test, "the program that its tests start can be made to die or do wrong"),
+    (
+        "consumer",
+        "consumer",
+        Test,
+        "the program that its tests start can be made to die or do wrong",
+    ),
     ("consumer", "orders", Normal, "it counts orders"),
     ("consumer", "pipeline", Normal, "it walks the path"),
     ("consumer", "codec", Normal, "it decodes orders and encodes averages"),

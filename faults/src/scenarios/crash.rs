@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use testkit::{Cluster, Pipeline, Process};
+use testkit::{Cluster, Pipeline, Process, fail_at};
 
 use crate::ending::{finish, heals, moves, stop};
 use crate::load::Feed;
@@ -77,7 +77,7 @@ fn abort_at_each_step(run: &mut Run) {
 fn dies(run: &Run, pipeline: &Pipeline, point: &str) {
     let mut args = pipeline.consumer_args();
     args.extend(as_instance("one").into_iter().map(str::to_owned));
-    let mut victim = Process::start("consumer", &args, &[("ORDERS_FAIL_POINT", point)]);
+    let mut victim = Process::start("consumer", &args, &[("FAILPOINTS", &fail_at(point))]);
     // A static member that comes back is given what it had: only another one takes it away.
     let other = point.starts_with("in-revoke").then(|| {
         victim.wait_ready(DIES_MAX);
@@ -86,7 +86,7 @@ fn dies(run: &Run, pipeline: &Pipeline, point: &str) {
     let finished = victim.wait(DIES_MAX);
     assert!(
         finished.signal == Some(SIGABRT),
-        "it did not abort at {point}; is the consumer built with test-hooks?\n{}",
+        "it did not abort at {point}; is the consumer built with failpoints?\n{}",
         finished.stderr
     );
     run.step(format!("aborted at {point}"));

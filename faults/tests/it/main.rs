@@ -1,6 +1,6 @@
 //! The short form of every scenario, on the servers of the whole test run.
 //!
-//! The programs under test are built beside this one; the consumer with its feature `test-hooks`,
+//! The programs under test are built beside this one; the consumer with its feature `failpoints`,
 //! as the whole workspace's tests have it.
 
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,6 @@
 //! Bugs planted into the real consumer: the audit turns red for each, with the fitting invariant.
 //!
-//! The consumer under test is built with its feature `test-hooks`; without it nothing is planted,
+//! The consumer under test is built with its feature `failpoints`; without it nothing is planted,
 //! and these tests fail.
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use pipeline::completion::Completion;
 use pipeline::record::CommitPosition;
 use serde_json::Value;
-use testkit::{Cluster, Input, Pipeline, Process, machine, wait};
+use testkit::{Cluster, Input, Pipeline, Process, fail_at, machine, wait};
 
 use crate::rig::{audit, expect_green, expect_violation, red};
 use crate::runs::mixed;
@@ -42,9 +42,10 @@ fn with_a_past(partitions: i32) -> Pipeline {
 /// Runs the consumer with a bug until it dies at a fail point.
 #[track_caller]
 fn dies(pipeline: &Pipeline, bug: &str, point: &str) {
-    let variables = [("ORDERS_PLANTED_BUG", bug), ("ORDERS_FAIL_POINT", point)];
+    let fail_points = fail_at(point);
+    let variables = [("ORDERS_PLANTED_BUG", bug), ("FAILPOINTS", fail_points.as_str())];
     let finished = start(pipeline, &variables, &[]).wait(RUN_MAX);
-    assert_eq!(finished.signal, Some(SIGABRT), "is it built with test-hooks? {}", finished.stderr);
+    assert_eq!(finished.signal, Some(SIGABRT), "is it built with failpoints? {}", finished.stderr);
 }
 
 /// Runs the consumer with a bug to its end.
@@ -81,7 +82,7 @@ fn without_a_bug_a_consumer_that_dies_leaves_a_green_log() {
 fn offsets_that_are_committed_before_the_work_lose_orders() {
     let _machine = machine::shared();
     let pipeline = with_a_past(1);
-    dies(&pipeline, "offsets-first", "after-produce:2");
+    dies(&pipeline, "offsets-first", "between-commits:2");
     start(&pipeline, &[], &["--exit-at-end"]).wait(RUN_MAX).expect_code(0);
     let report = expect_red(&pipeline, true, &["I1", "I6"]);
     let lost = &report["verdicts"][0]["violations"][0];
@@ -93,7 +94,7 @@ fn offsets_that_are_committed_before_the_work_lose_orders() {
 fn offsets_outside_of_the_transaction_leave_the_state_ahead() {
     let _machine = machine::shared();
     let pipeline = with_a_past(1);
-    dies(&pipeline, "offsets-outside", "commit-returned:2");
+    dies(&pipeline, "offsets-outside", "between-commits:2");
     expect_red(&pipeline, true, &["I6"]);
     expect_red(&pipeline, false, &["I6"]);
 }

@@ -2,7 +2,7 @@
 
 use order_schemas::Outcome;
 use testkit::oracle::fails;
-use testkit::{Cluster, Input, Pipeline, Process, Role, machine, wait};
+use testkit::{Cluster, Input, Pipeline, Process, Role, fail_at, machine, wait};
 
 use super::{LIMIT, RUN_MAX, ends_follow_the_input, followers};
 use crate::timing::ids;
@@ -120,7 +120,7 @@ fn a_crash_right_after_a_dead_letter_lets_none_of_its_followers_go() {
     // The first turn that settles anything is that of the dead letter, the longest overdue.
     let args: Vec<String> =
         pipeline.consumer_args().into_iter().chain(flags.iter().map(|&f| f.to_owned())).collect();
-    let victim = Process::start("consumer", &args, &[("ORDERS_FAIL_POINT", "commit-returned")]);
+    let victim = Process::start("consumer", &args, &[("FAILPOINTS", &fail_at("commit-returned"))]);
     victim.wait(LIMIT);
     assert_eq!(dead_letters(&pipeline), all_followers_dead());
     assert_eq!(finish(&pipeline, &DELAY)["dead_lettered"], 0);

@@ -6,7 +6,6 @@ use pipeline::window::Window;
 
 use crate::lane::checkpoint::CheckpointOffset;
 use crate::lane::error::{LaneError, Misplaced};
-use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::lane_core::Core;
 use crate::lane::limits::BOUNDS_ASK;
 use crate::lane::partition_state::{LastCommit, PartitionState};
@@ -90,9 +89,6 @@ fn misplaced<T: Default>(settings: &LaneSettings, owned: &PartitionState<T>) -> 
 /// Where another tool has set an offset, what is settled above it is taken from the state. What
 /// was settled above a lower position stays so above a higher one.
 fn apply_checkpoint<T: Default>(owned: &mut PartitionState<T>) -> Result<(), LaneError> {
-    if is_planted(Bug::NotedIgnored) {
-        return Ok(());
-    }
     let PartitionState { main, retry, checkpoint: noted, committed_main, committed_retry, .. } =
         owned;
     for (window, noted, committed) in

@@ -91,7 +91,7 @@ impl Committer {
     }
 
     pub(crate) fn is_due<S: Stage>(&self, processor: &Processor<S>) -> bool {
-        if processor.iter().any(|owned| owned.dirty) {
+        if processor.has_settled() {
             return true;
         }
         let idle = self.last_commit_at.elapsed() >= MARKER_COMMIT_AFTER;

@@ -10,7 +10,6 @@ use pipeline::dedupe::Seen;
 use pipeline::record::Offset;
 
 use crate::lane::handles::Fetched;
-use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::processor::Processor;
 use crate::stage::{RecordId, Stage};
@@ -52,7 +51,6 @@ impl<S: Stage> Processor<S> {
         };
         match dedupe.take(offset, &name.id) {
             Seen::First | Seen::Forgotten => DedupeVerdict::Fresh,
-            Seen::Before(_) if is_planted(Bug::DedupeOff) => DedupeVerdict::Fresh,
             Seen::Before(_) => DedupeVerdict::Duplicate(name),
         }
     }

@@ -9,7 +9,6 @@
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::record::Offset;
 
-use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::pending::PendingRecord;
@@ -41,9 +40,7 @@ impl<S: Stage> Processor<S> {
     /// Dead-letters what is in retry behind a record, or on its way there in this turn.
     pub(crate) fn give_up_followers(&mut self, dead: &Predecessor) {
         let mut followers = self.take_forwarded(dead);
-        if !is_planted(Bug::FollowersKept) {
-            followers.extend(self.take_waiting(dead));
-        }
+        followers.extend(self.take_waiting(dead));
         followers.sort_by_key(|follower| (follower.pending.place, follower.pending.record.offset));
         for follower in followers {
             self.give_up_follower(follower);

@@ -7,13 +7,13 @@
 //! follows, which keeps the id. When the group's coordinator answers, the member leaves under
 //! its id, which nobody waits for then, and joins anew.
 
+use fail::fail_point;
 use kafka_io::ClientConfig;
 use kafka_io::member::{AskError, Change};
 
 use crate::clock::Instant;
 use crate::lane::error::LaneError;
 use crate::lane::handles::Member;
-use crate::lane::hooks::{self, FailPoint};
 use crate::lane::lane_core::{Core, failed};
 use crate::lane::limits::{
     COORDINATOR_ASK, COVERAGE_AGAIN, COVERAGE_ASK, COVERAGE_EVERY, FENCE_AGAIN, OWN_FENCE_WITHIN,
@@ -131,7 +131,7 @@ impl Membership {
                 }
             }
             Change::Revoked(partitions) => {
-                hooks::pass(FailPoint::InRevoke, true);
+                fail_point!("in-revoke", |_| std::process::abort());
                 tracing::info!(lane = core.index, ?partitions, "partitions revoked");
                 for partition in partitions {
                     core.drop_partition(partition);

@@ -5,7 +5,6 @@ use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
 use pipeline::record::Offset;
 
-use crate::lane::hooks::{Bug, is_planted};
 use crate::lane::pending::PendingRecord;
 
 /// Where a forwarded record goes.
@@ -107,7 +106,7 @@ impl OutboundRecord {
             origin,
             carries_lineage: self.pending.carries_lineage && self.shrink < Shrink::Bare,
             carries_first_failed: self.pending.carries_first_failed,
-            attempt: if is_planted(Bug::AttemptKept) { 1 } else { *attempt },
+            attempt: *attempt,
             failure: self.failure.as_ref(),
             now_ms: self.now_ms,
         };

@@ -144,6 +144,11 @@ impl<S: Stage> Processor<S> {
         self.iter().any(|owned| owned.is_active() && owned.committed_main.is_none())
     }
 
+    /// Whether this turn has settled anything.
+    pub(crate) fn has_settled(&self) -> bool {
+        self.iter().any(|owned| owned.dirty)
+    }
+
     /// Numbers of the owned partitions.
     pub(crate) fn partitions(&self) -> Vec<i32> {
         self.iter().map(|owned| owned.partition).collect()

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fail::fail_point;
 use kafka_io::member::Committed;
 use pipeline::completion::{Completion, CompletionError};
 use pipeline::dedupe::Dedupe;
@@ -13,7 +14,6 @@ use crate::advice::{self, Problem};
 use crate::clock::Instant;
 use crate::lane::error::LaneError;
 use crate::lane::handles::Member;
-use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::lane_core::{Core, failed};
 use crate::lane::limits::{BOUNDS_ASK, BOUNDS_ASK_MAX, COMMITTED_ASK, REFUSALS_MAX};
 use crate::lane::partition_state::{LastCommit, PartitionState, Phase, StopReason};
@@ -125,7 +125,7 @@ impl Restorer {
             return Ok(false);
         };
         let topics = core.settings.topics.clone();
-        hooks::pass(FailPoint::InRestore, true);
+        fail_point!("in-restore", |_| std::process::abort());
         for (topic, committed, (low, _)) in
             [(&topics.main, &main, main_bounds), (&topics.retry, &retry, retry_bounds)]
         {
@@ -331,9 +331,6 @@ fn start(committed: &Committed, low: i64) -> Result<(CommitPosition, Completion)
     let Some(position) = committed.position else {
         return Ok((CommitPosition(low), Completion::at(CommitPosition(low))));
     };
-    if is_planted(Bug::CompletionIgnored) {
-        return Ok((position, Completion::at(position)));
-    }
     match Completion::decode(&committed.metadata, position) {
         Ok(completion) => Ok((position, completion)),
         // To ignore it would run settled records again.

@@ -25,4 +25,4 @@ mod process;
 mod request;
 mod schedule;
 mod tests;
-mod writer;
+pub(crate) mod writer;

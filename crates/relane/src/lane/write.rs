@@ -2,9 +2,10 @@
 
 use std::ffi::CStr;
 
+use fail::fail_point;
 use kafka_io::member::OffsetCommit;
 use kafka_io::native::RecordHeaders;
-use kafka_io::writer::{Guarantee, NO_TAG, WriteError};
+use kafka_io::writer::{NO_TAG, WriteError};
 use pipeline::completion::Completion;
 use pipeline::failure::Failure;
 use pipeline::headers::Dialects;
@@ -12,9 +13,7 @@ use pipeline::headers::Dialects;
 use crate::lane::checkpoint::NOTE_KEY;
 use crate::lane::committer::{Committer, needs_offsets};
 use crate::lane::handles::{Member, Writer};
-use crate::lane::hooks::{self, Bug, FailPoint, is_planted};
 use crate::lane::lane_core::Core;
-use crate::lane::limits::WRITER_OPEN;
 use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::outcomes::OutcomeEntry;
 use crate::lane::processor::Processor;
@@ -33,15 +32,9 @@ impl Committer {
         member: &Member,
     ) -> Result<Vec<OffsetCommit>, WriteError> {
         let is_exactly_once = core.settings.is_exactly_once();
-        if is_planted(Bug::OffsetsFirst) {
-            commit_alone(core, member)?;
-        }
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.begin()?;
-        let settles = core.processor.iter().any(|owned| owned.dirty);
-        hooks::pass(FailPoint::AfterBegin, settles);
-        let aside = self.writer_aside(&[Bug::DeadLettersOutside])?;
-        let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
+        fail_point!("after-begin", core.processor.has_settled(), |_| std::process::abort());
         let (names, dialects) = (&self.topic_names, core.settings.dialects);
         let outbound = &mut core.processor.turn.outbound;
         // Where an attempt before wrote them, nothing is: a missing report must not leave that.
@@ -50,10 +43,8 @@ impl Committer {
         }
         let open = || (0..).zip(outbound.iter()).filter(|(_, forward)| !forward.is_durable);
         for (tag, forward) in open().filter(|(_, forward)| !forward.suspect) {
-            let writer = aside.as_ref().filter(|_| !forward.is_to_retry()).unwrap_or(writer);
             send_forward(writer, names, dialects, tag, forward)?;
         }
-        aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
         let mut alone: Vec<(usize, usize)> = open()
             .filter(|(_, forward)| forward.suspect)
             .map(|(tag, forward)| (forward.wire_bytes(dialects), tag))
@@ -80,34 +71,25 @@ impl Committer {
         if writer.must_be_replaced() {
             return Err(WriteError::Unknown("the coordinator was lost".into()));
         }
-        hooks::pass(FailPoint::AfterProduce, settles);
+        fail_point!("after-produce", core.processor.has_settled(), |_| std::process::abort());
         let offsets = offsets(core);
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
-        let inside: &[OffsetCommit] = if is_planted(Bug::OffsetsOutside) { &[] } else { &offsets };
-        writer.commit(member, inside, || {
-            hooks::pass(FailPoint::AfterOffsets, settles);
-            hooks::pass(FailPoint::CommitSent, settles);
+        writer.commit(member, &offsets, || {
+            fail_point!("after-offsets", core.processor.has_settled(), |_| std::process::abort());
+            fail_point!("commit-sent", core.processor.has_settled(), |_| {
+                // The commit is sent next: the process dies while its answer is on the way.
+                std::thread::spawn(|| {
+                    std::thread::sleep(std::time::Duration::from_micros(400));
+                    std::process::abort();
+                });
+            });
         })?;
-        hooks::pass(FailPoint::CommitReturned, settles);
-        if is_planted(Bug::OffsetsOutside) {
-            commit_alone(core, member)?;
-        }
+        fail_point!("commit-returned", core.processor.has_settled(), |_| std::process::abort());
         Ok(offsets)
-    }
-
-    /// A writer without transactions, where one of these bugs is planted.
-    fn writer_aside(&self, bugs: &[Bug]) -> Result<Option<Writer>, WriteError> {
-        if !bugs.iter().any(|bug| is_planted(*bug)) {
-            return Ok(None);
-        }
-        let mut writer = Writer::open(&self.config, Guarantee::AtLeastOnce, "", WRITER_OPEN)?;
-        writer.begin()?;
-        Ok(Some(writer))
     }
 
     /// Produces what follows from the outbound records: state, outcomes, and what the stage emits.
     fn send_state_and_outcomes<S: Stage>(&mut self, core: &mut Core<S>) -> Result<(), WriteError> {
-        let aside = self.writer_aside(&[Bug::StateOutside])?;
         let writer = self.writer.as_ref().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         let names = &self.topic_names;
         let Processor { owned, stage, turn, now_ms, .. } = &mut core.processor;
@@ -118,7 +100,6 @@ impl Committer {
             owned.state.touch_any();
             let headers = state_headers::headers(&core.settings.group, owned);
             let mut first = state_headers::first_headers(&headers, owned);
-            let writer = aside.as_ref().unwrap_or(writer);
             let mut put = |key: &[u8], value: Option<&[u8]>| {
                 let first = first.take();
                 let headers = first.as_ref().unwrap_or(&headers);
@@ -129,11 +110,10 @@ impl Committer {
                 is_noted = true;
                 put(key, Some(value))
             })?;
-            if !is_noted && !is_planted(Bug::NoteNeedsState) {
+            if !is_noted {
                 put(NOTE_KEY, None)?;
             }
         }
-        aside.as_ref().map_or(Ok(()), Writer::acknowledged)?;
         if let Some(topic) = &names.outcomes {
             let open = turn.outcomes.iter().filter(|_| !turn.are_outcomes_durable);
             for entry in open {
@@ -179,12 +159,6 @@ fn offsets<S: Stage>(core: &Core<S>) -> Vec<OffsetCommit> {
     offsets
 }
 
-/// Commits the turn's offsets outside of any transaction: a planted bug.
-fn commit_alone<S: Stage>(core: &Core<S>, member: &Member) -> Result<(), WriteError> {
-    let committed = member.commit(&offsets(core));
-    committed.map_err(|error| WriteError::StaleMember(error.to_string()))
-}
-
 fn send_emitted(writer: &Writer, topic: &CStr, emitted: &Emitted) -> Result<(), WriteError> {
     let Emitted { partition, key, value, headers } = emitted;
     let mut native = RecordHeaders::new();
@@ -208,8 +182,7 @@ fn send_forward(
         Destination::DeadLetter => &names.dead_letter,
     };
     let wire = forward.wire(dialects);
-    let goes_astray = is_planted(Bug::WrongPartition) && !forward.is_to_retry();
-    let partition = forward.pending.record.partition ^ i32::from(goes_astray);
+    let partition = forward.pending.record.partition;
     writer.produce(topic, partition, wire.key, wire.value.as_deref(), wire.headers.as_ref(), tag)
 }
 

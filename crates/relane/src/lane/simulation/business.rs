@@ -9,6 +9,7 @@ use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureReason};
 
 use crate::clock::{self, now_ms};
+use crate::lane::faulty::{Bug, planted};
 use crate::stage::{
     AttemptOutcome, Context, Delivery, Emitted, HandleError, Outcome, RecordId, Stage, Work,
 };
@@ -85,7 +86,7 @@ pub(crate) type Sums = Table<Box<str>, (u64, i128)>;
 
 /// A sum as it is written: through a float, where that bug is planted.
 pub(crate) fn written(sum: i128) -> i128 {
-    if !crate::planted::sums_are_floats() {
+    if planted() != Some(Bug::FloatSum) {
         return sum;
     }
     #[expect(clippy::cast_possible_truncation, reason = "the planted bug")]
@@ -184,7 +185,7 @@ impl Stage for Business {
     }
 
     fn is_valid(&self, order: &Order) -> bool {
-        order.kind != Kind::Invalid
+        order.kind != Kind::Invalid && planted() != Some(Bug::DedupeOff)
     }
 
     fn waits(&self) -> bool {

@@ -17,7 +17,6 @@ use crate::lane::simulation::log::{Seen, Stored, Target, Topic};
 use crate::lane::simulation::planted::{Fault, goes_wrong};
 use crate::lane::simulation::process::{Step, broker, step};
 use crate::lane::simulation::request::{Answer, GroupOffset};
-pub(crate) use crate::lane::simulation::writer::Writer;
 
 /// Setting that tells a handle which process it is part of.
 pub(crate) const PROCESS: &str = "client.id";

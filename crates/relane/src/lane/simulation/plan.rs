@@ -10,6 +10,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::clock::now_ms;
+use crate::lane::faulty::{Bug, planted};
 use crate::lane::settings::LaneSettings;
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
@@ -136,7 +137,7 @@ impl Plan {
             partitions: self.partitions,
             guarantee: self.guarantee,
             plan: RetryPlan::new(self.retries_max, delays, 0.5).expect("a plan within the limits"),
-            order: self.order,
+            order: self.order_of_lanes(),
             dedupe: self.dedupe,
             handler_timeout: HANDLER_TIMEOUT,
             concurrency: self.concurrency,
@@ -149,6 +150,16 @@ impl Plan {
             instance_id: self.has_instances.then(|| format!("i{instance}")),
             main_ends: None,
             bootstrap_servers: "model:9092".to_owned(),
+        }
+    }
+
+    /// The order that lanes are told to keep: another, where that bug is planted.
+    fn order_of_lanes(&self) -> KeyOrdering {
+        match self.order {
+            KeyOrdering::Key { followers_max, .. } if planted() == Some(Bug::FollowersKept) => {
+                KeyOrdering::Key { followers_max, on_dead_letter: OnDeadLetter::Release }
+            }
+            order => order,
         }
     }
 

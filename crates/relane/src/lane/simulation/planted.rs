@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::lane::hooks::{Bug, FailPoint};
-use crate::lane::simulation::process;
+use crate::lane::faulty::Bug;
 
 /// Something that the model's broker, network or clients do wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,20 +84,10 @@ pub(crate) fn goes_wrong(fault: Fault) -> bool {
     PLANTED.get() == Planted::Model(fault)
 }
 
-/// Whether the lane is to do this wrong.
-pub(crate) fn is_planted(bug: Bug) -> bool {
-    PLANTED.get() == Planted::Lane(bug)
-}
-
-/// A lane comes by a point at which it may die.
-pub(crate) fn pass(point: FailPoint, settles: bool) {
-    if settles {
-        process::pass(point);
+/// The bug that is planted in the schedules of this thread.
+pub(crate) fn planted() -> Option<Bug> {
+    match PLANTED.get() {
+        Planted::Lane(bug) => Some(bug),
+        Planted::Nothing | Planted::Model(_) => None,
     }
 }
-
-pub(crate) const fn fails_downstream(_: &str) -> bool {
-    false
-}
-
-pub(crate) const fn meets(_: &str) {}

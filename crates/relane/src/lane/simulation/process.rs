@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::sync::Once;
 use std::time::Duration;
 
 use pipeline::breaker::PROBE_KEYS;
@@ -11,7 +12,6 @@ use rand::Rng as _;
 use service_kit::shutdown::Shutdown;
 
 use crate::clock::simulated as clock;
-use crate::lane::hooks::FailPoint;
 use crate::lane::simulation::broker::Broker;
 use crate::lane::simulation::business::{Business, forget_work};
 use crate::lane::simulation::plan::Plan;
@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Poll,
     Ask,
     Request,
-    Point(FailPoint),
+    Point(&'static str),
 }
 
 /// What became of a request.
@@ -97,10 +97,27 @@ pub(crate) fn step(process: usize, step: Step) {
     simulation.stand_still(process, &format!("{step:?}"));
 }
 
-/// A lane comes by a fail point.
-pub(crate) fn pass(point: FailPoint) {
-    let turning = current().turning.get();
-    step(turning, Step::Point(point));
+/// The fail points of a lane.
+const POINTS: [&str; 8] = [
+    "after-poll",
+    "after-begin",
+    "after-produce",
+    "after-offsets",
+    "commit-sent",
+    "commit-returned",
+    "in-revoke",
+    "in-restore",
+];
+
+/// Lets lanes die or stand still at their fail points, whichever schedule they are part of.
+fn stop_at_fail_points() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for point in POINTS {
+            let pass = move || step(current().turning.get(), Step::Point(point));
+            fail::cfg_callback(point, pass).expect("a callback needs no syntax");
+        }
+    });
 }
 
 /// Sends a request for a process.
@@ -122,6 +139,7 @@ impl Simulation {
             plan,
         });
         forget_work();
+        stop_at_fail_points();
         CURRENT.set(Some(Rc::clone(&simulation)));
         simulation
     }

@@ -6,7 +6,7 @@ use kafka_io::writer::Guarantee;
 use pipeline::completion::Completion;
 
 use crate::clock::{now_ms, simulated};
-use crate::lane::hooks::Bug;
+use crate::lane::faulty::Bug;
 use crate::lane::limits::unresolved_max;
 use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::planted::{BUGS, Fault, Planted, plant};
