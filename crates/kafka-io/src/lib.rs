@@ -10,6 +10,7 @@ pub mod access;
 pub mod client_config;
 pub mod publisher;
 pub mod events;
+pub mod cluster;
 mod coverage;
 mod ask_error;
 pub mod member;

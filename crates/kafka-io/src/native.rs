@@ -1,11 +1,12 @@
 //! The one module that calls librdkafka itself. Everything unsafe in the workspace is here and in
-//! its three parts.
+//! its four parts.
 //!
 //! The safe crate lacks four things that delivery depends on: header names and offset
 //! metadata that are not UTF-8 (it panics on both), headers that are copied and edited byte
 //! for byte, and a look at the generation of a group member before its offsets are sent; and two
 //! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
-//! permissions a client has ([`access`]).
+//! permissions a client has ([`access`]). It also lacks the questions about many partitions at one go, and
+//! about all that a group has committed ([`listing`]).
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
@@ -30,6 +31,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 pub(crate) mod access;
 mod group;
+pub(crate) mod listing;
 pub(crate) mod trust;
 
 pub(crate) use group::{GroupMetadata, send_offsets};

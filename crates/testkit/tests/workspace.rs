@@ -181,6 +181,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/kafka-io/src/native.rs", "the only calls into librdkafka that rdkafka does not wrap"),
     ("crates/kafka-io/src/native/access.rs", "part of native: which permissions a client has"),
     ("crates/kafka-io/src/native/group.rs", "part of native: a member's standing and its offsets"),
+    ("crates/kafka-io/src/native/listing.rs", "part of native: offsets of many partitions at once"),
     ("crates/kafka-io/src/native/trust.rs", "part of native: what a broker's certificate is like"),
     ("crates/codec/tests/allocations.rs", "a counting allocator implements an unsafe trait"),
     ("consumer/tests/allocations.rs", "a counting allocator implements an unsafe trait"),

@@ -54,14 +54,14 @@ impl Operation {
 pub(crate) type TopicAccess = (String, Result<Option<Vec<Operation>>, RDKafkaErrorCode>);
 
 /// Frees one of librdkafka's objects when it goes.
-struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
+pub(super) struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
 
 impl<T> Owned<T> {
-    fn new(object: *mut T, free: unsafe extern "C" fn(*mut T)) -> Self {
+    pub(super) fn new(object: *mut T, free: unsafe extern "C" fn(*mut T)) -> Self {
         Self(NonNull::new(object).expect("librdkafka allocates or aborts"), free)
     }
 
-    const fn as_ptr(&self) -> *mut T {
+    pub(super) const fn as_ptr(&self) -> *mut T {
         self.0.as_ptr()
     }
 }
@@ -122,7 +122,7 @@ pub(crate) fn topic_access<C: ClientContext>(
     read_answer(&event)
 }
 
-fn no_answer() -> NativeError {
+pub(super) fn no_answer() -> NativeError {
     NativeError {
         code: RDKafkaErrorCode::OperationTimedOut,
         is_fatal: false,
@@ -131,15 +131,30 @@ fn no_answer() -> NativeError {
     }
 }
 
+/// # Errors
+///
+/// Fails with what a whole answer says instead of results.
+///
+/// # Safety
+///
+/// The event is live.
+pub(super) unsafe fn refusal(event: &Owned<sys::rd_kafka_event_t>) -> Result<(), NativeError> {
+    // SAFETY: as promised by the caller; the text points into the event and is copied.
+    unsafe {
+        let code = sys::rd_kafka_event_error(event.as_ptr());
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            return Ok(());
+        }
+        let text = CStr::from_ptr(sys::rd_kafka_event_error_string(event.as_ptr()));
+        let text = text.to_string_lossy().into_owned();
+        Err(NativeError { code: code.into(), text, ..no_answer() })
+    }
+}
+
 fn read_answer(event: &Owned<sys::rd_kafka_event_t>) -> Result<Vec<TopicAccess>, NativeError> {
     // SAFETY: the event is live; everything read here points into it and is copied.
     unsafe {
-        let code = sys::rd_kafka_event_error(event.as_ptr());
-        if code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            let text = CStr::from_ptr(sys::rd_kafka_event_error_string(event.as_ptr()));
-            let text = text.to_string_lossy().into_owned();
-            return Err(NativeError { code: code.into(), text, ..no_answer() });
-        }
+        refusal(event)?;
         let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
         if result.is_null() {
             return Err(no_answer());

@@ -1,0 +1,245 @@
+//! Looks at a whole cluster from outside: brokers, topics, offsets of many partitions at one go, groups
+//! with their members and all that they have committed. Joins nothing, reads no record, changes nothing.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use pipeline::record::CommitPosition;
+use rdkafka::admin::AdminClient;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::coverage;
+use crate::events::Events;
+use crate::member::{AskError, Committed};
+use crate::native::NativeError;
+use crate::native::listing::{self, CommittedOffset};
+use crate::permission::Needs;
+
+/// Who leads a partition is asked anew after this long, in milliseconds.
+const LEADERS_KNOWN_MS: &str = "5000";
+
+/// State of a group that does not exist.
+const DEAD: &str = "Dead";
+
+/// A broker that the cluster names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its number.
+    pub id: i32,
+    /// Where clients reach it: `host:port`.
+    pub address: String,
+}
+
+/// A partition and the brokers that hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PartitionLayout {
+    /// Its number.
+    pub partition: i32,
+    /// The broker that leads it, if one does.
+    pub leader: Option<i32>,
+    /// Brokers that should hold it.
+    pub replicas: Vec<i32>,
+    /// Those of them that hold all of it.
+    pub in_sync: Vec<i32>,
+}
+
+/// Brokers and topics.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Layout {
+    /// Brokers by number.
+    pub brokers: Vec<Broker>,
+    /// Partitions of each topic by number.
+    pub topics: BTreeMap<String, Vec<PartitionLayout>>,
+}
+
+/// Which offset of a partition is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// Its first one.
+    Start,
+    /// The one after its last record, also after those of undecided transactions.
+    End,
+    /// The one that readers of committed records come to: below the first record of an undecided
+    /// transaction.
+    StableEnd,
+}
+
+/// A consumer group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// `Stable`, `Empty`, `PreparingRebalance`, `CompletingRebalance`, or what else brokers say.
+    pub state: String,
+    /// Members.
+    pub members: Vec<GroupMember>,
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GroupMember {
+    /// Its id, given by the brokers.
+    pub id: String,
+    /// What it calls itself.
+    pub client_id: String,
+    /// The host that it speaks from, without the slash that brokers put before it.
+    pub host: String,
+    /// Partitions that it owns, by topic; `None` if its assignment is of another protocol.
+    pub owned: Option<Vec<(String, Vec<i32>)>>,
+}
+
+/// Everything that a group has committed, by topic and partition.
+pub type Commits = BTreeMap<(String, i32), Committed>;
+
+/// A view of the cluster from outside. May be used from several threads.
+pub struct Cluster {
+    client: AdminClient<Events>,
+}
+
+impl Cluster {
+    /// Makes a handle; it connects when it is asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that librdkafka does not accept.
+    pub fn new(config: &ClientConfig) -> Result<Self, AskError> {
+        let mut config = config.clone();
+        config.set("metadata.max.age.ms", LEADERS_KNOWN_MS);
+        let client = config.create_with_context(Events::default()).map_err(|e| AskError::of(&e))?;
+        Ok(Self { client })
+    }
+
+    /// Brokers, topics and who leads their partitions. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn layout(&self, limit: Duration) -> Result<Layout, AskError> {
+        let metadata = self.client.inner().fetch_metadata(None, limit);
+        let metadata = metadata.map_err(|error| self.told(AskError::of(&error)))?;
+        let mut brokers: Vec<Broker> = metadata
+            .brokers()
+            .iter()
+            .map(|broker| Broker {
+                id: broker.id(),
+                address: format!("{}:{}", broker.host(), broker.port()),
+            })
+            .collect();
+        brokers.sort_by_key(|broker| broker.id);
+        let topics =
+            metadata.topics().iter().filter(|topic| topic.error().is_none()).map(|topic| {
+                let mut partitions: Vec<PartitionLayout> = topic
+                    .partitions()
+                    .iter()
+                    .map(|found| PartitionLayout {
+                        partition: found.id(),
+                        leader: Some(found.leader()).filter(|leader| *leader >= 0),
+                        replicas: found.replicas().to_vec(),
+                        in_sync: found.isr().to_vec(),
+                    })
+                    .collect();
+                partitions.sort_by_key(|found| found.partition);
+                (topic.name().to_owned(), partitions)
+            });
+        Ok(Layout { brokers, topics: topics.collect() })
+    }
+
+    /// One edge of each of these partitions, in their order; `None` where there is none, as without a
+    /// leader. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn offsets(
+        &self,
+        partitions: &[(&str, i32)],
+        edge: Edge,
+        limit: Duration,
+    ) -> Result<Vec<Option<i64>>, AskError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let offset = if edge == Edge::Start { Offset::Beginning } else { Offset::End };
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            list.add_partition_offset(topic, *partition, offset)
+                .map_err(|error| AskError::of(&error))?;
+        }
+        let isolation = match edge {
+            Edge::StableEnd => listing::Isolation::Committed,
+            Edge::Start | Edge::End => listing::Isolation::Uncommitted,
+        };
+        let told = listing::list_offsets(self.client.inner(), &list, isolation, limit);
+        let told = told.map_err(|error| self.told(of_native(error, Needs::default())))?;
+        let of = |(topic, partition): &(&str, i32)| {
+            told.get(&((*topic).to_owned(), *partition)).and_then(|told| told.ok())
+        };
+        Ok(partitions.iter().map(of).collect())
+    }
+
+    /// All groups with their members, or the one of this name; one that does not exist is absent. Blocks
+    /// for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time, or without the permission to ask.
+    pub fn groups(&self, name: Option<&str>, limit: Duration) -> Result<Vec<Group>, AskError> {
+        let needs = Needs::group("Describe", name.unwrap_or("*"));
+        let list = self.client.inner().fetch_group_list(name, limit);
+        let list = list.map_err(|error| self.told(AskError::about(&error, needs)))?;
+        let found = list.groups().iter().filter(|group| group.state() != DEAD);
+        let mut groups: Vec<Group> = found
+            .filter(|group| name.is_none_or(|name| group.name() == name))
+            .map(|group| Group {
+                name: group.name().to_owned(),
+                state: group.state().to_owned(),
+                members: group
+                    .members()
+                    .iter()
+                    .map(|member| GroupMember {
+                        id: member.id().to_owned(),
+                        client_id: member.client_id().to_owned(),
+                        host: member.client_host().trim_start_matches('/').to_owned(),
+                        owned: coverage::assigned(member.assignment().unwrap_or_default()),
+                    })
+                    .collect(),
+            })
+            .collect();
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        groups.dedup_by(|a, b| a.name == b.name);
+        Ok(groups)
+    }
+
+    /// All that each of these groups has committed, in their order; nothing for a group that does not
+    /// exist. What an undecided transaction would change is told as it was before. Blocks for at most
+    /// `limit`, for all of them.
+    pub fn committed(&self, groups: &[&str], limit: Duration) -> Vec<Result<Commits, AskError>> {
+        let mut told: HashMap<_, _> = listing::group_offsets(self.client.inner(), groups, limit);
+        let of = |group: &&str| match told.remove(*group) {
+            Some(Ok(offsets)) => Ok(offsets.into_iter().map(commit_of).collect()),
+            Some(Err(error)) => Err(self.told(of_native(error, Needs::group("Describe", group)))),
+            None => Ok(Commits::new()), // named twice
+        };
+        groups.iter().map(of).collect()
+    }
+
+    /// What was heard of the connections says more than that time is up.
+    fn told(&self, error: AskError) -> AskError {
+        match error {
+            AskError::Away(text) => {
+                AskError::Away(self.client.inner().context().trouble().unwrap_or(text))
+            }
+            other => other,
+        }
+    }
+}
+
+fn of_native(error: NativeError, needs: Needs<'_>) -> AskError {
+    AskError::of_code(Some(error.code), needs.explain(error.code, &error.text))
+}
+
+fn commit_of(offset: CommittedOffset) -> ((String, i32), Committed) {
+    let metadata = String::from_utf8_lossy(&offset.metadata).into_owned();
+    let committed = Committed { position: Some(CommitPosition(offset.offset)), metadata };
+    ((offset.topic, offset.partition), committed)
+}
