@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, dlq};
+use crate::{audit, dlq, lag};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -16,6 +16,8 @@ use crate::{audit, dlq};
   orders audit --group-id order-consumer --allow-unprovable
   orders dlq stats
   orders dlq list --reason handler --from -15m
+  orders lag show
+  orders lag check --max-records 10000 --max-seconds 60
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done, 4 a
 check found something"
@@ -35,6 +37,10 @@ enum Command {
     /// Look at dead letters: list, show, count by cause, export
     #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
     Dlq(dlq::DlqCommand),
+
+    /// Show how far groups are behind, and whether that is wrong: show, watch, check
+    #[command(subcommand, long_about = lag::ABOUT, after_help = lag::EXAMPLES)]
+    Lag(lag::LagCommand),
 }
 
 impl Cli {
@@ -47,6 +53,7 @@ impl Cli {
         match self.command {
             Command::Audit(flags) => audit::command(*flags),
             Command::Dlq(command) => dlq::command(command),
+            Command::Lag(command) => lag::command(command),
         }
     }
 }

@@ -6,6 +6,8 @@
 pub mod audit;
 mod cli;
 pub mod dlq;
+pub mod lag;
 mod scan;
+mod tail;
 
 pub use cli::Cli;

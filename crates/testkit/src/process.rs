@@ -146,6 +146,11 @@ impl Process {
         self.read("stderr")
     }
 
+    /// What it has printed as results so far.
+    pub fn printed(&self) -> String {
+        self.read("stdout")
+    }
+
     /// Waits for a line of the log that holds `text`, and returns it.
     ///
     /// # Panics

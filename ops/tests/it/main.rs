@@ -1,7 +1,8 @@
-//! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, and dead letters.
+//! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, dead letters, lag and the live view.
 
 mod bugs;
 mod dlq;
+mod lag;
 mod planted;
 mod program;
 mod retention;
