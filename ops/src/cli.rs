@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, dlq, lag};
+use crate::{audit, dlq, lag, monitor};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ use crate::{audit, dlq, lag};
   orders dlq list --reason handler --from -15m
   orders lag show
   orders lag check --max-records 10000 --max-seconds 60
+  orders monitor
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done, 4 a
 check found something"
@@ -41,6 +42,10 @@ enum Command {
     /// Show how far groups are behind, and whether that is wrong: show, watch, check
     #[command(subcommand, long_about = lag::ABOUT, after_help = lag::EXAMPLES)]
     Lag(lag::LagCommand),
+
+    /// Watch brokers, topics, groups, lag, retries and dead letters live
+    #[command(after_help = monitor::EXAMPLES)]
+    Monitor(Box<monitor::MonitorFlags>),
 }
 
 impl Cli {
@@ -54,6 +59,7 @@ impl Cli {
             Command::Audit(flags) => audit::command(*flags),
             Command::Dlq(command) => dlq::command(command),
             Command::Lag(command) => lag::command(command),
+            Command::Monitor(flags) => monitor::command(&flags),
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod audit;
 mod cli;
 pub mod dlq;
 pub mod lag;
+pub mod monitor;
 mod scan;
 mod tail;
 

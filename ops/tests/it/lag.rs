@@ -107,7 +107,7 @@ fn check_names_the_partitions(pipeline: &Pipeline) {
 fn a_group_that_does_not_exist_comes_with_the_one_that_was_meant(pipeline: &Pipeline) {
     let servers = pipeline.servers.bootstrap_servers.as_str();
     let wrong = format!("{}x", pipeline.group);
-    for command in [&["lag", "show"][..], &["lag", "check"], &["lag", "watch"]] {
+    for command in [&["lag", "show"][..], &["lag", "check"], &["lag", "watch"], &["monitor"]] {
         let args = [command, &["-b", servers, "--group", &wrong]].concat();
         let finished = Process::start("orders", &args, &[]).wait(RUN_MAX);
         finished.expect_code(1);

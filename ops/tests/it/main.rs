@@ -3,6 +3,7 @@
 mod bugs;
 mod dlq;
 mod lag;
+mod monitor;
 mod planted;
 mod program;
 mod retention;
