@@ -34,6 +34,7 @@ mod damage;
 
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
+use kafka_io::ClientConfig;
 use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
@@ -41,16 +42,25 @@ use service_kit::output::{note, result_line, text};
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
+use crate::replay::Replays;
 use crate::scan::ScanError;
 
+pub(crate) use averages::GROUP;
+#[cfg(test)]
+pub(crate) use cut::{AllBounds, Offsets, Settled};
+pub(crate) use cut::{Begins, Cut, Cutter, Hanging};
 pub(crate) use flags::{ABOUT, EXAMPLES};
+pub(crate) use noted::{MAIN_OFFSET, RESET, RETRY_COMPLETION, RETRY_OFFSET};
+pub(crate) use surroundings::Surroundings;
+pub(crate) use walk::{SCHEMA_MAX as ASK_SCHEMA_MAX, resolved};
+
 pub use flags::{Flags, OrderArg, Promises, Settings, Topics};
 pub use report::{At, Invariant, PartitionView, Report, SHOWN_MAX, State, Verdict, Violation};
 
 /// Longest time that a broker keeps a fetch which finds nothing.
-const FETCH_WAIT_MS: &str = "10";
+pub(crate) const FETCH_WAIT_MS: &str = "10";
 
-const BROKER_HINT: &str =
+pub(crate) const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
 const REGISTRY_HINT: &str = "run the audit again when it does; --schema-registry-url or \
                              SCHEMA_REGISTRY_URL names another one";
@@ -71,7 +81,7 @@ pub(crate) enum AuditError {
 }
 
 impl AuditError {
-    fn into_app(self, registry: &str) -> AppError {
+    pub(crate) fn into_app(self, registry: &str) -> AppError {
         let message = self.to_string();
         let failed = AppError::failed(message);
         match self {
@@ -99,16 +109,32 @@ pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
     let flags = settings::load("orders", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
     let checked = Settings::check(&flags)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|error| AppError::failed(format!("no runtime: {error}")))?;
+    let runtime = runtime()?;
     let report = run(&checked, runtime.handle(), |progress| note(&format!("orders: {progress}")))?;
     runtime.shutdown_background();
     print(&report, flags.output.unwrap_or_default())?;
     let is_proven = report.proven || flags.allow_unprovable.unwrap_or(false);
     Ok(if report.ok && is_proven { ExitStatus::Done } else { ExitStatus::Finding })
+}
+
+/// What asks the registry.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, AppError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| AppError::failed(format!("no runtime: {error}")))
+}
+
+/// Looks whether a broker answers.
+pub(crate) fn probe(config: &ClientConfig) -> Result<(), AppError> {
+    probe_brokers(config, BROKER_PROBE_LIMIT).map_err(|error| {
+        let status = match error.reason {
+            AwayReason::Settings => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
+        };
+        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
+    })
 }
 
 fn print(report: &Report, format: OutputFormat) -> Result<(), AppError> {
@@ -139,18 +165,13 @@ pub fn run(
     let mut config = settings.kafka.base(Role::Consumer);
     // The end of each partition is told by a fetch that finds nothing: it must not wait long.
     config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
-    probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| {
-        let status = match error.reason {
-            AwayReason::Settings => ExitStatus::Usage,
-            _ => ExitStatus::Failed,
-        };
-        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
-    })?;
+    probe(&config)?;
     let surroundings = surroundings::Surroundings::ask(settings, &config, runtime)?;
     let registry = Registry::new(settings.registry.clone())
         .map_err(|error| AppError::usage(error.to_string()))?;
     let address = registry.address().to_owned(); // without the password that it may carry
     let resolver = SchemaResolver::new(registry, runtime.clone());
-    let walk = walk::Walk::new(settings, &config, surroundings, resolver, progress);
+    let replays = Replays::read(&settings.kafka, &settings.replays, &settings.group)?;
+    let walk = walk::Walk::new(settings, &config, surroundings, replays, resolver, progress);
     walk.and_then(walk::Walk::all).map_err(|error| error.into_app(&address))
 }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, dlq, lag, monitor};
+use crate::{audit, averages, dlq, lag, monitor, replay};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -14,6 +14,7 @@ use crate::{audit, dlq, lag, monitor};
   orders audit
   orders audit --outcomes-topic order-outcomes --order key -o json
   orders audit --group-id order-consumer --allow-unprovable
+  orders averages --top 10
   orders dlq stats
   orders dlq list --reason handler --from -15m
   orders lag show
@@ -35,6 +36,10 @@ enum Command {
     // Boxed: its flags are many.
     Audit(Box<audit::Flags>),
 
+    /// The running averages, added up over partitions, and how far they go
+    #[command(long_about = averages::ABOUT, after_help = averages::EXAMPLES)]
+    Averages(Box<averages::AveragesFlags>),
+
     /// Look at dead letters: list, show, count by cause, export
     #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
     Dlq(dlq::DlqCommand),
@@ -46,6 +51,10 @@ enum Command {
     /// Watch brokers, topics, groups, lag, retries and dead letters live
     #[command(after_help = monitor::EXAMPLES)]
     Monitor(Box<monitor::MonitorFlags>),
+
+    /// Have a group count anew from a point of its orders; previews without --execute
+    #[command(long_about = replay::ABOUT, after_help = replay::EXAMPLES)]
+    Replay(Box<replay::ReplayFlags>),
 }
 
 impl Cli {
@@ -57,9 +66,11 @@ impl Cli {
     pub fn run(self) -> Result<ExitStatus, AppError> {
         match self.command {
             Command::Audit(flags) => audit::command(*flags),
+            Command::Averages(flags) => averages::command(&flags),
             Command::Dlq(command) => dlq::command(command),
             Command::Lag(command) => lag::command(command),
             Command::Monitor(flags) => monitor::command(&flags),
+            Command::Replay(flags) => replay::command(&flags),
         }
     }
 }

@@ -4,11 +4,16 @@
 //! work and can be called from a test; [`Cli`] only chooses among them.
 
 pub mod audit;
+pub mod averages;
 mod cli;
 pub mod dlq;
 pub mod lag;
 pub mod monitor;
 mod scan;
 mod tail;
+mod group_flags;
+pub mod replay;
+mod standing;
 
 pub use cli::Cli;
+pub use group_flags::GroupFlags;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
 use crate::coverage;
@@ -73,6 +73,34 @@ impl Ends {
                 AskError::Away(self.consumer.context().trouble().unwrap_or(text))
             }
             other => other,
+        })
+    }
+
+    /// Offset of the first record of a partition that is not older than `time_ms`, in milliseconds
+    /// since the Unix epoch; `None` where all are older. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn at_time(
+        &self,
+        topic: &str,
+        partition: i32,
+        time_ms: i64,
+        limit: Duration,
+    ) -> Result<Option<i64>, AskError> {
+        drain(&self.consumer);
+        let mut asked = TopicPartitionList::with_capacity(1);
+        let blame = |error: KafkaError| self.blame(&error, topic);
+        asked.add_partition_offset(topic, partition, Offset::Offset(time_ms)).map_err(blame)?;
+        let answer = self.consumer.offsets_for_times(asked, limit).map_err(blame)?;
+        let found = answer.find_partition(topic, partition);
+        let found =
+            found.ok_or_else(|| AskError::Away("no answer for the partition".to_owned()))?;
+        found.error().map_err(blame)?;
+        Ok(match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
         })
     }
 
@@ -146,6 +174,17 @@ fn drain(consumer: &BaseConsumer<Events>) -> Option<RDKafkaErrorCode> {
 /// Events read at one go.
 const EVENTS_MAX: usize = 64;
 
+/// A member of a group, as the group's coordinator names it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupMember {
+    /// Id that the coordinator gave it.
+    pub member_id: String,
+    /// `client.id` of its program.
+    pub client_id: String,
+    /// Address that it connects from.
+    pub host: String,
+}
+
 /// Committed offsets of a group, read from outside of it.
 pub struct GroupOffsets {
     consumer: BaseConsumer<Events>,
@@ -189,6 +228,26 @@ impl GroupOffsets {
             }
             (answer, _) => answer,
         }
+    }
+
+    /// Members that the group has at this moment; a member that has died is one until its session
+    /// ends. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time, or without the permission to ask.
+    pub fn members(&self, limit: Duration) -> Result<Vec<GroupMember>, AskError> {
+        drain(&self.consumer);
+        let needs = Needs::group("Describe", &self.group);
+        let list = self.consumer.fetch_group_list(Some(&self.group), limit);
+        let list = list.map_err(|error| AskError::about(&error, needs))?;
+        let of_group = list.groups().iter().filter(|found| found.name() == self.group);
+        let members = of_group.flat_map(|found| found.members()).map(|member| GroupMember {
+            member_id: member.id().to_owned(),
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().trim_start_matches('/').to_owned(),
+        });
+        Ok(members.collect())
     }
 
     /// Whether the group has shared out these partitions of a topic: it is stable, and each has an

@@ -8,11 +8,11 @@ use order_schemas::ProductAverage;
 use orders::Amount;
 
 use super::cut::Cut;
-use super::noted::Noted;
+use super::noted::{Noted, RESET};
 use super::times;
 
 /// Header: the group that counted.
-const GROUP: &str = "x-group";
+pub(crate) const GROUP: &str = "x-group";
 
 /// Count and exact sum.
 pub(crate) type Total = (u64, Amount);
@@ -102,6 +102,9 @@ impl Averages {
         at_least_once: bool,
     ) -> Result<(), Fault> {
         check_group(record, group).map_err(Fault::Record)?;
+        if record.header(RESET).is_some() {
+            *self = Self::default();
+        }
         let noted = self.noted.take(record, at_least_once).map_err(Fault::Record)?;
         if !self.partials.is_empty() && !at_least_once {
             return Err(Fault::Record("it notes that nothing was counted, after averages".into()));

@@ -127,19 +127,20 @@ impl<'a> Books<'a> {
 
     /// Whether no record of the retry topic is gone.
     pub(crate) fn has_all_retries(&self) -> bool {
-        self.cut.bounds.retry.low == 0
+        self.cut.bounds.retry.low <= self.cut.begins.retry
             && !self.surroundings.is_compacted(&self.settings.topics.retry)
     }
 
     /// Whether no dead letter is gone.
     pub(crate) fn has_all_dead_letters(&self) -> bool {
         let topic = &self.settings.topics.dead_letter;
-        self.cut.bounds.dead_letter.low == 0 && !self.surroundings.is_compacted(topic)
+        self.cut.bounds.dead_letter.low <= self.cut.begins.dead_letter
+            && !self.surroundings.is_compacted(topic)
     }
 
     /// Whether the topic of orders still has all it ever had.
     pub(crate) fn has_all_orders(&self) -> bool {
-        self.cut.bounds.main.low == 0 && !self.is_main_compacted()
+        self.cut.bounds.main.low <= self.cut.begins.main && !self.is_main_compacted()
     }
 
     pub(crate) fn is_main_compacted(&self) -> bool {

@@ -47,6 +47,8 @@ pub(crate) struct Settled {
     pub(crate) is_completed: bool,
     /// It says that the partition has averages.
     pub(crate) has_averages: bool,
+    /// It says that other groups use the partition.
+    pub(crate) is_shared: bool,
 }
 
 impl Settled {
@@ -58,6 +60,7 @@ impl Settled {
             is_ours: true,
             is_completed: false,
             has_averages: false,
+            is_shared: false,
         }
     }
 
@@ -75,7 +78,8 @@ impl Settled {
         Ok(Self {
             ranges: ours.as_ref().map_or_else(Vec::new, |found| found.settled_ranges(position)),
             is_ours: ours.is_some(),
-            has_averages: ours.is_some_and(|found| found.has_averages()),
+            has_averages: ours.as_ref().is_some_and(Completion::has_averages),
+            is_shared: ours.is_some_and(|found| found.is_shared()),
             ..Self::at(Some(position.0))
         })
     }
@@ -99,6 +103,21 @@ impl Settled {
             at = at.max(last + 1);
         }
         open
+    }
+
+    /// Offsets from the commit position to the end that are not settled: all where nothing was committed.
+    pub(crate) fn open_up_to(&self, bounds: Bounds) -> u64 {
+        let from = Self { position: Some(self.position.unwrap_or(bounds.low)), ..self.clone() };
+        let open = from.open_below(bounds.end).into_iter().map(|(first, last)| last - first + 1);
+        u64::try_from(open.sum::<i64>()).unwrap_or(0)
+    }
+
+    /// Offsets from `first` to `end` (exclusive) that are settled.
+    pub(crate) fn settled_between(&self, first: i64, end: i64) -> u64 {
+        let all = u64::try_from(end.saturating_sub(first)).unwrap_or(0);
+        let from = self.position.unwrap_or(i64::MIN).max(first).min(end.max(first));
+        let open = Self { position: Some(from), ..self.clone() };
+        all.saturating_sub(open.open_up_to(Bounds { low: first, end }))
     }
 
     /// Whether a record at this offset is settled.
@@ -134,10 +153,29 @@ pub(crate) struct AllBounds {
     pub(crate) outcomes: Bounds,
 }
 
+/// Where the count of a partition begins: all zero, unless the group was replayed. What lies below is of
+/// an earlier count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begins {
+    pub(crate) main: i64,
+    pub(crate) retry: i64,
+    pub(crate) dead_letter: i64,
+    pub(crate) averages: i64,
+    /// None where it is not known.
+    pub(crate) outcomes: Option<i64>,
+}
+
+impl Default for Begins {
+    fn default() -> Self {
+        Self { main: 0, retry: 0, dead_letter: 0, averages: 0, outcomes: Some(0) }
+    }
+}
+
 /// A consistent look at one partition number.
 #[derive(Debug, Clone)]
 pub(crate) struct Cut {
     pub(crate) partition: i32,
+    pub(crate) begins: Begins,
     /// Everything that these say is settled is seen below the bounds.
     pub(crate) before: Offsets,
     /// Everything that is seen below the bounds is settled by these.
@@ -146,6 +184,24 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
+    /// Leaves out what is of an earlier count.
+    #[must_use]
+    pub(crate) fn beginning_at(mut self, begins: Begins) -> Self {
+        let AllBounds { main, retry, dead_letter, averages, outcomes } = &mut self.bounds;
+        let from_outcomes = begins.outcomes.unwrap_or(outcomes.end);
+        for (bounds, from) in [
+            (main, begins.main),
+            (retry, begins.retry),
+            (dead_letter, begins.dead_letter),
+            (averages, begins.averages),
+            (outcomes, from_outcomes),
+        ] {
+            bounds.low = bounds.low.max(from.min(bounds.end));
+        }
+        self.begins = begins;
+        self
+    }
+
     /// Whether the group moved on between the two looks.
     pub(crate) fn moved(&self) -> bool {
         self.before != self.after
@@ -195,7 +251,8 @@ impl Cutter {
             let after = self.offsets(partition)?;
             looks += 1;
             if before == after || looks >= LOOKS_MAX {
-                return Ok(Ok(Cut { partition, before, after, bounds }));
+                let begins = Begins::default();
+                return Ok(Ok(Cut { partition, begins, before, after, bounds }));
             }
         }
     }
@@ -283,6 +340,13 @@ mod tests {
         assert_eq!(settled.open_below(18), [(10, 11), (14, 17)]);
         assert_eq!(settled.open_below(30), [(10, 11), (14, 19), (21, 29)]);
         assert_eq!(Settled::at(None).open_below(5), [], "nothing was ever settled");
+        assert_eq!(settled.open_up_to(Bounds { low: 0, end: 30 }), 2 + 6 + 9);
+        assert_eq!(Settled::at(None).open_up_to(Bounds { low: 3, end: 5 }), 2);
+        for (first, end, expected) in [(0, 30, 13), (0, 10, 10), (5, 13, 6), (13, 21, 2), (9, 3, 0)]
+        {
+            assert_eq!(settled.settled_between(first, end), expected, "{first} to {end}");
+        }
+        assert_eq!(Settled::at(None).settled_between(0, 30), 0);
     }
 
     #[test]

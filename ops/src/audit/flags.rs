@@ -73,6 +73,10 @@ pub struct Flags {
     #[arg(long, env = "ORDERS_OUTCOMES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub outcomes_topic: Option<String>,
 
+    /// Ledger of 'orders replay': where the count of a group begins [default: orders-replays]
+    #[arg(long, env = "ORDERS_REPLAYS_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
+    pub replays_topic: Option<String>,
+
     /// Consumer group that is audited [default: order-consumer]
     #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "What holds")]
     pub group_id: Option<String>,
@@ -168,6 +172,8 @@ pub struct Settings {
     pub topics: Topics,
     /// Consumer group.
     pub group: String,
+    /// Ledger of replays.
+    pub replays: String,
     /// What is judged.
     pub promises: Promises,
 }
@@ -220,6 +226,7 @@ impl Settings {
             .map_err(|error| AppError::usage(error.to_string()))?,
             topics,
             group,
+            replays: name(&flags.replays_topic, "orders-replays"),
             promises: Promises {
                 at_least_once: flags.at_least_once.unwrap_or(false),
                 keeps_key_order,

@@ -13,13 +13,16 @@ use super::cut::Settled;
 use super::report::{At, Invariant};
 
 /// Header: the main position that was committed with it.
-const MAIN_OFFSET: &str = "x-main-offset";
+pub(crate) const MAIN_OFFSET: &str = "x-main-offset";
 /// Header: the retry position that was committed with it.
-const RETRY_OFFSET: &str = "x-retry-offset";
+pub(crate) const RETRY_OFFSET: &str = "x-retry-offset";
 /// Header: what was settled above the main position.
 const MAIN_COMPLETION: &str = "x-main-completion";
 /// Header: what was settled above the retry position.
-const RETRY_COMPLETION: &str = "x-retry-completion";
+pub(crate) const RETRY_COMPLETION: &str = "x-retry-completion";
+/// Header of a note: the count begins anew, and whatever stands before it in the partition is of an
+/// earlier one. It names the replay.
+pub(crate) const RESET: &str = "x-reset-id";
 
 /// An offset as it is noted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -81,7 +81,8 @@ impl Books<'_> {
     /// Whether an outcome log is read that can be relied upon.
     pub(crate) fn reads_outcomes(&self) -> bool {
         let outcomes = self.settings.topics.outcomes.as_deref();
-        outcomes.is_some_and(|topic| !self.surroundings.is_compacted(topic))
+        let is_apart = self.cut.begins.outcomes.is_some();
+        outcomes.is_some_and(|topic| is_apart && !self.surroundings.is_compacted(topic))
     }
 
     /// Takes an order, in the order of the log. `hold` copies the record.

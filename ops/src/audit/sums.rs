@@ -35,21 +35,21 @@ impl Slack {
 
 impl Books<'_> {
     fn slack(&self) -> Slack {
-        let bounds = self.cut.bounds;
+        let (bounds, begins) = (self.cut.bounds, self.cut.begins);
         let gone = |low: i64| u64::try_from(low).unwrap_or(0);
         // Redriven orders whose retries were trimmed look dead, and are counted.
-        let revived = if bounds.retry.low > 0 { self.view.dead_lettered } else { 0 };
+        let revived = if bounds.retry.low > begins.retry { self.view.dead_lettered } else { 0 };
         // The outcome log does not need the dead letters to tell what was counted.
         let is_told = self.reads_outcomes() && self.told_from.is_some() && self.untold == 0;
-        let low = bounds.dead_letter.low;
+        let low = bounds.dead_letter.low - begins.dead_letter;
         let is_compacted = self.surroundings.is_compacted(&self.settings.topics.dead_letter);
         let dead = match (is_told, is_compacted) {
             (true, _) => 0,
             (false, false) => gone(low),
-            (false, true) => gone(bounds.dead_letter.end),
+            (false, true) => gone(bounds.dead_letter.end - begins.dead_letter),
         };
         let Slack { above, below } = self.slack;
-        Slack { above: above + gone(bounds.main.low) + revived, below: below + dead }
+        Slack { above: above + gone(bounds.main.low - begins.main) + revived, below: below + dead }
     }
 
     /// Says what retention and compaction have taken from the proof.
@@ -73,7 +73,7 @@ impl Books<'_> {
     fn deleted(&self) -> Vec<(Invariant, String)> {
         let (bounds, topics, p) = (self.cut.bounds, &self.settings.topics, self.cut.partition);
         let mut gaps = Vec::new();
-        if bounds.main.low > 0 {
+        if bounds.main.low > self.cut.begins.main {
             let low = bounds.main.low;
             let text = format!(
                 "below {}/{p}@{low}: these orders are deleted, whatever became of them",
@@ -81,7 +81,7 @@ impl Books<'_> {
             );
             gaps.extend([Invariant::I1, Invariant::I4].map(|invariant| (invariant, text.clone())));
         }
-        if bounds.dead_letter.low > 0 {
+        if bounds.dead_letter.low > self.cut.begins.dead_letter {
             let low = bounds.dead_letter.low;
             let text =
                 format!("below {}/{p}@{low}: these dead letters are deleted", topics.dead_letter);

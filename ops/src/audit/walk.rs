@@ -17,6 +17,7 @@ use super::flags::Settings;
 use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
 use super::surroundings::Surroundings;
+use crate::replay::Replays;
 use crate::scan::{Pace, Scan, ScanError};
 
 /// A partition that is red while its group moved on is looked at again this often: what was
@@ -27,12 +28,14 @@ const TRIES_MAX: usize = 3;
 const GO_ON: Result<ControlFlow<()>, AuditError> = Ok(ControlFlow::Continue(()));
 
 /// Longest wait for the registry's answer about one schema.
-const SCHEMA_MAX: Duration = Duration::from_millis(3500);
+pub(crate) const SCHEMA_MAX: Duration = Duration::from_millis(3500);
 
 /// Everything that reads.
 pub(crate) struct Walk<'a, P> {
     settings: &'a Settings,
     surroundings: Surroundings,
+    /// Where the count begins, by partition.
+    replays: Replays,
     cutter: Cutter,
     reader: Reader,
     orders: Decoder<OrderRecord>,
@@ -47,6 +50,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         settings: &'a Settings,
         config: &ClientConfig,
         surroundings: Surroundings,
+        replays: Replays,
         resolver: SchemaResolver,
         progress: P,
     ) -> Result<Self, AuditError> {
@@ -56,6 +60,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         Ok(Self {
             settings,
             surroundings,
+            replays,
             cutter: Cutter::new(config, &settings.group, &settings.topics)?,
             reader,
             orders: Decoder::new(resolver.clone()),
@@ -74,8 +79,8 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         for partition in 0..self.surroundings.partitions {
             report.absorb(self.one(partition)?);
         }
-        for note in &self.surroundings.notes {
-            report.note(Invariant::I1, note.clone());
+        for note in self.surroundings.notes.iter().cloned().chain(self.replays.notes()) {
+            report.note(Invariant::I1, note);
         }
         Ok(report)
     }
@@ -85,7 +90,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         loop {
             tries += 1;
             let cut = match self.cutter.take(partition)? {
-                Ok(cut) => cut,
+                Ok(cut) => cut.beginning_at(self.replays.begins(partition, &self.settings.topics)),
                 Err(hanging) => return Ok(self.hanging(&hanging)),
             };
             let may_repeat = tries < TRIES_MAX;
@@ -170,7 +175,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
 }
 
 /// Decodes a record, waiting for its schema. The inner error is the record's own.
-fn resolved<T: AvroRecord>(
+pub(crate) fn resolved<T: AvroRecord>(
     decoder: &mut Decoder<T>,
     value: Option<&[u8]>,
 ) -> Result<Result<T::Value, String>, AuditError> {

@@ -141,7 +141,7 @@ pub(super) fn json_line(value: &impl Serialize) -> Result<String, DlqError> {
     Ok(tame_json(line))
 }
 
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

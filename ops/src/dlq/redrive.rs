@@ -28,13 +28,16 @@ pub use handled::{Entry, Handled};
 pub use plan::Plan;
 pub use rules::{OwnedHeader, Rules, Skip, Target, headers};
 
-use self::ledger::{Ledger, Partitions};
+pub(crate) use self::ledger::Ledger;
+use self::ledger::Partitions;
 use self::sender::{Run, Sender};
 use super::dead_letter::DeadLetter;
+use super::dialect::Dialect;
 use super::error::DlqError;
 use super::flags::{Connection, Group, LedgerFlags, Output, Which};
 use super::moment::Utc;
 use super::printed::{Source, json_line, now_ms, written};
+use crate::replay::Replays;
 
 /// How often a dead letter may come back where nothing else is said.
 const REDRIVES_MAX: u32 = 3;
@@ -57,6 +60,9 @@ pub struct RedriveFlags {
     /// Topic for dead letters of other tools, instead of the origin that they name
     #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
     to_topic: Option<String>,
+    /// Ledger of 'orders replay' [default: orders-replays]
+    #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
+    replays_topic: Option<String>,
     #[command(flatten)]
     group: Group,
     #[command(flatten)]
@@ -105,12 +111,27 @@ pub(super) fn command(flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
     let open = || sender(&source, &ledger, ledger_topic, flags.rate);
     let mut sender = flags.execute.then(open).transpose()?;
     // After the id was taken over: an entry that is not there now never comes.
-    let handled = ledger.read(&settings.topic)?;
-    let (plan, sent) = go(&source, &rules, &handled, sender.as_mut().map(|(_, sender)| sender))?;
+    let before = Before {
+        handled: ledger.read(&settings.topic)?,
+        replays: Replays::read(&settings.kafka, flags.replays_topic(), &settings.group)?,
+    };
+    let (plan, sent) = go(&source, &rules, &before, sender.as_mut().map(|(_, sender)| sender))?;
     let id = sender.as_ref().map(|(id, _)| id.as_str());
     tell(&source, &Told { executed: flags.execute, redrive_id: id, sent, plan: &plan })?;
     let is_partial = flags.execute && plan.left_behind() > 0;
     Ok(if is_partial { ExitStatus::Partial } else { ExitStatus::Done })
+}
+
+/// What was done before.
+struct Before {
+    handled: Handled,
+    replays: Replays,
+}
+
+impl RedriveFlags {
+    fn replays_topic(&self) -> &str {
+        self.replays_topic.as_deref().unwrap_or("orders-replays")
+    }
 }
 
 /// What went back of a topic of dead letters; nothing where there is no ledger yet.
@@ -151,14 +172,14 @@ fn sender(
 fn go(
     source: &Source,
     rules: &Rules,
-    handled: &Handled,
+    before: &Before,
     mut sender: Option<&mut Sender>,
 ) -> Result<(Plan, u64), DlqError> {
     let mut partitions = Partitions::new(&source.settings.kafka)?;
     let mut plan = Plan::default();
     // A limit counts what goes back: else a second run with the same limit would do nothing.
     let tally = source.each_until(None, |letter| {
-        let decision = decide(rules, handled, letter, &mut partitions)?;
+        let decision = decide(rules, before, letter, &mut partitions)?;
         if let (Ok(target), Some(sender)) = (&decision, sender.as_deref_mut()) {
             sender.take(letter, *target, now_ms())?;
         }
@@ -179,17 +200,23 @@ fn go(
 
 fn decide<'a>(
     rules: &'a Rules,
-    handled: &Handled,
+    before: &Before,
     letter: &'a DeadLetter<'_>,
     partitions: &mut Partitions,
 ) -> Result<Result<Target<'a>, Skip>, DlqError> {
-    if handled.has(letter.record.partition, letter.record.offset) {
+    let (partition, offset) = (letter.record.partition, letter.record.offset);
+    if before.handled.has(partition, offset) {
         return Ok(Err(Skip::AlreadyRedriven));
     }
     let target = match rules.target(letter) {
         Ok(target) => target,
         Err(skip) => return Ok(Err(skip)),
     };
+    // The rules let pass what is the group's only. Its order is read again.
+    let is_ours = letter.dialect == Dialect::Orders;
+    if is_ours && before.replays.is_earlier(&rules.dlq_topic, partition, offset) {
+        return Ok(Err(Skip::Replayed));
+    }
     let checked = target.check(partitions.of(target.topic)?);
     Ok(checked.map(|()| target))
 }
@@ -217,7 +244,7 @@ fn tell(source: &Source, told: &Told<'_>) -> Result<(), AppError> {
 }
 
 /// Names a run: when it began, and its process.
-fn run_id() -> String {
+pub(crate) fn run_id() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let time = Utc(i64::try_from(now.as_millis()).ok()).to_string();
     format!("{time}-{}", std::process::id())

@@ -4,6 +4,7 @@ mod bugs;
 mod dlq;
 mod lag;
 mod monitor;
+mod group;
 mod planted;
 mod program;
 mod retention;

@@ -18,6 +18,10 @@ pub(crate) const STATE_MAIN_COMPLETION: &str = "x-main-completion";
 /// Header of a turn's first state record: what is settled above the retry position.
 pub(crate) const STATE_RETRY_COMPLETION: &str = "x-retry-completion";
 
+/// Header of a note: whatever stands before it in the partition is of an earlier count. The state begins
+/// empty, at the offsets that the note names, however high they were before.
+pub(crate) const STATE_RESET: &str = "x-reset-id";
+
 /// Key of a note that comes without state. What reads the topic as a table finds a deleted row.
 pub(crate) const NOTE_KEY: &[u8] = b"";
 

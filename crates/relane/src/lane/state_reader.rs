@@ -2,7 +2,7 @@
 
 use kafka_io::reader::HeldRecord;
 
-use crate::lane::checkpoint::STATE_GROUP;
+use crate::lane::checkpoint::{Checkpoint, STATE_GROUP, STATE_RESET};
 use crate::lane::partition_state::PartitionState;
 use crate::stage::Stage;
 
@@ -43,6 +43,9 @@ pub(crate) fn restore_one<S: Stage>(
         }
     }
     if record.value.is_none() && !is_tombstone {
+        if record.header(STATE_RESET).is_some() {
+            (owned.state, owned.checkpoint) = (S::State::default(), Checkpoint::default());
+        }
         owned.checkpoint.take(record);
         return Ok(true);
     }

@@ -19,7 +19,7 @@ use pipeline::record::{CommitPosition, Offset, Timestamp, TimestampType};
 use pipeline::window::Window;
 
 use crate::audit::books::Books;
-use crate::audit::cut::{AllBounds, Cut, Offsets, Settled};
+use crate::audit::cut::{AllBounds, Begins, Cut, Offsets, Settled};
 use crate::audit::flags::{Flags, Settings};
 use crate::audit::orders_read::Value;
 use crate::audit::report::Report;
@@ -311,7 +311,8 @@ impl Log {
             averages: bounds(0, self.averages.len()),
             outcomes: bounds(outcomes, self.outcomes.len()),
         };
-        let cut = Cut { partition: 0, before: offsets.clone(), after: offsets, bounds };
+        let (before, after, begins) = (offsets.clone(), offsets, Begins::default());
+        let cut = Cut { partition: 0, begins, before, after, bounds };
         let mut books = Books::new(&settings, &surroundings, cut);
         let from = |low: i64| usize::try_from(low).expect("an offset");
         let placed = |at: usize, rec: &Rec| Rec { offset: offset(at), ..rec.clone() }.hold();

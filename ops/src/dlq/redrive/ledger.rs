@@ -30,20 +30,20 @@ const SETTINGS: [(&str, &str); 3] =
     [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
 
 /// The topic of entries.
-pub(super) struct Ledger<'a> {
+pub(crate) struct Ledger<'a> {
     kafka: &'a KafkaSettings,
     topic: &'a str,
     admin: Admin,
 }
 
 impl<'a> Ledger<'a> {
-    pub(super) fn new(kafka: &'a KafkaSettings, topic: &'a str) -> Result<Self, DlqError> {
+    pub(crate) fn new(kafka: &'a KafkaSettings, topic: &'a str) -> Result<Self, DlqError> {
         let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
         Ok(Self { kafka, topic, admin })
     }
 
     /// Makes the topic where it is not there yet, and checks that it keeps its entries for ever.
-    pub(super) async fn ensure(&self) -> Result<(), DlqError> {
+    pub(crate) async fn ensure(&self) -> Result<(), DlqError> {
         let described = self.admin.describe(&[self.topic], BROKER_PROBE_LIMIT).await;
         let found = described.map_err(away)?.remove(self.topic);
         let Some(found) = found else {
@@ -63,16 +63,29 @@ impl<'a> Ledger<'a> {
         match SETTINGS.iter().find(|setting| differs(setting)) {
             None => Ok(()),
             Some((key, value)) => Err(DlqError::Settings(format!(
-                "the ledger {} would lose entries, and dead letters go back twice: set its {key} to \
-                 {value}, or name another topic with --ledger-topic",
+                "the ledger {} would lose entries: set its {key} to {value}, or name another topic",
                 self.topic
             ))),
         }
     }
 
     /// What went back of a topic of dead letters; nothing where there is no ledger yet.
-    pub(super) fn read(&self, dlq_topic: &str) -> Result<Handled, DlqError> {
+    pub(crate) fn read(&self, dlq_topic: &str) -> Result<Handled, DlqError> {
         let mut handled = Handled::default();
+        self.each(dlq_topic, |value, partition, offset| {
+            handled.add_entry(&self.entry(value, partition, offset)?);
+            Ok(())
+        })?;
+        Ok(handled)
+    }
+
+    /// Hands the value of each entry with a key to `take`, with its partition and offset; nothing where
+    /// there is no ledger yet.
+    pub(crate) fn each(
+        &self,
+        key: &str,
+        mut take: impl FnMut(Option<&[u8]>, i32, i64) -> Result<(), DlqError>,
+    ) -> Result<(), DlqError> {
         let found = self.admin.partitions(&[self.topic], BROKER_PROBE_LIMIT).map_err(away)?;
         let partitions = found.get(self.topic).map_or(0, |topic| topic.partitions);
         let mut config = self.kafka.base(Role::Consumer);
@@ -88,14 +101,13 @@ impl<'a> Ledger<'a> {
         for partition in 0..partitions {
             let (low, end) = ends.bounds(self.topic, partition, ASK).map_err(away)?;
             scan.read(self.topic, partition, Bounds { low, end }, |record| {
-                if record.key() == Some(dlq_topic.as_bytes()) {
-                    let offset = record.offset().0;
-                    handled.add_entry(&self.entry(record.value(), partition, offset)?);
+                if record.key() == Some(key.as_bytes()) {
+                    take(record.value(), partition, record.offset().0)?;
                 }
                 Ok::<_, DlqError>(ControlFlow::Continue(()))
             })?;
         }
-        Ok(handled)
+        Ok(())
     }
 
     /// An entry that cannot be read stops the run: what it names must not go back twice.

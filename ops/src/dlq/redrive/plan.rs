@@ -71,7 +71,8 @@ impl Plan {
     /// Those that stay, and not because they went back before: somebody has to look at them.
     #[must_use]
     pub fn left_behind(&self) -> u64 {
-        let others = self.skipped.iter().filter(|(skip, _)| **skip != Skip::AlreadyRedriven);
+        let is_done = |skip: &Skip| matches!(skip, Skip::AlreadyRedriven | Skip::Replayed);
+        let others = self.skipped.iter().filter(|(skip, _)| !is_done(skip));
         others.map(|(_, count)| count).sum()
     }
 
@@ -149,20 +150,26 @@ mod tests {
         plan.add(&letter(1_000, "simulated"), Ok(target));
         plan.add(&letter(9_000, "handler"), Err(Skip::AlreadyRedriven));
         assert_eq!(plan.left_behind(), 0);
+        plan.add(&letter(9_000, "handler"), Err(Skip::Replayed));
+        assert_eq!(plan.left_behind(), 0);
         plan.add(&letter(9_000, "handler"), Err(Skip::TooManyRedrives));
         let counts = |list: &[(&str, u64)]| -> BTreeMap<String, u64> {
             list.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
         let expected = Plan {
             scanned: 9,
-            matched: 4,
+            matched: 5,
             to_send: 2,
             by_reason: counts(&[("transient/handler", 1), ("transient/simulated", 1)]),
             targets: counts(&[("orders-retry", 2)]),
             schema_ids: counts(&[("7", 2)]),
             oldest_ms: Some(1_000),
             newest_ms: Some(2_000),
-            skipped: BTreeMap::from([(Skip::AlreadyRedriven, 1), (Skip::TooManyRedrives, 1)]),
+            skipped: BTreeMap::from([
+                (Skip::AlreadyRedriven, 1),
+                (Skip::Replayed, 1),
+                (Skip::TooManyRedrives, 1),
+            ]),
         };
         assert_eq!(plan, expected);
         assert_eq!(plan.left_behind(), 1);
@@ -176,6 +183,7 @@ mod tests {
         plan.add(&letter(1_795_256_952_843, &long), Ok(target));
         for skip in [
             Skip::AlreadyRedriven,
+            Skip::Replayed,
             Skip::TooManyRedrives,
             Skip::ValueLost,
             Skip::OtherGroup,

@@ -39,6 +39,8 @@ pub struct Target<'a> {
 pub enum Skip {
     /// The ledger says that it went back before.
     AlreadyRedriven,
+    /// The group was replayed since: its order is read again.
+    Replayed,
     /// It has come back as often as is allowed.
     TooManyRedrives,
     /// Its value was too large for the topic of dead letters, and stands there no more.
@@ -61,6 +63,7 @@ impl Skip {
     pub const fn why(self) -> &'static str {
         match self {
             Self::AlreadyRedriven => "redriven before, as the ledger says",
+            Self::Replayed => "the group was replayed since: its order is read again",
             Self::TooManyRedrives => "came back as often as --max-redrives allows",
             Self::ValueLost => "the value was cut off for its size: send it again",
             Self::OtherGroup => "another group gave it up: see --group-id, --retry-topic",

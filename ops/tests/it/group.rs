@@ -1,0 +1,26 @@
+//! What a group has counted, and how it counts anew.
+
+mod averages;
+mod replay;
+
+use std::time::Duration;
+
+use testkit::{Finished, Pipeline, Process};
+
+const RUN_MAX: Duration = Duration::from_secs(60);
+
+/// Runs a subcommand on the topics of a pipeline.
+fn orders(pipeline: &Pipeline, subcommand: &str, flags: &[&str]) -> Finished {
+    let mut all = pipeline.audit_args(true);
+    subcommand.clone_into(&mut all[0]);
+    all.extend(flags.iter().map(|flag| (*flag).to_owned()));
+    Process::start("orders", &all, &[]).wait(RUN_MAX)
+}
+
+/// Consumes all there is, and returns the final statistics.
+fn consume(pipeline: &Pipeline, flags: &[&str]) -> serde_json::Value {
+    let flags = [&["--exit-at-end", "-o", "json", "--retry-delay", "100ms"], flags].concat();
+    let finished = Process::consumer(pipeline, &flags).wait(RUN_MAX);
+    finished.expect_code(0);
+    finished.stats()
+}
