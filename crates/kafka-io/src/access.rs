@@ -108,7 +108,7 @@ pub(crate) fn missing_permissions<C: ClientContext>(
     limit: Duration,
 ) -> MissingPermissions {
     let names: Vec<&str> = wants.iter().map(|want| want.topic).collect();
-    match native::topic_access(client, &names, limit) {
+    match native::topics(client, &names, limit) {
         Ok(topics) => {
             let sorted = topics.into_iter().map(|(name, answer)| (name, sort(answer)));
             compare(wants, &sorted.collect())
@@ -133,8 +133,8 @@ pub(crate) fn unreadable<'a, C: ClientContext>(
     (!missing.is_empty()).then(|| missing.to_string())
 }
 
-fn sort(answer: Result<Option<Vec<Operation>>, RDKafkaErrorCode>) -> Access {
-    match answer {
+fn sort(answer: Result<native::TopicTold, RDKafkaErrorCode>) -> Access {
+    match answer.map(|told| told.operations) {
         Ok(Some(operations)) => Access::Operations(operations),
         Err(RDKafkaErrorCode::TopicAuthorizationFailed) => Access::Denied,
         Ok(None) | Err(_) => Access::Untold,

@@ -1,5 +1,7 @@
 //! Looks at topics, makes them, and trims what the group has settled.
 
+mod topics;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,8 @@ use crate::access::{self, MissingPermissions, Want};
 use crate::events::Events;
 use crate::member::AskError;
 use crate::permission::Needs;
+
+pub use topics::{PartitionDetail, Setting, SettingSource, TopicDetail};
 
 /// Longest wait for an administrative answer.
 const ADMIN_MAX: Duration = Duration::from_secs(10);

@@ -1,5 +1,5 @@
 //! The one module that calls librdkafka itself. Everything unsafe in the workspace is here and in
-//! its four parts.
+//! its parts.
 //!
 //! The safe crate lacks four things that delivery depends on: header names and offset
 //! metadata that are not UTF-8 (it panics on both), headers that are copied and edited byte
@@ -32,6 +32,8 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 pub(crate) mod access;
 mod group;
 pub(crate) mod listing;
+mod request;
+pub(crate) mod settings;
 pub(crate) mod trust;
 
 pub(crate) use group::{GroupMetadata, send_offsets};

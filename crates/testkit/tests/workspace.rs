@@ -179,9 +179,14 @@ const PURE: &[(&str, &[&str])] = &[
 /// Where `unsafe` stands, and why.
 const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/kafka-io/src/native.rs", "the only calls into librdkafka that rdkafka does not wrap"),
-    ("crates/kafka-io/src/native/access.rs", "part of native: which permissions a client has"),
+    (
+        "crates/kafka-io/src/native/access.rs",
+        "part of native: which permissions a client has, and which topic it is",
+    ),
     ("crates/kafka-io/src/native/group.rs", "part of native: a member's standing and its offsets"),
     ("crates/kafka-io/src/native/listing.rs", "part of native: offsets of many partitions at once"),
+    ("crates/kafka-io/src/native/request.rs", "part of native: administrative requests"),
+    ("crates/kafka-io/src/native/settings.rs", "part of native: a topic's settings, one by one"),
     ("crates/kafka-io/src/native/trust.rs", "part of native: what a broker's certificate is like"),
     ("crates/codec/tests/allocations.rs", "a counting allocator implements an unsafe trait"),
     ("consumer/tests/allocations.rs", "a counting allocator implements an unsafe trait"),

@@ -1,8 +1,7 @@
-//! What the brokers let this client do with topics.
+//! What the brokers say about topics: which they are, and what this client may do with them.
 
 use std::ffi::{CStr, CString};
 use std::os::raw::c_char;
-use std::ptr::{self, NonNull};
 use std::slice;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::NativeError;
+use super::request::{Owned, ask, no_answer};
 
 /// What may be done with a topic; those that the programs need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,111 +50,53 @@ impl Operation {
     }
 }
 
-/// A topic and what may be done with it, or why that is not told. `None`: the broker does not say.
-pub(crate) type TopicAccess = (String, Result<Option<Vec<Operation>>, RDKafkaErrorCode>);
-
-/// Frees one of librdkafka's objects when it goes.
-pub(super) struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
-
-impl<T> Owned<T> {
-    pub(super) fn new(object: *mut T, free: unsafe extern "C" fn(*mut T)) -> Self {
-        Self(NonNull::new(object).expect("librdkafka allocates or aborts"), free)
-    }
-
-    pub(super) const fn as_ptr(&self) -> *mut T {
-        self.0.as_ptr()
-    }
+/// What the brokers say about a topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicTold {
+    /// What this client may do with it; `None` where the broker does not say.
+    pub(crate) operations: Option<Vec<Operation>>,
+    /// The id that the topic was made with; another topic of the same name has another one. `None` where
+    /// the broker does not say.
+    pub(crate) id: Option<String>,
 }
 
-impl<T> Drop for Owned<T> {
-    fn drop(&mut self) {
-        // SAFETY: the object is owned by this value, and the function is the one that frees it.
-        unsafe { (self.1)(self.0.as_ptr()) }
-    }
-}
+/// A topic and what is told about it, or why nothing is.
+pub(crate) type TopicAnswer = (String, Result<TopicTold, RDKafkaErrorCode>);
 
-/// Asks what this client may do with each of the topics. Makes no topic. Blocks for at most `limit`.
+/// Asks about each of the topics. Makes no topic. Blocks for at most `limit`.
 ///
 /// # Errors
 ///
 /// Fails without an answer in time.
-pub(crate) fn topic_access<C: ClientContext>(
+pub(crate) fn topics<C: ClientContext>(
     client: &Client<C>,
     names: &[&str],
     limit: Duration,
-) -> Result<Vec<TopicAccess>, NativeError> {
-    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+) -> Result<Vec<TopicAnswer>, NativeError> {
     let names: Vec<CString> =
         names.iter().map(|n| CString::new(*n).expect("topic names hold no NUL")).collect();
     let mut pointers: Vec<*const c_char> = names.iter().map(|name| name.as_ptr()).collect();
-    let rk = client.native_ptr();
-    // SAFETY: the client is live for the whole call; every object made here is owned by a value
-    // that frees it, in the reverse order; names are copied by the collection.
-    let event = unsafe {
-        let queue = Owned::new(sys::rd_kafka_queue_new(rk), sys::rd_kafka_queue_destroy);
-        let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let options = Owned::new(
-            sys::rd_kafka_AdminOptions_new(rk, kind),
-            sys::rd_kafka_AdminOptions_destroy,
-        );
-        let wanted =
-            sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.as_ptr(), 1);
-        if let Some(error) = NativeError::take(wanted) {
-            return Err(error);
-        }
-        sys::rd_kafka_AdminOptions_set_request_timeout(
-            options.as_ptr(),
-            limit_ms,
-            ptr::null_mut(),
-            0,
-        );
-        let topics = Owned::new(
+    // SAFETY: names are copied by the collection, which is freed after the call that reads it.
+    let topics = unsafe {
+        Owned::new(
             sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()),
             sys::rd_kafka_TopicCollection_destroy,
-        );
-        sys::rd_kafka_DescribeTopics(rk, topics.as_ptr(), options.as_ptr(), queue.as_ptr());
-        sys::rd_kafka_queue_poll(queue.as_ptr(), limit_ms)
+        )
     };
-    if event.is_null() {
-        return Err(no_answer());
-    }
-    let event = Owned::new(event, sys::rd_kafka_event_destroy);
-    read_answer(&event)
-}
-
-pub(super) fn no_answer() -> NativeError {
-    NativeError {
-        code: RDKafkaErrorCode::OperationTimedOut,
-        is_fatal: false,
-        requires_abort: false,
-        text: "no answer in time".to_owned(),
-    }
-}
-
-/// # Errors
-///
-/// Fails with what a whole answer says instead of results.
-///
-/// # Safety
-///
-/// The event is live.
-pub(super) unsafe fn refusal(event: &Owned<sys::rd_kafka_event_t>) -> Result<(), NativeError> {
-    // SAFETY: as promised by the caller; the text points into the event and is copied.
-    unsafe {
-        let code = sys::rd_kafka_event_error(event.as_ptr());
-        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return Ok(());
+    let kind = sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
+    let event = ask(client, kind, limit, |rk, options, queue| {
+        // SAFETY: all four are live for the call, which copies what it keeps.
+        unsafe {
+            let wanted = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options, 1);
+            if let Some(error) = NativeError::take(wanted) {
+                return Err(error);
+            }
+            sys::rd_kafka_DescribeTopics(rk, topics.as_ptr(), options, queue);
         }
-        let text = CStr::from_ptr(sys::rd_kafka_event_error_string(event.as_ptr()));
-        let text = text.to_string_lossy().into_owned();
-        Err(NativeError { code: code.into(), text, ..no_answer() })
-    }
-}
-
-fn read_answer(event: &Owned<sys::rd_kafka_event_t>) -> Result<Vec<TopicAccess>, NativeError> {
+        Ok(())
+    })?;
     // SAFETY: the event is live; everything read here points into it and is copied.
     unsafe {
-        refusal(event)?;
         let result = sys::rd_kafka_event_DescribeTopics_result(event.as_ptr());
         if result.is_null() {
             return Err(no_answer());
@@ -169,7 +111,7 @@ fn read_answer(event: &Owned<sys::rd_kafka_event_t>) -> Result<Vec<TopicAccess>,
 /// # Safety
 ///
 /// `topic` is a description inside a live event.
-unsafe fn read_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicAccess {
+unsafe fn read_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicAnswer {
     // SAFETY: as promised by the caller; a null error object reads as "no error".
     unsafe {
         let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(topic));
@@ -181,10 +123,28 @@ unsafe fn read_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> TopicAcc
         }
         let mut count = 0;
         let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &mut count);
-        if operations.is_null() || count == 0 {
-            return (name, Ok(None));
+        let operations = (!operations.is_null() && count > 0).then(|| {
+            let operations = slice::from_raw_parts(operations, count).iter();
+            operations.filter_map(|operation| Operation::of(*operation)).collect()
+        });
+        (name, Ok(TopicTold { operations, id: read_id(topic) }))
+    }
+}
+
+/// # Safety
+///
+/// As [`read_topic`].
+unsafe fn read_id(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<String> {
+    // SAFETY: as promised by the caller; the text belongs to the id, which belongs to the description.
+    unsafe {
+        let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        if id.is_null() {
+            return None;
         }
-        let operations = slice::from_raw_parts(operations, count).iter();
-        (name, Ok(Some(operations.filter_map(|operation| Operation::of(*operation)).collect())))
+        let high = sys::rd_kafka_Uuid_most_significant_bits(id);
+        let low = sys::rd_kafka_Uuid_least_significant_bits(id);
+        let text = sys::rd_kafka_Uuid_base64str(id);
+        let is_one = (high, low) != (0, 0) && !text.is_null();
+        is_one.then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientContext, TopicPartitionList};
 
-use super::access::{Owned, no_answer, refusal};
+use super::request::{Answer, Owned, no_answer, refusal};
 use super::{NativeError, bytes};
 
 /// What is told of one partition: an offset, or why there is none.
@@ -35,7 +35,6 @@ pub(crate) struct CommittedOffset {
     pub(crate) metadata: Vec<u8>,
 }
 
-type Event = Owned<sys::rd_kafka_event_t>;
 type Options = Owned<sys::rd_kafka_AdminOptions_t>;
 
 fn options<C: ClientContext>(
@@ -91,7 +90,7 @@ pub(crate) fn list_offsets<C: ClientContext>(
     if event.is_null() {
         return Err(no_answer());
     }
-    let event: Event = Owned::new(event, sys::rd_kafka_event_destroy);
+    let event: Answer = Owned::new(event, sys::rd_kafka_event_destroy);
     // SAFETY: the event is live; everything read here points into it and is copied.
     unsafe {
         refusal(&event)?;
@@ -147,7 +146,7 @@ pub(crate) fn group_offsets<C: ClientContext>(
             if event.is_null() {
                 break;
             }
-            let event: Event = Owned::new(event, sys::rd_kafka_event_destroy);
+            let event: Answer = Owned::new(event, sys::rd_kafka_event_destroy);
             match read_group(&event) {
                 Ok((group, answer)) => drop(answers.insert(group, answer)),
                 // A whole answer does not say whom it is about: with one group that is known.
@@ -166,7 +165,7 @@ type OfGroup = (String, Result<Vec<CommittedOffset>, NativeError>);
 /// # Safety
 ///
 /// The event is live.
-unsafe fn read_group(event: &Event) -> Result<OfGroup, NativeError> {
+unsafe fn read_group(event: &Answer) -> Result<OfGroup, NativeError> {
     // SAFETY: as promised by the caller; everything read here points into the event and is copied. A
     // null error object reads as "no error".
     unsafe {
