@@ -203,8 +203,8 @@ fn print(format: OutputFormat, look: &Look) -> Result<(), AppError> {
         }
         OutputFormat::Json => result_line(&tame_json(json_of(look).to_string())),
         OutputFormat::Jsonl => {
-            let partitions = look.groups.iter().flat_map(|group| &group.partitions);
-            partitions.map(|found| result_line(&tame_json(found.json().to_string()))).collect()
+            let mut partitions = look.groups.iter().flat_map(|group| &group.partitions);
+            partitions.try_for_each(|found| result_line(&tame_json(found.json().to_string())))
         }
     }
 }
