@@ -51,7 +51,8 @@ pub struct Group {
     #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "Redrive")]
     pub group_id: Option<String>,
 
-    /// Its retry topic, to which they go [default: orders-retry]
+    /// Its retry topic, to which they go [default: the dead-letter topic's name with -retry for
+    /// -dlq]
     #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
     pub retry_topic: Option<String>,
 }
@@ -209,7 +210,7 @@ impl Settings {
         };
         let topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
         let group = named(flags.group_id, "order-consumer", "--group-id")?;
-        let retry_topic = named(flags.retry_topic, "orders-retry", "--retry-topic")?;
+        let retry_topic = named(flags.retry_topic, &retry_topic_of(&topic), "--retry-topic")?;
         let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
         Ok(Self {
             kafka: KafkaSettings::new("orders", servers, properties)
@@ -225,5 +226,28 @@ impl Settings {
             retry_topic,
             output: flags.output.unwrap_or_default(),
         })
+    }
+}
+
+/// The retry topic beside a dead-letter topic: `clicks-retry` for `clicks-dlq`.
+fn retry_topic_of(dlq_topic: &str) -> String {
+    let topic = dlq_topic.strip_suffix("-dlq").unwrap_or("orders");
+    format!("{topic}-retry")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_letters_go_back_beside_the_topic_that_they_are_in() {
+        for (dlq, retry) in [
+            ("orders-dlq", "orders-retry"),
+            ("order-events-dlq", "order-events-retry"),
+            ("shop.clicks-dlq", "shop.clicks-retry"),
+            ("parked", "orders-retry"),
+        ] {
+            assert_eq!(retry_topic_of(dlq), retry);
+        }
     }
 }

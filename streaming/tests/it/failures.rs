@@ -68,6 +68,29 @@ fn an_order_whose_message_became_a_dead_letter_has_failed_with_its_class() {
 }
 
 #[test]
+fn a_dead_letter_of_inventory_goes_back_as_those_of_the_consumer_do_and_its_order_is_confirmed() {
+    let failing = ["--simulate-failures", "1", "--max-retries", "0"];
+    let mut rig = Rig::start(&[Service::Order], &[]);
+    rig.start_services(&[Service::Inventory], &failing);
+    assert_eq!(rig.post("k", &burgers(2)).unwrap().status, 202);
+    rig.wait_for_status("k", "failed");
+    rig.stop(Service::Inventory).expect_code(0);
+    let (_inventory, _) = rig.start_beside(Service::Inventory, &[]);
+
+    let order_id = order_id_of("k");
+    let found = rig.dead_letters("list", &["--order-id", &order_id, "-o", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&found).expect("one JSON value");
+    assert_eq!(found[0]["class"], "transient", "{found}");
+    let group = ["--group-id", &rig.name("inventory"), "--order-id", &order_id, "--execute"];
+    rig.dead_letters("redrive", &group);
+    rig.wait_for_status("k", "confirmed");
+    assert_eq!(rig.decisions().len(), 1);
+    rig.dead_letters("redrive", &group);
+    rig.wait_until_drained();
+    assert_eq!(rig.records("order-events-retry").len(), 1, "the second time sends nothing");
+}
+
+#[test]
 fn what_the_front_refuses_inventory_refuses_too_and_nobody_is_told_that_it_comes() {
     let services = [Service::Inventory, Service::Notification, Service::Order];
     let rig = Rig::start(&services, &[]);

@@ -146,6 +146,22 @@ impl Rig {
         pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
     }
 
+    /// What `orders dlq COMMAND` prints about the dead letters of inventory.
+    #[track_caller]
+    pub(crate) fn dead_letters(&self, command: &str, args: &[&str]) -> String {
+        let servers = self.cluster.servers();
+        let (topic, ledger) = (self.name("order-events-dlq"), self.name("redrives"));
+        let mut all = vec!["dlq", command, "--dlq-topic", &topic];
+        all.extend(["--bootstrap-server", &servers.bootstrap_servers]);
+        all.extend(["--schema-registry-url", &servers.registry_url]);
+        all.extend(["--ledger-topic", &ledger]);
+        all.extend(args);
+        let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
+        let finished = Process::start("orders", &all, &[]).wait(SOON);
+        finished.expect_code(0);
+        finished.stdout
+    }
+
     /// A topic or group of this test.
     pub(crate) fn name(&self, suffix: &str) -> String {
         format!("{}-{suffix}", self.prefix)
