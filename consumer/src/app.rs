@@ -74,7 +74,7 @@ impl App {
         runtime: &Handle,
         metrics: Option<Metrics>,
     ) -> Result<Self, AppError> {
-        let connections = relane::connect(&settings.engine.kafka)?;
+        let connections = relane::connect(&settings.engine.kafka, &settings.engine.words.settings)?;
         let (resolver, encoders) = runtime.block_on(connect_registry(&settings, runtime))?;
         let failed = |error: std::io::Error| AppError::failed(error.to_string());
         let printer = match settings.prints {

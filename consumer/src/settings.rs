@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use codec::registry::RegistrySettings;
 use codec::resolver::NOT_FOUND_GRACE;
-use engine_args::{Defaults, Given, distinct, topic_name};
+use engine_args::{Defaults, FLAGS, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
 use relane::settings::{EngineSettings, Topics};
-use relane::stage::{HintFlags, Words};
+use relane::stage::{SettingNames, Words};
 use service_kit::admin_http::Listen;
 use service_kit::args::{MetricsAddr, OutputFormat};
 use service_kit::exit::{AppError, require};
@@ -26,19 +26,17 @@ const DEFAULTS: Defaults = Defaults {
     handler_waits: Duration::ZERO,
 };
 
-/// How messages call the parts of this pipeline.
+/// How messages call the parts of this pipeline, and the flags that hints propose.
 const WORDS: Words = Words {
     program: "consumer",
     state: "averages",
-    flags: HintFlags {
-        group: "--group-id",
-        state: "--averages-topic",
-        retry: "--retry-topic",
-        dead_letter: "--dlq-topic",
-        outcomes: "--outcomes-topic",
-        output: "",
-        no_dead_letter_limit: "--dlq-limit off",
-        no_trim: "--trim-retry 0",
+    settings: SettingNames {
+        group: "--group-id {}",
+        state: "--averages-topic {}",
+        retry: "--retry-topic {}",
+        dead_letter: "--dlq-topic {}",
+        outcomes: "--outcomes-topic {}",
+        ..FLAGS
     },
 };
 

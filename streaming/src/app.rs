@@ -8,12 +8,13 @@ use codec::encode::Encoder;
 use codec::registry::{AwayCause, Registry, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
 use codec::scalar::AvroRecord;
+use engine_args::FLAGS;
 use kafka_io::admin::{Admin as KafkaAdmin, TopicSpec};
 use order_api::status::{self, Status};
 use order_api::{Front, Orders, watch_registry};
 use order_store::Store;
+use relane::START_MAX;
 use relane::stage::Stage as _;
-use relane::{BROKER_HINT, START_MAX};
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
@@ -67,7 +68,7 @@ pub fn run(
         ResolverLimits::for_records(),
     );
     let parts = Parts {
-        connections: relane::connect(&settings.pipelines.inventory.kafka)?,
+        connections: relane::connect(&settings.pipelines.inventory.kafka, &FLAGS)?,
         registry,
         registration: settings.registration,
         resolver,
@@ -239,8 +240,9 @@ async fn prepare_topics(
     settings: &Settings,
     topics: [&str; 2],
 ) -> Result<(), AppError> {
-    let failed =
-        |error: kafka_io::member::AskError| AppError::failed(error.to_string()).hint(BROKER_HINT);
+    let failed = |error: kafka_io::member::AskError| {
+        AppError::failed(error.to_string()).hint(FLAGS.broker_hint())
+    };
     let admin = KafkaAdmin::new(&parts.connections.consumer).map_err(failed)?;
     let pipeline = &settings.pipelines.inventory;
     let give_up_at = Instant::now() + START_MAX;

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use codec::registry::{Registration, RegistrySettings};
-use engine_args::{Defaults, Given, distinct, topic_name};
+use engine_args::{Defaults, FLAGS, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
 use order_api::args::Trouble;
 use orders::Menu;
 use relane::settings::{EngineSettings, OnDeadLetterLimit, Topics};
-use relane::stage::{HintFlags, Words};
+use relane::stage::{SettingNames, Words};
 use service_kit::args::{OutputFormat, address};
 use service_kit::exit::{AppError, require};
 use service_kit::http::Limits;
@@ -28,6 +28,32 @@ const DEFAULTS: Defaults = Defaults {
     // As many as `rabbit` has in hand at a time.
     concurrency: 64,
     handler_waits: Duration::ZERO,
+};
+
+const INVENTORY_WORDS: Words = Words {
+    program: "streaming inventory",
+    state: "stock levels",
+    settings: SettingNames {
+        group: "--inventory-group {}",
+        output: "--inventory-topic {}",
+        ..FLAGS
+    },
+};
+
+const ANALYTICS_WORDS: Words = Words {
+    program: "streaming analytics",
+    state: "counts",
+    settings: SettingNames { group: "--analytics-group {}", ..FLAGS },
+};
+
+const NOTIFICATION_WORDS: Words = Words {
+    program: "streaming notification",
+    state: "counts",
+    settings: SettingNames {
+        group: "--notification-group {}",
+        output: "--notification-topic {}",
+        ..FLAGS
+    },
 };
 
 /// One service.
@@ -162,18 +188,11 @@ fn pipelines(
         topic("--inventory-topic", flags.inventory_topic.as_deref(), "inventory-events")?;
     let told_topic =
         topic("--notification-topic", flags.notification_topic.as_deref(), "notification-events")?;
-    let group = |flag: &str, given: &Option<String>, default: &str| {
-        // Topics are named after it.
-        topic(flag, given.as_deref(), default)
-    };
-    let inventory = group("--inventory-group", &flags.inventory_group, "inventory")?;
-    let analytics = group("--analytics-group", &flags.analytics_group, "analytics")?;
-    let notification = group("--notification-group", &flags.notification_group, "notification")?;
-    let words = |program, state, group, output| Words {
-        program,
-        state,
-        flags: HintFlags { group, output, ..HintFlags::default() },
-    };
+    // Topics are named after groups.
+    let inventory = topic("--inventory-group", flags.inventory_group.as_deref(), "inventory")?;
+    let analytics = topic("--analytics-group", flags.analytics_group.as_deref(), "analytics")?;
+    let notification =
+        topic("--notification-group", flags.notification_group.as_deref(), "notification")?;
     let settings = |words, topics, group: &str, defaults| {
         let (kafka, group) = (kafka.clone(), group.to_owned());
         let settings = flags.engine.settings(Given { words, kafka, topics, group, defaults })?;
@@ -188,7 +207,7 @@ fn pipelines(
     let told = topics_of(&notification, &inventory_topic, Some(told_topic));
     let pipelines = Pipelines {
         inventory: settings(
-            words("streaming inventory", "stock levels", "--inventory-group", "--inventory-topic"),
+            INVENTORY_WORDS,
             Topics {
                 retry: format!("{order_topic}-retry"),
                 dead_letter: format!("{order_topic}-dlq"),
@@ -203,22 +222,12 @@ fn pipelines(
         analytics: EngineSettings {
             // Each decision is read once, and counted.
             dedupe: None,
-            ..settings(
-                words("streaming analytics", "counts", "--analytics-group", ""),
-                decided,
-                &analytics,
-                DEFAULTS,
-            )?
+            ..settings(ANALYTICS_WORDS, decided, &analytics, DEFAULTS)?
         },
         notification: EngineSettings {
             dedupe: None,
             ..settings(
-                words(
-                    "streaming notification",
-                    "counts",
-                    "--notification-group",
-                    "--notification-topic",
-                ),
+                NOTIFICATION_WORDS,
                 told,
                 &notification,
                 Defaults { handler_waits: trouble.notification_delay, ..DEFAULTS },

@@ -4,6 +4,7 @@
 //! order to keep. It gives topics, group and defaults itself: see [`EngineArgs::settings`].
 
 mod check;
+mod hints;
 mod topics;
 
 use clap::{Args, ValueEnum};
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::units::{DurationArg, finite};
 
 pub use check::{Defaults, Given};
+pub use hints::FLAGS;
 pub use topics::{distinct, topic_name};
 
 /// Flags of a pipeline, whatever it does with its records.

@@ -1,6 +1,6 @@
 //! A pipeline put together from its parts, with a default for every setting.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use codec::registry::{Registry, RegistrySettings};
@@ -19,10 +19,11 @@ use crate::kafka::Kafka;
 use crate::payload::Payload;
 use crate::report::Report;
 use crate::settings::{
-    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
-    WAITING_RECORDS_MAX,
+    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit,
+    TRIM_RETRY_EVERY, Topics, WAITING_RECORDS_MAX,
 };
-use crate::stage::{HintFlags, Words};
+use crate::signals::on_signals;
+use crate::stage::{SettingNames, Words};
 
 /// Retries of a record, where nothing else is said.
 const RETRIES_MAX: u32 = 3;
@@ -42,9 +43,6 @@ const PARTITIONS: i32 = 3;
 
 /// Records of one key that wait behind one that failed, at most.
 const FOLLOWERS_MAX: usize = 10_000;
-
-/// Settled retries are deleted this often.
-const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 
 /// A topic whose records are handled: failed ones are retried and dead-lettered durably, in one
 /// transaction with the offsets.
@@ -73,16 +71,6 @@ const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub struct Pipeline;
 
-/// Signals are watched once in a process.
-fn on_signals() -> Result<Shutdown, Error> {
-    static SIGNALS: OnceLock<Shutdown> = OnceLock::new();
-    if let Some(stop) = SIGNALS.get() {
-        return Ok(stop.clone());
-    }
-    let stop = Shutdown::on_signals().map_err(|error| Error::failed(&error))?;
-    Ok(SIGNALS.get_or_init(|| stop).clone())
-}
-
 impl Pipeline {
     /// Begins with the topic that is read.
     pub fn builder(topic: impl Into<String>, kafka: Kafka) -> Builder {
@@ -105,6 +93,8 @@ impl Pipeline {
             instance_id: None,
             guarantee: Guarantee::ExactlyOnce,
             exits_at_end: false,
+            accepts_gap: false,
+            accepts_compacted: false,
             registry_url: None,
             unknown_schema_grace: NOT_FOUND_GRACE,
             stop: None,
@@ -133,6 +123,8 @@ pub struct Builder {
     instance_id: Option<String>,
     guarantee: Guarantee,
     exits_at_end: bool,
+    accepts_gap: bool,
+    accepts_compacted: bool,
     registry_url: Option<String>,
     unknown_schema_grace: Duration,
     stop: Option<Shutdown>,
@@ -228,6 +220,18 @@ impl Builder {
         self
     }
 
+    /// Goes on where records were deleted before they were read. Else their partition stands still.
+    pub const fn accept_gap(mut self, accepts: bool) -> Self {
+        self.accepts_gap = accepts;
+        self
+    }
+
+    /// Reads a topic that is compacted. Else such a topic is refused: records are missing in it.
+    pub const fn accept_compacted(mut self, accepts: bool) -> Self {
+        self.accepts_compacted = accepts;
+        self
+    }
+
     /// Schema registry of a payload that has schemas; `SCHEMA_REGISTRY_URL`, or
     /// `http://localhost:8081`, where nothing is said.
     pub fn registry(mut self, url: impl Into<String>) -> Self {
@@ -291,7 +295,7 @@ impl Builder {
         let has_schemas = payload.has_schemas();
         let resolver = self.resolver(runtime, has_schemas)?;
         let settings = self.settings()?;
-        let connections = crate::connect(&settings.kafka)?;
+        let connections = crate::connect(&settings.kafka, &SettingNames::default())?;
         let make_stage = || {
             let decode = payload.decoder(&resolver);
             HandlerStage::new(decode, has_schemas, Arc::clone(&handler))
@@ -347,7 +351,11 @@ impl Builder {
         let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
             .map_err(|error| wrong(&error))?;
         Ok(EngineSettings {
-            words: Words { program: "the pipeline", state: "state", flags: HintFlags::default() },
+            words: Words {
+                program: "the pipeline",
+                state: "state",
+                settings: SettingNames::default(),
+            },
             kafka: self.kafka.0,
             topics: Topics {
                 main: self.topic,
@@ -375,8 +383,8 @@ impl Builder {
             } else {
                 OnDeadLetterLimit::Pause
             },
-            accepts_gap: false,
-            accepts_compacted: false,
+            accepts_gap: self.accepts_gap,
+            accepts_compacted: self.accepts_compacted,
             handler_timeout: self.handler_timeout,
             concurrency: self.concurrency,
             exits_at_end: self.exits_at_end,

@@ -6,8 +6,9 @@ use kafka_io::access::{Operation, Want};
 use kafka_io::admin::{TopicInfo, TopicSpec};
 
 use crate::advice::{Advice, Problem};
+use crate::kafka_commands;
 use crate::settings::Topics;
-use crate::stage::Words;
+use crate::stage::{SettingNames, Words};
 
 /// What a topic is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,15 +85,15 @@ impl TopicRole {
         found.into_iter().flatten().collect()
     }
 
-    /// The flag that names the topic; empty where there is none.
-    const fn flag(self, words: &Words) -> &'static str {
+    /// The setting that names the topic; empty where there is none.
+    const fn setting(self, words: &Words) -> &'static str {
         match self {
             Self::Main => "",
-            Self::Retry => words.flags.retry,
-            Self::DeadLetter => words.flags.dead_letter,
-            Self::State => words.flags.state,
-            Self::Outcomes => words.flags.outcomes,
-            Self::Output => words.flags.output,
+            Self::Retry => words.settings.retry,
+            Self::DeadLetter => words.settings.dead_letter,
+            Self::State => words.settings.state,
+            Self::Outcomes => words.settings.outcomes,
+            Self::Output => words.settings.output,
         }
     }
 
@@ -181,7 +182,10 @@ impl Layout<'_> {
         if !absent.is_empty() {
             problems.push(Problem::new(
                 format!("these topics do not exist: {}", absent.join(", ")),
-                Advice::Words("if the names are right, start once with --create-topics".to_owned()),
+                Advice::Words(format!(
+                    "if the names are right, start once with {}",
+                    self.words.settings.create_topics
+                )),
             ));
         }
         if let Some(main) = existing.get(&self.topics.main) {
@@ -226,18 +230,15 @@ impl Layout<'_> {
         if count < wanted {
             return Some(Problem::new(
                 message,
-                Advice::Command(format!(
-                    "kafka-topics --bootstrap-server {servers} --alter --topic {name} --partitions {wanted}"
-                )),
+                Advice::Command(kafka_commands::add_partitions(servers, name, wanted)),
             ));
         }
         // Nothing takes partitions away again, and more of them in main would move its keys.
-        let (flag, value) = match role.flag(words) {
-            "" => (words.flags.group, "a name of its own".to_owned()),
-            flag => (flag, format!("{name}-2")),
+        let (setting, value) = match role.setting(words) {
+            "" => (words.settings.group, "a name of its own".to_owned()),
+            setting => (setting, format!("{name}-2")),
         };
-        let another =
-            format!("name another topic: {} {flag} {value} --create-topics", words.program);
+        let another = another_topic(words, setting, &value);
         let advice = if role.belongs_to_group() {
             format!(
                 "no partition of {name} can be taken away again. If the group has not run yet, \
@@ -265,19 +266,21 @@ impl Layout<'_> {
         let command = self.alter_command(name, &faults, &info.settings);
         let advice = match role {
             // Compaction cannot be undone, and the topic may be somebody else's.
-            TopicRole::State => Advice::Words(format!(
-                "if {name} holds nothing but the {} of this group: {command}; if not, name \
-                 another topic: {} {} {name}-2 --create-topics",
-                self.words.state,
-                self.words.program,
-                match role.flag(self.words) {
-                    "" => self.words.flags.group,
-                    flag => flag,
-                },
-            )),
+            TopicRole::State => {
+                let setting = match role.setting(self.words) {
+                    "" => self.words.settings.group,
+                    setting => setting,
+                };
+                let another = another_topic(self.words, setting, &format!("{name}-2"));
+                Advice::Words(format!(
+                    "if {name} holds nothing but the {} of this group: {command}; if not, {another}",
+                    self.words.state,
+                ))
+            }
             TopicRole::Main => Advice::Words(format!(
                 "{command}; what compaction has removed does not come back. To read the topic as \
-                 it is: --accept-compacted"
+                 it is: {}",
+                self.words.settings.accept_compacted
             )),
             _ => Advice::Command(command),
         };
@@ -304,12 +307,14 @@ impl Layout<'_> {
             }
         }
         let wanted: Vec<String> = wanted.iter().map(|(name, is)| format!("{name}={is}")).collect();
-        format!(
-            "kafka-configs --bootstrap-server {} --alter --topic {name} --add-config {}",
-            self.bootstrap_servers,
-            wanted.join(",")
-        )
+        kafka_commands::set_topic(self.bootstrap_servers, name, &wanted.join(","))
     }
+}
+
+/// How a topic is named anew.
+fn another_topic(words: &Words, setting: &str, value: &str) -> String {
+    let named = SettingNames::with_value(setting, value);
+    format!("name another topic: {} {named} {}", words.program, words.settings.create_topics)
 }
 
 #[cfg(test)]

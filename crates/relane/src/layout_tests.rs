@@ -2,20 +2,25 @@
 
 use super::*;
 use crate::advice::{hint, message};
-use crate::stage::HintFlags;
+use crate::stage::SettingNames;
 
 const WORDS: Words = Words {
     program: "consumer",
     state: "averages",
-    flags: HintFlags {
-        group: "--group-id",
-        state: "--averages-topic",
-        retry: "--retry-topic",
-        dead_letter: "--dlq-topic",
-        outcomes: "--outcomes-topic",
+    settings: SettingNames {
+        group: "--group-id {}",
+        state: "--averages-topic {}",
+        retry: "--retry-topic {}",
+        dead_letter: "--dlq-topic {}",
+        outcomes: "--outcomes-topic {}",
         output: "",
         no_dead_letter_limit: "",
         no_trim: "",
+        create_topics: "--create-topics",
+        accept_gap: "--accept-gap",
+        accept_compacted: "--accept-compacted",
+        instance_id: "--instance-id",
+        brokers: "--bootstrap-server",
     },
 };
 
@@ -193,4 +198,40 @@ fn missing_topics_get_the_partitions_of_the_main_topic() {
     assert_eq!(specs.len(), 3);
     assert!(specs.iter().all(|spec| spec.partitions == 7));
     assert_eq!(missing(&topics(), &HashMap::new(), 5).len(), 4);
+}
+
+#[test]
+fn a_library_names_the_methods_of_its_builder_and_a_program_its_flags() {
+    let library =
+        Words { program: "the pipeline", state: "state", settings: SettingNames::default() };
+    let hint_of = |words: &Words, change: fn(&mut HashMap<String, TopicInfo>)| {
+        let mut existing = healthy();
+        change(&mut existing);
+        let (topics, bootstrap_servers) = (topics(), "broker:9092");
+        let (checks_settings, accepts_compacted) = (true, false);
+        let layout = Layout {
+            topics: &topics,
+            words,
+            bootstrap_servers,
+            checks_settings,
+            accepts_compacted,
+        };
+        hint(&layout.check(&existing).expect_err("a fault"))
+    };
+    let is_missing =
+        |existing: &mut HashMap<String, TopicInfo>| drop(existing.remove("orders-dlq"));
+    let is_wide = |existing: &mut HashMap<String, TopicInfo>| {
+        existing.get_mut("orders-dlq").unwrap().partitions = 5;
+    };
+    for (words, made, named) in [
+        (
+            &library,
+            "create_topics(true)",
+            "dead_letter_topic(\"orders-dlq-2\") create_topics(true)",
+        ),
+        (&WORDS, "--create-topics", "consumer --dlq-topic orders-dlq-2 --create-topics"),
+    ] {
+        assert!(hint_of(words, is_missing).ends_with(made), "{}", hint_of(words, is_missing));
+        assert!(hint_of(words, is_wide).ends_with(named), "{}", hint_of(words, is_wide));
+    }
 }

@@ -15,8 +15,10 @@
 
 mod clock;
 mod advice;
+mod kafka_commands;
 mod error;
 mod kafka;
+mod signals;
 pub mod stage;
 pub mod settings;
 pub mod payload;
@@ -54,7 +56,7 @@ pub mod faulty {
 }
 
 pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
-pub use prepare::{BROKER_HINT, START_MAX, connect};
+pub use prepare::{START_MAX, connect};
 pub use report::Report;
 pub use service_kit::shutdown::Shutdown;
 pub use settings::EngineSettings;

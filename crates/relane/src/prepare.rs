@@ -16,13 +16,10 @@ use crate::lane::handles::Ends;
 use crate::lane::settings::LaneSettings;
 use crate::layout::{self, Layout};
 use crate::settings::EngineSettings;
+use crate::stage::SettingNames;
 
 /// A server that is not there is told within this time.
 pub const START_MAX: Duration = Duration::from_secs(4);
-
-/// What to do when no broker answers.
-pub const BROKER_HINT: &str =
-    "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
 
 /// Waits for the permissions, and for the topics with their settings: 5 s in all for each.
 const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 2500];
@@ -30,19 +27,20 @@ const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 2500];
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// QueryBudget whether the brokers are there, and makes what every part of a pipeline shares.
+/// Asks whether the brokers are there, and makes what every part of a pipeline shares.
 ///
 /// # Errors
 ///
 /// Fails within [`START_MAX`] when they are not, or refuse, saying which and what to do.
-pub fn connect(kafka: &KafkaSettings) -> Result<Connections, AppError> {
+pub fn connect(kafka: &KafkaSettings, names: &SettingNames) -> Result<Connections, AppError> {
     let consumer = kafka.base(Role::Consumer);
     probe_brokers(&consumer, START_MAX).map_err(|error| {
         let status = match error.reason {
             AwayReason::Settings => ExitStatus::Usage,
             _ => ExitStatus::Failed,
         };
-        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
+        let hint = error.hint().map_or_else(|| names.broker_hint(), str::to_owned);
+        AppError::new(status, error.to_string()).hint(hint)
     })?;
     let failed = |error: kafka_io::KafkaError| AppError::failed(error.to_string());
     Ok(Connections {
@@ -62,11 +60,13 @@ pub(crate) async fn prepare_topics(
     if settings.creates_topics {
         let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
         if !missing.is_empty() {
-            admin.create(&missing).await.map_err(failed)?;
+            admin.create(&missing).await.map_err(|error| failed(settings, error))?;
             let give_up_at = Instant::now() + START_MAX;
             while existing.len() < names.len() && Instant::now() < give_up_at {
                 tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one
-                existing = look(settings, &admin, &names, START_MAX).await.map_err(failed)?;
+                existing = look(settings, &admin, &names, START_MAX)
+                    .await
+                    .map_err(|error| failed(settings, error))?;
             }
             check_access(settings, &admin, START_MAX)?; // a topic that did not exist had nothing to check
         }
@@ -99,7 +99,7 @@ async fn first_look(
 ) -> Result<(Admin, HashMap<String, TopicInfo>), AppError> {
     let mut silence = String::new();
     for limit in LOOKS_MS.map(Duration::from_millis) {
-        let admin = Admin::new(&connections.consumer).map_err(failed)?;
+        let admin = Admin::new(&connections.consumer).map_err(|error| failed(settings, error))?;
         // First, since it names all that is missing at once.
         check_access(settings, &admin, limit)?;
         match look(settings, &admin, names, limit).await {
@@ -110,16 +110,20 @@ async fn first_look(
             }
             Err(error) => {
                 check_access(settings, &admin, START_MAX)?; // it may have had no answer in time
-                return Err(failed(error));
+                return Err(failed(settings, error));
             }
         }
     }
-    Err(failed(AskError::Away(silence)))
+    Err(failed(settings, AskError::Away(silence)))
 }
 
-fn failed(error: AskError) -> AppError {
+fn failed(settings: &EngineSettings, error: AskError) -> AppError {
     let failed = AppError::failed(error.to_string());
-    if matches!(error, AskError::Away(_)) { failed.hint(BROKER_HINT) } else { failed }
+    if matches!(error, AskError::Away(_)) {
+        failed.hint(settings.words.settings.broker_hint())
+    } else {
+        failed
+    }
 }
 
 async fn look(
@@ -144,7 +148,7 @@ fn check_access(settings: &EngineSettings, admin: &Admin, limit: Duration) -> Re
     let mut missing = admin.missing_permissions(&wants, limit);
     if missing.take(Operation::Delete) {
         let topic = &settings.topics.retry;
-        let or_not = match settings.words.flags.no_trim {
+        let or_not = match settings.words.settings.no_trim {
             "" => String::new(),
             flag => format!(", or set {flag}"),
         };
@@ -177,7 +181,11 @@ pub(crate) fn main_ends(
             Err(AskError::Away(_)) if Instant::now() < give_up_at => {
                 std::thread::sleep(LOOK_EVERY);
             }
-            Err(error) => return Err(AppError::failed(error.to_string()).hint(BROKER_HINT)),
+            Err(error) => {
+                return Err(
+                    AppError::failed(error.to_string()).hint(settings.words.settings.broker_hint())
+                );
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::stage::Words;
 /// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
 pub const WAITING_RECORDS_MAX: usize = 200_000;
 
+/// Settled retries are deleted this often, unless said otherwise.
+pub(crate) const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
+
 /// How long the handler of one attempt may take, unless said otherwise.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 

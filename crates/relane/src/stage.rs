@@ -5,11 +5,13 @@
 //! partition, what it emits, and how that state is written and read back.
 
 mod delivery;
+mod names;
 
 use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 
 pub use self::delivery::{Delivery, Work, idle_work};
+pub use self::names::{SettingNames, Words};
 
 /// State of one partition: kept in memory, and durable in a compacted topic.
 pub trait State: Default + std::fmt::Debug + Send {
@@ -327,37 +329,4 @@ pub struct Emitted {
     pub value: Box<[u8]>,
     /// Headers, in order.
     pub headers: Vec<(&'static str, Box<[u8]>)>,
-}
-
-/// Words in which messages and hints name the parts of a pipeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Words {
-    /// The program, and what of it must be said to start this pipeline.
-    pub program: &'static str,
-    /// What its state is, in the plural.
-    pub state: &'static str,
-    /// Flags of the program that hints propose.
-    pub flags: HintFlags,
-}
-
-/// Flags that hints propose. An empty one does not exist: a topic without a flag is named after
-/// the main topic or the group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct HintFlags {
-    /// Names the group.
-    pub group: &'static str,
-    /// Names the state topic.
-    pub state: &'static str,
-    /// Names the retry topic.
-    pub retry: &'static str,
-    /// Names the dead-letter topic.
-    pub dead_letter: &'static str,
-    /// Names the outcome log.
-    pub outcomes: &'static str,
-    /// Names the topic of emitted records.
-    pub output: &'static str,
-    /// Gives up whatever fails, without a limit.
-    pub no_dead_letter_limit: &'static str,
-    /// Keeps settled retries.
-    pub no_trim: &'static str,
 }

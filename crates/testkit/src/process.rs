@@ -1,5 +1,6 @@
 //! The real programs as child processes: started, stalled, killed, asked over HTTP.
 
+mod fail_at;
 mod secrets;
 
 use std::fs::File;
@@ -16,6 +17,7 @@ use crate::http::{self, HttpAnswer};
 use crate::pipeline::Pipeline;
 use crate::wait;
 
+pub use self::fail_at::fail_at;
 use self::secrets::secrets_of;
 
 /// Longest wait for the first signs of life.
@@ -367,20 +369,6 @@ pub fn path_of(program: &str) -> PathBuf {
     let path = dir.join(program);
     assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
     path
-}
-
-/// Value of `FAILPOINTS` with which a program aborts at a fail point: `NAME`, or `NAME:N` for the N-th time
-/// that it comes by.
-///
-/// # Panics
-///
-/// Panics where `N` is not a number.
-pub fn fail_at(point: &str) -> String {
-    let (name, nth) = point.split_once(':').unwrap_or((point, "1"));
-    match nth.parse::<u32>().expect("a number of passes") - 1 {
-        0 => format!("{name}=return"),
-        passes => format!("{name}={passes}*off->return"),
-    }
 }
 
 fn address_in(line: &str) -> String {

@@ -1,8 +1,12 @@
 //! Rules of the workspace that the compiler does not check: who may depend on whom, where
 //! `unsafe` may stand, how long files and functions may be.
 
+#[path = "workspace/edges.rs"]
+mod edges;
 #[path = "workspace/functions.rs"]
 mod functions;
+#[path = "workspace/messages.rs"]
+mod messages;
 #[path = "workspace/modules.rs"]
 mod modules;
 
@@ -12,152 +16,8 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
-use Kind::{Normal, Test};
-
-/// What a dependency is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// It is part of the product.
-    Normal,
-    /// Only tests use it.
-    Test,
-}
-
-/// Who, whom, for what, and why: programs → engine → kafka-io, codec, service-kit → pipeline, and never sideways between
-/// programs. What is about orders (orders, order-schemas, order-store, order-api) stands beside these.
-const EDGES: &[(&str, &str, Kind, &str)] = &[
-    ("codec", "orders", Test, "its tests read and write orders"),
-    ("codec", "order-schemas", Test, "its tests read and write orders"),
-    ("order-schemas", "codec", Normal, "its records are read and written by it"),
-    ("order-schemas", "orders", Normal, "orders, results and messages are the domain's"),
-    ("codec", "pipeline", Normal, "it says why bytes could not be read, in the path's words"),
-    ("codec", "codec", Test, "its tests switch on its registry in memory"),
-    ("kafka-io", "pipeline", Normal, "offsets, headers and completions are the path's"),
-    ("order-store", "orders", Normal, "it keeps what is decided about orders"),
-    ("producer", "orders", Normal, "it makes orders"),
-    ("producer", "codec", Normal, "it encodes them"),
-    ("producer", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("producer", "kafka-io", Normal, "it sends them"),
-    ("producer", "service-kit", Normal, "it is a program"),
-    ("producer", "testkit", Test, "its tests drive real servers"),
-    ("relane", "pipeline", Normal, "it walks the path"),
-    ("relane", "codec", Normal, "it knows which schemas are known"),
-    ("relane", "kafka-io", Normal, "it reads, writes and commits"),
-    ("relane", "service-kit", Normal, "it tells health and is stopped"),
-    ("relane", "testkit", Test, "its tests share servers with those of the programs"),
-    ("engine-args", "relane", Normal, "its settings are made of flags"),
-    ("engine-args", "kafka-io", Normal, "a flag gives the guarantee"),
-    ("engine-args", "pipeline", Normal, "flags give the retry plan and the limits of dead letters"),
-    ("engine-args", "service-kit", Normal, "its flags are those of programs"),
-    ("consumer", "engine-args", Normal, "it has the flags that every pipeline has"),
-    ("streaming", "engine-args", Normal, "it has the flags that every pipeline has"),
-    ("consumer", "relane", Normal, "its pipeline is one of the engine's"),
-    (
-        "consumer",
-        "consumer",
-        Test,
-        "the program that its tests start can be made to die or do wrong",
-    ),
-    ("consumer", "orders", Normal, "it counts orders"),
-    ("consumer", "pipeline", Normal, "it walks the path"),
-    ("consumer", "codec", Normal, "it decodes orders and encodes averages"),
-    ("consumer", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("consumer", "kafka-io", Normal, "it reads, writes and commits"),
-    ("consumer", "service-kit", Normal, "it is a program"),
-    ("consumer", "testkit", Test, "its tests drive real servers"),
-    ("order-api", "orders", Normal, "it makes orders of what clients ask for"),
-    ("order-api", "codec", Normal, "clients may send framed orders"),
-    ("order-api", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("order-api", "order-store", Normal, "it keeps orders and their keys"),
-    ("order-api", "service-kit", Normal, "it answers requests of its server"),
-    ("sync-rest", "orders", Normal, "it decides about orders"),
-    ("sync-rest", "codec", Normal, "it connects the schemas of framed orders"),
-    ("sync-rest", "order-schemas", Test, "its tests send framed orders"),
-    ("sync-rest", "order-store", Normal, "it keeps decisions and messages"),
-    ("sync-rest", "order-api", Normal, "it stands behind the front"),
-    ("sync-rest", "service-kit", Normal, "it is a program"),
-    ("sync-rest", "testkit", Test, "its tests drive the real program"),
-    ("rabbit", "orders", Normal, "it decides about orders"),
-    ("rabbit", "order-api", Normal, "it is one paradigm behind the front"),
-    ("rabbit", "order-store", Normal, "it keeps decisions and whom it told"),
-    ("rabbit", "pipeline", Normal, "a failed message has the path's classes, plan and headers"),
-    ("rabbit", "codec", Normal, "messages are framed Avro"),
-    ("rabbit", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("rabbit", "service-kit", Normal, "it is a program"),
-    ("rabbit", "stack", Test, "its tests restart a broker of their own"),
-    ("rabbit", "testkit", Test, "its tests drive real servers"),
-    ("streaming", "orders", Normal, "it decides about orders"),
-    ("streaming", "order-api", Normal, "it is one paradigm behind the front"),
-    ("streaming", "order-store", Normal, "it keeps how far outcomes were read with them"),
-    ("streaming", "relane", Normal, "its pipelines are the engine's"),
-    ("streaming", "pipeline", Normal, "its failures and plans are the path's"),
-    ("streaming", "codec", Normal, "records are framed Avro"),
-    ("streaming", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("streaming", "kafka-io", Normal, "it appends orders and reads outcomes"),
-    ("streaming", "service-kit", Normal, "it is a program"),
-    ("streaming", "testkit", Test, "its tests drive real servers"),
-    ("ops", "orders", Normal, "it folds money as the domain does"),
-    ("ops", "pipeline", Normal, "it reads completions, lineages and failures in the path's words"),
-    ("ops", "codec", Normal, "it decodes orders, averages and outcomes"),
-    ("ops", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("ops", "kafka-io", Normal, "it reads topics and committed offsets"),
-    ("ops", "service-kit", Normal, "it is a program"),
-    ("ops", "consumer", Test, "its tests have the program built with what plants bugs in it"),
-    ("ops", "testkit", Test, "its tests drive real servers"),
-    ("demo", "consumer", Normal, "it runs both ends in one process"),
-    ("demo", "producer", Normal, "it runs both ends in one process"),
-    ("demo", "kafka-io", Normal, "it brings its own brokers and looks at the dead letters"),
-    ("demo", "codec", Normal, "it brings its own registry"),
-    ("demo", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("demo", "pipeline", Normal, "it says what the headers of dead letters say"),
-    ("demo", "service-kit", Normal, "it is a program"),
-    ("testkit", "orders", Normal, "tests hand in orders"),
-    ("testkit", "codec", Normal, "tests encode inputs and decode results"),
-    ("testkit", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("testkit", "pipeline", Normal, "tests speak of records in the path's words"),
-    ("testkit", "kafka-io", Normal, "tests write and read any bytes"),
-    ("testkit", "service-kit", Test, "its tests ask which variables every program reads"),
-    ("testkit", "stack", Normal, "tests start and kill real servers"),
-    ("producer", "build-info", Normal, "its version names the commit"),
-    ("consumer", "build-info", Normal, "its version names the commit"),
-    ("ops", "build-info", Normal, "its version names the commit"),
-    ("rabbit", "build-info", Normal, "its version names the commit"),
-    ("streaming", "build-info", Normal, "its version names the commit"),
-    ("sync-rest", "build-info", Normal, "its version names the commit"),
-    ("demo", "build-info", Normal, "its version names the commit"),
-    ("stack", "build-info", Normal, "its version names the commit"),
-    ("faults", "build-info", Normal, "its version names the commit"),
-    ("stack", "service-kit", Normal, "it is a program"),
-    ("faults", "service-kit", Normal, "it is a program"),
-    ("faults", "codec", Normal, "it sends orders of several schemas"),
-    ("faults", "order-schemas", Normal, "it speaks the schemas of the order flow"),
-    ("faults", "testkit", Normal, "it is a tool for tests, and no part of the product"),
-];
-
-/// Dependencies that few may have: what is guarded, by whom it is used, for what, and why.
-const GUARDED: &[(&str, &str, Kind, &str)] = &[
-    ("rdkafka", "kafka-io", Normal, "one crate speaks to Kafka"),
-    ("openssl-sys", "kafka-io", Normal, "it sets up what librdkafka speaks TLS with"),
-    ("axum", "codec", Normal, "its registry in memory, behind the feature mini-registry"),
-    ("hyper", "service-kit", Normal, "it serves HTTP"),
-    ("hyper-util", "service-kit", Normal, "it serves HTTP"),
-    ("reqwest", "codec", Normal, "it asks the schema registry"),
-    ("reqwest", "sync-rest", Normal, "its services ask each other"),
-    ("lapin", "rabbit", Normal, "it speaks to RabbitMQ"),
-    ("redb", "order-store", Normal, "one crate knows what is in the file"),
-    ("apache-avro", "codec", Normal, "it knows Avro schemas"),
-    (
-        "native-tls",
-        "codec",
-        Normal,
-        "it tells an untrusted certificate from other failures of the registry",
-    ),
-    ("openssl", "codec", Normal, "the failures of TLS are in its words"),
-    ("openssl", "testkit", Normal, "it signs certificates, and ends TLS in front of a registry"),
-    ("signal-hook", "stack", Normal, "it runs without an async runtime"),
-    ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
-    ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
-];
+use edges::Kind::{Normal, Test};
+use edges::{EDGES, GUARDED, Kind};
 
 /// Crates that other crates could bring in, and why they stay out.
 const KEPT_OUT: &[(&str, &str)] = &[

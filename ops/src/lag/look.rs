@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::cluster::{Cluster, Commits, Edge, Group, Layout};
@@ -11,6 +11,7 @@ use kafka_io::member::AskError;
 use super::oldest::{Oldest, Wanted};
 use super::report::{GroupLag, PartitionLag, Role as TopicRole};
 use super::waiting::{Retries, Settled};
+pub(crate) use crate::dlq::now_ms;
 use crate::tail::{Drained, Place, Tail};
 
 /// Longest wait for one answer.
@@ -394,9 +395,4 @@ fn owner_of(group: &Group, (topic, partition): &Place) -> Option<String> {
     let mut members = group.members.iter();
     let owner = members.find(|member| member.owned.iter().flatten().any(owns));
     owner.map(|member| member.client_id.clone())
-}
-
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

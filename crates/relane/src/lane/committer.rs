@@ -98,13 +98,14 @@ impl Committer {
         processor.iter().any(|owned| needs_offsets(owned, idle))
     }
 
-    pub(crate) fn note_fence(&mut self, text: &str) -> Result<(), LaneError> {
+    pub(crate) fn note_fence(
+        &mut self,
+        settings: &LaneSettings,
+        text: &str,
+    ) -> Result<(), LaneError> {
         let again = self.fenced_at.is_some_and(|at| at.elapsed() < FENCE_AGAIN);
         if again {
-            return Err(LaneError::IdTaken {
-                id: self.transactional_id.clone(),
-                detail: text.to_owned(),
-            });
+            return Err(LaneError::id_taken(settings, self.transactional_id.clone(), text));
         }
         self.fenced_at = Some(Instant::now());
         Ok(())

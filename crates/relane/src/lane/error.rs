@@ -4,8 +4,10 @@ use kafka_io::RDKafkaErrorCode;
 use service_kit::exit::AppError;
 
 use crate::advice::{self, Advice, Problem};
+use crate::kafka_commands;
 use crate::lane::settings::LaneSettings;
 use crate::settings::Topics;
+use crate::stage::SettingNames;
 
 /// A state in which going on would lose or repeat something, or cannot work at all.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,7 +17,12 @@ pub(crate) enum LaneError {
     Denied(String),
     /// Another process holds the same identity.
     #[error("another instance uses the id {id:?}: {detail}")]
-    IdTaken { id: String, detail: String },
+    IdTaken {
+        id: String,
+        detail: String,
+        /// The setting that tells instances apart.
+        setting: &'static str,
+    },
     /// Offsets, topics and state do not agree.
     #[error("{}", advice::message(.0))]
     State(Vec<Problem>),
@@ -36,16 +43,27 @@ pub(crate) struct Misplaced {
 }
 
 impl LaneError {
-    pub(crate) fn member(code: RDKafkaErrorCode, text: &str, instance: &str) -> Self {
+    pub(crate) fn member(
+        settings: &LaneSettings,
+        code: RDKafkaErrorCode,
+        text: &str,
+        instance: &str,
+    ) -> Self {
         if code == RDKafkaErrorCode::FencedInstanceId {
-            return Self::IdTaken { id: instance.into(), detail: text.into() };
+            return Self::id_taken(settings, instance.into(), text);
         }
         Self::Failed(format!("{code}: {text}"))
     }
 
-    pub(crate) fn topic_missing(text: &str) -> Self {
+    pub(crate) fn id_taken(settings: &LaneSettings, id: String, detail: &str) -> Self {
+        let setting = settings.words.settings.instance_id;
+        Self::IdTaken { id, detail: detail.to_owned(), setting }
+    }
+
+    pub(crate) fn topic_missing(settings: &LaneSettings, text: &str) -> Self {
         Self::Failed(format!(
-            "a topic is gone: {text}; if it was deleted on purpose, start again with --create-topics"
+            "a topic is gone: {text}; if it was deleted on purpose, start again with {}",
+            settings.words.settings.create_topics
         ))
     }
 
@@ -55,13 +73,12 @@ impl LaneError {
 
     pub(crate) fn offsets_missing(settings: &LaneSettings, topic: &str, partition: i32) -> Self {
         let group = &settings.group;
-        let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset OFFSET");
         Self::state(
             format!(
                 "group {group} has no committed offset for {topic}/{partition}, but for its \
                  counterpart: offsets of the two topics exist together or not at all"
             ),
-            Advice::Command(set_offsets(settings, &format!("{to} --execute"))),
+            Advice::Command(set_offset(settings, (topic, partition), "OFFSET")),
         )
     }
 
@@ -94,8 +111,7 @@ impl LaneError {
         };
         // The tool sets one offset at a time.
         let command = |Misplaced { topic, noted, .. }: &Misplaced| {
-            let to = format!("--topic {topic}:{partition} --reset-offsets --to-offset {noted}");
-            set_offsets(settings, &format!("{to} --execute"))
+            set_offset(settings, (topic, partition), &noted.to_string())
         };
         let problem = |each| Problem::new(told(each), Advice::Command(command(each)));
         Self::State(misplaced.iter().map(problem).collect())
@@ -132,15 +148,15 @@ impl LaneError {
     }
 
     pub(crate) fn foreign_state(settings: &LaneSettings, detail: &str) -> Self {
-        let (group, flags) = (&settings.group, settings.words.flags);
+        let (group, names) = (&settings.group, settings.words.settings);
         let topic = settings.topics.state.as_deref().unwrap_or_default();
-        let name = match flags.state {
-            "" => format!("{} {group}-2", flags.group),
-            flag => format!("{flag} {topic}-{group}"),
+        let name = match names.state {
+            "" => SettingNames::with_value(names.group, &format!("{group}-2")),
+            state => SettingNames::with_value(state, &format!("{topic}-{group}")),
         };
         Self::state(
             format!("{topic} does not belong to group {group}: {detail}"),
-            Advice::Words(format!("give each group its own: {name} --create-topics")),
+            Advice::Words(format!("give each group its own: {name} {}", names.create_topics)),
         )
     }
 
@@ -151,10 +167,10 @@ impl LaneError {
         let problem = |topic: &String| {
             Problem::new(
                 format!("{} refuses a record: {detail}", written_to(topics)),
-                Advice::Command(format!(
-                    "kafka-configs --bootstrap-server {} --alter --topic {topic} --add-config \
-                     max.message.bytes=4194304",
-                    settings.bootstrap_servers
+                Advice::Command(kafka_commands::set_topic(
+                    &settings.bootstrap_servers,
+                    topic,
+                    "max.message.bytes=4194304",
                 )),
             )
         };
@@ -172,32 +188,30 @@ fn written_to(topics: &Topics) -> String {
     names.join(" or ")
 }
 
-/// The command that sets offsets of the group.
-fn set_offsets(settings: &LaneSettings, arguments: &str) -> String {
-    format!(
-        "kafka-consumer-groups --bootstrap-server {} --group {} {arguments}",
-        settings.bootstrap_servers, settings.group
-    )
+/// The command that sets an offset of the group.
+fn set_offset(settings: &LaneSettings, place: (&str, i32), offset: &str) -> String {
+    kafka_commands::set_offset(&settings.bootstrap_servers, &settings.group, place, offset)
 }
 
 /// The command that starts a group over, apart from everything the old one left.
 fn anew(settings: &LaneSettings) -> String {
-    let (topics, flags) = (&settings.topics, settings.words.flags);
+    let (topics, names) = (&settings.topics, settings.words.settings);
     let named = [
-        (flags.group, Some(&settings.group)),
-        (flags.state, topics.state.as_ref()),
-        (flags.retry, Some(&topics.retry)),
-        (flags.dead_letter, Some(&topics.dead_letter)),
-        (flags.outcomes, topics.outcomes.as_ref()),
-        (flags.output, topics.output.as_ref()),
+        (names.group, Some(&settings.group)),
+        (names.state, topics.state.as_ref()),
+        (names.retry, Some(&topics.retry)),
+        (names.dead_letter, Some(&topics.dead_letter)),
+        (names.outcomes, topics.outcomes.as_ref()),
+        (names.output, topics.output.as_ref()),
     ];
     let mut command = settings.words.program.to_owned();
-    for (flag, name) in named {
-        if let Some(name) = name.filter(|_| !flag.is_empty()) {
-            command.push_str(&format!(" {flag} {name}-2"));
+    for (setting, name) in named {
+        if let Some(name) = name.filter(|_| !setting.is_empty()) {
+            let value = format!("{name}-2");
+            command.push_str(&format!(" {}", SettingNames::with_value(setting, &value)));
         }
     }
-    format!("start anew with a group and topics of its own: {command} --create-topics")
+    format!("start anew with a group and topics of its own: {command} {}", names.create_topics)
 }
 
 impl From<LaneError> for AppError {
@@ -206,9 +220,8 @@ impl From<LaneError> for AppError {
         match error {
             LaneError::State(problems) => Self::failed(text).hint(advice::hint(&problems)),
             LaneError::Limit { hint, .. } => Self::failed(text).hint(hint),
-            LaneError::IdTaken { .. } => {
-                Self::failed(text).hint("give each instance its own --instance-id, or stop the other one")
-            }
+            LaneError::IdTaken { setting, .. } => Self::failed(text)
+                .hint(format!("give each instance its own {setting}, or stop the other one")),
             LaneError::Denied(_) => {
                 Self::failed(text).hint("check what the principal may do with the topics, the group and the transactional id")
             }

@@ -56,13 +56,16 @@ impl Intake {
             let range = format!("{topic}/{partition} offsets {top} to {}", low - 1);
             if !core.settings.accepts_gap {
                 let detail = format!(
-                    "{range} were deleted before they were read; restart with --accept-gap to go \
-                     on without them"
+                    "{range} were deleted before they were read; restart with {} to go on without them",
+                    core.settings.words.settings.accept_gap
                 );
                 core.stop_partition(partition, StopReason::RetentionGap, detail);
                 return Ok(());
             }
-            tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
+            tracing::warn!(
+                "skipping {range}: deleted before they were read ({})",
+                core.settings.words.settings.accept_gap
+            );
             if is_main { owned.main.pass(low) } else { owned.retry.pass(low) }
         }
         if let Some(dedupe) = owned.dedupe.as_mut().filter(|_| is_main) {

@@ -105,7 +105,7 @@ impl<S: Stage> Core<S> {
 
 /// What an operator does when the limit was reached.
 fn resume_hint(words: &Words) -> String {
-    match words.flags.no_dead_letter_limit {
+    match words.settings.no_dead_letter_limit {
         "" => "mend the cause and restart".to_owned(),
         flag => format!(
             "mend the cause and restart; or, if all of them are to become dead letters, restart \

@@ -101,7 +101,9 @@ impl Intake {
                     core.brokers.note_reader_trouble();
                 }
                 Polled::Denied(text) => return Err(LaneError::Denied(text)),
-                Polled::Missing(text) => return Err(LaneError::topic_missing(&text)),
+                Polled::Missing(text) => {
+                    return Err(LaneError::topic_missing(&core.settings, &text));
+                }
             }
             wait = Duration::ZERO;
             if count % RECORDS_PER_CLOCK == 1 {

@@ -93,7 +93,7 @@ impl Membership {
             }
         }
         let Some((code, text)) = self.member.fatal() else { return Ok(()) };
-        let error = LaneError::member(code, &text, &core.instance());
+        let error = LaneError::member(&core.settings, code, &text, &core.instance());
         if matches!(error, LaneError::IdTaken { .. })
             && may_have_fenced_itself(core.brokers.away_at(), self.fenced_at)
         {

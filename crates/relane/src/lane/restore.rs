@@ -12,6 +12,7 @@ use pipeline::window::Window;
 
 use crate::advice::{self, Problem};
 use crate::clock::Instant;
+use crate::kafka_commands::describe_producers;
 use crate::lane::error::LaneError;
 use crate::lane::handles::Member;
 use crate::lane::lane_core::{Core, failed};
@@ -193,9 +194,8 @@ fn tell_if_overdue<S: Stage>(
     let at = positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
     let words = format!(
         "restore waits at offset {at} of {topic}/{partition}, which ends at {until}: a \
-         transaction may have been left open; look with kafka-transactions \
-         --bootstrap-server {} describe-producers --topic {topic} --partition {partition}",
-        core.settings.bootstrap_servers
+         transaction may have been left open; look with {}",
+        describe_producers(&core.settings.bootstrap_servers, topic, partition)
     );
     owned.note_overdue(words);
 }
@@ -245,14 +245,18 @@ fn is_within<S: Stage>(
     let Some(owned) = core.processor.owned_mut(partition) else { return Ok(false) };
     let range = format!("{topic}/{partition} offsets {start} to {}", low - 1);
     if settings.accepts_gap {
-        tracing::warn!("skipping {range}: deleted before they were read (--accept-gap)");
+        tracing::warn!(
+            "skipping {range}: deleted before they were read ({})",
+            settings.words.settings.accept_gap
+        );
         let is_main = topic == settings.topics.main;
         let window = if is_main { &mut owned.main } else { &mut owned.retry };
         window.pass(low); // what was settled above stays so
         return Ok(true);
     }
     let detail = format!(
-        "{range} were deleted before they were read; restart with --accept-gap to go on without them"
+        "{range} were deleted before they were read; restart with {} to go on without them",
+        settings.words.settings.accept_gap
     );
     tracing::error!(partition, "{detail}");
     owned.phase = Phase::Stopped { reason: StopReason::RetentionGap, detail };

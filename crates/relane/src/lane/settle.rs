@@ -127,7 +127,7 @@ impl Committer {
         }
         if !aborted {
             if let WriteError::Fenced(text) = &error {
-                self.note_fence(text)?;
+                self.note_fence(&core.settings, text)?;
             }
             self.outcome_unknown(core, &error.to_string());
             return Ok(Attempt::ReadAgain);

@@ -52,20 +52,7 @@ fn blanked(source: &str) -> String {
     let mut code = String::with_capacity(source.len());
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
-        let before = code.chars().last();
-        let hidden = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = raw_string(rest).filter(|_| !is_word(before)) {
-            length
-        } else if first == '"' {
-            quoted(rest, '"')
-        } else if first == '\'' {
-            character(rest)
-        } else {
-            0
-        };
+        let hidden = hidden(rest, code.chars().last());
         if hidden == 0 {
             code.push(first);
             rest = &rest[first.len_utf8()..];
@@ -75,6 +62,38 @@ fn blanked(source: &str) -> String {
         rest = &rest[hidden..];
     }
     code
+}
+
+/// Length of the comment or quote that begins here; 0 for code.
+fn hidden(rest: &str, before: Option<char>) -> usize {
+    if rest.starts_with("//") {
+        rest.find('\n').unwrap_or(rest.len())
+    } else if rest.starts_with("/*") {
+        rest.find("*/").map_or(rest.len(), |end| end + 2)
+    } else if let Some(length) = raw_string(rest).filter(|_| !is_word(before)) {
+        length
+    } else if rest.starts_with('"') {
+        quoted(rest, '"')
+    } else if rest.starts_with('\'') {
+        character(rest)
+    } else {
+        0
+    }
+}
+
+/// The texts in quotes of a source file, those of its tests left out.
+pub(super) fn texts(source: &str) -> Vec<&str> {
+    let mut rest = source.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let (mut texts, mut before) = (Vec::new(), None);
+    while let Some(first) = rest.chars().next() {
+        let hidden = hidden(rest, before);
+        let (text, left) = rest.split_at(hidden.max(first.len_utf8()));
+        if hidden > 0 && !text.starts_with(['/', '\'']) {
+            texts.push(text);
+        }
+        (before, rest) = (text.chars().last(), left);
+    }
+    texts
 }
 
 /// Length of a raw string that begins here.

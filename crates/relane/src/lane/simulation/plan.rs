@@ -15,7 +15,7 @@ use crate::lane::settings::LaneSettings;
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
 use crate::settings::{KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics};
-use crate::stage::{HintFlags, Words};
+use crate::stage::{SettingNames, Words};
 
 /// The group of all schedules.
 pub(crate) const GROUP: &str = "simulation";
@@ -123,7 +123,7 @@ impl Plan {
             words: Words {
                 program: "simulation",
                 state: "averages",
-                flags: HintFlags { state: "--averages-topic", ..HintFlags::default() },
+                settings: SettingNames { state: "state_topic({})", ..SettingNames::default() },
             },
             topics: Topics {
                 main: topic(Topic::Main),
