@@ -1,11 +1,11 @@
 //! `orders dlq`: looks at dead letters, whichever tool wrote them.
 //!
 //! ```text
-//! DlqTopic ─► Record ─► Dialect ─► DeadLetter ─► Filter ─► list, show, stats, export
+//! DlqTopic ─► Record ─► Dialect ─► DeadLetter ─► Filter ─► list, show, stats, export, redrive, discard
 //! (source.rs)                                  (a value)
 //! ```
 //!
-//! Nothing is joined, committed or written. Records are read once, in order, up to the ends that the
+//! No group is joined and no offset committed; only `redrive` and `discard` write. Records are read once, in order, up to the ends that the
 //! partitions have at the start, and none is kept: memory does not grow with the topic.
 
 mod cli;
@@ -37,6 +37,6 @@ pub use moment::{Moment, MomentError, Utc};
 pub(crate) use printed::now_ms;
 pub use record::{Header, Record};
 pub use show::PlaceArg;
-pub use source::{DlqTopic, Selection, Tally};
-pub use stats::{CauseGroup, Place, Stats};
+pub use source::{DlqTopic, Selection, Taken, Tally};
+pub use stats::{CauseGroup, Place, Shown, Stats};
 pub use value::{Reading, ValueReader, hex};

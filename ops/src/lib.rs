@@ -9,6 +9,7 @@ mod cli;
 pub mod dlq;
 pub mod lag;
 pub mod monitor;
+mod progress;
 mod scan;
 mod tail;
 mod group_flags;

@@ -30,8 +30,10 @@ pub use start_at::StartAt;
 use self::plan::Found;
 use self::reset::{Joined, Reset};
 use crate::audit::{BROKER_HINT, Settings, runtime};
-use crate::dlq::{self, DlqTopic, Filter, LedgerFlags, Selection};
+use crate::dlq::redrive::Mark;
+use crate::dlq::{self, DlqTopic, Filter, LedgerFlags, Selection, Taken};
 use crate::group_flags::GroupFlags;
+use crate::progress::Lines;
 use crate::standing::Standing;
 
 /// What `orders replay --help` says first.
@@ -200,27 +202,24 @@ fn count_dead_letters(
     found: &mut [Found],
 ) -> Result<(), AppError> {
     let dlq = &settings.topics.dead_letter;
-    let handled = dlq::redrive::Ledger::new(&settings.kafka, redrives.topic())?.read(dlq)?;
     let topic = DlqTopic::open(&settings.kafka, dlq)?;
+    let handled = dlq::redrive::Ledger::new(&settings.kafka, redrives.topic())?.read(&topic)?;
     let partitions: Vec<i32> = found.iter().map(|one| one.cut.partition).collect();
     let filter = Filter { partitions, ..Filter::default() };
-    let selection = Selection { filter: &filter, limit: None, values: None, passed_over: None };
-    topic.scan(
-        selection,
-        |text| note(&format!("orders: {text}")),
-        |letter| {
-            let (partition, offset) = (letter.record.partition, letter.record.offset);
-            let group = letter.origin.as_ref().and_then(|origin| origin.group.as_deref());
-            if let Some(one) = found.iter_mut().find(|one| one.cut.partition == partition)
-                && offset >= one.begins.dead_letter
-                && group == Some(&*settings.group)
-            {
-                one.dead_letters += 1;
-                one.redriven += u64::from(handled.has(partition, offset));
-            }
-            Ok(std::ops::ControlFlow::Continue(()))
-        },
-    )?;
+    let selection = Selection { filter: &filter, limit: None, values: None };
+    let mut watch = Lines::new(|text: &str| note(&format!("orders: {text}")));
+    topic.scan(selection, &mut watch, |letter| {
+        let (partition, offset) = (letter.record.partition, letter.record.offset);
+        let group = letter.origin.as_ref().and_then(|origin| origin.group.as_deref());
+        if let Some(one) = found.iter_mut().find(|one| one.cut.partition == partition)
+            && offset >= one.begins.dead_letter
+            && group == Some(&*settings.group)
+        {
+            one.dead_letters += 1;
+            one.redriven += u64::from(handled.mark(partition, offset) == Some(Mark::Redriven));
+        }
+        Ok(Taken::Meant)
+    })?;
     Ok(())
 }
 

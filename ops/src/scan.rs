@@ -13,9 +13,6 @@ const STALL_MAX: Duration = Duration::from_secs(30);
 /// Wait for the next record.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Time between two lines of progress.
-const TELL_EVERY: Duration = Duration::from_secs(3);
-
 /// Records between two looks at the clock.
 const CLOCK_EVERY: u64 = 4096;
 
@@ -43,24 +40,31 @@ impl From<KafkaError> for ScanError {
     }
 }
 
-/// When progress is told next.
-#[derive(Debug)]
-pub(crate) struct Pace(Instant);
+/// Who looks on while a partition is read.
+pub(crate) trait Watch {
+    /// So many of all offsets of a partition are read.
+    fn at(&mut self, place: Place<'_>, done: u64, all: u64);
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self(Instant::now() + TELL_EVERY)
+    /// Whether somebody wants the reading to end. It does then, as if the partition had.
+    fn wants_stop(&self) -> bool {
+        false
     }
 }
 
-/// Reads one partition of one topic after the other.
-pub(crate) struct Scan<'a, P> {
-    pub(crate) reader: &'a Reader,
-    pub(crate) progress: &'a mut P,
-    pub(crate) pace: &'a mut Pace,
+/// A partition that is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) topic: &'a str,
+    pub(crate) partition: i32,
 }
 
-impl<P: FnMut(&str)> Scan<'_, P> {
+/// Reads one partition of one topic after the other.
+pub(crate) struct Scan<'a, W> {
+    pub(crate) reader: &'a Reader,
+    pub(crate) watch: &'a mut W,
+}
+
+impl<W: Watch> Scan<'_, W> {
     /// Hands every committed record within the bounds to `take`, until it wants no more.
     ///
     /// # Errors
@@ -92,7 +96,12 @@ impl<P: FnMut(&str)> Scan<'_, P> {
     ) -> Result<(), E> {
         let (mut count, mut at) = (0_u64, bounds.low);
         let mut give_up_at = Instant::now() + STALL_MAX;
+        let all = offsets(bounds.low, bounds.end);
+        let place = Place { topic, partition };
         loop {
+            if self.watch.wants_stop() {
+                return Ok(());
+            }
             match self.reader.poll(POLL) {
                 Polled::Record(record) => {
                     let offset = record.offset().0;
@@ -106,8 +115,8 @@ impl<P: FnMut(&str)> Scan<'_, P> {
                     count += 1;
                     if count.is_multiple_of(CLOCK_EVERY) {
                         give_up_at = Instant::now() + STALL_MAX;
-                        self.tell(topic, partition, at, bounds);
                     }
+                    self.watch.at(place, offsets(bounds.low, at + 1), all);
                     if offset + 1 >= bounds.end {
                         return Ok(());
                     }
@@ -137,13 +146,9 @@ impl<P: FnMut(&str)> Scan<'_, P> {
             }
         }
     }
+}
 
-    fn tell(&mut self, topic: &str, partition: i32, at: i64, bounds: Bounds) {
-        if Instant::now() < self.pace.0 {
-            return;
-        }
-        self.pace.0 = Instant::now() + TELL_EVERY;
-        let (done, all) = (at - bounds.low, bounds.end - bounds.low);
-        (self.progress)(&format!("{topic}/{partition}: {done} of {all} offsets"));
-    }
+/// How many offsets lie from one to another, that one excluded.
+pub(crate) fn offsets(from: i64, to: i64) -> u64 {
+    u64::try_from(to.saturating_sub(from)).unwrap_or(0)
 }

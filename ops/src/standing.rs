@@ -22,7 +22,8 @@ use crate::audit::{
     self, ASK_SCHEMA_MAX, AuditError, Cut, Cutter, FETCH_WAIT_MS, GROUP, Hanging, RESET, Settings,
     Surroundings, resolved,
 };
-use crate::scan::{Bounds, Pace, Scan};
+use crate::progress::Lines;
+use crate::scan::{Bounds, Scan};
 
 /// Every record is looked at.
 const GO_ON: Result<ControlFlow<()>, AuditError> = Ok(ControlFlow::Continue(()));
@@ -47,8 +48,7 @@ pub(crate) struct Standing<'a, P> {
     cutter: Cutter,
     reader: Reader,
     averages: Decoder<ProductAverage>,
-    progress: P,
-    pace: Pace,
+    watch: Lines<P>,
     registry: String,
 }
 
@@ -78,8 +78,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
             cutter,
             reader,
             averages: Decoder::new(resolver),
-            progress,
-            pace: Pace::default(),
+            watch: Lines::new(progress),
             registry: address,
         })
     }
@@ -109,8 +108,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let (topics, group) = (&self.settings.topics, &self.settings.group);
         let averages = &mut self.averages;
         let (mut partials, mut foreign) = (Partials::new(), None);
-        let mut scan =
-            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
+        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
         let read = scan.read(&topics.averages, cut.partition, cut.bounds.averages, |record| {
             let average = match record.value() {
                 None => Ok(None),
@@ -144,8 +142,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let Bounds { low, end } = cut.bounds.retry;
         let bounds = Bounds { low: low.max(from), end };
         let mut retries = Retries::default();
-        let mut scan =
-            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
+        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
         let read = scan.read(&topics.retry, cut.partition, bounds, |record| {
             let lineage = Lineage::read(|name| record.header(name));
             let is_ours = lineage.as_ref().is_none_or(|lineage| lineage.origin.group == *group);

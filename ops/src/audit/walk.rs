@@ -17,8 +17,9 @@ use super::flags::Settings;
 use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
 use super::surroundings::Surroundings;
+use crate::progress::Lines;
 use crate::replay::Replays;
-use crate::scan::{Pace, Scan, ScanError};
+use crate::scan::{Scan, ScanError};
 
 /// A partition that is red while its group moved on is looked at again this often: what was
 /// compacted or trimmed meanwhile must not pass for a violation.
@@ -41,8 +42,7 @@ pub(crate) struct Walk<'a, P> {
     orders: Decoder<OrderRecord>,
     averages: Decoder<ProductAverage>,
     outcomes: Decoder<OrderOutcome>,
-    progress: P,
-    pace: Pace,
+    watch: Lines<P>,
 }
 
 impl<'a, P: FnMut(&str)> Walk<'a, P> {
@@ -66,8 +66,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             orders: Decoder::new(resolver.clone()),
             averages: Decoder::new(resolver.clone()),
             outcomes: Decoder::new(resolver),
-            progress,
-            pace: Pace::default(),
+            watch: Lines::new(progress),
         })
     }
 
@@ -128,8 +127,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         let (p, bounds) = (cut.partition, cut.bounds);
         let mut books = Books::new(settings, &self.surroundings, cut);
         let (averages, orders) = (&mut self.averages, &mut self.orders);
-        let mut scan =
-            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
+        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
         scan.read(&topics.averages, p, bounds.averages, |record| {
             let record = record.hold();
             let average = match record.value {

@@ -6,7 +6,7 @@ use service_kit::exit::{AppError, ExitStatus};
 use super::export::{self, Form};
 use super::flags::{Connection, LedgerFlags, Output, Which};
 use super::printed::Source;
-use super::redrive::{self, RedriveFlags};
+use super::redrive::{self, DiscardFlags, RedriveFlags};
 use super::show::{self, PlaceArg};
 use super::{list, stats};
 
@@ -15,8 +15,8 @@ pub(crate) const ABOUT: &str = "Look at dead letters, whichever tool wrote them.
 
 Reads the headers of this pipeline, Spring (also @RetryableTopic), Kafka Connect, Kafka Streams, \
 share groups, SmallRye and Karafka. Records are read once, up to the ends that the partitions have \
-at the start, and none is kept in memory. Joins no group and commits no offset; only redrive with \
---execute writes anything.";
+at the start, and none is kept in memory. Joins no group and commits no offset; only redrive and \
+discard with --execute write anything.";
 
 /// What `orders dlq --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -24,7 +24,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders dlq list --class transient --from -1h
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (export
---values left something out, redrive left some behind or was stopped)";
+--values left something out, redrive left some behind, or it was stopped)";
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
@@ -78,6 +78,20 @@ passes over what went back.
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (some
 that match stay, or it was stopped: run it again)")]
     Redrive(Box<RedriveFlags>),
+
+    /// Mark dead letters as handled: they are passed over from then on; previews without --execute
+    #[command(after_help = "Examples:
+  orders dlq discard --class invalid --to -30d
+  orders dlq discard --fingerprint d0186006 --execute
+
+Nothing can be removed from a log: the records stay until the topic's
+retention takes them. They are noted in the ledger, and list, stats and
+redrive leave them out; --handled shows them, and 'redrive --handled' sends
+them back after all. The audit counts them as the dead letters that they are.
+
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 it was stopped: the
+same command goes on from there")]
+    Discard(Box<DiscardFlags>),
 }
 
 /// Flags of `list`.
@@ -85,7 +99,7 @@ that match stay, or it was stopped: run it again)")]
 pub struct ListFlags {
     #[command(flatten)]
     which: Which,
-    /// Also those that went back, as the ledger says
+    /// Also those that went back or were discarded, as the ledger says
     #[arg(long, help_heading = "Run")]
     handled: bool,
     #[command(flatten)]
@@ -101,6 +115,9 @@ pub struct ListFlags {
 pub struct StatsFlags {
     #[command(flatten)]
     which: Which,
+    /// Count those that went back or were discarded as well, as the ledger says
+    #[arg(long, help_heading = "Run")]
+    handled: bool,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -145,21 +162,22 @@ pub fn command(command: DlqCommand) -> Result<ExitStatus, AppError> {
     match command {
         DlqCommand::List(flags) => {
             let mut source = Source::open(&flags.connection, flags.output, &flags.which)?;
-            if !flags.handled {
-                source.passed_over = Some(redrive::handled(&source, &flags.ledger)?);
-            }
+            source.handled = redrive::handled(&source, &flags.ledger)?;
+            source.shows_handled = flags.handled;
             list::run(&source)?.inspect(|tally| source.tell(*tally));
         }
         DlqCommand::Stats(flags) => {
-            let source = Source::open(&flags.connection, flags.output, &flags.which)?;
-            let handled = redrive::handled(&source, &flags.ledger)?;
-            stats::run(&source, &handled)?.inspect(|tally| source.tell(*tally));
+            let mut source = Source::open(&flags.connection, flags.output, &flags.which)?;
+            source.handled = redrive::handled(&source, &flags.ledger)?;
+            source.shows_handled = flags.handled;
+            stats::run(&source)?.inspect(|tally| source.tell(*tally));
         }
         DlqCommand::Show(flags) => {
             let source = Source::open(&flags.connection, flags.output, &Which::default())?;
             show::run(&source, flags.place)?;
         }
-        DlqCommand::Redrive(flags) => return redrive::command(&flags),
+        DlqCommand::Redrive(flags) => return redrive::redrive(&flags),
+        DlqCommand::Discard(flags) => return redrive::discard(&flags),
         DlqCommand::Export(flags) => {
             let form = match (flags.raw, flags.values) {
                 (true, _) => Form::Raw,

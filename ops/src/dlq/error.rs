@@ -74,11 +74,11 @@ pub enum DlqError {
     /// The ledger cannot be relied on.
     #[error("{0}")]
     Ledger(String),
-    /// A redrive was stopped in the middle.
-    #[error("stopped after {sent} dead letters were sent: {why}")]
+    /// A redrive or a discard was stopped in the middle.
+    #[error("stopped after {done} dead letters were handled: {why}")]
     Stopped {
-        /// Dead letters that went back for good.
-        sent: u64,
+        /// Dead letters that went back or were discarded for good.
+        done: u64,
         /// What stopped it.
         why: String,
     },
@@ -105,7 +105,7 @@ impl From<DlqError> for AppError {
             DlqError::Kafka { hint, .. } => (ExitStatus::Failed, Some(hint.unwrap_or(BROKER_HINT))),
             DlqError::NoTopic { .. } => (
                 ExitStatus::Failed,
-                Some("name it with --dlq-topic; 'kcat -L -b HOST:PORT' lists all topics"),
+                Some("name it with --dlq-topic; 'orders topics list' shows all topics"),
             ),
             DlqError::NoPartition { .. } | DlqError::NoRecord { .. } => {
                 (ExitStatus::Failed, Some("'orders dlq list' shows what is there"))
@@ -128,11 +128,11 @@ impl From<DlqError> for AppError {
                 ExitStatus::Failed,
                 Some("run the orders of that version, or a newer one; nothing was sent"),
             ),
-            DlqError::Stopped { sent, .. } => (
-                if *sent > 0 { ExitStatus::Partial } else { ExitStatus::Failed },
+            DlqError::Stopped { done, .. } => (
+                if *done > 0 { ExitStatus::Partial } else { ExitStatus::Failed },
                 Some(
-                    "run it again: it passes over what went back. If another redrive of this topic \
-                     runs, wait for its end",
+                    "run it again: it passes over what was handled. If another redrive or discard of \
+                     this topic runs, wait for its end",
                 ),
             ),
             DlqError::CutOff(_) => (ExitStatus::Failed, Some("run it again")),

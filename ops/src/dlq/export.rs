@@ -3,7 +3,7 @@
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::note;
 
-use super::printed::{Source, json_line};
+use super::printed::{Line, Source, json_line};
 use super::source::Tally;
 use super::value::{Reading, ValueReader};
 use super::view::Whole;
@@ -32,7 +32,7 @@ pub(super) fn run(source: &Source, form: Form) -> Result<(Option<Tally>, ExitSta
     let mut left_out = 0_u64;
     let tally = source.each_written(
         |_| Ok(()),
-        |out, topic, letter, _| {
+        |out, Line { topic, letter, .. }| {
             let reading = values.as_mut().map(|v| v.read(letter.record.value)).transpose()?;
             match (form, reading) {
                 (Form::Values, Some(Reading::Json(json))) => {
@@ -40,7 +40,7 @@ pub(super) fn run(source: &Source, form: Form) -> Result<(Option<Tally>, ExitSta
                 }
                 (Form::Values, _) => left_out += 1,
                 (Form::Whole | Form::Raw, reading) => {
-                    writeln!(out, "{}", json_line(&Whole::of(topic.name(), letter, reading))?)?;
+                    writeln!(out, "{}", json_line(&Whole::of(topic, letter, reading))?)?;
                 }
             }
             Ok(())

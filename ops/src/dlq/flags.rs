@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use codec::registry::RegistrySettings;
 use kafka_io::client_config::KafkaSettings;
-use service_kit::args::{KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
+use service_kit::args::{KafkaArgs, LogArgs, LogFormat, OutputFormat, RegistryArgs};
 use service_kit::exit::AppError;
 use service_kit::{settings, telemetry};
 
@@ -57,10 +57,10 @@ pub struct Group {
     pub retry_topic: Option<String>,
 }
 
-/// Where it is noted what went back.
+/// Where it is noted what was handled.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LedgerFlags {
-    /// Topic that notes what went back [default: orders-redrives]
+    /// Topic that notes what went back or was discarded [default: orders-redrives]
     #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
     pub ledger_topic: Option<String>,
 }
@@ -180,6 +180,8 @@ pub struct Settings {
     pub retry_topic: String,
     /// Form of the results.
     pub output: OutputFormat,
+    /// Form of the logs.
+    pub log_format: LogFormat,
 }
 
 impl Settings {
@@ -225,6 +227,7 @@ impl Settings {
             group,
             retry_topic,
             output: flags.output.unwrap_or_default(),
+            log_format: flags.log.format(),
         })
     }
 }

@@ -10,8 +10,8 @@ use service_kit::live::{fill, fit, stdout_columns};
 use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::moment::Utc;
-use super::printed::{Source, json_line};
-use super::source::{DlqTopic, Tally};
+use super::printed::{Line, Source, json_line};
+use super::source::Tally;
 use super::value::hex;
 use super::view::Summary;
 
@@ -37,7 +37,7 @@ const KEY_BESIDE_DETAIL: usize = 16;
 ///
 /// # Errors
 ///
-/// As [`DlqTopic::scan`].
+/// As [`super::DlqTopic::scan`].
 pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
     let layout = Layout::of(source.topic.place_columns(), stdout_columns());
     let format = source.settings.output;
@@ -47,7 +47,7 @@ pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
             OutputFormat::Json => Ok(write!(out, "[")?),
             OutputFormat::Jsonl => Ok(()),
         },
-        |out, topic, letter, is_first| line(out, format, &layout, topic, letter, is_first),
+        |out, shown| line(out, format, &layout, shown),
         |out| match format {
             OutputFormat::Json => Ok(writeln!(out, "\n]")?),
             _ => Ok(()),
@@ -59,19 +59,16 @@ fn line(
     out: &mut dyn Write,
     format: OutputFormat,
     layout: &Layout,
-    topic: &DlqTopic,
-    letter: &DeadLetter<'_>,
-    is_first: bool,
+    shown: &Line<'_>,
 ) -> Result<(), DlqError> {
+    let json = || json_line(&Summary::of(shown.topic, shown.letter).marked(shown.mark));
     match format {
-        OutputFormat::Table => writeln!(out, "{}", layout.row(letter))?,
+        OutputFormat::Table => writeln!(out, "{}", layout.row(shown.letter))?,
         OutputFormat::Json => {
-            let before = if is_first { "\n" } else { ",\n" };
-            write!(out, "{before}{}", json_line(&Summary::of(topic.name(), letter))?)?;
+            let before = if shown.is_first { "\n" } else { ",\n" };
+            write!(out, "{before}{}", json()?)?;
         }
-        OutputFormat::Jsonl => {
-            writeln!(out, "{}", json_line(&Summary::of(topic.name(), letter))?)?;
-        }
+        OutputFormat::Jsonl => writeln!(out, "{}", json()?)?,
     }
     Ok(())
 }

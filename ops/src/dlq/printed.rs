@@ -1,7 +1,6 @@
 //! What every subcommand does: open the topic, write what is meant, say at the end how much that was.
 
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -13,9 +12,11 @@ use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::filter::Filter;
 use super::flags::{Connection, Group, Output, Settings, Which};
-use super::redrive::Handled;
-use super::source::{DlqTopic, Selection, Tally};
+use super::redrive::{Handled, Mark};
+use super::source::{DlqTopic, Selection, Taken, Tally};
 use super::value::ValueReader;
+use crate::progress::{Count, Progress, Results};
+use service_kit::shutdown::Shutdown;
 
 /// A topic of dead letters, and which of them are meant.
 pub(super) struct Source {
@@ -23,8 +24,10 @@ pub(super) struct Source {
     pub(super) topic: DlqTopic,
     pub(super) filter: Filter,
     pub(super) limit: Option<u64>,
-    /// Those that are not handed out.
-    pub(super) passed_over: Option<Handled>,
+    /// Those that are handled, as the ledger says.
+    pub(super) handled: Handled,
+    /// Whether these are handed out as well.
+    pub(super) shows_handled: bool,
 }
 
 impl Source {
@@ -47,7 +50,8 @@ impl Source {
         let settings = Settings::load(connection, output, group)?;
         let filter = which.filter(now_ms())?;
         let topic = DlqTopic::open(&settings.kafka, &settings.topic)?;
-        Ok(Self { settings, topic, filter, limit: which.limit, passed_over: None })
+        let (limit, handled) = (which.limit, Handled::default());
+        Ok(Self { settings, topic, filter, limit, handled, shows_handled: false })
     }
 
     /// What reads order ids, where the filter asks for them.
@@ -55,28 +59,24 @@ impl Source {
         self.filter.needs_value().then(|| ValueReader::new(&self.settings.registry)).transpose()
     }
 
-    /// Hands each dead letter that is meant to `take`, up to the limit.
-    pub(super) fn each(
-        &self,
-        mut take: impl FnMut(&DeadLetter<'_>) -> Result<(), DlqError>,
-    ) -> Result<Tally, DlqError> {
-        self.each_until(self.limit, |letter| take(letter).map(ControlFlow::Continue))
+    /// What was done about a dead letter, as the ledger says.
+    pub(super) fn mark(&self, letter: &DeadLetter<'_>) -> Option<Mark> {
+        self.handled.mark(letter.record.partition, letter.record.offset)
     }
 
-    /// Hands each dead letter that is meant to `take`, up to another limit, until it wants no more.
-    pub(super) fn each_until(
+    /// Hands each dead letter that the filter means to `take`, up to a limit, until it wants no more.
+    pub(super) fn each(
         &self,
         limit: Option<u64>,
-        take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
+        look_on: LookOn,
+        take: impl FnMut(&DeadLetter<'_>) -> Result<Taken, DlqError>,
     ) -> Result<Tally, DlqError> {
+        let LookOn { results, count, stop } = look_on;
         let mut values = self.values()?;
-        let selection = Selection {
-            filter: &self.filter,
-            limit,
-            values: values.as_mut(),
-            passed_over: self.passed_over.as_ref(),
-        };
-        self.topic.scan(selection, |text| note(&format!("orders: {text}")), take)
+        let selection = Selection { filter: &self.filter, limit, values: values.as_mut() };
+        let (whole, format) = (self.topic.offsets(&self.filter), self.settings.log_format);
+        let progress = Progress::of(self.topic.name(), whole, format, results);
+        self.topic.scan(selection, &mut progress.with(count).until(stop), take)
     }
 
     /// Writes a start, something for each dead letter that is meant, and an end. None where the reader
@@ -84,14 +84,20 @@ impl Source {
     pub(super) fn each_written(
         &self,
         start: impl FnOnce(&mut dyn Write) -> Result<(), DlqError>,
-        mut line: impl FnMut(&mut dyn Write, &DlqTopic, &DeadLetter<'_>, bool) -> Result<(), DlqError>,
+        mut line: impl FnMut(&mut dyn Write, &Line<'_>) -> Result<(), DlqError>,
         end: impl FnOnce(&mut dyn Write) -> Result<(), DlqError>,
     ) -> Result<Option<Tally>, AppError> {
         written(|out| {
             start(out)?;
             let mut is_first = true;
-            let tally = self.each(|letter| {
-                line(out, &self.topic, letter, std::mem::replace(&mut is_first, false))
+            let tally = self.each(self.limit, LookOn::at(Results::AsTheyCome), |letter| {
+                let mark = self.mark(letter);
+                if let Some(mark) = mark.filter(|_| !self.shows_handled) {
+                    return Ok(Taken::PassedOver(mark));
+                }
+                let is_first = std::mem::replace(&mut is_first, false);
+                line(out, &Line { topic: self.topic.name(), letter, mark, is_first })?;
+                Ok(Taken::Meant)
             })?;
             end(out)?;
             Ok(tally)
@@ -104,9 +110,36 @@ impl Source {
     }
 }
 
+/// How a scan is told and ended.
+pub(super) struct LookOn {
+    results: Results,
+    count: Option<Count>,
+    stop: Option<Shutdown>,
+}
+
+impl LookOn {
+    /// Told, and not ended.
+    pub(super) const fn at(results: Results) -> Self {
+        Self { results, count: None, stop: None }
+    }
+
+    /// Told with a number, and ended by a signal.
+    pub(super) const fn until(stop: Option<Shutdown>, count: Option<Count>) -> Self {
+        Self { results: Results::AtTheEnd, count, stop }
+    }
+}
+
+/// A dead letter that is printed.
+pub(super) struct Line<'a> {
+    pub(super) topic: &'a str,
+    pub(super) letter: &'a DeadLetter<'a>,
+    pub(super) mark: Option<Mark>,
+    pub(super) is_first: bool,
+}
+
 fn summary(topic: &str, tally: Tally, has_filter: bool) -> String {
-    let Tally { scanned, matched, passed_over, is_limited } = tally;
-    let meant = matched + passed_over;
+    let Tally { scanned, matched, redriven, discarded, is_limited } = tally;
+    let meant = matched + redriven + discarded;
     let text = match (is_limited, has_filter) {
         (true, _) => format!(
             "stopped at --limit: {matched} of the first {scanned} dead letters of {topic} shown"
@@ -114,9 +147,19 @@ fn summary(topic: &str, tally: Tally, has_filter: bool) -> String {
         (false, true) => format!("{meant} of {scanned} dead letters of {topic} match"),
         (false, false) => format!("{scanned} dead letters in {topic}"),
     };
-    match passed_over {
-        0 => text,
-        hidden => format!("{text}; {hidden} of them went back and are shown with --handled only"),
+    match handled_words(redriven, discarded) {
+        None => text,
+        Some(words) => format!("{text}; {words}, and are told with --handled only"),
+    }
+}
+
+/// How many were handled; none where none was.
+pub(super) fn handled_words(redriven: u64, discarded: u64) -> Option<String> {
+    match (redriven, discarded) {
+        (0, 0) => None,
+        (back, 0) => Some(format!("{back} of them went back")),
+        (0, discarded) => Some(format!("{discarded} of them were discarded")),
+        (back, discarded) => Some(format!("{back} of them went back, {discarded} were discarded")),
     }
 }
 
@@ -158,9 +201,15 @@ mod tests {
             is_limited,
             ..Tally::default()
         };
-        let hidden = Tally { passed_over: 3, ..tally(9, 2, false) };
-        let expected = "5 of 9 dead letters of dlq match; 3 of them went back and are shown with --handled only";
-        assert_eq!(summary("dlq", hidden, true), expected);
+        for (redriven, discarded, words) in
+            [(3, 0, "3 of them went back"), (2, 1, "2 of them went back, 1 were discarded")]
+        {
+            let hidden = Tally { redriven, discarded, ..tally(9, 2, false) };
+            let expected = "5 of 9 dead letters of dlq match; ".to_owned()
+                + words
+                + ", and are told with --handled only";
+            assert_eq!(summary("dlq", hidden, true), expected);
+        }
         for (tally, has_filter, expected) in [
             (tally(9, 9, false), false, "9 dead letters in dlq"),
             (tally(9, 2, false), true, "2 of 9 dead letters of dlq match"),

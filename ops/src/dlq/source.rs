@@ -13,9 +13,10 @@ use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::filter::{Filter, Verdict};
 use super::record::Record;
-use super::redrive::Handled;
+use super::redrive::Mark;
 use super::value::ValueReader;
-use crate::scan::{Bounds, Pace, Scan};
+use crate::progress::Lines;
+use crate::scan::{Bounds, Scan, Watch, offsets};
 
 /// Longest wait for one answer about a partition.
 const ASK: Duration = Duration::from_secs(4);
@@ -37,6 +38,7 @@ const READER_GROUP: &str = "orders-dlq-reader";
 /// that retention takes between them.
 pub struct DlqTopic {
     name: String,
+    id: Option<String>,
     reader: Reader,
     /// By partition.
     bounds: Vec<Bounds>,
@@ -50,9 +52,22 @@ pub struct Tally {
     /// Meant.
     pub matched: u64,
     /// Meant, but passed over: they went back before.
-    pub passed_over: u64,
+    pub redriven: u64,
+    /// Meant, but passed over: they were discarded.
+    pub discarded: u64,
     /// As many as were asked for were found, and the rest was not looked at.
     pub is_limited: bool,
+}
+
+/// What became of a dead letter that was handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It counts as one that is meant.
+    Meant,
+    /// It does, and no more are wanted.
+    Last,
+    /// It is passed over, since it is handled.
+    PassedOver(Mark),
 }
 
 /// Which dead letters are handed out, and how many of them.
@@ -63,8 +78,6 @@ pub struct Selection<'a> {
     pub limit: Option<u64>,
     /// Reads order ids, where the filter asks for them.
     pub values: Option<&'a mut ValueReader>,
-    /// Those that are counted, and not handed out.
-    pub passed_over: Option<&'a Handled>,
 }
 
 impl DlqTopic {
@@ -87,6 +100,8 @@ impl DlqTopic {
         let away = |error: AskError| refused(error.to_string());
         let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
         let found = admin.partitions(&[topic], BROKER_PROBE_LIMIT).map_err(away)?;
+        // Before its bounds: records of a topic that is made anew meanwhile are not taken for its own.
+        let id = admin.topic_id(topic, BROKER_PROBE_LIMIT).map_err(away)?;
         let no_topic = || DlqError::NoTopic {
             topic: topic.to_owned(),
             servers: kafka.bootstrap_servers().to_owned(),
@@ -100,13 +115,26 @@ impl DlqTopic {
             Ok(Bounds { low, end })
         };
         let bounds = (0..partitions).map(ask).collect::<Result<_, DlqError>>()?;
-        Ok(Self { name: topic.to_owned(), reader, bounds })
+        Ok(Self { name: topic.to_owned(), id, reader, bounds })
     }
 
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The id that it was made with, where the brokers tell.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Offsets of the partitions that a filter means, those without a record among them.
+    #[must_use]
+    pub fn offsets(&self, filter: &Filter) -> u64 {
+        let meant = (0..).zip(&self.bounds).filter(|(number, _)| filter.wants_partition(*number));
+        meant.map(|(_, bounds)| offsets(bounds.low, bounds.end)).sum()
     }
 
     /// Columns that `PARTITION:OFFSET` takes at most.
@@ -118,25 +146,24 @@ impl DlqTopic {
     }
 
     /// Hands every dead letter that is meant to `take`, by partition and offset, until it wants no more.
-    /// `progress` is told a line every few seconds. Nothing is kept.
+    /// `watch` looks on, and may end it. Nothing is kept.
     ///
     /// # Errors
     ///
     /// Fails as `take` does, for partitions that do not exist, where records do not come, and where the
     /// registry is unavailable that a filter needs.
-    pub fn scan(
+    pub(crate) fn scan<W: Watch>(
         &self,
         selection: Selection<'_>,
-        mut progress: impl FnMut(&str),
-        mut take: impl FnMut(&DeadLetter<'_>) -> Result<ControlFlow<()>, DlqError>,
+        watch: &mut W,
+        mut take: impl FnMut(&DeadLetter<'_>) -> Result<Taken, DlqError>,
     ) -> Result<Tally, DlqError> {
-        let Selection { filter, limit, mut values, passed_over } = selection;
+        let Selection { filter, limit, mut values } = selection;
         for partition in &filter.partitions {
             self.bounds_of(*partition)?;
         }
         let mut tally = Tally { is_limited: limit == Some(0), ..Tally::default() };
-        let mut pace = Pace::default();
-        let mut scan = Scan { reader: &self.reader, progress: &mut progress, pace: &mut pace };
+        let mut scan = Scan { reader: &self.reader, watch };
         for (partition, bounds) in (0..).zip(&self.bounds) {
             if tally.is_limited || !filter.wants_partition(partition) {
                 continue;
@@ -144,16 +171,15 @@ impl DlqTopic {
             scan.read(&self.name, partition, *bounds, |fetched| {
                 tally.scanned += 1;
                 let letter = DeadLetter::read(record_of(fetched));
-                let (partition, offset) = (letter.record.partition, letter.record.offset);
-                if !is_meant(filter, values.as_deref_mut(), &letter)? {
-                    // It is looked at, and that is all.
-                } else if passed_over.is_some_and(|handled| handled.has(partition, offset)) {
-                    tally.passed_over += 1;
-                } else {
-                    let wants_no_more = take(&letter)?.is_break();
-                    tally.matched += 1;
+                if is_meant(filter, values.as_deref_mut(), &letter)? {
+                    let taken = take(&letter)?;
+                    match taken {
+                        Taken::Meant | Taken::Last => tally.matched += 1,
+                        Taken::PassedOver(Mark::Redriven) => tally.redriven += 1,
+                        Taken::PassedOver(Mark::Discarded) => tally.discarded += 1,
+                    }
                     let is_last = limit.is_some_and(|limit| tally.matched >= limit);
-                    tally.is_limited = wants_no_more || is_last;
+                    tally.is_limited = taken == Taken::Last || is_last;
                 }
                 let go_on = ControlFlow::Continue(());
                 Ok::<_, DlqError>(if tally.is_limited { ControlFlow::Break(()) } else { go_on })
@@ -186,8 +212,8 @@ impl DlqTopic {
             return Err(none(format!("its offsets go from {low} to {}", end - 1)));
         }
         let (mut take, mut result) = (Some(take), None);
-        let (mut progress, mut pace) = (|_: &str| (), Pace::default());
-        let mut scan = Scan { reader: &self.reader, progress: &mut progress, pace: &mut pace };
+        let mut watch = Lines::new(|_: &str| ());
+        let mut scan = Scan { reader: &self.reader, watch: &mut watch };
         let only = Bounds { low: offset, end: offset + 1 };
         scan.read(&self.name, partition, only, |fetched| {
             if let Some(take) = take.take() {

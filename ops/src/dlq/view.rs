@@ -8,6 +8,7 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 
 use super::dead_letter::DeadLetter;
+use super::redrive::Mark;
 use super::value::Reading;
 
 /// What `list` tells of a dead letter.
@@ -29,6 +30,9 @@ pub(super) struct Summary<'a> {
     key: Bytes<'a>,
     value_bytes: Option<usize>,
     origin: Option<OriginView<'a>>,
+    /// What was done about it; absent where nothing was, or nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handled: Option<Mark>,
 }
 
 /// All of it, as `show` and `export` tell it.
@@ -120,7 +124,13 @@ impl<'a> Summary<'a> {
                 timestamp_ms: origin.timestamp_ms,
                 group: origin.group.as_deref(),
             }),
+            handled: None,
         }
+    }
+
+    /// The same, with what was done about it.
+    pub(super) fn marked(self, handled: Option<Mark>) -> Self {
+        Self { handled, ..self }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `orders dlq` over dead letters of mixed causes and tools, on real servers.
 
+mod discard;
 mod planted;
 mod program;
 mod redrive;

@@ -1,26 +1,45 @@
-//! Which dead letters went back before: offsets by partition, as ranges.
+//! Which dead letters were handled before: offsets by partition, as ranges.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 /// Version of an entry's form. A reader passes over none: it stops at one that it does not know.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
-/// What one transaction of a redrive writes into the ledger, beside the records that it sends.
+/// What is done with a dead letter that is handled.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Mark {
+    /// It went back. Entries of version 1 name no others.
+    #[default]
+    Redriven,
+    /// It stays in its topic, and nobody needs to look at it any more.
+    Discarded,
+}
+
+/// What one transaction writes into the ledger, beside the records that it sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Form of the entry.
     pub version: u32,
-    /// The run that sent the records.
+    /// What was done with the dead letters.
+    #[serde(default)]
+    pub mark: Mark,
+    /// The run that did it.
     pub redrive_id: String,
     /// Topic of dead letters.
     pub dlq_topic: String,
+    /// The id that the topic was made with; none where the brokers did not tell, and in version 1.
+    #[serde(default)]
+    pub topic_id: Option<String>,
     /// Its partition.
     pub partition: i32,
-    /// Offsets that were sent back: first and last of each range.
+    /// Offsets that were handled: first and last of each range.
     pub ranges: Vec<(i64, i64)>,
-    /// How many they are.
+    /// How many dead letters they are.
     pub count: u64,
     /// When, in epoch milliseconds.
     pub at_ms: i64,
@@ -30,12 +49,64 @@ pub struct Entry {
     pub filter: serde_json::Value,
 }
 
-/// Offsets that were sent back, by partition.
+impl Entry {
+    /// Whether it is about the topic that has this id now, and not about an earlier one of its name. Where
+    /// an id is not known nothing speaks against it.
+    #[must_use]
+    pub fn is_about(&self, topic_id: Option<&str>) -> bool {
+        match (self.topic_id.as_deref(), topic_id) {
+            (Some(noted), Some(now)) => noted == now,
+            (None, _) | (_, None) => true,
+        }
+    }
+}
+
+/// Dead letters that were handled.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Handled(BTreeMap<i32, BTreeMap<i64, i64>>);
+pub struct Handled {
+    redriven: Ranges,
+    discarded: Ranges,
+    strange_entries: u64,
+}
 
 impl Handled {
-    /// Whether a dead letter went back before.
+    /// What was done with a dead letter; none where nothing was. One that went back after it was discarded
+    /// went back.
+    #[must_use]
+    pub fn mark(&self, partition: i32, offset: i64) -> Option<Mark> {
+        if self.redriven.has(partition, offset) {
+            return Some(Mark::Redriven);
+        }
+        self.discarded.has(partition, offset).then_some(Mark::Discarded)
+    }
+
+    /// Takes in an entry of the ledger, where the topic of dead letters has this id. Offsets of an earlier
+    /// topic of its name say nothing about this one.
+    pub fn add_entry(&mut self, entry: &Entry, topic_id: Option<&str>) {
+        if !entry.is_about(topic_id) {
+            self.strange_entries += 1;
+            return;
+        }
+        let ranges = match entry.mark {
+            Mark::Redriven => &mut self.redriven,
+            Mark::Discarded => &mut self.discarded,
+        };
+        entry.ranges.iter().for_each(|(first, last)| ranges.add(entry.partition, *first, *last));
+    }
+
+    /// Entries that are about an earlier topic of the same name.
+    #[must_use]
+    pub const fn strange_entries(&self) -> u64 {
+        self.strange_entries
+    }
+}
+
+/// Offsets by partition.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ranges(BTreeMap<i32, BTreeMap<i64, i64>>);
+
+impl Ranges {
+    /// Whether an offset is among them.
     #[must_use]
     pub fn has(&self, partition: i32, offset: i64) -> bool {
         let before = self.0.get(&partition).and_then(|ranges| ranges.range(..=offset).next_back());
@@ -57,11 +128,6 @@ impl Handled {
         ranges.insert(first, last);
     }
 
-    /// Takes in an entry of the ledger.
-    pub fn add_entry(&mut self, entry: &Entry) {
-        entry.ranges.iter().for_each(|(first, last)| self.add(entry.partition, *first, *last));
-    }
-
     /// Ranges of one partition, in order.
     #[must_use]
     pub fn ranges(&self, partition: i32) -> Vec<(i64, i64)> {
@@ -69,7 +135,7 @@ impl Handled {
         ranges.map(|(first, last)| (*first, *last)).collect()
     }
 
-    /// Partitions of which something went back.
+    /// Partitions of which some are here.
     pub fn partitions(&self) -> impl Iterator<Item = i32> {
         self.0.keys().copied()
     }
@@ -83,7 +149,7 @@ mod tests {
 
     #[test]
     fn neighbours_become_one_range() {
-        let mut handled = Handled::default();
+        let mut handled = Ranges::default();
         for (first, last) in [(5, 5), (1, 1), (3, 3), (2, 2), (10, 20), (8, 9), (12, 13)] {
             handled.add(0, first, last);
         }
@@ -95,7 +161,7 @@ mod tests {
 
     #[test]
     fn ranges_say_the_same_as_a_set_of_offsets() {
-        let (mut handled, mut set) = (Handled::default(), BTreeSet::new());
+        let (mut handled, mut set) = (Ranges::default(), BTreeSet::new());
         let mut number = 7_u64;
         for _ in 0..2_000 {
             number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
@@ -112,14 +178,39 @@ mod tests {
         assert_eq!(all, set.into_iter().collect::<Vec<_>>());
     }
 
+    const ENTRY: &str = r#"{"version":2,"mark":"discarded","redrive_id":"r","dlq_topic":"orders-dlq","topic_id":"a","partition":2,"ranges":[[3,5],[9,9]],"count":4,"at_ms":1000,"by":"ops","filter":{"classes":["transient"]}}"#;
+
+    const ENTRY_V1: &str = r#"{"version":1,"redrive_id":"r","dlq_topic":"orders-dlq","partition":2,"ranges":[[4,4]],"count":1,"at_ms":1000,"by":"ops","filter":{}}"#;
+
+    fn entry(text: &str) -> Entry {
+        serde_json::from_str(text).expect("an entry")
+    }
+
     #[test]
     fn an_entry_reads_back_as_it_is_written() {
-        let text = r#"{"version":1,"redrive_id":"r","dlq_topic":"orders-dlq","partition":2,"ranges":[[3,5],[9,9]],"count":4,"at_ms":1000,"by":"ops","filter":{"classes":["transient"]}}"#;
-        let entry: Entry = serde_json::from_str(text).expect("an entry");
-        assert_eq!(serde_json::to_string(&entry).expect("it is JSON"), text);
+        assert_eq!(serde_json::to_string(&entry(ENTRY)).expect("it is JSON"), ENTRY);
+    }
+
+    #[test]
+    fn one_that_went_back_after_it_was_discarded_went_back() {
         let mut handled = Handled::default();
-        handled.add_entry(&entry);
-        assert_eq!(handled.ranges(2), [(3, 5), (9, 9)]);
-        assert_eq!(handled.partitions().collect::<Vec<_>>(), [2]);
+        handled.add_entry(&entry(ENTRY_V1), Some("a"));
+        handled.add_entry(&entry(ENTRY), Some("a"));
+        let marks = [2, 3, 4, 9].map(|offset| handled.mark(2, offset));
+        assert_eq!(
+            marks,
+            [None, Some(Mark::Discarded), Some(Mark::Redriven), Some(Mark::Discarded)]
+        );
+        assert_eq!((handled.mark(1, 4), handled.strange_entries()), (None, 0));
+    }
+
+    #[test]
+    fn entries_of_an_earlier_topic_of_the_same_name_are_not_believed() {
+        let mut handled = Handled::default();
+        handled.add_entry(&entry(ENTRY), Some("b"));
+        assert_eq!((handled.mark(2, 3), handled.strange_entries()), (None, 1));
+        for (text, id) in [(ENTRY, None), (ENTRY_V1, Some("b")), (ENTRY_V1, None)] {
+            assert!(entry(text).is_about(id), "nothing speaks against it: {id:?}");
+        }
     }
 }

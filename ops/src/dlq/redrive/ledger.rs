@@ -1,4 +1,4 @@
-//! The ledger: a topic that says which dead letters went back, by whose hand, and when.
+//! The ledger: a topic that says which dead letters were handled, how, by whose hand, and when.
 //!
 //! An entry is written in the transaction that sends the records it names: either both are there, or
 //! neither is. It is read to its end, open transactions waited out, after the transactional id was taken
@@ -17,7 +17,9 @@ use service_kit::output::note;
 
 use super::handled::{Entry, Handled, VERSION};
 use crate::dlq::error::DlqError;
-use crate::scan::{Bounds, Pace, Scan};
+use crate::dlq::source::DlqTopic;
+use crate::progress::Lines;
+use crate::scan::{Bounds, Scan};
 
 /// Longest wait for one answer about a partition.
 const ASK: Duration = Duration::from_secs(4);
@@ -69,13 +71,21 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// What went back of a topic of dead letters; nothing where there is no ledger yet.
-    pub(crate) fn read(&self, dlq_topic: &str) -> Result<Handled, DlqError> {
+    /// What was handled of a topic of dead letters; nothing where there is no ledger yet.
+    pub(crate) fn read(&self, dlq: &DlqTopic) -> Result<Handled, DlqError> {
         let mut handled = Handled::default();
-        self.each(dlq_topic, |value, partition, offset| {
-            handled.add_entry(&self.entry(value, partition, offset)?);
+        self.each(dlq.name(), |value, partition, offset| {
+            handled.add_entry(&self.entry(value, partition, offset)?, dlq.id());
             Ok(())
         })?;
+        if handled.strange_entries() > 0 {
+            note(&format!(
+                "orders: {} entries of {} are about an earlier topic {}: they are passed over",
+                handled.strange_entries(),
+                self.topic,
+                dlq.name()
+            ));
+        }
         Ok(handled)
     }
 
@@ -95,9 +105,8 @@ impl<'a> Ledger<'a> {
         reader.look_up(&[self.topic], ASK);
         // Ends as a reader of uncommitted records sees them: the scan waits until all below is decided.
         let ends = Ends::new(&config).map_err(failed)?;
-        let (mut progress, mut pace) =
-            (|text: &str| note(&format!("orders: {text}")), Pace::default());
-        let mut scan = Scan { reader: &reader, progress: &mut progress, pace: &mut pace };
+        let mut watch = Lines::new(|text: &str| note(&format!("orders: {text}")));
+        let mut scan = Scan { reader: &reader, watch: &mut watch };
         for partition in 0..partitions {
             let (low, end) = ends.bounds(self.topic, partition, ASK).map_err(away)?;
             scan.read(self.topic, partition, Bounds { low, end }, |record| {

@@ -1,10 +1,10 @@
-//! What a redrive would do, or has done, in numbers.
+//! What a redrive or a discard would do, or has done, in numbers.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::rules::{Skip, Target};
+use super::rules::{Fate, Skip};
 use crate::dlq::dead_letter::DeadLetter;
 use crate::dlq::moment::Utc;
 use service_kit::live::fit;
@@ -18,18 +18,20 @@ const COLUMNS: usize = 80;
 /// Columns of a number.
 const NUMBER_COLUMNS: usize = 10;
 
-/// Numbers of a redrive. The same for the same dead letters and the same ledger.
+/// Numbers of a run. The same for the same dead letters and the same ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
     /// Dead letters that were looked at.
     pub scanned: u64,
     /// Those that the filter means.
     pub matched: u64,
-    /// Those of them that go back.
-    pub to_send: u64,
+    /// Those of them that go back, or are discarded.
+    #[serde(skip)]
+    pub to_do: u64,
     /// These, by class and reason.
     pub by_reason: BTreeMap<String, u64>,
-    /// These, by the topic that they go to.
+    /// These, by the topic that they go to; none where they are discarded.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub targets: BTreeMap<String, u64>,
     /// These, by schema id; `-` where the value has no frame.
     pub schema_ids: BTreeMap<String, u64>,
@@ -43,16 +45,16 @@ pub struct Plan {
 
 impl Plan {
     /// Counts a dead letter that is meant.
-    pub fn add(&mut self, letter: &DeadLetter<'_>, decision: Result<Target<'_>, Skip>) {
+    pub fn add(&mut self, letter: &DeadLetter<'_>, decision: Result<Fate<'_>, Skip>) {
         self.matched += 1;
-        let target = match decision {
-            Ok(target) => target,
+        let fate = match decision {
+            Ok(fate) => fate,
             Err(skip) => {
                 *self.skipped.entry(skip).or_default() += 1;
                 return;
             }
         };
-        self.to_send += 1;
+        self.to_do += 1;
         let cause = &letter.cause;
         let class = cause.class.as_deref().unwrap_or(letter.dialect.as_str());
         let reason = match cause.reason.as_deref() {
@@ -60,7 +62,9 @@ impl Plan {
             None => class.to_owned(),
         };
         count(&mut self.by_reason, &reason);
-        count(&mut self.targets, target.topic);
+        if let Fate::Back(target) = fate {
+            count(&mut self.targets, target.topic);
+        }
         let schema = letter.schema_id.map_or_else(|| "-".to_owned(), |id| id.to_string());
         count(&mut self.schema_ids, &schema);
         let Some(ms) = letter.record.written_ms else { return };
@@ -68,18 +72,19 @@ impl Plan {
         self.newest_ms = Some(self.newest_ms.map_or(ms, |newest| newest.max(ms)));
     }
 
-    /// Those that stay, and not because they went back before: somebody has to look at them.
+    /// Those that stay, and not because they were handled before: somebody has to look at them.
     #[must_use]
     pub fn left_behind(&self) -> u64 {
-        let is_done = |skip: &Skip| matches!(skip, Skip::AlreadyRedriven | Skip::Replayed);
-        let others = self.skipped.iter().filter(|(skip, _)| !is_done(skip));
+        let is_handled =
+            |skip: &Skip| matches!(skip, Skip::AlreadyRedriven | Skip::Discarded | Skip::Replayed);
+        let others = self.skipped.iter().filter(|(skip, _)| !is_handled(skip));
         others.map(|(_, count)| count).sum()
     }
 
-    /// The numbers for people, at most 80 columns wide. `sends` says what becomes of those that go back:
-    /// *would go back*, *sent*.
+    /// The numbers for people, at most 80 columns wide. `done` says what becomes of those that are
+    /// not skipped: *would go back*, *sent*, *discarded*.
     #[must_use]
-    pub fn page(&self, sends: &str) -> String {
+    pub fn page(&self, done: &str) -> String {
         let mut page = String::new();
         let mut line = |number: u64, words: &str| {
             page.push_str(&fit(&format!("{number:>NUMBER_COLUMNS$}  {words}"), COLUMNS));
@@ -90,7 +95,7 @@ impl Plan {
         for (skip, count) in &self.skipped {
             line(*count, &format!("stay: {skip}"));
         }
-        let span = match self.to_send {
+        let span = match self.to_do {
             0 => String::new(),
             _ => format!(
                 ", written {} to {}",
@@ -98,7 +103,7 @@ impl Plan {
                 Utc(self.newest_ms).to_the_second()
             ),
         };
-        line(self.to_send, &format!("{sends}{span}"));
+        line(self.to_do, &format!("{done}{span}"));
         for (lists, before) in
             [(&self.targets, "to"), (&self.by_reason, "of"), (&self.schema_ids, "of schema")]
         {
@@ -127,6 +132,7 @@ mod tests {
 
     use super::*;
     use crate::dlq::record::Record;
+    use crate::dlq::redrive::Target;
 
     fn letter(written_ms: i64, reason: &str) -> DeadLetter<'_> {
         DeadLetter::read(Record {
@@ -144,11 +150,12 @@ mod tests {
 
     #[test]
     fn a_plan_counts_what_goes_back_where_and_what_stays_and_why() {
-        let target = Target { topic: "orders-retry", partition: 0 };
+        let target = Fate::Back(Target { topic: "orders-retry", partition: 0 });
         let mut plan = Plan { scanned: 9, ..Plan::default() };
         plan.add(&letter(2_000, "handler"), Ok(target));
         plan.add(&letter(1_000, "simulated"), Ok(target));
         plan.add(&letter(9_000, "handler"), Err(Skip::AlreadyRedriven));
+        plan.add(&letter(9_000, "handler"), Err(Skip::Discarded));
         assert_eq!(plan.left_behind(), 0);
         plan.add(&letter(9_000, "handler"), Err(Skip::Replayed));
         assert_eq!(plan.left_behind(), 0);
@@ -158,8 +165,8 @@ mod tests {
         };
         let expected = Plan {
             scanned: 9,
-            matched: 5,
-            to_send: 2,
+            matched: 6,
+            to_do: 2,
             by_reason: counts(&[("transient/handler", 1), ("transient/simulated", 1)]),
             targets: counts(&[("orders-retry", 2)]),
             schema_ids: counts(&[("7", 2)]),
@@ -167,6 +174,7 @@ mod tests {
             newest_ms: Some(2_000),
             skipped: BTreeMap::from([
                 (Skip::AlreadyRedriven, 1),
+                (Skip::Discarded, 1),
                 (Skip::Replayed, 1),
                 (Skip::TooManyRedrives, 1),
             ]),
@@ -179,10 +187,11 @@ mod tests {
     fn the_page_fits_80_columns_with_foreign_names_and_billions() {
         let long = "a\u{1b}[2J".repeat(60);
         let mut plan = Plan { scanned: 9_876_543_210, ..Plan::default() };
-        let target = Target { topic: "orders-retry", partition: 0 };
+        let target = Fate::Back(Target { topic: "orders-retry", partition: 0 });
         plan.add(&letter(1_795_256_952_843, &long), Ok(target));
         for skip in [
             Skip::AlreadyRedriven,
+            Skip::Discarded,
             Skip::Replayed,
             Skip::TooManyRedrives,
             Skip::ValueLost,
@@ -204,7 +213,7 @@ mod tests {
     #[test]
     fn names_without_end_are_counted_in_bounded_memory() {
         let mut plan = Plan::default();
-        let target = Target { topic: "orders-retry", partition: 0 };
+        let target = Fate::Back(Target { topic: "orders-retry", partition: 0 });
         for n in 0..1_010 {
             plan.add(&letter(0, &format!("r{n}")), Ok(target));
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use pipeline::headers as own;
 use serde::Serialize;
 
+use super::handled::Mark;
 use crate::dlq::dead_letter::DeadLetter;
 use crate::dlq::dialect::Dialect;
 use crate::dlq::record::Header;
@@ -22,6 +23,49 @@ pub struct Rules {
     pub to: Option<String>,
     /// A dead letter that has come back so often already stays.
     pub redrives_max: u32,
+    /// Whether those that were discarded go back all the same.
+    pub takes_discarded: bool,
+}
+
+/// What happens to dead letters that are meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// They go back.
+    Redrive(Rules),
+    /// They are marked as handled, and stay where they are.
+    Discard,
+}
+
+impl Work {
+    /// What happens to a dead letter of which the ledger says this, as far as it can tell itself.
+    ///
+    /// # Errors
+    ///
+    /// Returns why nothing happens to it.
+    pub fn decide<'a>(
+        &'a self,
+        mark: Option<Mark>,
+        letter: &'a DeadLetter<'_>,
+    ) -> Result<Fate<'a>, Skip> {
+        match (self, mark) {
+            (_, Some(Mark::Redriven)) => Err(Skip::AlreadyRedriven),
+            (Self::Discard, Some(Mark::Discarded)) => Err(Skip::Discarded),
+            (Self::Discard, None) => Ok(Fate::Discarded),
+            (Self::Redrive(rules), Some(Mark::Discarded)) if !rules.takes_discarded => {
+                Err(Skip::Discarded)
+            }
+            (Self::Redrive(rules), _) => rules.target(letter).map(Fate::Back),
+        }
+    }
+}
+
+/// What happens to a dead letter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate<'a> {
+    /// It goes back.
+    Back(Target<'a>),
+    /// It is marked as handled.
+    Discarded,
 }
 
 /// Where a dead letter goes.
@@ -39,6 +83,8 @@ pub struct Target<'a> {
 pub enum Skip {
     /// The ledger says that it went back before.
     AlreadyRedriven,
+    /// The ledger says that it was discarded.
+    Discarded,
     /// The group was replayed since: its order is read again.
     Replayed,
     /// It has come back as often as is allowed.
@@ -63,6 +109,7 @@ impl Skip {
     pub const fn why(self) -> &'static str {
         match self {
             Self::AlreadyRedriven => "redriven before, as the ledger says",
+            Self::Discarded => "discarded, as the ledger says",
             Self::Replayed => "the group was replayed since: its order is read again",
             Self::TooManyRedrives => "came back as often as --max-redrives allows",
             Self::ValueLost => "the value was cut off for its size: send it again",

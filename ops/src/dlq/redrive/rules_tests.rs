@@ -10,6 +10,7 @@ fn rules() -> Rules {
         retry_topic: "orders-retry".to_owned(),
         to: None,
         redrives_max: 3,
+        takes_discarded: false,
     }
 }
 
@@ -65,6 +66,26 @@ fn those_of_other_tools_go_where_they_came_from_or_where_the_user_says() {
     assert_eq!(rules().target(&letter), Ok(Target { topic: "payments", partition: 5 }));
     let with_to = Rules { to: Some("payments-2".to_owned()), ..rules() };
     assert_eq!(with_to.target(&letter), Ok(Target { topic: "payments-2", partition: 5 }));
+}
+
+#[test]
+fn what_is_handled_stays_and_one_that_was_discarded_goes_back_on_request_only() {
+    let letter = letter(&OURS);
+    let redrive = |takes_discarded| Work::Redrive(Rules { takes_discarded, ..rules() });
+    let back = Ok(Fate::Back(Target { topic: "orders-retry", partition: 2 }));
+    let (redriven, discarded) = (Some(Mark::Redriven), Some(Mark::Discarded));
+    for (work, mark, expected) in [
+        (redrive(false), None, back),
+        (redrive(false), redriven, Err(Skip::AlreadyRedriven)),
+        (redrive(false), discarded, Err(Skip::Discarded)),
+        (redrive(true), discarded, back),
+        (redrive(true), redriven, Err(Skip::AlreadyRedriven)),
+        (Work::Discard, None, Ok(Fate::Discarded)),
+        (Work::Discard, discarded, Err(Skip::Discarded)),
+        (Work::Discard, redriven, Err(Skip::AlreadyRedriven)),
+    ] {
+        assert_eq!(work.decide(mark, &letter), expected, "{work:?} {mark:?}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Sends dead letters back: each transaction has records and the entry that names them.
+//! Handles dead letters: each transaction has the records that go back, and the entries that name what was
+//! handled.
 
 use std::ffi::CString;
 use std::time::{Duration, Instant};
@@ -7,14 +8,15 @@ use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::native::RecordHeaders;
 use kafka_io::write_error::WriteError;
 use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
+use service_kit::shutdown::Shutdown;
 use service_kit::units::RateArg;
 
-use super::handled::{Entry, Handled, VERSION};
-use super::rules::{self, OwnedHeader, Target};
+use super::handled::{Entry, Mark, Ranges, VERSION};
+use super::rules::{self, Fate, OwnedHeader, Target};
 use crate::dlq::dead_letter::DeadLetter;
 use crate::dlq::error::DlqError;
 
-/// Most records of one transaction.
+/// Most dead letters of one transaction.
 const BATCH_RECORDS: usize = 1_000;
 
 /// Most bytes of them, about: they are held until the transaction begins, so that it is short.
@@ -37,7 +39,9 @@ struct Held {
 /// What every entry of a run says.
 pub(super) struct Run {
     pub(super) id: String,
+    pub(super) mark: Mark,
     pub(super) dlq_topic: String,
+    pub(super) topic_id: Option<String>,
     pub(super) ledger_topic: String,
     pub(super) by: String,
     pub(super) filter: serde_json::Value,
@@ -48,10 +52,17 @@ pub(super) struct Sender {
     writer: Writer,
     ledger: CString,
     run: Run,
-    batch: Vec<Held>,
-    batch_bytes: usize,
+    batch: Batch,
     pace: Pace,
-    sent: u64,
+    done: u64,
+}
+
+/// What the next transaction is about.
+#[derive(Default)]
+struct Batch {
+    places: Vec<(i32, i64)>,
+    records: Vec<Held>,
+    bytes: usize,
 }
 
 impl Sender {
@@ -67,72 +78,88 @@ impl Sender {
         let writer = Writer::open(&config, Guarantee::ExactlyOnce, &id, TAKE_OVER_MAX)
             .map_err(|error| failed(&error, 0))?;
         let ledger = topic_name(&run.ledger_topic);
-        let pace = Pace { rate, begun_at: Instant::now() };
-        Ok(Self { writer, ledger, run, batch: Vec::new(), batch_bytes: 0, pace, sent: 0 })
+        let pace = Pace { rate, stop: Shutdown::new(), begun_at: Instant::now() };
+        Ok(Self { writer, ledger, run, batch: Batch::default(), pace, done: 0 })
     }
 
-    /// Takes a dead letter in; sends those that are held when they are enough.
+    /// A pause for the rate ends when this asks for it.
+    pub(super) fn heed(&mut self, stop: Shutdown) {
+        self.pace.stop = stop;
+    }
+
+    /// Takes a dead letter in; handles those that are held when they are enough.
     pub(super) fn take(
         &mut self,
         letter: &DeadLetter<'_>,
-        target: Target<'_>,
+        fate: Fate<'_>,
         now_ms: i64,
     ) -> Result<(), DlqError> {
+        if let Fate::Back(target) = fate {
+            let held = self.held(letter, target, now_ms)?;
+            self.batch.bytes += held.bytes();
+            self.batch.records.push(held);
+        }
+        self.batch.places.push((letter.record.partition, letter.record.offset));
+        let most = self.pace.batch_max();
+        if self.batch.places.len() >= most || self.batch.bytes >= BATCH_BYTES {
+            self.flush(now_ms)?;
+        }
+        Ok(())
+    }
+
+    fn held(
+        &self,
+        letter: &DeadLetter<'_>,
+        target: Target<'_>,
+        now_ms: i64,
+    ) -> Result<Held, DlqError> {
         let record = &letter.record;
         let topic = CString::new(target.topic)
             .map_err(|_| DlqError::Ledger("the name of an origin topic is none".to_owned()))?;
         let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-        let held = Held {
+        Ok(Held {
             place: (record.partition, record.offset),
             topic,
             partition: target.partition,
             key: owned(record.key),
             value: owned(record.value),
             headers: rules::headers(letter, &self.run.id, now_ms),
-        };
-        self.batch_bytes += held.bytes();
-        self.batch.push(held);
-        let most = self.pace.batch_max();
-        if self.batch.len() >= most || self.batch_bytes >= BATCH_BYTES {
-            self.flush(now_ms)?;
-        }
-        Ok(())
+        })
     }
 
-    /// Sends what is held, in one transaction with the entries that name it.
+    /// Handles what is held: records that go back, and the entries that name them, in one transaction.
     pub(super) fn flush(&mut self, now_ms: i64) -> Result<(), DlqError> {
-        if self.batch.is_empty() {
+        if self.batch.places.is_empty() {
             return Ok(());
         }
         let batch = std::mem::take(&mut self.batch);
-        self.batch_bytes = 0;
         if let Err(error) = self.transact(&batch, now_ms) {
             let error = self.writer.explain(error);
             // What cannot be aborted now, the coordinator or the next run aborts.
             let _ = self.writer.abort();
-            return Err(match refused(&error, &batch) {
-                Some(why) => DlqError::Stopped { sent: self.sent, why },
-                None => failed(&error, self.sent),
+            return Err(match refused(&error, &batch.records) {
+                Some(why) => DlqError::Stopped { done: self.done, why },
+                None => failed(&error, self.done),
             });
         }
-        self.sent += batch.len() as u64;
-        self.pace.wait(self.sent);
+        self.done += batch.places.len() as u64;
+        self.pace.wait(self.done);
         Ok(())
     }
 
-    fn transact(&mut self, batch: &[Held], now_ms: i64) -> Result<(), WriteError> {
+    fn transact(&mut self, batch: &Batch, now_ms: i64) -> Result<(), WriteError> {
         if self.writer.must_be_replaced() {
             let text = "the connection to the transaction coordinator was lost";
             return Err(WriteError::Failed(text.to_owned()));
         }
         self.writer.begin()?;
-        for (tag, held) in batch.iter().enumerate() {
+        for (tag, held) in batch.records.iter().enumerate() {
             let mut headers = RecordHeaders::new();
             held.headers.iter().for_each(|(name, value)| headers.add(name, value.as_deref()));
             let (key, value) = (held.key.as_deref(), held.value.as_deref());
             self.writer.produce(&held.topic, held.partition, key, value, Some(&headers), tag)?;
         }
-        for entry in entries(&self.run, batch, now_ms) {
+        for entry in entries(&self.run, &batch.places, now_ms) {
             let value =
                 serde_json::to_vec(&entry).map_err(|e| WriteError::Failed(e.to_string()))?;
             let key = self.run.dlq_topic.as_bytes();
@@ -142,9 +169,14 @@ impl Sender {
         self.writer.commit_records()
     }
 
-    /// Records that went back for good.
-    pub(super) const fn sent(&self) -> u64 {
-        self.sent
+    /// The id of its run.
+    pub(super) fn into_id(self) -> String {
+        self.run.id
+    }
+
+    /// Dead letters that were handled for good.
+    pub(super) const fn done(&self) -> u64 {
+        self.done
     }
 }
 
@@ -157,29 +189,30 @@ impl Held {
 }
 
 /// One entry for each partition of the topic of dead letters that the batch is of.
-fn entries(run: &Run, batch: &[Held], now_ms: i64) -> Vec<Entry> {
-    let mut sent = Handled::default();
-    batch.iter().for_each(|Held { place: (partition, offset), .. }| {
-        sent.add(*partition, *offset, *offset);
-    });
-    let of_partition = |partition| batch.iter().filter(move |held| held.place.0 == partition);
+fn entries(run: &Run, places: &[(i32, i64)], now_ms: i64) -> Vec<Entry> {
+    let mut all = Ranges::default();
+    places.iter().for_each(|(partition, offset)| all.add(*partition, *offset, *offset));
+    let of_partition = |partition| places.iter().filter(move |place| place.0 == partition);
     let entry = |partition| Entry {
         version: VERSION,
+        mark: run.mark,
         redrive_id: run.id.clone(),
         dlq_topic: run.dlq_topic.clone(),
+        topic_id: run.topic_id.clone(),
         partition,
-        ranges: sent.ranges(partition),
+        ranges: all.ranges(partition),
         count: of_partition(partition).count() as u64,
         at_ms: now_ms,
         by: run.by.clone(),
         filter: run.filter.clone(),
     };
-    sent.partitions().map(entry).collect()
+    all.partitions().map(entry).collect()
 }
 
 /// Keeps to a rate, batch by batch.
 struct Pace {
     rate: Option<RateArg>,
+    stop: Shutdown,
     begun_at: Instant,
 }
 
@@ -191,11 +224,13 @@ impl Pace {
         (1..=BATCH_RECORDS).rev().find(|count| *count as f64 <= a_second).unwrap_or(1)
     }
 
-    fn wait(&self, sent: u64) {
+    /// Waits until the next batch is due, or a stop is asked for.
+    fn wait(&self, done: u64) {
         let Some(rate) = self.rate else { return };
-        let periods = sent as f64 / f64::from(rate.count());
+        let periods = done as f64 / f64::from(rate.count());
         let due = self.begun_at + rate.period().mul_f64(periods);
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        // Who asked for the stop is heard by the scan.
+        let _ = self.stop.wait(due.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -208,6 +243,6 @@ fn refused(error: &WriteError, batch: &[Held]) -> Option<String> {
     Some(format!("{topic} does not take {partition}:{offset}: {}", first.code))
 }
 
-fn failed(error: &WriteError, sent: u64) -> DlqError {
-    DlqError::Stopped { sent, why: error.to_string() }
+fn failed(error: &WriteError, done: u64) -> DlqError {
+    DlqError::Stopped { done, why: error.to_string() }
 }

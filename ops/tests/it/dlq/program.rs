@@ -133,7 +133,7 @@ fn a_registry_that_is_not_there_stops_only_what_needs_it() {
 
 #[test]
 fn help_shows_two_examples_of_each_subcommand() {
-    for subcommand in ["list", "show", "stats", "export", "redrive"] {
+    for subcommand in ["list", "show", "stats", "export", "redrive", "discard"] {
         let help = Process::start("orders", &["dlq", subcommand, "--help"], &[]).wait(RUN_MAX);
         help.expect_code(0);
         let example = format!("  orders dlq {subcommand}");

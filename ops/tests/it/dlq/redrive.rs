@@ -21,20 +21,20 @@ const RUN_MAX: Duration = Duration::from_secs(60);
 const KILLS: usize = 10;
 
 /// Arguments that send dead letters back within a pipeline.
-fn redrive_args(pipeline: &Pipeline, group: &str, more: &[&str]) -> Vec<String> {
+pub(super) fn redrive_args(pipeline: &Pipeline, group: &str, more: &[&str]) -> Vec<String> {
     let ledger = format!("{}-redrives", pipeline.prefix);
     let fixed = ["redrive", "--group-id", group, "--retry-topic", &pipeline.retry];
     let all = [&fixed[..], &["--ledger-topic", &ledger], more].concat();
     all.into_iter().map(str::to_owned).collect()
 }
 
-fn redrive(pipeline: &Pipeline, group: &str, more: &[&str]) -> Finished {
+pub(super) fn redrive(pipeline: &Pipeline, group: &str, more: &[&str]) -> Finished {
     let args = redrive_args(pipeline, group, more);
     dlq(pipeline, &args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 #[track_caller]
-fn told(finished: &Finished, code: i32) -> Value {
+pub(super) fn told(finished: &Finished, code: i32) -> Value {
     let mut lines = lines(finished, code);
     assert_eq!(lines.len(), 1, "{lines:?}");
     lines.remove(0)
@@ -45,12 +45,12 @@ fn origin_of(record: &LogRecord) -> Option<i64> {
     std::str::from_utf8(record.header("x-origin-offset")?).ok()?.parse().ok()
 }
 
-fn config(pipeline: &Pipeline, role: Role) -> ClientConfig {
+pub(super) fn config(pipeline: &Pipeline, role: Role) -> ClientConfig {
     let settings = KafkaSettings::new("it", &pipeline.servers.bootstrap_servers, Vec::new());
     settings.expect("brokers are named").base(role)
 }
 
-fn is_ours(planted: &Planted) -> bool {
+pub(super) fn is_ours(planted: &Planted) -> bool {
     planted.dialect == "orders"
 }
 
@@ -164,7 +164,7 @@ fn what_went_back_is_counted_by_stats_and_listed_only_on_request() {
     assert_eq!(found, places("simulated"));
     assert!(left.stderr.contains(&format!("{handler} of them went back")), "{}", left.stderr);
     assert_eq!(lines(&list(&["--handled"]), 0).len(), handler + simulated);
-    let stats = dlq(pipeline, &[&["stats", "-o", "jsonl"], &ledger[..]].concat());
+    let stats = dlq(pipeline, &[&["stats", "--handled", "-o", "jsonl"], &ledger[..]].concat());
     for group in lines(&stats, 0) {
         let expected = if group["reason"] == "handler" { handler as u64 } else { 0 };
         assert_eq!(group["redriven"].as_u64(), Some(expected), "{group}");
