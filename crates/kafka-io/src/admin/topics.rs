@@ -221,6 +221,10 @@ fn refused(operation: &'static str, name: &str, code: RDKafkaErrorCode, text: &s
         | E::RequestTimedOut
         | E::AllBrokersDown
         | E::BrokerTransportFailure => AskError::of_code(Some(code), text),
+        // The client library drops what the broker says about it.
+        E::InvalidConfig if operation == "Create" => {
+            AskError::Refused("Kafka does not know the name or value of a setting".to_owned())
+        }
         _ => AskError::Refused(text),
     }
 }
