@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, averages, dlq, lag, monitor, replay};
+use crate::{audit, averages, dlq, lag, monitor, replay, topics};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ use crate::{audit, averages, dlq, lag, monitor, replay};
   orders lag show
   orders lag check --max-records 10000 --max-seconds 60
   orders monitor
+  orders topics plan
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done, 4 a
 check found something"
@@ -40,7 +41,7 @@ enum Command {
     #[command(long_about = averages::ABOUT, after_help = averages::EXAMPLES)]
     Averages(Box<averages::AveragesFlags>),
 
-    /// Look at dead letters: list, show, count by cause, export
+    /// Look at dead letters, send them back, or mark them as handled
     #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
     Dlq(dlq::DlqCommand),
 
@@ -55,6 +56,10 @@ enum Command {
     /// Have a group count anew from a point of its orders; previews without --execute
     #[command(long_about = replay::ABOUT, after_help = replay::EXAMPLES)]
     Replay(Box<replay::ReplayFlags>),
+
+    /// Keep topics as a file declares them: plan, apply, list, describe
+    #[command(subcommand, long_about = topics::ABOUT, after_help = topics::EXAMPLES)]
+    Topics(topics::TopicsCommand),
 }
 
 impl Cli {
@@ -71,6 +76,7 @@ impl Cli {
             Command::Lag(command) => lag::command(command),
             Command::Monitor(flags) => monitor::command(&flags),
             Command::Replay(flags) => replay::command(&flags),
+            Command::Topics(command) => topics::command(command),
         }
     }
 }

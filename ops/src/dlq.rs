@@ -30,6 +30,7 @@ pub(crate) use cli::{ABOUT, EXAMPLES};
 pub use cli::{DlqCommand, ExportFlags, ListFlags, ShowFlags, StatsFlags, command};
 pub use dead_letter::{DeadLetter, simple_name};
 pub use dialect::{Cause, Dialect, Origin};
+pub(crate) use error::BROKER_HINT;
 pub use error::DlqError;
 pub use filter::{Attempts, Criterion, Filter, HeaderTest, Verdict, parse_fingerprint};
 pub use flags::{Connection, Group, LedgerFlags, Output, Settings, Which};

@@ -15,6 +15,7 @@ mod tail;
 mod group_flags;
 pub mod replay;
 mod standing;
+pub mod topics;
 
 pub use cli::Cli;
 pub use group_flags::GroupFlags;

@@ -1,4 +1,4 @@
-//! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, dead letters, lag and the live view.
+//! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, dead letters, topics, lag and the live view.
 
 mod bugs;
 mod dlq;
@@ -11,3 +11,4 @@ mod retention;
 mod rig;
 mod runs;
 mod scale;
+mod topics;
