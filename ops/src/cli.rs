@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, averages, dlq, lag, monitor, replay, topics};
+use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, topics};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -60,6 +60,10 @@ enum Command {
     /// Keep topics as a file declares them: plan, apply, list, describe
     #[command(subcommand, long_about = topics::ABOUT, after_help = topics::EXAMPLES)]
     Topics(topics::TopicsCommand),
+
+    /// See what keys are for: publish purchases to three topics and read them in order
+    #[command(after_help = ecommerce::EXAMPLES)]
+    Ecommerce(Box<ecommerce::EcommerceFlags>),
 }
 
 impl Cli {
@@ -77,6 +81,7 @@ impl Cli {
             Command::Monitor(flags) => monitor::command(&flags),
             Command::Replay(flags) => replay::command(&flags),
             Command::Topics(command) => topics::command(command),
+            Command::Ecommerce(flags) => ecommerce::command(&flags),
         }
     }
 }

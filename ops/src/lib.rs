@@ -7,6 +7,7 @@ pub mod audit;
 pub mod averages;
 mod cli;
 pub mod dlq;
+pub mod ecommerce;
 pub mod lag;
 pub mod monitor;
 mod progress;

@@ -1,4 +1,4 @@
-//! `orders topics` on a real broker.
+//! `orders topics` and `orders ecommerce` on a real broker.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -297,4 +297,31 @@ fn what_is_wrong_with_the_file_or_the_broker_is_told_with_the_next_step() {
         assert!(away.stderr.contains("127.0.0.1:9"), "{}", away.stderr);
         assert!(away.elapsed < Duration::from_secs(5), "{:?}", away.elapsed);
     }
+}
+
+#[test]
+fn each_key_is_read_by_one_worker_in_its_order_and_without_keys_it_is_not() {
+    let rig = Rig::new();
+    let prefix = &rig.names.prefix;
+    let run = |more: &[&str], code: i32| {
+        let finished = rig.orders(&[&["ecommerce", "--prefix", prefix], more].concat());
+        finished.expect_code(code);
+        finished
+    };
+    let missing = run(&[], 1);
+    assert!(missing.stderr.contains("orders topics apply"), "{}", missing.stderr);
+    let shipped = include_str!("../../../config/topics.toml");
+    let file = rig.declare(&shipped.replace("ecommerce.", &format!("{prefix}.")));
+    let names = ["orders", "payments", "inventory"].map(|topic| format!("{prefix}.{topic}"));
+    let args = [&["apply", "-f", &file, "--execute"], &names.each_ref().map(String::as_str)[..]];
+    rig.topics(&args.concat()).expect_code(0);
+    let told: Value = serde_json::from_str(&run(&["-o", "json"], 0).stdout).expect("JSON");
+    assert_eq!((&told["ok"], told["events"].as_u64()), (&true.into(), Some(270)), "{told}");
+    let partitions = told["partitions"].as_array().expect("a list");
+    let events: u64 = partitions.iter().filter_map(|row| row["events"].as_u64()).sum();
+    assert_eq!((partitions.len(), events), (9, 270), "{told}");
+    let table = run(&[], 0).stdout;
+    assert!(table.contains("each key in one partition and in its order"), "{table}");
+    let spread = run(&["--spread"], 4).stdout;
+    assert!(spread.contains("no worker has read all events of"), "{spread}");
 }
