@@ -145,6 +145,21 @@ unsafe fn read_id(topic: *const sys::rd_kafka_TopicDescription_t) -> Option<Stri
         let low = sys::rd_kafka_Uuid_least_significant_bits(id);
         let text = sys::rd_kafka_Uuid_base64str(id);
         let is_one = (high, low) != (0, 0) && !text.is_null();
-        is_one.then(|| CStr::from_ptr(text).to_string_lossy().into_owned())
+        is_one.then(|| url_safe(&CStr::from_ptr(text).to_string_lossy()))
+    }
+}
+
+/// An id as Kafka's own tools write it; librdkafka uses the other alphabet of base64.
+fn url_safe(id: &str) -> String {
+    id.replace('+', "-").replace('/', "_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url_safe;
+
+    #[test]
+    fn an_id_is_written_as_kafkas_own_tools_write_it() {
+        assert_eq!(url_safe("ESP5knxZ+Fe/lgeT1eM8Dg"), "ESP5knxZ-Fe_lgeT1eM8Dg");
     }
 }
