@@ -8,11 +8,10 @@ use pipeline::record::CommitPosition;
 use rdkafka::admin::AdminClient;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::coverage;
 use crate::events::Events;
 use crate::member::{AskError, Committed};
-use crate::native::NativeError;
 use crate::native::listing::{self, CommittedOffset};
+use crate::native::{NativeError, groups as native};
 use crate::permission::Needs;
 
 /// Who leads a partition is asked anew after this long, in milliseconds.
@@ -69,7 +68,7 @@ pub enum Edge {
 pub struct Group {
     /// Its name.
     pub name: String,
-    /// `Stable`, `Empty`, `PreparingRebalance`, `CompletingRebalance`, or what else brokers say.
+    /// `Stable`, `Empty`, `PreparingRebalance`, `Reconciling`, or what else brokers say.
     pub state: String,
     /// Members.
     pub members: Vec<GroupMember>,
@@ -84,8 +83,8 @@ pub struct GroupMember {
     pub client_id: String,
     /// The host that it speaks from, without the slash that brokers put before it.
     pub host: String,
-    /// Partitions that it owns, by topic; `None` if its assignment is of another protocol.
-    pub owned: Option<Vec<(String, Vec<i32>)>>,
+    /// Partitions that it owns, by topic.
+    pub owned: BTreeMap<String, Vec<i32>>,
 }
 
 /// Everything that a group has committed, by topic and partition.
@@ -177,36 +176,41 @@ impl Cluster {
         Ok(partitions.iter().map(of).collect())
     }
 
-    /// All groups with their members, or the one of this name; one that does not exist is absent. Blocks
-    /// for at most `limit`.
+    /// All consumer groups with their members, or the one of this name; one that does not exist is absent.
+    /// Blocks for at most `limit`, twice if all are asked for.
     ///
     /// # Errors
     ///
     /// Fails without an answer in time, or without the permission to ask.
     pub fn groups(&self, name: Option<&str>, limit: Duration) -> Result<Vec<Group>, AskError> {
+        let client = self.client.inner();
         let needs = Needs::group("Describe", name.unwrap_or("*"));
-        let list = self.client.inner().fetch_group_list(name, limit);
-        let list = list.map_err(|error| self.told(AskError::about(&error, needs)))?;
-        let found = list.groups().iter().filter(|group| group.state() != DEAD);
-        let mut groups: Vec<Group> = found
-            .filter(|group| name.is_none_or(|name| group.name() == name))
+        let failed = |error| self.told(of_native(error, needs));
+        let names = match name {
+            Some(name) => vec![name.to_owned()],
+            None => native::list(client, limit).map_err(failed)?,
+        };
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let described = native::describe(client, &asked, limit).map_err(failed)?;
+        let mut groups: Vec<Group> = described
+            .into_iter()
+            .filter(|group| group.state != DEAD)
             .map(|group| Group {
-                name: group.name().to_owned(),
-                state: group.state().to_owned(),
+                name: group.name,
+                state: group.state,
                 members: group
-                    .members()
-                    .iter()
+                    .members
+                    .into_iter()
                     .map(|member| GroupMember {
-                        id: member.id().to_owned(),
-                        client_id: member.client_id().to_owned(),
-                        host: member.client_host().trim_start_matches('/').to_owned(),
-                        owned: coverage::assigned(member.assignment().unwrap_or_default()),
+                        id: member.id,
+                        client_id: member.client_id,
+                        host: member.host.trim_start_matches('/').to_owned(),
+                        owned: member.owned,
                     })
                     .collect(),
             })
             .collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
-        groups.dedup_by(|a, b| a.name == b.name);
         Ok(groups)
     }
 

@@ -32,9 +32,8 @@ pub(crate) fn unowned<C: ConsumerContext>(
     let mut is_owned = vec![false; usize::try_from(partitions).unwrap_or(0)];
     for member in group.members() {
         let assignment = member.assignment().unwrap_or_default();
-        let Some(topics) = assigned(assignment) else { return Ok(None) };
-        let owned = topics.into_iter().filter(|(name, _)| name == topic);
-        for partition in owned.flat_map(|(_, partitions)| partitions) {
+        let Some(owned) = assigned(assignment, topic) else { return Ok(None) };
+        for partition in owned {
             if let Some(owned) = usize::try_from(partition).ok().and_then(|p| is_owned.get_mut(p)) {
                 *owned = true;
             }
@@ -44,12 +43,12 @@ pub(crate) fn unowned<C: ConsumerContext>(
     Ok(Some(unowned.collect()))
 }
 
-/// Topics with their partitions in a member's assignment, as Kafka's consumer protocol writes it:
+/// Partitions of `topic` in a member's assignment, as Kafka's consumer protocol writes it:
 /// version, then topics with their partitions. `None` if it is not of that form.
-pub(crate) fn assigned(bytes: &[u8]) -> Option<Vec<(String, Vec<i32>)>> {
-    let mut topics = Vec::new();
+fn assigned(bytes: &[u8], topic: &str) -> Option<Vec<i32>> {
+    let mut owned = Vec::new();
     if bytes.is_empty() {
-        return Some(topics);
+        return Some(owned);
     }
     let (_version, mut rest) = bytes.split_first_chunk::<2>()?;
     for _ in 0..take_i32(&mut rest)? {
@@ -57,13 +56,14 @@ pub(crate) fn assigned(bytes: &[u8]) -> Option<Vec<(String, Vec<i32>)>> {
         let length = usize::try_from(i16::from_be_bytes(*length)).ok()?;
         let (name, after) = after.split_at_checked(length)?;
         rest = after;
-        let mut partitions = Vec::new();
         for _ in 0..take_i32(&mut rest)? {
-            partitions.push(take_i32(&mut rest)?);
+            let partition = take_i32(&mut rest)?;
+            if name == topic.as_bytes() {
+                owned.push(partition);
+            }
         }
-        topics.push((String::from_utf8_lossy(name).into_owned(), partitions));
     }
-    Some(topics)
+    Some(owned)
 }
 
 fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
@@ -92,16 +92,16 @@ mod tests {
     #[test]
     fn an_assignment_is_read_by_topic() {
         let bytes = assignment(&[("other", &[7]), ("orders", &[0, 2])]);
-        let expected = vec![("other".to_owned(), vec![7]), ("orders".to_owned(), vec![0, 2])];
-        assert_eq!(assigned(&bytes), Some(expected));
-        assert_eq!(assigned(&[]), Some(vec![]), "a member that owns nothing");
+        assert_eq!(assigned(&bytes, "orders"), Some(vec![0, 2]));
+        assert_eq!(assigned(&bytes, "none"), Some(vec![]));
+        assert_eq!(assigned(&[], "orders"), Some(vec![]), "a member that owns nothing");
     }
 
     #[test]
     fn what_is_not_an_assignment_is_not_taken_for_one() {
         let bytes = assignment(&[("orders", &[0, 2])]);
         for cut in 1..bytes.len() - 4 {
-            assert_eq!(assigned(&bytes[..cut]), None, "cut at {cut}");
+            assert_eq!(assigned(&bytes[..cut], "orders"), None, "cut at {cut}");
         }
     }
 }

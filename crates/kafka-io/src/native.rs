@@ -6,7 +6,7 @@
 //! for byte, and a look at the generation of a group member before its offsets are sent; and two
 //! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
 //! permissions a client has ([`access`]). It also lacks the questions about many partitions at one go, and
-//! about all that a group has committed ([`listing`]).
+//! about all that a group has committed ([`listing`]), and groups of the newer protocol ([`groups`]).
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
@@ -31,6 +31,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 pub(crate) mod access;
 mod group;
+pub(crate) mod groups;
 pub(crate) mod listing;
 mod request;
 pub(crate) mod settings;

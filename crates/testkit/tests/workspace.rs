@@ -44,6 +44,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "part of native: which permissions a client has, and which topic it is",
     ),
     ("crates/kafka-io/src/native/group.rs", "part of native: a member's standing and its offsets"),
+    ("crates/kafka-io/src/native/groups.rs", "part of native: groups of both protocols"),
     ("crates/kafka-io/src/native/listing.rs", "part of native: offsets of many partitions at once"),
     ("crates/kafka-io/src/native/request.rs", "part of native: administrative requests"),
     ("crates/kafka-io/src/native/settings.rs", "part of native: a topic's settings, one by one"),

@@ -2,20 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kafka_io::client_config::{KafkaSettings, Role};
-use kafka_io::cluster::{Cluster, Commits, Edge, Group, Layout};
+use kafka_io::cluster::{Cluster, Commits, Edge, Group, GroupMember, Layout};
 use kafka_io::member::AskError;
 
 use super::oldest::{Oldest, Wanted};
 use super::report::{GroupLag, PartitionLag, Role as TopicRole};
-use super::waiting::{Retries, Settled};
-pub(crate) use crate::dlq::now_ms;
-use crate::tail::{Drained, Place, Tail};
+use super::waiting::Retries;
+use crate::tail::{Place, Tail};
+
+mod retries;
 
 /// Longest wait for one answer.
 pub(crate) const ASK: Duration = Duration::from_secs(4);
+
+/// The same where somebody watches: several questions may stay without an answer, one after the other.
+const ASK_SOON: Duration = Duration::from_secs(2);
 
 /// Brokers and topics are asked for anew after this long.
 const LAYOUT_EVERY: Duration = Duration::from_secs(5);
@@ -25,15 +29,6 @@ const OLDEST_MAX: Duration = Duration::from_millis(400);
 
 /// The same where the next look comes soon.
 const OLDEST_SLICE: Duration = Duration::from_millis(100);
-
-/// Longest time for reading the retry topic once, where everything is wanted.
-const RETRIES_MAX: Duration = Duration::from_secs(20);
-
-/// Longest time for what is new in the retry topic, in one look of many.
-const RETRIES_SLICE: Duration = Duration::from_millis(100);
-
-/// One wait for retry records that are known to be there.
-const RETRIES_PATIENCE: Duration = Duration::from_millis(50);
 
 /// Which groups are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +59,9 @@ pub(crate) struct Look {
     pub(crate) groups: Vec<GroupLag>,
     /// Why the groups are not known; only where the whole cluster is looked at.
     pub(crate) trouble: Option<AskError>,
+    /// No record was read yet: what waits in retry and how old lag is comes with the next look. Only the
+    /// first look at a whole cluster is so, which has to be there soon.
+    pub(crate) is_sketch: bool,
 }
 
 /// Handles for looking, and what was read already.
@@ -76,6 +74,7 @@ pub(crate) struct Observer {
     oldest: Oldest,
     tail: Tail,
     retries: BTreeMap<Place, Retries>,
+    has_looked: bool,
 }
 
 impl Observer {
@@ -100,7 +99,15 @@ impl Observer {
             oldest: Oldest::new(kafka).map_err(refused)?,
             tail: Tail::new(kafka).map_err(refused)?,
             retries: BTreeMap::new(),
+            has_looked: false,
         })
+    }
+
+    const fn ask(&self) -> Duration {
+        match self.breadth {
+            Breadth::OfGroups => ASK,
+            Breadth::OfCluster => ASK_SOON,
+        }
     }
 
     /// The names of all groups.
@@ -123,7 +130,7 @@ impl Observer {
         {
             return Ok(Arc::clone(layout));
         }
-        let layout = Arc::new(self.cluster.layout(ASK)?);
+        let layout = Arc::new(self.cluster.layout(self.ask())?);
         self.layout = Some((Instant::now(), Arc::clone(&layout)));
         Ok(layout)
     }
@@ -154,11 +161,16 @@ impl Observer {
             asked.iter().map(|(group, commits)| places_of(group, commits, &layout)).collect();
         let ends = self.ends(&layout, &places)?;
         let at_ms = now_ms();
-        let mut look = Look { at_ms, layout, ends, groups: Vec::new(), trouble };
+        let is_first = !std::mem::replace(&mut self.has_looked, true);
+        let is_sketch = is_first && self.breadth == Breadth::OfCluster;
+        let mut look = Look { at_ms, layout, ends, groups: Vec::new(), trouble, is_sketch };
         let starts = self.starts(&places, &asked)?;
         for ((group, commits), places) in asked.into_iter().zip(&places) {
             let partitions = self.partitions(&group, &commits, places, &look.ends, &starts);
             look.groups.push(GroupLag { group, partitions, word: None });
+        }
+        if look.is_sketch {
+            return Ok(look);
         }
         let read = self.read_retries(&mut look.groups, at_ms);
         let read = read.and_then(|()| self.read_oldest(&mut look.groups, at_ms));
@@ -175,10 +187,10 @@ impl Observer {
             Which::One(name) => Some(name.as_str()),
             Which::All => None,
         };
-        let groups = self.cluster.groups(name, ASK)?;
+        let groups = self.cluster.groups(name, self.ask())?;
         let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
         // Before the ends: an end that is older than they are makes a lag below zero.
-        let commits = self.cluster.committed(&names, ASK);
+        let commits = self.cluster.committed(&names, self.ask());
         groups.into_iter().zip(commits).map(|(group, commits)| Ok((group, commits?))).collect()
     }
 
@@ -235,7 +247,7 @@ impl Observer {
 
     fn edge(&self, places: &[Place], edge: Edge) -> Result<BTreeMap<Place, i64>, AskError> {
         let asked: Vec<(&str, i32)> = places.iter().map(|(t, p)| (t.as_str(), *p)).collect();
-        let told = self.cluster.offsets(&asked, edge, ASK)?;
+        let told = self.cluster.offsets(&asked, edge, self.ask())?;
         let known =
             places.iter().zip(told).filter_map(|(place, told)| Some((place.clone(), told?)));
         Ok(known.collect())
@@ -252,94 +264,6 @@ impl Observer {
         });
         let new: BTreeSet<Place> = new.collect();
         self.edge(&new.into_iter().collect::<Vec<_>>(), Edge::Start)
-    }
-
-    /// Reads what is new in retry topics, and counts what is left there for each group.
-    fn read_retries(&mut self, groups: &mut [GroupLag], now_ms: i64) -> Result<(), AskError> {
-        let all = || groups.iter().flat_map(|group| &group.partitions);
-        let mut from: BTreeMap<Place, i64> = BTreeMap::new();
-        for found in all().filter(|found| found.role == TopicRole::Retry && found.end.is_some()) {
-            let position = found.position_or_start();
-            from.entry(found.place())
-                .and_modify(|low| *low = position.min(*low))
-                .or_insert(position);
-        }
-        let places: Vec<Place> = from.keys().cloned().collect();
-        let targets = self.edge(&places, Edge::StableEnd)?;
-        let refused = |error: kafka_io::KafkaError| AskError::Refused(error.to_string());
-        for (place, low) in &from {
-            // What is not there is not waited for, and a position that went back is read anew.
-            let is_followed = self.tail.position(place).is_some();
-            let is_above = self.retries.get(place).is_some_and(|_| *low < self.lowest_read(place));
-            let has_records = targets.get(place).is_some_and(|end| end > low);
-            if (!is_followed && has_records) || (is_followed && is_above) {
-                self.tail.look_up(&[&place.0], ASK);
-                self.tail.follow(place, *low).map_err(refused)?;
-                self.retries.insert(place.clone(), Retries::from_offset(*low));
-            }
-            if let Some(kept) = self.retries.get_mut(place) {
-                kept.forget_below(*low);
-            }
-        }
-        self.drain_retries(&targets)?;
-        for group in groups {
-            for found in group.partitions.iter_mut().filter(|f| f.role == TopicRole::Retry) {
-                let position = found.position_or_start();
-                let settled = Settled::of(position, &found.metadata);
-                let retries = self.retries.get(&found.place());
-                let left = retries.map(|kept| kept.left(&group.group.name, &settled, now_ms));
-                found.settled_above = settled.count_above();
-                found.set_left(left.unwrap_or_default(), now_ms);
-            }
-        }
-        Ok(())
-    }
-
-    fn lowest_read(&self, place: &Place) -> i64 {
-        self.retries.get(place).map_or(i64::MAX, Retries::from)
-    }
-
-    fn drain_retries(&mut self, targets: &BTreeMap<Place, i64>) -> Result<(), AskError> {
-        let (limit, patience) = match self.breadth {
-            Breadth::OfGroups => (RETRIES_MAX, RETRIES_PATIENCE),
-            Breadth::OfCluster => (RETRIES_SLICE, Duration::ZERO),
-        };
-        let give_up_at = Instant::now() + limit;
-        loop {
-            let Self { tail, retries, .. } = self;
-            let drained = tail.drain(patience, RETRIES_SLICE, |place, record| {
-                if let Some(kept) = retries.get_mut(place) {
-                    kept.add(record.offset().0, |name| record.header(name));
-                }
-            });
-            match drained {
-                Drained::Refused(text) => return Err(AskError::Refused(text)),
-                Drained::CutOff => self.start_anew()?,
-                Drained::All | Drained::Some => {}
-            }
-            let has_more = |(place, end): (&Place, &i64)| {
-                self.tail.position(place).is_some_and(|position| position < *end)
-            };
-            if self.breadth == Breadth::OfCluster || !targets.iter().any(has_more) {
-                return Ok(());
-            }
-            if Instant::now() >= give_up_at {
-                return Err(AskError::Away("the retry topic was not read to its end".to_owned()));
-            }
-        }
-    }
-
-    /// Goes on behind what was deleted.
-    fn start_anew(&mut self) -> Result<(), AskError> {
-        let positions = self.tail.positions().clone();
-        let places: Vec<Place> = positions.keys().cloned().collect();
-        for (place, start) in self.edge(&places, Edge::Start)? {
-            if positions.get(&place).is_some_and(|position| *position < start) {
-                let followed = self.tail.follow(&place, start);
-                followed.map_err(|error| AskError::Refused(error.to_string()))?;
-            }
-        }
-        Ok(())
     }
 
     /// Finds out how old the oldest record is that is not committed, where there is lag.
@@ -360,7 +284,8 @@ impl Observer {
         };
         wanted = wanted.into_iter().map(clamped).collect();
         let topics: BTreeSet<&str> = wanted.iter().map(|w| w.place.0.as_str()).collect();
-        self.oldest.look_up(&topics, ASK);
+        let ask = self.ask();
+        self.oldest.look_up(&topics, ask);
         let limit = match self.breadth {
             Breadth::OfGroups => OLDEST_MAX,
             Breadth::OfCluster => OLDEST_SLICE,
@@ -378,7 +303,7 @@ impl Observer {
 
 /// What a group has committed and what its members own, as far as it exists.
 fn places_of(group: &Group, commits: &Commits, layout: &Layout) -> BTreeSet<Place> {
-    let owned = group.members.iter().filter_map(|member| member.owned.as_ref()).flatten();
+    let owned = group.members.iter().flat_map(|member| &member.owned);
     let owned = owned.flat_map(|(topic, partitions)| {
         partitions.iter().map(move |partition| (topic.clone(), *partition))
     });
@@ -390,9 +315,14 @@ fn places_of(group: &Group, commits: &Commits, layout: &Layout) -> BTreeSet<Plac
 }
 
 fn owner_of(group: &Group, (topic, partition): &Place) -> Option<String> {
-    let owns =
-        |(name, partitions): &(String, Vec<i32>)| name == topic && partitions.contains(partition);
-    let mut members = group.members.iter();
-    let owner = members.find(|member| member.owned.iter().flatten().any(owns));
+    let owns = |member: &&GroupMember| {
+        member.owned.get(topic).is_some_and(|partitions| partitions.contains(partition))
+    };
+    let owner = group.members.iter().find(owns);
     owner.map(|member| member.client_id.clone())
+}
+
+pub(crate) fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -121,6 +121,7 @@ pub(super) fn watch(
         if shutdown.wait(interval) {
             break;
         }
+        let asked_ms = now_ms();
         match observer.look() {
             Ok(found) => {
                 if away_since_ms.take().is_some() && live.is_none() {
@@ -135,7 +136,7 @@ pub(super) fn watch(
                 if away_since_ms.is_none() && live.is_none() {
                     note(&format!("orders: unavailable: {error}"));
                 }
-                let since_ms = away_since_ms.map_or_else(now_ms, |(since_ms, _)| since_ms);
+                let since_ms = away_since_ms.map_or(asked_ms, |(since_ms, _)| since_ms);
                 away_since_ms = Some((since_ms, error.to_string()));
             }
         }

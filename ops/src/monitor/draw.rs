@@ -23,7 +23,7 @@ const LABEL_COLUMNS: usize = 13;
 const TABLE_MIN: usize = 2;
 
 /// Dead letters that are still to be counted and not told: records come at any time.
-const LEFT_TOLD_MIN: u64 = 5_000;
+pub(super) const LEFT_TOLD_MIN: u64 = 5_000;
 
 /// Most things that are named as unavailable.
 const UNAVAILABLE_MAX: usize = 3;

@@ -39,7 +39,7 @@ pub(in crate::monitor) fn picture() -> Picture {
         id: "consumer-1-uuid".to_owned(),
         client_id: "consumer-lane-0".to_owned(),
         host: "127.0.0.1".to_owned(),
-        owned: Some(vec![("orders".to_owned(), vec![0, 1, 2])]),
+        owned: [("orders".to_owned(), vec![0, 1, 2])].into(),
     };
     let group = |name: &str, members: Vec<GroupMember>| Group {
         name: name.to_owned(),

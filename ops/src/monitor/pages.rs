@@ -194,15 +194,10 @@ fn members(group: &GroupLag) -> Vec<Vec<Cell>> {
         return vec![vec![name(&group.group.name), state(), nothing(), nothing(), nothing()]];
     }
     let row = |member: &kafka_io::cluster::GroupMember| {
-        let owned = member.owned.as_ref().map_or_else(
-            || "not told".to_owned(),
-            |topics| {
-                let of = |(topic, partitions): &(String, Vec<i32>)| {
-                    format!("{} {}", fit(topic, NAME_MAX), spans(partitions))
-                };
-                topics.iter().map(of).collect::<Vec<_>>().join("; ")
-            },
-        );
+        let of = |(topic, partitions): (&String, &Vec<i32>)| {
+            format!("{} {}", fit(topic, NAME_MAX), spans(partitions))
+        };
+        let owned = member.owned.iter().map(of).collect::<Vec<_>>().join("; ");
         let owned = if owned.is_empty() { "nothing".to_owned() } else { owned };
         vec![
             name(&group.group.name),

@@ -14,6 +14,9 @@ use crate::tail::Place;
 /// Topics that Kafka keeps for itself begin so.
 const INTERNAL: &str = "__";
 
+/// What is missing when nothing answers.
+pub(super) const BROKERS: &str = "brokers";
+
 /// Something that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unavailable {
@@ -60,6 +63,8 @@ pub(super) struct Picture {
     pub(super) dead_topic: String,
     pub(super) dead: DeadLetters,
     pub(super) unavailable: Vec<Unavailable>,
+    /// No record was read yet: what waits in retry and how old lag is comes next.
+    pub(super) is_sketch: bool,
 }
 
 /// Whether fewer brokers hold a partition than should.
@@ -67,7 +72,24 @@ pub(super) fn is_under_replicated(partition: &PartitionLayout) -> bool {
     partition.in_sync.len() < partition.replicas.len()
 }
 
+/// A picture that is older is not shown as if it were so now.
+const STALE_MS: i64 = 3_000;
+
 impl Picture {
+    /// The picture as it is to be shown now, where that is another than at its own time: a question
+    /// that has no answer yet is told while it waits.
+    pub(super) fn stale(&self, now_ms: i64, interval_ms: i64) -> Option<Self> {
+        if now_ms - self.at_ms <= STALE_MS + interval_ms {
+            return None;
+        }
+        let mut stale = self.clone();
+        if !stale.unavailable.iter().any(|away| away.what == BROKERS) {
+            note(&mut stale.unavailable, BROKERS, Err("no answer yet".to_owned()), self.at_ms);
+        }
+        stale.at_ms = now_ms;
+        Some(stale)
+    }
+
     /// Topics that are not Kafka's own.
     pub(super) fn topics(&self) -> impl Iterator<Item = (&String, &Vec<PartitionLayout>)> {
         self.layout.topics.iter().filter(|(name, _)| !name.starts_with(INTERNAL))
@@ -89,6 +111,17 @@ impl Picture {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_picture_is_shown_as_one() {
+        let picture = Picture { at_ms: 10_000, ..Picture::default() };
+        assert!(picture.stale(13_000, 1_000).is_none() && picture.stale(14_000, 1_000).is_none());
+        let stale = picture.stale(14_001, 1_000).expect("it is old");
+        let away = &stale.unavailable[0];
+        assert_eq!((away.what.as_str(), away.since_ms, stale.at_ms), (BROKERS, 10_000, 14_001));
+        let told = stale.stale(99_000, 0).expect("it is old");
+        assert_eq!(told.unavailable, stale.unavailable, "since the first time");
+    }
 
     #[test]
     fn what_does_not_answer_is_unavailable_since_the_first_time_and_until_it_answers() {

@@ -2,6 +2,7 @@
 
 use service_kit::terminal::one_line;
 
+use super::draw::LEFT_TOLD_MIN;
 use super::grid::grouped;
 use super::pages;
 use super::picture::{Picture, is_under_replicated};
@@ -37,7 +38,11 @@ pub(super) fn lines(picture: &Picture) -> Vec<String> {
     let classes =
         if classes.is_empty() { String::new() } else { format!(": {}", classes.join(", ")) };
     let (count, topic) = (grouped(picture.dead.count()), &picture.dead_topic);
-    lines.push(format!("dead letters {count} in {topic}{classes}"));
+    let more = match picture.dead.left {
+        0..=LEFT_TOLD_MIN => String::new(),
+        left => format!(" so far, {} more to count", grouped(left)),
+    };
+    lines.push(format!("dead letters {count} in {topic}{more}{classes}"));
     let time = Utc(Some(picture.at_ms)).to_the_second();
     lines.into_iter().map(|line| one_line(&format!("{time} {line}"))).collect()
 }

@@ -14,7 +14,7 @@ use super::plain;
 use super::screen::{Input, Screen};
 use super::view::{Effect, View};
 use super::watcher::Watcher;
-use crate::lag::look::{Breadth, Observer, Which};
+use crate::lag::look::{Breadth, Observer, Which, now_ms};
 use crate::lag::{LagError, Settings};
 
 /// So often keys, signals and new pictures are looked for.
@@ -32,8 +32,11 @@ pub(super) fn run(settings: &Settings, interval: Option<Duration>) -> Result<Exi
     let has_screen = Screen::is_possible();
     let interval = interval.unwrap_or(if has_screen { INTERVALS[0] } else { INTERVALS[1] });
     let watcher = start(settings, interval)?;
-    let result =
-        if has_screen { on_screen(&watcher, &shutdown) } else { as_lines(&watcher, &shutdown) };
+    let result = if has_screen {
+        on_screen(&watcher, &shutdown, interval)
+    } else {
+        as_lines(&watcher, &shutdown)
+    };
     watcher.stop();
     result
 }
@@ -53,7 +56,12 @@ fn start(settings: &Settings, interval: Duration) -> Result<Watcher, LagError> {
     Ok(Watcher::start(observer, kafka, &settings.dlq_topic, interval)?)
 }
 
-fn on_screen(watcher: &Watcher, shutdown: &Shutdown) -> Result<ExitStatus, AppError> {
+fn on_screen(
+    watcher: &Watcher,
+    shutdown: &Shutdown,
+    interval: Duration,
+) -> Result<ExitStatus, AppError> {
+    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
     let failed = |error| AppError::failed(format!("the terminal cannot be used: {error}"));
     let has_colors = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let palette = if has_colors { Palette::Colors } else { Palette::Plain };
@@ -66,9 +74,13 @@ fn on_screen(watcher: &Watcher, shutdown: &Shutdown) -> Result<ExitStatus, AppEr
             (Some(latest), Some(shown)) => !Arc::ptr_eq(latest, shown),
             (latest, _) => latest.is_some(),
         };
-        if let Some(picture) = latest.as_ref().filter(|_| is_new || is_due) {
-            screen.draw(|frame| draw(frame, picture, &mut view, palette)).map_err(failed)?;
-            (shown, is_due) = (latest, false);
+        if let Some(picture) = latest {
+            let stale = picture.stale(now_ms(), interval_ms);
+            if is_new || is_due || stale.is_some() {
+                let picture = stale.as_ref().unwrap_or(&picture);
+                screen.draw(|frame| draw(frame, picture, &mut view, palette)).map_err(failed)?;
+            }
+            (shown, is_due) = (Some(picture), false);
         }
         let wait = if shown.is_some() { LOOK_EVERY } else { FIRST_LOOK_EVERY };
         match screen.input(wait).map_err(failed)? {
@@ -92,7 +104,7 @@ fn as_lines(watcher: &Watcher, shutdown: &Shutdown) -> Result<ExitStatus, AppErr
     let (mut shown, started) = (None::<Arc<Picture>>, Instant::now());
     loop {
         expect_alive(watcher)?;
-        let latest = watcher.latest();
+        let latest = watcher.latest().filter(|picture| !picture.is_sketch);
         let is_same = match (&latest, &shown) {
             (Some(latest), Some(shown)) => Arc::ptr_eq(latest, shown),
             _ => latest.is_none(),

@@ -11,9 +11,9 @@ use service_kit::shutdown::Shutdown;
 
 use super::brokers::Brokers;
 use super::dead::DeadLetters;
-use super::picture::{self, Picture, Unavailable};
+use super::picture::{self, BROKERS, Picture, Unavailable};
 use crate::dlq::Record;
-use crate::lag::look::{Look, Observer, now_ms};
+use crate::lag::look::{ASK, Look, Observer, now_ms};
 use crate::lag::report::{GroupLag, Judge};
 use crate::tail::{Drained, Place, Tail};
 
@@ -26,14 +26,14 @@ const TREND_MAX: usize = 64;
 /// Longest time in one look for counting dead letters.
 const DEAD_SLICE: Duration = Duration::from_millis(100);
 
+/// Wait for the first of them after the start.
+const DEAD_PATIENCE: Duration = Duration::from_millis(100);
+
 /// The longest that an end of the program waits for a question that is on its way.
 const STOP_MAX: Duration = Duration::from_millis(500);
 
 /// One wait for that.
 const STOP_LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// What is missing when nothing answers.
-const BROKERS: &str = "brokers";
 
 /// Looks on a thread of its own, until it is stopped.
 pub(super) struct Watcher {
@@ -69,11 +69,12 @@ impl Watcher {
         let thread = thread::Builder::new().name("watcher".to_owned()).spawn(move || {
             let mut next = Instant::now();
             loop {
-                work.look();
+                let is_sketch = work.look();
                 let picture = Arc::new(work.picture.clone());
                 *shared.lock().unwrap_or_else(PoisonError::into_inner) = Some(picture);
                 // A look that took too long is not made up for.
-                next = (next + interval).max(Instant::now());
+                let pause = if is_sketch { Duration::ZERO } else { interval };
+                next = (next + pause).max(Instant::now());
                 if stopped.wait(next.saturating_duration_since(Instant::now())) {
                     return;
                 }
@@ -114,33 +115,45 @@ struct Work {
 }
 
 impl Work {
-    fn look(&mut self) {
+    /// Looks once, and returns whether the next look has to tell the rest.
+    fn look(&mut self) -> bool {
+        let asked_ms = now_ms();
         match self.observer.look() {
             Ok(look) => {
+                let is_sketch = look.is_sketch;
                 self.take(look);
+                if is_sketch {
+                    return true;
+                }
                 let counted = self.count_dead_letters();
                 let dead_topic = self.picture.dead_topic.clone();
-                self.note(&dead_topic, counted);
-                self.note(BROKERS, Ok(()));
+                self.note(&dead_topic, counted, asked_ms);
+                self.note(BROKERS, Ok(()), asked_ms);
             }
             Err(error) => {
                 self.picture.at_ms = now_ms();
-                self.note(BROKERS, Err(error));
+                self.note(BROKERS, Err(error), asked_ms);
             }
         }
+        false
     }
 
-    fn note(&mut self, what: &str, answer: Result<(), AskError>) {
-        let Picture { unavailable, at_ms, .. } = &mut self.picture;
-        picture::note(unavailable, what, answer.map_err(|error| error.to_string()), *at_ms);
+    fn note(&mut self, what: &str, answer: Result<(), AskError>, at_ms: i64) {
+        let answer = answer.map_err(|error| match error {
+            AskError::Away(text) => text, // that it is unavailable is said already
+            other => other.to_string(),
+        });
+        picture::note(&mut self.picture.unavailable, what, answer, at_ms);
     }
 
     fn take(&mut self, look: Look) {
-        let Look { at_ms, layout, ends, mut groups, trouble } = look;
-        self.judge.judge(&mut groups, at_ms);
+        let Look { at_ms, layout, ends, mut groups, trouble, is_sketch } = look;
+        if !is_sketch {
+            self.judge.judge(&mut groups, at_ms);
+        }
         self.brokers.add(&layout.brokers, at_ms);
         let picture = &mut self.picture;
-        (picture.at_ms, picture.layout) = (at_ms, layout);
+        (picture.at_ms, picture.layout, picture.is_sketch) = (at_ms, layout, is_sketch);
         picture.rates.add(&ends, at_ms);
         picture.ends = ends;
         picture.brokers = self.brokers.all();
@@ -156,9 +169,9 @@ impl Work {
         picture.unavailable.extend(missing);
         match trouble {
             // What was known of the groups stays.
-            Some(error) => self.note("groups", Err(error)),
+            Some(error) => self.note("groups", Err(error), at_ms),
             None => {
-                self.note("groups", Ok(()));
+                self.note("groups", Ok(()), at_ms);
                 self.take_groups(groups);
             }
         }
@@ -202,12 +215,14 @@ impl Work {
         if is_anew {
             self.picture.dead = DeadLetters::default();
         }
-        if !new.is_empty() {
-            self.tail.look_up(&[&topic], crate::lag::look::ASK);
+        let has_new = !new.is_empty();
+        if has_new {
+            self.tail.look_up(&[&topic], ASK);
             self.follow(&new)?;
         }
         let dead = &mut self.picture.dead;
-        let drained = self.tail.drain(Duration::ZERO, DEAD_SLICE, |_, fetched| {
+        let patience = if has_new { DEAD_PATIENCE } else { Duration::ZERO };
+        let drained = self.tail.drain(patience, DEAD_SLICE, |_, fetched| {
             let ms = fetched.timestamp().ms;
             dead.add(Record {
                 partition: fetched.partition(),

@@ -213,14 +213,14 @@ unsafe fn read_group(event: &Answer) -> Result<OfGroup, NativeError> {
     }
 }
 
-fn is_error(code: sys::rd_kafka_resp_err_t) -> bool {
+pub(super) fn is_error(code: sys::rd_kafka_resp_err_t) -> bool {
     code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
 /// # Safety
 ///
 /// `name` is null or a string that ends with a zero byte.
-unsafe fn text(name: *const std::os::raw::c_char) -> String {
+pub(super) unsafe fn text(name: *const std::os::raw::c_char) -> String {
     if name.is_null() {
         return String::new();
     }
