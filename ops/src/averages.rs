@@ -31,7 +31,8 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders averages -o json | jq '.overall.average'
 
 -o json has the form of the consumer's final statistics, and the partitions;
--o jsonl is one line for each product. 'all' is all products, whatever is chosen.
+-o jsonl is one line for each product. 'all' is all products, whatever is
+chosen.
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration";
 

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 
-use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, topics};
+use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topics};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
 #[derive(Debug, Parser)]
@@ -64,6 +64,10 @@ enum Command {
     /// See what keys are for: publish purchases to three topics and read them in order
     #[command(after_help = ecommerce::EXAMPLES)]
     Ecommerce(Box<ecommerce::EcommerceFlags>),
+
+    /// Schemas: list, show, compare, check what stays readable, register
+    #[command(subcommand, long_about = schema::ABOUT, after_help = schema::EXAMPLES)]
+    Schema(schema::SchemaCommand),
 }
 
 impl Cli {
@@ -82,6 +86,7 @@ impl Cli {
             Command::Replay(flags) => replay::command(&flags),
             Command::Topics(command) => topics::command(command),
             Command::Ecommerce(flags) => ecommerce::command(&flags),
+            Command::Schema(command) => schema::command(command),
         }
     }
 }

@@ -15,6 +15,7 @@ mod scan;
 mod tail;
 mod group_flags;
 pub mod replay;
+pub mod schema;
 mod standing;
 pub mod topics;
 

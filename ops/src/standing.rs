@@ -132,6 +132,39 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         }
     }
 
+    /// Hands each record of the group that waits in the retry topic to `take`: its offset and value.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `take` does, and where records do not come.
+    pub(crate) fn each_waiting(
+        &mut self,
+        cut: &Cut,
+        mut take: impl FnMut(i64, Option<&[u8]>) -> Result<(), AppError>,
+    ) -> Result<(), AppError> {
+        let (topics, group) = (&self.settings.topics, &self.settings.group);
+        let Bounds { low, end } = cut.bounds.retry;
+        let bounds = Bounds { low: low.max(cut.after.retry.floor()), end };
+        let mut failed = None;
+        let mut scan =
+            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
+        let read = scan.read(&topics.retry, cut.partition, bounds, |record| {
+            let lineage = Lineage::read(|name| record.header(name));
+            let is_ours = lineage.is_none_or(|lineage| lineage.origin.group == *group);
+            let offset = record.offset().0;
+            if is_ours
+                && !cut.after.retry.has(offset)
+                && let Err(error) = take(offset, record.value())
+            {
+                failed = Some(error);
+                return Ok(ControlFlow::Break(()));
+            }
+            GO_ON
+        });
+        read.map_err(|error| error.into_app(&self.registry))?;
+        failed.map_or(Ok(()), Err)
+    }
+
     /// What the retry topic holds in the partition of a cut, from `from` on.
     ///
     /// # Errors

@@ -63,6 +63,10 @@ impl<T: AvroRecord> Decoder<T> {
     /// If the schema of `T` is not a record of scalars: a mistake in the program.
     pub fn new(resolver: SchemaResolver) -> Self {
         let reader = ReaderSchema::of::<T>().expect("a record's own schema is one of scalars");
+        Self::with_reader(resolver, reader)
+    }
+
+    pub(crate) fn with_reader(resolver: SchemaResolver, reader: ReaderSchema) -> Self {
         Self {
             resolver,
             reader,

@@ -73,6 +73,7 @@
 //! [`DecodeError::Unresolved`]: decode::DecodeError::Unresolved
 
 pub mod any;
+pub mod candidate;
 mod datum;
 pub mod decode;
 mod defaults;

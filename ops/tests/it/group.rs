@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use testkit::{Finished, Pipeline, Process};
 
-const RUN_MAX: Duration = Duration::from_secs(60);
+pub(crate) const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// Runs a subcommand on the topics of a pipeline.
-fn orders(pipeline: &Pipeline, subcommand: &str, flags: &[&str]) -> Finished {
+pub(crate) fn orders(pipeline: &Pipeline, subcommand: &str, flags: &[&str]) -> Finished {
     let mut all = pipeline.audit_args(true);
     subcommand.clone_into(&mut all[0]);
     all.extend(flags.iter().map(|flag| (*flag).to_owned()));

@@ -12,3 +12,4 @@ mod rig;
 mod runs;
 mod scale;
 mod topics;
+mod schema;

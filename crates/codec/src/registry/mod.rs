@@ -10,6 +10,7 @@ mod references;
 mod settings;
 mod subjects;
 mod unreachable;
+mod versions;
 
 pub use access::BadRegistryAccess;
 pub use address::BadRegistryUrl;
@@ -18,6 +19,7 @@ pub(crate) use error::reason;
 pub use error::{AwayCause, RegistryError};
 pub use settings::RegistrySettings;
 pub use unreachable::root_cause;
+pub use versions::SubjectVersion;
 
 /// Whether a program may add its schemas to the registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
