@@ -1,8 +1,10 @@
 //! Which subcommand runs.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::output::{result, result_by};
 
+use crate::complete::{self, Shell};
 use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topics};
 
 /// Looks after an order pipeline: what is in its topics, and whether that is right.
@@ -68,6 +70,38 @@ enum Command {
     /// Schemas: list, show, compare, check what stays readable, register
     #[command(subcommand, long_about = schema::ABOUT, after_help = schema::EXAMPLES)]
     Schema(schema::SchemaCommand),
+
+    /// Print what makes a shell complete subcommands, flags, topics and groups
+    #[command(after_help = "Examples:
+  orders completions bash > ~/.local/share/bash-completion/completions/orders
+  orders completions zsh > ~/.zfunc/_orders     # a folder of fpath
+  orders completions fish > ~/.config/fish/completions/orders.fish
+
+Names of topics and groups are asked for from the brokers that the line, the
+environment or config/orders.toml names, for 1 s at most")]
+    Completions {
+        /// Shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+
+    /// Print the manual of the program, or of a subcommand
+    #[command(after_help = "Examples:
+  orders man | man -l -
+  orders man dlq redrive > orders-dlq-redrive.1")]
+    Man {
+        /// Subcommand
+        #[arg(value_name = "SUBCOMMAND")]
+        path: Vec<String>,
+    },
+
+    /// What may stand at the end of a line; for the scripts of completions
+    #[command(name = "__complete", hide = true)]
+    Complete {
+        /// The line up to the cursor
+        #[arg(allow_hyphen_values = true)]
+        line: String,
+    },
 }
 
 impl Cli {
@@ -87,6 +121,71 @@ impl Cli {
             Command::Topics(command) => topics::command(command),
             Command::Ecommerce(flags) => ecommerce::command(&flags),
             Command::Schema(command) => schema::command(command),
+            Command::Completions { shell } => {
+                result(shell.script())?;
+                Ok(ExitStatus::Done)
+            }
+            Command::Man { path } => man(&path),
+            Command::Complete { line } => {
+                result(&complete::lines(&Self::command(), &line))?;
+                Ok(ExitStatus::Done)
+            }
         }
+    }
+}
+
+/// Prints a manual page, as `man` reads it.
+fn man(path: &[String]) -> Result<ExitStatus, AppError> {
+    let mut root = Cli::command();
+    root.build();
+    let mut command = &root;
+    for name in path {
+        command = command.find_subcommand(name).filter(|found| !found.is_hide_set()).ok_or_else(
+            || {
+                AppError::usage(format!("there is no subcommand {}", path.join(" ")))
+                    .hint("'orders --help' shows all subcommands")
+            },
+        )?;
+    }
+    let mut page = Vec::new();
+    // The name of a built subcommand is the whole path: orders-dlq-redrive.
+    let rendered = clap_mangen::Man::new(command.clone()).render(&mut page);
+    rendered.map_err(|error| AppError::failed(error.to_string()))?;
+    result_by(|out| out.write_all(&page))?;
+    Ok(ExitStatus::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Command;
+
+    use super::*;
+
+    /// Each visible subcommand that runs something, with its whole name.
+    fn visit(command: &Command, name: &str, see: &mut impl FnMut(&str, &Command)) {
+        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+            let name = format!("{name} {}", sub.get_name());
+            see(&name, sub);
+            visit(sub, &name, see);
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_subcommand_has_two_examples_of_it_and_fits_80_columns() {
+        let mut count = 0;
+        visit(&Cli::command(), "orders", &mut |name, command| {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = format!("  {name}");
+            let examples = help.lines().filter(|line| line.starts_with(&example)).count();
+            assert!(examples >= 2, "{name}: {help}");
+            assert!(help.lines().all(|line| line.chars().count() <= 80), "{name}: {help}");
+            count += 1;
+        });
+        assert!(count > 15, "{count}");
+    }
+
+    #[test]
+    fn flags_and_subcommands_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
     }
 }

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod averages;
 mod cli;
+mod complete;
 pub mod dlq;
 pub mod ecommerce;
 pub mod lag;

@@ -127,6 +127,34 @@ impl Admin {
             .collect())
     }
 
+    /// Names of all topics that this client may see, in order. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn topic_names(&self, limit: Duration) -> Result<Vec<String>, AskError> {
+        let metadata = self.client.inner().fetch_metadata(None, limit);
+        let metadata = metadata.map_err(|e| AskError::of(&e))?;
+        let known = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        let mut names: Vec<String> = known.map(|topic| topic.name().to_owned()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Names of all consumer groups that this client may see, in order. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn group_names(&self, limit: Duration) -> Result<Vec<String>, AskError> {
+        let list = self.client.inner().fetch_group_list(None, limit);
+        let list = list.map_err(|e| AskError::of(&e))?;
+        let mut names: Vec<String> =
+            list.groups().iter().map(|group| group.name().to_owned()).collect();
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Whether the brokers know a consumer group of that name. Blocks for at most `limit`.
     ///
     /// # Errors

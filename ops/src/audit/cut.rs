@@ -350,6 +350,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_of_an_earlier_count_is_left_out() {
+        let offsets = Offsets { main: Settled::at(Some(8)), retry: Settled::at(Some(8)) };
+        let (before, after, begins) = (offsets.clone(), offsets, Begins::default());
+        let bounds = Bounds { low: 3, end: 9 };
+        let all = AllBounds {
+            main: bounds,
+            retry: bounds,
+            dead_letter: bounds,
+            averages: bounds,
+            outcomes: bounds,
+        };
+        let cut = Cut { partition: 0, begins, before, after, bounds: all };
+        let lows = |cut: Cut| {
+            let AllBounds { main, retry, dead_letter, averages, outcomes } = cut.bounds;
+            [main, retry, dead_letter, averages, outcomes].map(|bounds| bounds.low)
+        };
+        assert_eq!(lows(cut.clone().beginning_at(begins)), [3; 5]);
+        let begins = Begins { main: 4, retry: 5, dead_letter: 2, averages: 20, outcomes: Some(6) };
+        assert_eq!(lows(cut.clone().beginning_at(begins)), [4, 5, 3, 9, 6]);
+        let unknown = Begins { outcomes: None, ..begins };
+        assert_eq!(lows(cut.beginning_at(unknown))[4], 9, "none of the log is used");
+    }
+
+    #[test]
     fn where_nothing_was_committed_nothing_is_settled() {
         let none = Committed { position: None, metadata: String::new() };
         assert!(!Settled::of(&none).unwrap().has(0));

@@ -66,8 +66,8 @@ fit, or would become unreadable")]
 
 A schema that the subject holds in any spelling is not added again.
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 the subject's rule does
-not let it follow")]
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 the subject's rule
+does not let it follow")]
     Register(RegisterFlags),
 
     /// What changed between two versions: fields, types and defaults

@@ -1,6 +1,7 @@
 //! `orders` on real servers: the audit after real runs of the consumer and on logs made by hand, dead letters, topics, lag and the live view.
 
 mod bugs;
+mod completions;
 mod dlq;
 mod lag;
 mod monitor;
