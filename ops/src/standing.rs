@@ -146,8 +146,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let Bounds { low, end } = cut.bounds.retry;
         let bounds = Bounds { low: low.max(cut.after.retry.floor()), end };
         let mut failed = None;
-        let mut scan =
-            Scan { reader: &self.reader, progress: &mut self.progress, pace: &mut self.pace };
+        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
         let read = scan.read(&topics.retry, cut.partition, bounds, |record| {
             let lineage = Lineage::read(|name| record.header(name));
             let is_ours = lineage.is_none_or(|lineage| lineage.origin.group == *group);

@@ -1,6 +1,5 @@
 //! `orders schema check`: by the registry, by our own readers, and by what waits.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -19,8 +18,9 @@ use super::cli::{SUBJECT, may_follow, print};
 use super::parked::{Group, Parked, Reading, Trial};
 use super::registry::{Asking, read_file};
 use crate::audit::{Settings, runtime};
-use crate::dlq::{DlqTopic, Filter, Selection};
+use crate::dlq::{DlqTopic, Filter, Selection, Taken};
 use crate::group_flags::GroupFlags;
+use crate::progress::Lines;
 use crate::standing::Standing;
 
 /// What `orders schema check --help` says first.
@@ -142,22 +142,27 @@ fn parked(settings: &Settings, candidate: &str) -> Result<Parked, AppError> {
         })?;
     }
     let filter = Filter::default();
-    let selection = Selection { filter: &filter, limit: None, values: None, passed_over: None };
+    let selection = Selection { filter: &filter, limit: None, values: None };
     let mut failed = None;
-    DlqTopic::open(&settings.kafka, &topics.dead_letter)?.scan(selection, progress, |letter| {
-        let record = &letter.record;
-        Ok(match trial.read(record.value) {
-            Ok((schema_id, judged)) => {
-                let place = (topics.dead_letter.as_str(), record.partition, record.offset);
-                parked.add(place, schema_id, judged);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        })
-    })?;
+    let mut watch = Lines::new(progress);
+    DlqTopic::open(&settings.kafka, &topics.dead_letter)?.scan(
+        selection,
+        &mut watch,
+        |letter| {
+            let record = &letter.record;
+            Ok(match trial.read(record.value) {
+                Ok((schema_id, judged)) => {
+                    let place = (topics.dead_letter.as_str(), record.partition, record.offset);
+                    parked.add(place, schema_id, judged);
+                    Taken::Meant
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    Taken::Last
+                }
+            })
+        },
+    )?;
     runtime.shutdown_background();
     parked.close();
     failed.map_or(Ok(parked), Err)
