@@ -6,14 +6,14 @@
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
 #   SUITES_AT_ONCE=2      binaries side by side
-#   RUST_TEST_THREADS=2   tests side by side in each; CONSUMER_TEST_THREADS=2 in the longest, which has most of them
+#   RUST_TEST_THREADS=2   tests side by side in each; LONGEST_SUITE_THREADS=2 in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
 suites_at_once=${SUITES_AT_ONCE:-2}
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
-consumer_test_threads=${CONSUMER_TEST_THREADS:-2}
+longest_suite_threads=${LONGEST_SUITE_THREADS:-2}
 say_every_s=60
 slowest_shown=10
 
@@ -45,7 +45,7 @@ run_suite() { # NAME FOLDER BINARY [FILTER...]
   elif [[ $1 == workspace-lint ]]; then
     nice -n 5 make --no-print-directory lint >"$out" 2>&1 || code=$?
   else
-    [[ $1 != consumer-it ]] || export RUST_TEST_THREADS=$consumer_test_threads
+    [[ $1 != consumer-it ]] || export RUST_TEST_THREADS=$longest_suite_threads
     printf '     Running %s\n' "$3" >"$out"
     # The time of each test is an option that the stable harness has under this name only.
     (cd "$2" && RUSTC_BOOTSTRAP=1 CARGO_MANIFEST_DIR=$2 "$3" -Z unstable-options --report-time "${@:4}") \

@@ -23,7 +23,7 @@ use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{note, result, result_line};
 use service_kit::terminal::{one_line, tame_json};
 
-pub use ledger::{Entry, Replays};
+pub use ledger::{Earlier, Entry, Replays};
 pub use plan::{PartitionPlan, Plan};
 pub use start_at::StartAt;
 
@@ -102,6 +102,8 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
         (true, true) => Some(Joined::join(&settings, standing.partitions)?),
         (false, _) => None,
     };
+    // Nor can a redrive send what it still takes for dead letters of the present count.
+    let _redrives_stand = joined.as_ref().map(|_| reset::stop_redrives(&settings)).transpose()?;
     let mut found = look(&settings, &mut standing, flags, &chosen, joined.as_ref())?;
     count_dead_letters(&settings, &flags.redrives, &mut found)?;
     let mut plan = Plan::new(&settings.group, &flags.to.to_string(), flags.partial, &found);

@@ -38,6 +38,8 @@ pub(crate) struct Retries {
     pub(crate) waiting: u64,
     /// Records that another program put there, settled or not.
     pub(crate) foreign: u64,
+    /// Another group has records there.
+    pub(crate) is_shared: bool,
 }
 
 /// Looks at a group's partitions.
@@ -183,6 +185,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
             let is_foreign =
                 lineage.is_none_or(|lineage| is_ours && lineage.origin.topic == topics.retry);
             retries.foreign += u64::from(is_foreign);
+            retries.is_shared |= !is_ours;
             GO_ON
         });
         read.map_err(|error| error.into_app(&self.registry))?;

@@ -106,7 +106,9 @@ impl Averages {
             *self = Self::default();
         }
         let noted = self.noted.take(record, at_least_once).map_err(Fault::Record)?;
-        if !self.partials.is_empty() && !at_least_once {
+        // Products that a reset took out are tombstones, until compaction forgets them.
+        let was_counted = self.partials.values().any(|partial| partial.last.0 > 0);
+        if was_counted && !at_least_once {
             return Err(Fault::Record("it notes that nothing was counted, after averages".into()));
         }
         let mut nothing = Partial::default();

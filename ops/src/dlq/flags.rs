@@ -55,6 +55,11 @@ pub struct Group {
     /// -dlq]
     #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
     pub retry_topic: Option<String>,
+
+    /// Ledger of 'orders replay': which dead letters are of an earlier count
+    /// [default: orders-replays]
+    #[arg(long, env = "ORDERS_REPLAYS_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
+    pub replays_topic: Option<String>,
 }
 
 /// Where it is noted what was handled.
@@ -178,6 +183,8 @@ pub struct Settings {
     pub group: String,
     /// Its retry topic.
     pub retry_topic: String,
+    /// Ledger of replays.
+    pub replays: String,
     /// Form of the results.
     pub output: OutputFormat,
     /// Form of the logs.
@@ -201,6 +208,7 @@ impl Settings {
             output: output.output,
             group_id: group.group_id.clone(),
             retry_topic: group.retry_topic.clone(),
+            replays_topic: group.replays_topic.clone(),
             ..audit::Flags::default()
         };
         let flags = settings::load("orders", config.as_deref(), flags)?;
@@ -213,6 +221,7 @@ impl Settings {
         let topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
         let group = named(flags.group_id, "order-consumer", "--group-id")?;
         let retry_topic = named(flags.retry_topic, &retry_topic_of(&topic), "--retry-topic")?;
+        let replays = named(flags.replays_topic, "orders-replays", "--replays-topic")?;
         let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
         Ok(Self {
             kafka: KafkaSettings::new("orders", servers, properties)
@@ -226,6 +235,7 @@ impl Settings {
             topic,
             group,
             retry_topic,
+            replays,
             output: flags.output.unwrap_or_default(),
             log_format: flags.log.format(),
         })

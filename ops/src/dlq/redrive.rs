@@ -28,6 +28,7 @@ pub(crate) use self::ledger::Ledger;
 pub(super) use self::run::Act;
 pub(crate) use self::run::run_id;
 use self::run::{Ledgers, Outcome, Words};
+pub(crate) use self::sender::transactional_id;
 use super::error::DlqError;
 use super::flags::{Connection, Group, LedgerFlags, Output, Which};
 use super::printed::{Source, now_ms};
@@ -60,9 +61,6 @@ pub struct RedriveFlags {
     /// Topic for dead letters of other tools, instead of the origin that they name
     #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
     to_topic: Option<String>,
-    /// Ledger of 'orders replay' [default: orders-replays]
-    #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
-    replays_topic: Option<String>,
     /// Also those that were discarded; what went back does not go back again
     #[arg(long, help_heading = "Redrive")]
     handled: bool,
@@ -135,8 +133,7 @@ pub(super) fn redrive(flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
         redrives_max: flags.max_redrives.unwrap_or(REDRIVES_MAX),
         takes_discarded: flags.handled,
     });
-    let replays = flags.replays_topic.as_deref().unwrap_or("orders-replays");
-    let replays = Some((replays, settings.group.as_str()));
+    let replays = Some((settings.replays.as_str(), settings.group.as_str()));
     let ledgers = Ledgers { handled: flags.ledger.topic(), replays };
     let outcome = run::run(&source, &work, &ledgers, &flags.act)?;
     let Outcome { plan, done, id, is_stopped } = &outcome;

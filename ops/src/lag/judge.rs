@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// Most looks that are kept of one partition; older ones go first.
+/// Most looks that are kept of one partition; above, every second one between the first and the last goes.
 const LOOKS_MAX: usize = 128;
 
 /// A window counts as covered when this share of it, in percent, lies between first and last look: looks
@@ -109,10 +109,15 @@ impl History {
         self.looks.push_back(look);
         // The one before the window's start stays: the looks reach over the window with it.
         let start_ms = look.at_ms.saturating_sub(self.window_ms);
-        while self.looks.len() > LOOKS_MAX
-            || self.looks.get(1).is_some_and(|second| second.at_ms <= start_ms)
-        {
+        while self.looks.get(1).is_some_and(|second| second.at_ms <= start_ms) {
             self.looks.pop_front();
+        }
+        if self.looks.len() > LOOKS_MAX {
+            let (last, mut index) = (self.looks.len() - 1, 0);
+            self.looks.retain(|_| {
+                index += 1;
+                index % 2 == 1 || index > last
+            });
         }
     }
 
@@ -267,7 +272,17 @@ mod tests {
         for (at_ms, look) in (0..).zip(many) {
             long.add(Observation { at_ms, position: look.0, settled_above: 0, lag: look.2 });
         }
-        assert_eq!(long.lags().count(), LOOKS_MAX);
+        assert!(long.lags().count() <= LOOKS_MAX);
+    }
+
+    #[test]
+    fn a_long_window_is_judged_from_few_looks() {
+        let mut history = History::new(Duration::from_secs(300));
+        for at_ms in (0..=300_000).step_by(1000) {
+            history.add(Observation { at_ms, position: 9, settled_above: 0, lag: Some(4) });
+        }
+        assert!(history.lags().count() <= LOOKS_MAX);
+        assert_eq!(history.judge(1).word, Some(Word::Stalled), "{history:?}");
     }
 
     #[test]

@@ -44,9 +44,18 @@ pub struct Entry {
     pub by: String,
 }
 
-/// The last replay of each partition of a group.
+/// What a replay means for a dead letter of an earlier count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Earlier {
+    /// The present count reads its order again.
+    ReadAgain,
+    /// The present count begins above its order.
+    LeftOut,
+}
+
+/// The last replay of each partition of a group, by its topic of orders.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Replays(BTreeMap<i32, Entry>);
+pub struct Replays(BTreeMap<(String, i32), Entry>);
 
 impl Replays {
     /// Reads the ledger; there are no replays where there is none.
@@ -72,13 +81,12 @@ impl Replays {
 
     /// Takes in an entry, in the order of the log.
     pub fn add(&mut self, entry: Entry) {
-        self.0.insert(entry.partition, entry);
+        self.0.insert((entry.orders.0.clone(), entry.partition), entry);
     }
 
     /// Where the count of a partition begins. A topic that the replay did not name begins at 0.
     pub(crate) fn begins(&self, partition: i32, topics: &Topics) -> Begins {
-        let Some(entry) = self.0.get(&partition).filter(|entry| entry.orders.0 == topics.main)
-        else {
+        let Some(entry) = self.0.get(&(topics.main.clone(), partition)) else {
             return Begins::default();
         };
         let of = |noted: &(String, i64), name: &str| if noted.0 == name { noted.1 } else { 0 };
@@ -96,11 +104,24 @@ impl Replays {
         }
     }
 
-    /// Whether a dead letter of the group is of an earlier count: its order is read again, or left out.
+    /// What became of the order of a dead letter of the group that is of an earlier count; none for those
+    /// of the present one. `origin` is topic and offset of the order.
     #[must_use]
-    pub fn is_earlier(&self, dlq_topic: &str, partition: i32, offset: i64) -> bool {
-        let noted = self.0.get(&partition).map(|entry| &entry.dead_letters);
-        noted.is_some_and(|(topic, from)| topic == dlq_topic && offset < *from)
+    pub fn earlier(
+        &self,
+        dlq_topic: &str,
+        partition: i32,
+        offset: i64,
+        origin: (&str, i64),
+    ) -> Option<Earlier> {
+        let mut of_partition = self.0.values().filter(|entry| entry.partition == partition);
+        let entry = of_partition.find(|entry| {
+            let (topic, from) = &entry.dead_letters;
+            topic == dlq_topic && offset < *from
+        })?;
+        let (topic, from) = &entry.orders;
+        let is_read_again = origin.0 == topic && origin.1 >= *from;
+        Some(if is_read_again { Earlier::ReadAgain } else { Earlier::LeftOut })
     }
 
     /// What an audit says of them.
@@ -167,9 +188,17 @@ mod tests {
     fn a_dead_letter_below_the_mark_is_of_an_earlier_count() {
         let mut replays = Replays::default();
         replays.add(entry(0, 3));
-        let is_earlier = |topic, p, offset| replays.is_earlier(topic, p, offset);
-        assert!(is_earlier("dlq", 0, 4));
-        assert!(!is_earlier("dlq", 0, 5) && !is_earlier("dlq", 1, 4) && !is_earlier("x", 0, 4));
+        let earlier = |topic, p, offset, origin| replays.earlier(topic, p, offset, origin);
+        assert_eq!(earlier("dlq", 0, 4, ("orders", 3)), Some(Earlier::ReadAgain));
+        for left_out in [("orders", 2), ("retry", 9)] {
+            assert_eq!(earlier("dlq", 0, 4, left_out), Some(Earlier::LeftOut), "{left_out:?}");
+        }
+        for (topic, partition, offset) in [("dlq", 0, 5), ("dlq", 1, 4), ("x", 0, 4)] {
+            assert_eq!(earlier(topic, partition, offset, ("orders", 3)), None);
+        }
+        // Another topic of orders of the same group changes nothing.
+        replays.add(Entry { orders: ("clicks".to_owned(), 9), ..entry(0, 0) });
+        assert_eq!(replays.begins(0, &topics(None)).main, 3);
     }
 
     #[test]

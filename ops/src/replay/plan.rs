@@ -160,14 +160,16 @@ impl Plan {
         let waiting = self.sum(|one| one.waiting);
         if waiting > 0 {
             warnings.push(format!(
-                "{waiting} waiting retries are given up: their orders are read again"
+                "{waiting} waiting retries are given up; those whose orders lie above the new start are \
+                 read again"
             ));
         }
         let dead = self.sum(|one| one.dead_letters);
         if dead > 0 {
             warnings.push(format!(
-                "{dead} dead letters stay where they are; their orders are read again, and those that \
-                 fail as before become dead letters a second time. Redrive passes over the old ones"
+                "{dead} dead letters stay where they are. Orders above the new start are read again, and \
+                 those that fail as before become dead letters a second time. Redrive passes over the \
+                 old ones"
             ));
         }
         let redriven = self.sum(|one| one.redriven);

@@ -20,7 +20,7 @@ use service_kit::exit::AppError;
 use super::ledger::{Entry, VERSION};
 use super::plan::Found;
 use crate::audit::{GROUP, MAIN_OFFSET, RESET, RETRY_COMPLETION, RETRY_OFFSET, Settings};
-use crate::dlq::redrive::{Ledger, run_id};
+use crate::dlq::redrive::{Ledger, run_id, transactional_id};
 use crate::dlq::{self, DlqError};
 
 /// Longest wait until a lone member has all partitions.
@@ -95,6 +95,19 @@ fn other_member(group: &str) -> AppError {
         "nothing was changed: a consumer came into the group {group} meanwhile"
     ))
     .hint("stop it, and run this again")
+}
+
+/// Takes the transactional id of redrives over: a run that goes on sends nothing any more, and the next one
+/// reads the ledger of replays first. It holds as long as the writer lives.
+///
+/// # Errors
+///
+/// Fails where the id is not given; nothing was changed then.
+pub(super) fn stop_redrives(settings: &Settings) -> Result<Writer, AppError> {
+    let id = transactional_id(&settings.topics.dead_letter);
+    let config = settings.kafka.base(Role::Producer);
+    Writer::open(&config, Guarantee::ExactlyOnce, &id, TAKE_OVER_MAX)
+        .map_err(|error| AppError::failed(format!("nothing was changed: {error}")))
 }
 
 /// What is written.
@@ -185,7 +198,8 @@ impl<'a> Reset<'a> {
     /// All that waits is settled. That other groups use the topic stays true.
     fn retry(&self, found: &Found) -> Completion {
         let (_, retry_to) = positions(found);
-        Completion::at(retry_to).with_shared(found.cut.before.retry.is_shared)
+        let is_shared = found.cut.before.retry.is_shared || found.retries.is_shared;
+        Completion::at(retry_to).with_shared(is_shared)
     }
 
     fn entry(&self, found: &Found) -> Entry {
@@ -216,7 +230,8 @@ const fn positions(found: &Found) -> (CommitPosition, CommitPosition) {
 fn explain(error: &WriteError, group: &str) -> AppError {
     match error {
         WriteError::StaleMember(_) => other_member(group),
-        WriteError::Unknown(why) => AppError::failed(format!(
+        // Whoever took the id over may have found the commit decided.
+        WriteError::Unknown(why) | WriteError::Fenced(why) => AppError::failed(format!(
             "whether the group was reset is not known: {why}"
         ))
         .hint(

@@ -87,6 +87,8 @@ pub enum Skip {
     Discarded,
     /// The group was replayed since: its order is read again.
     Replayed,
+    /// The group was replayed since, to a point above its order.
+    LeftOut,
     /// It has come back as often as is allowed.
     TooManyRedrives,
     /// Its value was too large for the topic of dead letters, and stands there no more.
@@ -111,12 +113,13 @@ impl Skip {
             Self::AlreadyRedriven => "redriven before, as the ledger says",
             Self::Discarded => "discarded, as the ledger says",
             Self::Replayed => "the group was replayed since: its order is read again",
+            Self::LeftOut => "the group was replayed since, to a point above its order",
             Self::TooManyRedrives => "came back as often as --max-redrives allows",
             Self::ValueLost => "the value was cut off for its size: send it again",
             Self::OtherGroup => "another group gave it up: see --group-id, --retry-topic",
             Self::NoOrigin => "no header says where it came from: --to-topic names one",
             Self::SameTopic => "it would go to the topic that it lies in",
-            Self::NoTopic => "its topic does not exist: --to-topic names another one",
+            Self::NoTopic => "its topic does not exist: see --retry-topic, --to-topic",
             Self::NoPartition => "the topic that it would go to has no such partition",
         }
     }

@@ -23,7 +23,7 @@ use crate::dlq::moment::Utc;
 use crate::dlq::printed::{LookOn, Source, json_line, now_ms, written};
 use crate::dlq::source::Taken;
 use crate::progress::Count;
-use crate::replay::Replays;
+use crate::replay::{Earlier, Replays};
 
 /// Whether and how fast something is done.
 #[derive(Debug, Args)]
@@ -186,16 +186,20 @@ fn decide<'a>(
     partitions: &mut Partitions,
 ) -> Result<Result<Fate<'a>, Skip>, DlqError> {
     let (partition, offset) = (letter.record.partition, letter.record.offset);
-    // The rules let pass what is the group's only. Its order is read again.
-    let is_ours = letter.dialect == Dialect::Orders;
-    let is_replayed = is_ours && before.replays.is_earlier(dlq_topic, partition, offset);
-    match work.decide(before.handled.mark(partition, offset), letter) {
-        Ok(Fate::Back(_)) if is_replayed => Ok(Err(Skip::Replayed)),
-        Ok(Fate::Back(target)) => {
+    // The rules let pass what is the group's only.
+    let origin = letter.origin.as_ref().filter(|_| letter.dialect == Dialect::Orders);
+    let earlier = origin.and_then(|origin| {
+        let of_order = (&*origin.topic, origin.offset.unwrap_or(-1));
+        before.replays.earlier(dlq_topic, partition, offset, of_order)
+    });
+    match (work.decide(before.handled.mark(partition, offset), letter), earlier) {
+        (Ok(Fate::Back(_)), Some(Earlier::ReadAgain)) => Ok(Err(Skip::Replayed)),
+        (Ok(Fate::Back(_)), Some(Earlier::LeftOut)) => Ok(Err(Skip::LeftOut)),
+        (Ok(Fate::Back(target)), None) => {
             let checked = target.check(partitions.of(target.topic)?);
             Ok(checked.map(|()| Fate::Back(target)))
         }
-        decided => Ok(decided),
+        (decided, _) => Ok(decided),
     }
 }
 

@@ -47,6 +47,11 @@ pub(super) struct Run {
     pub(super) filter: serde_json::Value,
 }
 
+/// Transactional id of the runs that work on a topic of dead letters.
+pub(crate) fn transactional_id(dlq_topic: &str) -> String {
+    format!("orders-redrive-{dlq_topic}")
+}
+
 /// Holds the transactional id of a topic of dead letters: no other run can send meanwhile.
 pub(super) struct Sender {
     writer: Writer,
@@ -72,7 +77,7 @@ impl Sender {
         run: Run,
         rate: Option<RateArg>,
     ) -> Result<Self, DlqError> {
-        let id = format!("orders-redrive-{}", run.dlq_topic);
+        let id = transactional_id(&run.dlq_topic);
         let mut config = kafka.base(Role::Producer);
         config.set("linger.ms", "5");
         let writer = Writer::open(&config, Guarantee::ExactlyOnce, &id, TAKE_OVER_MAX)
