@@ -14,7 +14,7 @@ use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use testkit::http;
 use tokio::time::timeout;
 
-use crate::rig::{Rig, SOON, variable};
+use crate::rig::{Rig, SETTLE, SOON, variable};
 
 /// Longest wait for the goodbye of a connection.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
@@ -57,7 +57,8 @@ impl Rig {
         done.expect("the broker answers")
     }
 
-    /// Copies every decision of inventory from now on into a queue of the test.
+    /// Copies every decision of inventory from now on into a queue of the test. A broker that may be
+    /// killed is given the time to note it: nothing shows when it has.
     pub(crate) fn listen(&self) {
         let (queue, exchange) = (self.queue("audit"), self.prefix.clone());
         self.amqp(async |channel| {
@@ -68,6 +69,9 @@ impl Rig {
             let options = QueueBindOptions::default();
             channel.queue_bind(queue, exchange, key, options, FieldTable::default()).await
         });
+        if self.has_own_broker() {
+            std::thread::sleep(SETTLE);
+        }
     }
 
     /// Puts a message into a queue, or to an exchange.

@@ -19,6 +19,8 @@ use tokio::runtime::Runtime;
 
 /// Longest wait for anything that should happen soon, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// As the services do: RabbitMQ notes on disk what was declared a second after it has answered.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 const MENU: &str = "[burger]\nprice = 8.5\nstock = 1000000\n[few]\nprice = 1\nstock = 3\n";
 
@@ -134,6 +136,11 @@ impl Rig {
         for service in Service::ALL {
             self.start_one(service);
         }
+    }
+
+    /// Whether it may be killed.
+    pub(crate) const fn has_own_broker(&self) -> bool {
+        self.server.is_some()
     }
 
     pub(crate) fn server(&mut self) -> &mut RabbitServer {
