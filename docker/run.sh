@@ -3,10 +3,16 @@
 # starting again cannot mend that, so the container ends as done, and its log says why.
 # A program in the background would read nothing: it gets our input by name.
 exec 3<&0
+child='' asked=''
+# Before the program starts: a signal that comes first would end this shell and leave the program behind.
+forward() {
+    if [ -n "$child" ]; then kill "-$1" "$child" 2>/dev/null; else asked=$1; fi
+}
+trap 'forward TERM' TERM
+trap 'forward INT' INT
 "$@" <&3 3<&- &
 child=$!
-trap 'kill -TERM "$child" 2>/dev/null' TERM
-trap 'kill -INT "$child" 2>/dev/null' INT
+[ -z "$asked" ] || kill "-$asked" "$child" 2>/dev/null
 wait "$child"
 code=$?
 # A signal ends the first wait; the program still finishes what is in flight, and a second signal still reaches it.
