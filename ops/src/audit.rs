@@ -49,7 +49,7 @@ pub(crate) use averages::GROUP;
 #[cfg(test)]
 pub(crate) use cut::{AllBounds, Offsets, Settled};
 pub(crate) use cut::{Begins, Cut, Cutter, Hanging};
-pub(crate) use flags::{ABOUT, EXAMPLES};
+pub(crate) use flags::{ABOUT, EXAMPLES, kafka_settings, named};
 pub(crate) use noted::{MAIN_OFFSET, RESET, RETRY_COMPLETION, RETRY_OFFSET};
 pub(crate) use surroundings::Surroundings;
 pub(crate) use walk::{SCHEMA_MAX as ASK_SCHEMA_MAX, resolved};

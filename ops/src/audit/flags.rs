@@ -185,10 +185,7 @@ impl Settings {
     ///
     /// Fails with exit code 2 and names the setting that is wrong.
     pub fn check(flags: &Flags) -> Result<Self, AppError> {
-        let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
-        let kafka = KafkaSettings::new("orders", servers, properties)
-            .and_then(KafkaSettings::with_credentials_from_env)
-            .map_err(|error| AppError::usage(error.to_string()))?;
+        let kafka = kafka_settings(&flags.kafka)?;
         let name = |given: &Option<String>, default: &str| {
             given.clone().unwrap_or_else(|| default.to_owned())
         };
@@ -235,4 +232,26 @@ impl Settings {
             },
         })
     }
+}
+
+/// Checks how Kafka is reached, for every subcommand.
+///
+/// # Errors
+///
+/// Fails with exit code 2 and names the setting that is wrong.
+pub(crate) fn kafka_settings(args: &KafkaArgs) -> Result<KafkaSettings, AppError> {
+    KafkaSettings::new("orders", args.bootstrap_servers(), args.properties())
+        .and_then(KafkaSettings::with_credentials_from_env)
+        .map_err(|error| AppError::usage(error.to_string()))
+}
+
+/// The name that `flag` gave, or the default.
+///
+/// # Errors
+///
+/// Fails with exit code 2 for an empty one.
+pub(crate) fn named(given: Option<String>, default: &str, flag: &str) -> Result<String, AppError> {
+    let name = given.unwrap_or_else(|| default.to_owned());
+    require(!name.is_empty(), || format!("{flag} is empty"))?;
+    Ok(name)
 }

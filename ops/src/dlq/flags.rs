@@ -11,7 +11,7 @@ use service_kit::{settings, telemetry};
 
 use super::filter::{Attempts, Filter, HeaderTest, parse_fingerprint};
 use super::moment::Moment;
-use crate::audit;
+use crate::audit::{self, kafka_settings, named};
 
 /// Where dead letters are.
 #[derive(Debug, Clone, Default, Args)]
@@ -213,25 +213,17 @@ impl Settings {
         };
         let flags = settings::load("orders", config.as_deref(), flags)?;
         telemetry::init(flags.log.format());
-        let usage = |text: String| AppError::usage(text);
-        let named = |name: Option<String>, default: &str, flag: &str| {
-            let name = name.unwrap_or_else(|| default.to_owned());
-            if name.is_empty() { Err(usage(format!("{flag} is empty"))) } else { Ok(name) }
-        };
         let topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
         let group = named(flags.group_id, "order-consumer", "--group-id")?;
         let retry_topic = named(flags.retry_topic, &retry_topic_of(&topic), "--retry-topic")?;
         let replays = named(flags.replays_topic, "orders-replays", "--replays-topic")?;
-        let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
         Ok(Self {
-            kafka: KafkaSettings::new("orders", servers, properties)
-                .and_then(KafkaSettings::with_credentials_from_env)
-                .map_err(|error| usage(error.to_string()))?,
+            kafka: kafka_settings(&flags.kafka)?,
             registry: RegistrySettings::from_program(
                 flags.registry.url(),
                 flags.registry.schema_registry_ca_location.as_deref(),
             )
-            .map_err(|error| usage(error.to_string()))?,
+            .map_err(|error| AppError::usage(error.to_string()))?,
             topic,
             group,
             retry_topic,

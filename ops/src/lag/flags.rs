@@ -9,7 +9,7 @@ use service_kit::exit::AppError;
 use service_kit::{settings, telemetry};
 
 use super::look::Which;
-use crate::audit;
+use crate::audit::{self, kafka_settings, named};
 
 /// Where the cluster is.
 #[derive(Debug, Clone, Default, Args)]
@@ -91,18 +91,10 @@ impl Settings {
         };
         let flags = settings::load("orders", config.as_deref(), flags)?;
         telemetry::init(flags.log.format());
-        let named = |name: Option<String>, default: &str, flag: &str| {
-            let name = name.unwrap_or_else(|| default.to_owned());
-            let is_empty = name.is_empty();
-            if is_empty { Err(AppError::usage(format!("{flag} is empty"))) } else { Ok(name) }
-        };
         let group = named(flags.group_id, "order-consumer", "--group")?;
         let retry_topic = named(flags.retry_topic, "orders-retry", "--retry-topic")?;
         let dlq_topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
-        let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
-        let kafka = KafkaSettings::new("orders", servers, properties)
-            .and_then(KafkaSettings::with_credentials_from_env)
-            .map_err(|error| AppError::usage(error.to_string()))?;
+        let kafka = kafka_settings(&flags.kafka)?;
         Ok(Self {
             kafka,
             which: if groups.all_groups { Which::All } else { Which::One(group.clone()) },

@@ -127,10 +127,7 @@ impl Connection {
         };
         let flags = settings::load("orders", self.config.as_deref(), flags)?;
         telemetry::init(flags.log.format());
-        let (servers, properties) = (flags.kafka.bootstrap_servers(), flags.kafka.properties());
-        let kafka = KafkaSettings::new("orders", servers, properties)
-            .and_then(KafkaSettings::with_credentials_from_env)
-            .map_err(|error| AppError::usage(error.to_string()))?;
+        let kafka = audit::kafka_settings(&flags.kafka)?;
         Ok((kafka, flags.output.unwrap_or_default()))
     }
 }
