@@ -93,7 +93,9 @@ while ((running > 0)); do
 done
 while IFS=$'\t' read -r _ package part folder binary; do
   [[ $binary != - ]] || continue
-  ! "$binary" --list 2>/dev/null | grep -qE '(^|::)alone::.*: test$' ||
+  # The list is read to its end: a reader that leaves at the first match fails the writer, and with it the pipeline.
+  tests=$("$binary" --list 2>/dev/null)
+  ! grep -qE '(^|::)alone::.*: test$' <<<"$tests" ||
     RUST_TEST_THREADS=1 run_suite "$package-$part-alone" "$folder" "$binary" alone::
 done <"$work/suites"
 kill "$ticker" 2>/dev/null || true

@@ -272,3 +272,24 @@ fn tests_that_want_the_machine_to_themselves_stand_in_a_module_that_runs_last() 
     }
     assert!(found > 2, "where are they?");
 }
+
+#[test]
+fn no_script_stops_reading_a_pipe_before_its_writer_ends() {
+    let (mut leaves, mut seen) = (Vec::new(), 0);
+    for folder in ["scripts", "docker"] {
+        for entry in fs::read_dir(root().join(folder)).expect("a folder of scripts") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_none_or(|extension| extension != "sh") {
+                continue;
+            }
+            seen += 1;
+            let text = fs::read_to_string(&path).expect("a script is text");
+            // With `pipefail` the writer's broken pipe fails the pipeline, though the reader found what it wanted.
+            let is_early = |line: &&str| line.contains("| grep -q") || line.contains("| grep -m");
+            let early = text.lines().filter(is_early);
+            leaves.extend(early.map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    assert!(seen > 8, "only {seen} scripts are seen");
+    assert!(leaves.is_empty(), "read the list to its end, or into a variable: {leaves:#?}");
+}
