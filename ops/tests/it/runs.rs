@@ -102,12 +102,13 @@ fn a_live_consumer_under_load_is_judged_at_a_consistent_cut() {
     let _machine = machine::shared();
     let pipeline = Cluster::shared().pipeline(2);
     pipeline.send(&pipeline.orders, &mixed(&pipeline, 5_000));
-    let load = ["--count", "0", "--rate", "3000/s", "--quiet", "--seed", "5"];
+    // As fast as an audit of all of it stays short on a busy machine.
+    let load = ["--count", "0", "--rate", "1000/s", "--quiet", "--seed", "5"];
     let producer = Process::producer(&pipeline, &load);
     let mut consumer = Process::consumer(&pipeline, &FLAGS);
     consumer.wait_ready(RUN_MAX);
     let mut moved = 0;
-    for _ in 0..5 {
+    for _ in 0..3 {
         for with_outcomes in [true, false] {
             let finished = audit(&pipeline, with_outcomes, &[]);
             let report = finished.stats();
@@ -117,7 +118,7 @@ fn a_live_consumer_under_load_is_judged_at_a_consistent_cut() {
             assert!(verdict(&report, "I1")["checked"].as_u64() > Some(0), "{report:#}");
         }
     }
-    eprintln!("{moved} of 20 partitions moved while they were cut");
+    eprintln!("{moved} of 12 partitions moved while they were cut");
     producer.sigterm();
     producer.wait(RUN_MAX).expect_code(0);
     consumer.sigterm();

@@ -295,7 +295,7 @@ fn what_is_wrong_with_the_file_or_the_broker_is_told_with_the_next_step() {
     for args in [&["plan", "-f", &file][..], &["list"]] {
         let away = run(args, 1);
         assert!(away.stderr.contains("127.0.0.1:9"), "{}", away.stderr);
-        assert!(away.elapsed < Duration::from_secs(5), "{:?}", away.elapsed);
+        assert!(away.elapsed < crate::program::TOLD_MAX, "{:?}", away.elapsed);
     }
 }
 

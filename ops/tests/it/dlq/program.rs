@@ -95,11 +95,11 @@ fn flags_that_mean_nothing_are_exit_2_and_say_what_to_write() {
 }
 
 #[test]
-fn a_broker_that_is_not_there_is_told_within_five_seconds() {
+fn a_broker_that_is_not_there_is_told_in_time() {
     let args = ["dlq", "stats", "-b", "127.0.0.1:9"];
     let finished = Process::start("orders", &args, &[]).wait(RUN_MAX);
     finished.expect_code(1);
-    assert!(finished.elapsed < Duration::from_secs(5), "{:?}", finished.elapsed);
+    assert!(finished.elapsed < crate::program::TOLD_MAX, "{:?}", finished.elapsed);
     assert!(finished.stderr.contains("127.0.0.1:9"), "{}", finished.stderr);
     assert!(finished.stderr.contains("hint: "), "{}", finished.stderr);
 }
