@@ -6,7 +6,7 @@ use codec::registry::RegistrySettings;
 use codec::resolver::NOT_FOUND_GRACE;
 use engine_args::{Defaults, FLAGS, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
-use relane::settings::{EngineSettings, Topics};
+use relane::settings::{EngineSettings, PipelineName, Topics};
 use relane::stage::{SettingNames, Words};
 use service_kit::admin_http::Listen;
 use service_kit::args::{MetricsAddr, OutputFormat};
@@ -26,9 +26,13 @@ const DEFAULTS: Defaults = Defaults {
     handler_waits: Duration::ZERO,
 };
 
+/// What its metrics and the class names in its headers begin with.
+const NAME: PipelineName = PipelineName::of("orders");
+
 /// How messages call the parts of this pipeline, and the flags that hints propose.
 const WORDS: Words = Words {
     program: "consumer",
+    records: "orders",
     state: "averages",
     settings: SettingNames {
         group: "--group-id {}",
@@ -83,7 +87,7 @@ impl Settings {
             Some(MetricsAddr::Off) => None,
         };
         let defaults = Defaults { handler_waits: handler.latency, ..DEFAULTS };
-        let given = Given { words: WORDS, kafka, topics, group, defaults };
+        let given = Given { name: NAME, words: WORDS, kafka, topics, group, defaults };
         let engine = flags.order.lay_over(flags.engine.settings(given)?)?;
         let schema_grace = flags.unknown_schema_grace.map_or(NOT_FOUND_GRACE, |grace| grace.get());
         let registers = !flags.no_register.unwrap_or(false);

@@ -9,7 +9,7 @@ use engine_args::{Defaults, FLAGS, Given, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
 use order_api::args::Trouble;
 use orders::Menu;
-use relane::settings::{EngineSettings, OnDeadLetterLimit, Topics};
+use relane::settings::{EngineSettings, OnDeadLetterLimit, PipelineName, Topics};
 use relane::stage::{SettingNames, Words};
 use service_kit::args::{OutputFormat, address};
 use service_kit::exit::{AppError, require};
@@ -30,8 +30,12 @@ const DEFAULTS: Defaults = Defaults {
     handler_waits: Duration::ZERO,
 };
 
+/// What metrics and the class names in headers begin with, of each of the pipelines.
+const NAME: PipelineName = PipelineName::of("orders");
+
 const INVENTORY_WORDS: Words = Words {
     program: "streaming inventory",
+    records: "orders",
     state: "stock levels",
     settings: SettingNames {
         group: "--inventory-group {}",
@@ -42,12 +46,14 @@ const INVENTORY_WORDS: Words = Words {
 
 const ANALYTICS_WORDS: Words = Words {
     program: "streaming analytics",
+    records: "orders",
     state: "counts",
     settings: SettingNames { group: "--analytics-group {}", ..FLAGS },
 };
 
 const NOTIFICATION_WORDS: Words = Words {
     program: "streaming notification",
+    records: "orders",
     state: "counts",
     settings: SettingNames {
         group: "--notification-group {}",
@@ -195,7 +201,8 @@ fn pipelines(
         topic("--notification-group", flags.notification_group.as_deref(), "notification")?;
     let settings = |words, topics, group: &str, defaults| {
         let (kafka, group) = (kafka.clone(), group.to_owned());
-        let settings = flags.engine.settings(Given { words, kafka, topics, group, defaults })?;
+        let settings =
+            flags.engine.settings(Given { name: NAME, words, kafka, topics, group, defaults })?;
         // Somebody waits beside each of them: the others go on.
         let on_dead_letter_limit = match flags.engine.on_dlq_limit {
             None => OnDeadLetterLimit::Pause,

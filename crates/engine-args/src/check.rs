@@ -6,11 +6,10 @@ use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
 use pipeline::dedupe::DEDUPE_OFFSETS_MAX;
-use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use relane::settings::{
-    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics,
-    WAITING_RECORDS_MAX,
+    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit, PipelineName,
+    Topics, WAITING_RECORDS_MAX,
 };
 use relane::stage::Words;
 use service_kit::exit::{AppError, require};
@@ -49,6 +48,8 @@ pub struct Defaults {
 /// What a pipeline has that no flag of [`EngineArgs`] gives.
 #[derive(Debug, Clone)]
 pub struct Given {
+    /// What its metrics and the class names in its headers begin with.
+    pub name: PipelineName,
     /// How messages call its parts.
     pub words: Words,
     /// Connection to Kafka.
@@ -68,7 +69,7 @@ impl EngineArgs {
     ///
     /// Fails with exit code 2 and names the flag that is wrong.
     pub fn settings(&self, given: Given) -> Result<EngineSettings, AppError> {
-        let Given { words, kafka, topics, group, defaults } = given;
+        let Given { name, words, kafka, topics, group, defaults } = given;
         let lanes = self.lanes.or(defaults.lanes);
         require(lanes.is_none_or(|n| (1..=LANES_MAX).contains(&n)), || {
             format!("--lanes must be between 1 and {LANES_MAX}")
@@ -88,6 +89,7 @@ impl EngineArgs {
         require(create_partitions > 0, || "--create-partitions must be at least 1".to_owned())?;
         let exits_at_end = self.exit_at_end.unwrap_or(false);
         Ok(EngineSettings {
+            name,
             words,
             kafka,
             topics,
@@ -95,7 +97,7 @@ impl EngineArgs {
             create_partitions,
             trim_retry: Some(self.trim_retry.map_or(TRIM_RETRY_EVERY, |every| every.get()))
                 .filter(|every| !every.is_zero()),
-            dialects: Dialects { connect: self.dlq_headers == Some(DlqHeaders::Connect) },
+            writes_connect_headers: self.dlq_headers == Some(DlqHeaders::Connect),
             group,
             instance_id: self.instance_id.clone().filter(|id| !id.is_empty()),
             lanes,

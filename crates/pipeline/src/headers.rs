@@ -79,11 +79,20 @@ const CONNECT: [&str; 10] = [
     "__connect.errors.exception.stacktrace",
 ];
 
-/// Which dialects of other tools a dead letter speaks besides our own.
+/// How a dead letter speaks to other tools, besides our own headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Dialects {
+pub struct Dialects<'a> {
     /// Kafka Connect's `__connect.errors.*`.
     pub connect: bool,
+    /// What class names begin with, as a Java package: `NAME.malformed`. Empty for the class alone.
+    pub name: &'a str,
+}
+
+impl Dialects<'_> {
+    /// A class name below the pipeline's name.
+    fn class_name(&self, class: &str) -> String {
+        if self.name.is_empty() { class.to_owned() } else { format!("{}.{class}", self.name) }
+    }
 }
 
 /// Where and when a record was first read, carried unchanged through every hop.
@@ -199,7 +208,7 @@ impl Hop<'_> {
 
     /// Header changes for a dead letter. `with_detail` is off when the record was refused for
     /// its size: the words go first.
-    pub fn to_dead_letter(&self, dialects: Dialects, with_detail: bool) -> HeaderEdit {
+    pub fn to_dead_letter(&self, dialects: Dialects<'_>, with_detail: bool) -> HeaderEdit {
         let mut edit = self.common();
         edit.remove.extend(SPRING_RETRY);
         edit.remove.extend(SPRING_DEAD_LETTER);
@@ -209,11 +218,12 @@ impl Hop<'_> {
         let Some(failure) = self.failure else { return edit };
         let detail = if with_detail { cut(&failure.detail) } else { "" };
         let reason = failure.reason.as_str();
-        let class = format!("orders.{}", failure.class().as_str());
+        let class = dialects.class_name(failure.class().as_str());
         let message = format!("{reason}: {detail}");
         self.add_spring(&mut edit, &class, &message);
         if dialects.connect {
-            self.add_connect(&mut edit, failure, &class, &message);
+            let by = dialects.class_name("consumer");
+            self.add_connect(&mut edit, failure, [&by, &class, &message]);
         }
         edit
     }
@@ -261,8 +271,9 @@ impl Hop<'_> {
     }
 
     /// Kafka Connect's set, all text. There is no connector: its names stand for the group.
-    fn add_connect(&self, edit: &mut HeaderEdit, failure: &Failure, class: &str, message: &str) {
+    fn add_connect(&self, edit: &mut HeaderEdit, failure: &Failure, texts: [&String; 3]) {
         edit.remove.extend(CONNECT);
+        let [by, class, message] = texts.map(Clone::clone);
         let Origin { topic, partition, offset, group, .. } = self.origin;
         let stage = if failure.class().is_transient() { "TASK_PUT" } else { "VALUE_CONVERTER" };
         let values = [
@@ -272,9 +283,9 @@ impl Hop<'_> {
             group.clone(),
             partition.to_string(),
             stage.to_owned(),
-            "orders.consumer".to_owned(),
-            class.to_owned(),
-            message.to_owned(),
+            by,
+            class,
+            message,
             String::new(),
         ];
         edit.add.extend(CONNECT.into_iter().zip(values.map(String::into_bytes)));

@@ -1,6 +1,8 @@
 use super::*;
 use crate::failure::FailureReason;
 
+const OURS: Dialects<'_> = Dialects { connect: false, name: "orders" };
+
 fn origin() -> Origin {
     Origin {
         topic: "orders".into(),
@@ -75,7 +77,7 @@ fn springs_retry_headers_have_springs_bytes() {
 #[test]
 fn a_dead_letter_speaks_springs_dialect_in_binary() {
     let (origin, failure) = (origin(), failure());
-    let edit = hop(&origin, &failure).to_dead_letter(Dialects::default(), true);
+    let edit = hop(&origin, &failure).to_dead_letter(OURS, true);
     let check =
         |name: &str, expected: &[u8]| assert_eq!(value(&edit, name), Some(expected), "{name}");
     check("kafka_dlt-original-topic", b"orders");
@@ -95,7 +97,7 @@ fn a_dead_letter_speaks_springs_dialect_in_binary() {
 #[test]
 fn due_time_and_springs_retry_headers_end_at_the_dead_letter_topic() {
     let (origin, failure) = (origin(), failure());
-    let edit = hop(&origin, &failure).to_dead_letter(Dialects::default(), true);
+    let edit = hop(&origin, &failure).to_dead_letter(OURS, true);
     for name in [DUE_AT_MS, "retry_topic-attempts", "retry_topic-backoff-timestamp"] {
         assert!(edit.remove.contains(&name) && value(&edit, name).is_none(), "{name}");
     }
@@ -105,7 +107,7 @@ fn due_time_and_springs_retry_headers_end_at_the_dead_letter_topic() {
 fn what_is_added_was_first_removed_so_that_each_name_stands_once() {
     let (origin, failure) = (origin(), failure());
     let hop = hop(&origin, &failure);
-    let dialects = Dialects { connect: true };
+    let dialects = Dialects { connect: true, ..OURS };
     for edit in [hop.to_retry(5), hop.to_dead_letter(dialects, true)] {
         for (name, _) in &edit.add {
             assert!(edit.remove.contains(name), "{name} could stand twice");
@@ -118,7 +120,7 @@ fn what_is_added_was_first_removed_so_that_each_name_stands_once() {
 fn a_trusted_lineage_is_not_written_again() {
     let (origin, failure) = (origin(), failure());
     let hop = Hop { carries_lineage: true, carries_first_failed: true, ..hop(&origin, &failure) };
-    let edit = hop.to_dead_letter(Dialects::default(), true);
+    let edit = hop.to_dead_letter(OURS, true);
     for name in LINEAGE.iter().chain(&REDRIVE) {
         assert!(!edit.remove.contains(name) && value(&edit, name).is_none(), "{name}");
     }

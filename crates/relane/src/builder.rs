@@ -1,14 +1,13 @@
 //! A pipeline put together from its parts, with a default for every setting.
 
+mod check;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use codec::registry::{Registry, RegistrySettings};
 use codec::resolver::{NOT_FOUND_GRACE, ResolverLimits, SchemaResolver};
 use kafka_io::writer::Guarantee;
-use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
-use pipeline::headers::Dialects;
-use pipeline::retry::RetryPlan;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
@@ -18,12 +17,9 @@ use crate::handler::{Handler, HandlerStage};
 use crate::kafka::Kafka;
 use crate::payload::Payload;
 use crate::report::Report;
-use crate::settings::{
-    EngineSettings, HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter, OnDeadLetterLimit,
-    TRIM_RETRY_EVERY, Topics, WAITING_RECORDS_MAX,
-};
+use crate::settings::{HANDLER_TIMEOUT, KeyOrdering, OnDeadLetter};
 use crate::signals::on_signals;
-use crate::stage::{SettingNames, Words};
+use crate::stage::SettingNames;
 
 /// Retries of a record, where nothing else is said.
 const RETRIES_MAX: u32 = 3;
@@ -81,6 +77,7 @@ impl Pipeline {
             dead_letter_topic: format!("{topic}-dlq"),
             topic,
             kafka,
+            name: None,
             outcomes_topic: None,
             creates_topics: false,
             partitions: PARTITIONS,
@@ -109,6 +106,7 @@ pub struct Builder {
     topic: String,
     kafka: Kafka,
     group: String,
+    name: Option<String>,
     retry_topic: String,
     dead_letter_topic: String,
     outcomes_topic: Option<String>,
@@ -135,6 +133,14 @@ impl Builder {
     /// [`retry_topic`](Self::retry_topic) of its own: where two share one it is never trimmed.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
+        self
+    }
+
+    /// What its metrics begin with (`NAME_consumed_total`), and the class names in the headers of its dead
+    /// letters (`NAME.malformed`): ASCII letters, digits and `_`, no digit first. The group's name where
+    /// nothing is said, with `_` for what may not stand in it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
         self
     }
 
@@ -327,68 +333,5 @@ impl Builder {
         let not_found_grace = self.unknown_schema_grace;
         let limits = ResolverLimits { not_found_grace, ..ResolverLimits::default() };
         Ok(SchemaResolver::with_limits(registry, runtime.clone(), limits))
-    }
-
-    fn settings(self) -> Result<EngineSettings, Error> {
-        let wrong = |error: &dyn std::fmt::Display| Error::setting(error.to_string());
-        if self.concurrency == 0 || self.lanes == Some(0) || self.partitions < 1 {
-            return Err(Error::setting("concurrency, lanes and partitions must be at least 1"));
-        }
-        if self.handler_timeout.is_zero() {
-            return Err(Error::setting("the handler timeout must be above 0"));
-        }
-        let mut names = vec![&self.topic, &self.retry_topic, &self.dead_letter_topic];
-        names.extend(&self.outcomes_topic);
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::setting(format!("topic {:?} is given two roles", pair[0])));
-        }
-        if names[0].is_empty() || self.group.is_empty() {
-            return Err(Error::setting("topics and the group have names"));
-        }
-        let plan = RetryPlan::new(self.retries_max, self.retry_delays, RETRY_SPREAD)
-            .map_err(|error| wrong(&error))?;
-        let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
-            .map_err(|error| wrong(&error))?;
-        Ok(EngineSettings {
-            words: Words {
-                program: "the pipeline",
-                state: "state",
-                settings: SettingNames::default(),
-            },
-            kafka: self.kafka.0,
-            topics: Topics {
-                main: self.topic,
-                retry: self.retry_topic,
-                dead_letter: self.dead_letter_topic,
-                state: None,
-                outcomes: self.outcomes_topic,
-                output: None,
-            },
-            creates_topics: self.creates_topics,
-            create_partitions: self.partitions,
-            trim_retry: Some(TRIM_RETRY_EVERY),
-            dialects: Dialects::default(),
-            group: self.group,
-            instance_id: self.instance_id,
-            lanes: self.lanes,
-            guarantee: self.guarantee,
-            plan,
-            order: self.order,
-            dedupe: None,
-            waiting_records_max: WAITING_RECORDS_MAX,
-            dead_letter_limits: Some(limits),
-            on_dead_letter_limit: if self.exits_at_end {
-                OnDeadLetterLimit::Exit
-            } else {
-                OnDeadLetterLimit::Pause
-            },
-            accepts_gap: self.accepts_gap,
-            accepts_compacted: self.accepts_compacted,
-            handler_timeout: self.handler_timeout,
-            concurrency: self.concurrency,
-            exits_at_end: self.exits_at_end,
-            checks_topic_settings: true,
-        })
     }
 }

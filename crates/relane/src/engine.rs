@@ -112,7 +112,7 @@ impl<S: Stage> Engine<S> {
         let main_ends = main_ends(&settings, connections, partitions)?;
         let process_id = format!("{:016x}", rand::rng().random::<u64>());
         let shared = Arc::new(Shared::new(around.stop.clone(), process_id, lane_count));
-        crate::metrics::describe(&settings.topics, settings.plan.attempts_max());
+        crate::metrics::describe(&settings.name, &settings.topics, settings.plan.attempts_max());
         for (_, topic) in layout::roles(&settings.topics) {
             crate::metrics::topic_partitions(topic, partitions);
         }
@@ -130,6 +130,8 @@ impl<S: Stage> Engine<S> {
             None => None,
         };
         let topic_watch = TopicWatch::new(&settings, &connections.consumer, &shared.notices);
+        let gauges = Share::new(&settings.name);
+        let outages = Outages::new(&settings.name);
         let mut engine = Self {
             settings,
             shared,
@@ -139,8 +141,8 @@ impl<S: Stage> Engine<S> {
             finish,
             at_end: None,
             trimming: None,
-            gauges: Share::new(),
-            outages: Outages::new(),
+            gauges,
+            outages,
             topic_watch,
         };
         for index in 0..lane_count {

@@ -6,9 +6,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use metrics::gauge;
 
+use crate::metrics::{
+    PARKED_KEYS, PARTITIONS_PAUSED, RETRY_OLDEST_OVERDUE_SECONDS, RETRY_WAITING, UNRESOLVED_RECORDS,
+};
+use crate::settings::PipelineName;
 use crate::shared::View;
 
-/// Every label of `orders_partitions_paused`.
+/// Every label of the partitions that are paused.
 const REASONS: [&str; 8] = [
     "waiting",
     "followers",
@@ -30,20 +34,27 @@ struct Told {
     unresolved: usize,
 }
 
-/// By pipeline: a process may run several, and each gauge is told once.
-static TOLD: Mutex<BTreeMap<usize, Told>> = Mutex::new(BTreeMap::new());
+/// By name and pipeline: a process may run several under one name, and each gauge is told once.
+static TOLD: Mutex<BTreeMap<(String, usize), Told>> = Mutex::new(BTreeMap::new());
 
 /// The gauges' share of one pipeline, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share(usize);
+pub(crate) struct Share {
+    name: PipelineName,
+    number: usize,
+}
 
 impl Share {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(name: &PipelineName) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self { name: name.clone(), number: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 
-    /// Sets the gauges to the sum over all pipelines of the process.
+    fn key(&self) -> (String, usize) {
+        (self.name.as_str().to_owned(), self.number)
+    }
+
+    /// Sets the gauges to the sum over all pipelines of this name in the process.
     pub(crate) fn set<T>(&self, views: &[View<T>]) {
         let told = Told {
             waiting: views.iter().map(|view| view.waiting).sum(),
@@ -53,18 +64,19 @@ impl Share {
             unresolved: views.iter().map(|view| view.unresolved).sum(),
         };
         let mut all = lock();
-        all.insert(self.0, told);
-        tell(sum(all.values()));
+        all.insert(self.key(), told);
+        let of_name = all.iter().filter(|((name, _), _)| name == self.name.as_str());
+        tell(&self.name, sum(of_name.map(|(_, told)| told)));
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        lock().remove(&self.0);
+        lock().remove(&self.key());
     }
 }
 
-fn lock() -> MutexGuard<'static, BTreeMap<usize, Told>> {
+fn lock() -> MutexGuard<'static, BTreeMap<(String, usize), Told>> {
     TOLD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -81,15 +93,15 @@ fn sum<'a>(all: impl Iterator<Item = &'a Told>) -> Told {
     })
 }
 
-fn tell(told: Told) {
-    gauge!("orders_retry_waiting").set(told.waiting as f64);
-    gauge!("orders_parked_keys").set(told.parked_keys as f64);
+fn tell(name: &PipelineName, told: Told) {
+    gauge!(name.metric(RETRY_WAITING)).set(told.waiting as f64);
+    gauge!(name.metric(PARKED_KEYS)).set(told.parked_keys as f64);
     let overdue_seconds = told.oldest_overdue_ms as f64 / 1000.0;
-    gauge!("orders_retry_oldest_overdue_seconds").set(overdue_seconds);
+    gauge!(name.metric(RETRY_OLDEST_OVERDUE_SECONDS)).set(overdue_seconds);
     for (reason, paused) in REASONS.into_iter().zip(told.paused) {
-        gauge!("orders_partitions_paused", "reason" => reason).set(paused as f64);
+        gauge!(name.metric(PARTITIONS_PAUSED), "reason" => reason).set(paused as f64);
     }
-    gauge!("orders_unresolved_records").set(told.unresolved as f64);
+    gauge!(name.metric(UNRESOLVED_RECORDS)).set(told.unresolved as f64);
 }
 
 fn paused<T>(views: &[View<T>], reason: &str) -> usize {

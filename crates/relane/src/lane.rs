@@ -138,7 +138,7 @@ impl<S: Stage> Lane<S> {
         let core = Core {
             index,
             view: shared.view(index),
-            metrics: LaneMetrics::new(&settings.topics),
+            metrics: LaneMetrics::new(&settings.name, &settings.topics),
             ends: Arc::clone(&connections.ends),
             reader: open_reader(&connections.consumer, settings)?,
             brokers: BrokerWatch::new(&connections.consumer),

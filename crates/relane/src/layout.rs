@@ -70,7 +70,7 @@ impl TopicRole {
         let waits = "it deletes retries that still wait";
         let found = match self {
             Self::Main => {
-                [is_a_log("compaction drops orders, also such as nobody has read"), None, None]
+                [is_a_log("compaction drops records, also such as nobody has read"), None, None]
             }
             Self::Output => [is_a_log("compaction drops records"), None, None],
             Self::Outcomes => [is_a_log("compaction drops outcomes"), None, None],

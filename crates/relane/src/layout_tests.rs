@@ -6,6 +6,7 @@ use crate::stage::SettingNames;
 
 const WORDS: Words = Words {
     program: "consumer",
+    records: "orders",
     state: "averages",
     settings: SettingNames {
         group: "--group-id {}",
@@ -202,8 +203,12 @@ fn missing_topics_get_the_partitions_of_the_main_topic() {
 
 #[test]
 fn a_library_names_the_methods_of_its_builder_and_a_program_its_flags() {
-    let library =
-        Words { program: "the pipeline", state: "state", settings: SettingNames::default() };
+    let library = Words {
+        program: "the pipeline",
+        records: "records",
+        state: "state",
+        settings: SettingNames::default(),
+    };
     let hint_of = |words: &Words, change: fn(&mut HashMap<String, TopicInfo>)| {
         let mut existing = healthy();
         change(&mut existing);

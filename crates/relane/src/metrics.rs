@@ -1,12 +1,12 @@
-//! Names of the metrics, and the only code that writes them.
+//! Names of the metrics, below the name of their pipeline, and the only code that writes them.
 
 use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram,
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram,
     gauge, histogram,
 };
 use pipeline::failure::FailureClass;
 
-use crate::settings::Topics;
+use crate::settings::{PipelineName, Topics};
 
 /// Attempts that get a label of their own; later ones share the last.
 const ATTEMPTS_MAX: u32 = 10;
@@ -27,13 +27,19 @@ pub(crate) struct LaneMetrics {
     pub(crate) transaction_seconds: Histogram,
     pub(crate) processing_seconds: Histogram,
     pub(crate) end_to_end_seconds: Histogram,
+    name: PipelineName,
+    /// By class, in the order of [`FailureClass::ALL`].
+    dead_letters: [Counter; FailureClass::ALL.len()],
 }
 
 impl LaneMetrics {
-    pub(crate) fn new(topics: &Topics) -> Self {
+    pub(crate) fn new(name: &PipelineName, topics: &Topics) -> Self {
+        let count = |metric: &str| counter!(name.metric(metric));
+        let seconds = |metric: &str| histogram!(name.metric(metric));
         let processed =
-            |outcome: &'static str| counter!("orders_processed_total", "outcome" => outcome);
-        let consumed = |topic: &str| counter!("orders_consumed_total", "topic" => topic.to_owned());
+            |outcome: &'static str| counter!(name.metric("processed_total"), "outcome" => outcome);
+        let consumed =
+            |topic: &str| counter!(name.metric("consumed_total"), "topic" => topic.to_owned());
         Self {
             consumed_main: consumed(&topics.main),
             consumed_retry: consumed(&topics.retry),
@@ -41,107 +47,120 @@ impl LaneMetrics {
             duplicates: processed("duplicate"),
             retried: processed("retried"),
             dead_lettered: processed("dead_lettered"),
-            foreign: counter!("orders_foreign_retries_total"),
-            reparked: counter!("orders_reparked_total"),
-            followers: counter!("orders_followers_total"),
-            shrunk: counter!("orders_dead_letters_truncated_total"),
-            rebalances: counter!("orders_rebalances_total"),
-            transaction_seconds: histogram!("orders_transaction_seconds"),
-            processing_seconds: histogram!("orders_processing_seconds"),
-            end_to_end_seconds: histogram!("orders_end_to_end_seconds"),
+            foreign: count("foreign_retries_total"),
+            reparked: count("reparked_total"),
+            followers: count("followers_total"),
+            shrunk: count("dead_letters_truncated_total"),
+            rebalances: count("rebalances_total"),
+            transaction_seconds: seconds("transaction_seconds"),
+            processing_seconds: seconds("processing_seconds"),
+            end_to_end_seconds: seconds("end_to_end_seconds"),
+            name: name.clone(),
+            dead_letters: FailureClass::ALL.map(
+                |class| counter!(name.metric("dead_lettered_total"), "class" => class.as_str()),
+            ),
         }
     }
 
     pub(crate) fn transaction(&self, result: &'static str) {
-        counter!("orders_transactions_total", "result" => result).increment(1);
+        transactions(&self.name, result).increment(1);
     }
 
     pub(crate) fn retry(&self, attempt: u32) {
-        retries(attempt).increment(1);
+        retries(&self.name, attempt).increment(1);
     }
 
     pub(crate) fn dead_letter(&self, class: FailureClass) {
-        counter!("orders_dead_lettered_total", "class" => class.as_str()).increment(1);
+        self.dead_letters[class as usize].increment(1);
     }
 }
 
+fn transactions(name: &PipelineName, result: &'static str) -> Counter {
+    counter!(name.metric("transactions_total"), "result" => result)
+}
+
 /// Failed attempts with this number that were sent to retry.
-fn retries(attempt: u32) -> Counter {
+fn retries(name: &PipelineName, attempt: u32) -> Counter {
     let label =
         if attempt < ATTEMPTS_MAX { attempt.to_string() } else { format!("{ATTEMPTS_MAX}+") };
-    counter!("orders_retries_total", "attempt" => label)
+    counter!(name.metric("retries_total"), "attempt" => label)
 }
 
 /// Describes the metrics, sets those that do not change, and lets the counters start at 0: what is
 /// not there cannot be seen to rise.
-pub(crate) fn describe(topics: &Topics, attempts_max: u32) {
-    describe_counters();
-    describe_others();
-    LaneMetrics::new(topics);
-    gauge!("orders_parked_keys").set(0.0);
-    for attempt in 1..attempts_max.min(ATTEMPTS_MAX + 1) {
-        retries(attempt).absolute(0);
+pub(crate) fn describe(name: &PipelineName, topics: &Topics, attempts_max: u32) {
+    for (metric, text) in COUNTERS {
+        describe_counter!(name.metric(metric), *text);
     }
-    for class in FailureClass::ALL {
-        counter!("orders_dead_lettered_total", "class" => class.as_str()).absolute(0);
+    for (metric, text) in SECONDS {
+        describe_histogram!(name.metric(metric), Unit::Seconds, *text);
+    }
+    for (metric, unit, text) in GAUGES {
+        describe_gauge!(name.metric(metric), *unit, *text);
+    }
+    for (metric, text) in LAG {
+        describe_gauge!(*metric, *text);
+    }
+    let lane = LaneMetrics::new(name, topics);
+    lane.dead_letters.iter().for_each(|count| count.absolute(0));
+    gauge!(name.metric(PARKED_KEYS)).set(0.0);
+    for attempt in 1..attempts_max.min(ATTEMPTS_MAX + 1) {
+        retries(name, attempt).absolute(0);
     }
     for result in ["committed", "aborted", "unknown"] {
-        counter!("orders_transactions_total", "result" => result).absolute(0);
+        transactions(name, result).absolute(0);
     }
 }
 
-fn describe_counters() {
-    describe_counter!(
-        "orders_consumed_total",
-        "records taken, by topic, counted after their commit"
-    );
-    describe_counter!("orders_processed_total", "attempts by what became of them");
-    describe_counter!("orders_retries_total", "failed attempts sent to retry, by attempt");
-    describe_counter!("orders_dead_lettered_total", "dead letters by failure class");
-    describe_counter!("orders_foreign_retries_total", "retry records of other groups, skipped");
-    describe_counter!(
-        "orders_reparked_total",
-        "waiting retries moved to the tail of their partition"
-    );
-    describe_counter!(
-        "orders_dead_letters_truncated_total",
-        "parts of dead letters left out for their size"
-    );
-    describe_counter!(
-        "orders_followers_total",
-        "records sent to retry untried, behind one of their key"
-    );
-    describe_counter!("orders_rebalances_total", "changes of the assignment");
-    describe_counter!("orders_transactions_total", "transactions by result");
-}
+/// Gauges that are computed from the views of all lanes.
+pub(crate) const RETRY_WAITING: &str = "retry_waiting";
+pub(crate) const RETRY_OLDEST_OVERDUE_SECONDS: &str = "retry_oldest_overdue_seconds";
+pub(crate) const PARKED_KEYS: &str = "parked_keys";
+pub(crate) const PARTITIONS_PAUSED: &str = "partitions_paused";
+pub(crate) const UNRESOLVED_RECORDS: &str = "unresolved_records";
 
-fn describe_others() {
-    use metrics::Unit::Seconds;
-    describe_histogram!("orders_transaction_seconds", Seconds, "begin to committed");
-    describe_histogram!("orders_processing_seconds", Seconds, "one attempt at one record");
-    describe_histogram!(
-        "orders_end_to_end_seconds",
-        Seconds,
-        "timestamp of the record at its origin to its commit as counted or dead-lettered"
-    );
-    describe_gauge!("orders_retry_waiting", "records that wait in retry");
-    describe_gauge!(
-        "orders_retry_oldest_overdue_seconds",
-        Seconds,
-        "how late the longest overdue retry is"
-    );
-    describe_gauge!("orders_parked_keys", "keys that wait behind a retry");
-    describe_gauge!("orders_partitions_paused", "partitions that are not read, by reason");
-    describe_gauge!(
-        "orders_unresolved_records",
-        "main records held in memory: their schema is not known yet, or one of their key comes first"
-    );
-    describe_gauge!("kafka_consumergroup_lag", "records not settled, by partition");
-    describe_gauge!("kafka_topic_partitions", "partitions of a topic");
-    describe_gauge!("kafka_consumergroup_current_offset", "committed offset, by partition");
-    describe_gauge!("kafka_topic_partition_current_offset", "end of a partition, as last fetched");
-    describe_gauge!("kafka_topic_partition_oldest_offset", "first offset of a partition");
-}
+const COUNTERS: &[(&str, &str)] = &[
+    ("consumed_total", "records taken, by topic, counted after their commit"),
+    ("processed_total", "attempts by what became of them"),
+    ("retries_total", "failed attempts sent to retry, by attempt"),
+    ("dead_lettered_total", "dead letters by failure class"),
+    ("foreign_retries_total", "retry records of other groups, skipped"),
+    ("reparked_total", "waiting retries moved to the tail of their partition"),
+    ("dead_letters_truncated_total", "parts of dead letters left out for their size"),
+    ("followers_total", "records sent to retry untried, behind one of their key"),
+    ("rebalances_total", "changes of the assignment"),
+    ("transactions_total", "transactions by result"),
+];
+
+const SECONDS: &[(&str, &str)] = &[
+    ("transaction_seconds", "begin to committed"),
+    ("processing_seconds", "one attempt at one record"),
+    (
+        "end_to_end_seconds",
+        "timestamp of the record at its origin to its commit as counted or dead-lettered",
+    ),
+];
+
+const GAUGES: &[(&str, Unit, &str)] = &[
+    (RETRY_WAITING, Unit::Count, "records that wait in retry"),
+    (RETRY_OLDEST_OVERDUE_SECONDS, Unit::Seconds, "how late the longest overdue retry is"),
+    (PARKED_KEYS, Unit::Count, "keys that wait behind a retry"),
+    (PARTITIONS_PAUSED, Unit::Count, "partitions that are not read, by reason"),
+    (
+        UNRESOLVED_RECORDS,
+        Unit::Count,
+        "main records held in memory: their schema is not known yet, or one of their key comes first",
+    ),
+];
+
+/// Under the names that existing dashboards read.
+const LAG: &[(&str, &str)] = &[
+    ("kafka_consumergroup_lag", "records not settled, by partition"),
+    ("kafka_topic_partitions", "partitions of a topic"),
+    ("kafka_consumergroup_current_offset", "committed offset, by partition"),
+    ("kafka_topic_partition_current_offset", "end of a partition, as last fetched"),
+    ("kafka_topic_partition_oldest_offset", "first offset of a partition"),
+];
 
 /// Number of partitions of a topic, under the name that existing dashboards read.
 pub(crate) fn topic_partitions(topic: &str, partitions: i32) {

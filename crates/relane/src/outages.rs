@@ -6,6 +6,7 @@ use codec::resolver::SchemaResolver;
 use service_kit::unavailable::{Reporter, Thing, of_process};
 
 use crate::clock::Instant;
+use crate::settings::PipelineName;
 use crate::shared::View;
 
 /// Brokers.
@@ -34,12 +35,14 @@ pub(crate) struct Outages {
 }
 
 impl Outages {
-    pub(crate) fn new() -> Self {
+    /// Their metrics begin with the pipeline's name.
+    pub(crate) fn new(name: &PipelineName) -> Self {
         let place = of_process();
+        let reporter = |thing, condition| place.reporter_as(name.as_str(), thing, condition);
         Self {
-            broker: place.reporter(KAFKA, "broker"),
-            registry: place.reporter(REGISTRY, "registry"),
-            downstream: place.reporter(DOWNSTREAM, "downstream"),
+            broker: reporter(KAFKA, "broker"),
+            registry: reporter(REGISTRY, "registry"),
+            downstream: reporter(DOWNSTREAM, "downstream"),
             began_at: Instant::now(),
             calm_since: None,
         }

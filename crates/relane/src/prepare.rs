@@ -197,6 +197,7 @@ pub(crate) fn lane_settings(
     main_ends: Option<Vec<i64>>,
 ) -> LaneSettings {
     LaneSettings {
+        name: settings.name.clone(),
         words: settings.words,
         topics: settings.topics.clone(),
         group: settings.group.clone(),
@@ -212,7 +213,7 @@ pub(crate) fn lane_settings(
         dead_letter_limits: settings.dead_letter_limits,
         on_dead_letter_limit: settings.on_dead_letter_limit,
         accepts_gap: settings.accepts_gap,
-        dialects: settings.dialects,
+        writes_connect_headers: settings.writes_connect_headers,
         instance_id: settings.instance_id.clone(),
         main_ends,
         bootstrap_servers: settings.kafka.bootstrap_servers().to_owned(),

@@ -1,14 +1,15 @@
 //! What a program has to say of its pipeline: checked settings.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::DeadLetterLimits;
-use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use pipeline::waiting::Waiting;
 
+use crate::error::Error;
 use crate::stage::Words;
 
 /// Records that may wait in the retry partitions of a lane, those included that were only written
@@ -23,6 +24,84 @@ pub(crate) const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 
 /// How long the handler of one attempt may take, unless said otherwise.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is named after a pipeline outside of it: its metrics begin with the name and `_`, and the class
+/// names in the headers of its dead letters (`kafka_dlt-exception-fqcn`) with the name and a dot.
+///
+/// ```
+/// use relane::settings::PipelineName;
+///
+/// const CLICKS: PipelineName = PipelineName::of("clicks");
+/// assert_eq!(PipelineName::like("click-indexer.2").as_str(), "click_indexer_2");
+/// assert!(PipelineName::new("click-indexer").is_err());
+/// # assert_eq!(CLICKS.as_str(), "clicks");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipelineName(Cow<'static, str>);
+
+impl PipelineName {
+    /// Takes a name: ASCII letters, digits and `_`, no digit first, as Prometheus takes it in the name
+    /// of a metric.
+    ///
+    /// # Errors
+    ///
+    /// Fails for any other text.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if Self::is_one(&name) {
+            return Ok(Self(Cow::Owned(name)));
+        }
+        Err(Error::setting(format!(
+            "{name:?} is no name for metrics: it has ASCII letters, digits and _, and no digit first"
+        )))
+    }
+
+    /// Takes a name that is known when it is compiled.
+    ///
+    /// # Panics
+    ///
+    /// Panics where [`new`](Self::new) fails: as a constant it does not compile.
+    #[must_use]
+    pub const fn of(name: &'static str) -> Self {
+        assert!(Self::is_one(name), "a name has ASCII letters, digits and _, and no digit first");
+        Self(Cow::Borrowed(name))
+    }
+
+    /// Makes a name of any text, such as that of a group: what may not stand in it becomes `_`.
+    #[must_use]
+    pub fn like(text: &str) -> Self {
+        let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let mut name: String = text.chars().map(allowed).collect();
+        if !Self::is_one(&name) {
+            name.insert(0, '_');
+        }
+        Self(Cow::Owned(name))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of one of its metrics.
+    pub(crate) fn metric(&self, name: &str) -> String {
+        format!("{}_{name}", self.0)
+    }
+
+    const fn is_one(name: &str) -> bool {
+        let text = name.as_bytes();
+        let mut at = 0;
+        while at < text.len() {
+            let is_letter = text[at].is_ascii_alphabetic() || text[at] == b'_';
+            if !is_letter && (at == 0 || !text[at].is_ascii_digit()) {
+                return false;
+            }
+            at += 1;
+        }
+        !text.is_empty()
+    }
+}
 
 /// Names of the topics that a lane works with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +178,8 @@ pub enum OnDeadLetterLimit {
 /// Checked settings of a pipeline.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
+    /// What its metrics and the class names in its headers begin with.
+    pub name: PipelineName,
     /// How messages call its parts.
     pub words: Words,
     /// Connection to Kafka.
@@ -111,8 +192,8 @@ pub struct EngineSettings {
     pub create_partitions: i32,
     /// Settled retries are deleted this often.
     pub trim_retry: Option<Duration>,
-    /// Headers of other tools on dead letters.
-    pub dialects: Dialects,
+    /// Kafka Connect's headers stand on dead letters, too.
+    pub writes_connect_headers: bool,
     /// Consumer group.
     pub group: String,
     /// Static membership and a stable transactional id.
@@ -145,4 +226,34 @@ pub struct EngineSettings {
     pub exits_at_end: bool,
     /// Whether topic settings and permissions are checked; librdkafka's mock knows none.
     pub checks_topic_settings: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipelines_name_is_one_that_prometheus_takes() {
+        for name in ["clicks", "_9", "Clicks_2"] {
+            assert_eq!(
+                PipelineName::new(name).map(|name| name.as_str().to_owned()),
+                Ok(name.into())
+            );
+        }
+        for name in ["", "9", "click-indexer", "a.b", "a b", "\u{e9}", "a:b"] {
+            let error = PipelineName::new(name).expect_err(name);
+            assert!(error.is_setting && error.to_string().contains("no digit first"), "{error}");
+        }
+    }
+
+    #[test]
+    fn any_text_can_be_made_a_name() {
+        for (text, name) in
+            [("clicks", "clicks"), ("click-indexer.v2", "click_indexer_v2"), ("9", "_9"), ("", "_")]
+        {
+            let made = PipelineName::like(text);
+            assert_eq!(made.as_str(), name);
+            assert!(PipelineName::new(made.as_str()).is_ok());
+        }
+    }
 }

@@ -15,9 +15,9 @@ use crate::stage::State;
 /// use relane::table::Table;
 ///
 /// let mut visits: Table<Box<str>, u64> = Table::default();
-/// *visits.entry("/orders") += 1;
-/// *visits.entry("/orders") += 1;
-/// assert_eq!(visits.get("/orders"), Some(&2));
+/// *visits.entry("/tea") += 1;
+/// *visits.entry("/tea") += 1;
+/// assert_eq!(visits.get("/tea"), Some(&2));
 /// assert_eq!(visits.touched().count(), 1);
 /// ```
 #[derive(Debug, Clone)]

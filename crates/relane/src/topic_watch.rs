@@ -163,12 +163,13 @@ impl Work {
             tracing::error!(
                 "{} offsets of {} are missing inside what was read since the start, and it is \
                  compacted by now. The first are partition {} offsets {} to {}. Markers of \
-                 transactions may be among them; orders that are were not counted",
+                 transactions may be among them; {} that are were not handled",
                 missing.offsets,
                 topics.main,
                 first.partition,
                 first.first,
                 first.last,
+                self.settings.words.records,
             );
         }
         Ok(())

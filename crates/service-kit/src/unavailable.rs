@@ -4,17 +4,19 @@
 //! so that they cannot disagree: each thing is one line when it becomes unavailable, and one
 //! with the duration when it is available again, however many parts of the process notice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::health::Reason;
 
+/// What the metrics of programs begin with; those of a pipeline begin with its own name.
+const PREFIX: &str = "orders";
 /// 1 while a thing is unavailable, by thing.
-const UNAVAILABLE: &str = "orders_unavailable";
+const UNAVAILABLE: &str = "unavailable";
 /// 1 while anything is.
-const BREAKER_OPEN: &str = "orders_breaker_open";
+const BREAKER_OPEN: &str = "breaker_open";
 
 /// Something outside of the process that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +48,8 @@ pub struct Unavailable(Arc<Mutex<Known>>);
 struct Known {
     reporters: u64,
     outages: BTreeMap<Thing, Since>,
+    /// Things that the metrics tell of, by what these begin with.
+    told: BTreeMap<String, BTreeSet<Thing>>,
 }
 
 #[derive(Debug)]
@@ -67,10 +71,19 @@ impl Unavailable {
     /// calls it. From now on the metric tells of the thing.
     #[must_use]
     pub fn reporter(&self, thing: Thing, condition: &'static str) -> Reporter {
+        self.reporter_as(PREFIX, thing, condition)
+    }
+
+    /// The same, for what has metrics that begin with something else: `PREFIX_unavailable`.
+    #[must_use]
+    pub fn reporter_as(&self, prefix: &str, thing: Thing, condition: &'static str) -> Reporter {
         let mut known = self.lock();
         known.reporters += 1;
-        metrics::describe_gauge!(UNAVAILABLE, "1 while it is unavailable, by thing");
-        metrics::describe_gauge!(BREAKER_OPEN, "1 while anything is unavailable");
+        let unavailable = format!("{prefix}_{UNAVAILABLE}");
+        metrics::describe_gauge!(unavailable, "1 while it is unavailable, by thing");
+        let breaker_open = format!("{prefix}_{BREAKER_OPEN}");
+        metrics::describe_gauge!(breaker_open, "1 while anything is unavailable");
+        known.told.entry(prefix.to_owned()).or_default().insert(thing);
         known.set_gauges(thing);
         Reporter { place: self.clone(), number: known.reporters, thing, condition }
     }
@@ -116,8 +129,12 @@ impl Known {
     fn set_gauges(&self, thing: Thing) {
         let of = |is_it: bool| f64::from(u8::from(is_it));
         let is_unavailable = self.outages.contains_key(&thing);
-        metrics::gauge!(UNAVAILABLE, "what" => thing.label).set(of(is_unavailable));
-        metrics::gauge!(BREAKER_OPEN).set(of(!self.outages.is_empty()));
+        for (prefix, things) in self.told.iter().filter(|(_, things)| things.contains(&thing)) {
+            let unavailable = format!("{prefix}_{UNAVAILABLE}");
+            metrics::gauge!(unavailable, "what" => thing.label).set(of(is_unavailable));
+            let is_any = things.iter().any(|thing| self.outages.contains_key(thing));
+            metrics::gauge!(format!("{prefix}_{BREAKER_OPEN}")).set(of(is_any));
+        }
     }
 
     /// Removes what a reporter said; returns since when the thing was unavailable if nobody else
@@ -288,6 +305,28 @@ mod tests {
         });
         assert!(lines.len() == 2 && !lines[1].contains("available again"), "{lines:?}");
         assert!(place.now().is_empty());
+    }
+
+    #[test]
+    fn metrics_tell_of_a_thing_under_the_names_of_those_that_need_it() {
+        let (recorder, rendered) = crate::metrics_recorder::unregistered();
+        metrics::with_local_recorder(&recorder, || {
+            let place = Unavailable::default();
+            let clicks = place.reporter_as("clicks", KAFKA, "broker");
+            let registry = place.reporter(REGISTRY, "registry");
+            clicks.unavailable("no answer");
+            let samples = rendered.samples();
+            let of = |name, what| samples.sum(name, &[("what", what)]);
+            assert_eq!(of("clicks_unavailable", "kafka"), Some(1));
+            assert_eq!(of("orders_unavailable", "kafka"), None, "no program needs it");
+            assert_eq!(samples.sum("clicks_breaker_open", &[]), Some(1));
+            assert_eq!(samples.sum("orders_breaker_open", &[]), Some(0));
+            registry.unavailable("connection refused");
+            clicks.available();
+            let samples = rendered.samples();
+            assert_eq!(samples.sum("clicks_breaker_open", &[]), Some(0));
+            assert_eq!(samples.sum("orders_breaker_open", &[]), Some(1));
+        });
     }
 
     #[test]

@@ -152,6 +152,19 @@ fn the_engine_knows_no_order() {
     for name in ["orders", "order-schemas", "order-store", "order-api"] {
         assert!(!reached.contains(name), "relane depends on {name}");
     }
+    let sources = messages::engine_sources();
+    let speaks_of_orders =
+        |line: &&str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "orders");
+    let mut lines = 0;
+    let mut found = Vec::new();
+    for (name, text) in sources {
+        let product = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        lines += product.lines().count();
+        let of_orders = product.lines().filter(speaks_of_orders);
+        found.extend(of_orders.map(|line| format!("{name}: {}", line.trim())));
+    }
+    assert!(lines > 5_000, "only {lines} lines are seen");
+    assert!(found.is_empty(), "what is named from outside is a setting of a pipeline: {found:#?}");
 }
 
 #[test]

@@ -256,7 +256,7 @@ fn karafka_is_read_though_it_says_nothing_of_the_failure() {
 }
 
 /// Headers of a dead letter as the pipeline itself writes them.
-fn own_headers(offset: i64, dialects: Dialects) -> Vec<(&'static str, Vec<u8>)> {
+fn own_headers(offset: i64, connect: bool) -> Vec<(&'static str, Vec<u8>)> {
     let origin = OwnOrigin {
         topic: "orders".to_owned(),
         partition: 2,
@@ -277,7 +277,7 @@ fn own_headers(offset: i64, dialects: Dialects) -> Vec<(&'static str, Vec<u8>)> 
         failure: Some(&failure),
         now_ms: WRITTEN_MS,
     };
-    hop.to_dead_letter(dialects, true).add
+    hop.to_dead_letter(Dialects { connect, name: "orders" }, true).add
 }
 
 fn borrowed<'a>(headers: &'a [(&'static str, Vec<u8>)]) -> Vec<Header<'a>> {
@@ -297,7 +297,7 @@ fn our_own_dead_letters_are_ours_though_they_speak_springs_and_connects_dialect_
         attempts: Some(1),
     };
     for connect in [false, true] {
-        let own = own_headers(133, Dialects { connect });
+        let own = own_headers(133, connect);
         check(&borrowed(&own), &expected);
         let letter = DeadLetter::read(record(&borrowed(&own)));
         let written = pipeline::failure::fingerprint("invalid", "negative-price", Some(7));
@@ -307,7 +307,7 @@ fn our_own_dead_letters_are_ours_though_they_speak_springs_and_connects_dialect_
 
 #[test]
 fn of_two_tools_the_one_that_gave_it_up_last_is_believed() {
-    let own = own_headers(133, Dialects::default());
+    let own = own_headers(133, false);
     let mut headers = borrowed(&own);
     // A connector reads our dead letters, and gives one of them up again.
     headers.extend([

@@ -168,7 +168,8 @@ impl Log {
 
     /// The dead letter of order `n`.
     pub(crate) fn dead_letter_of(&self, n: usize, attempt: u32, reason: FailureReason) -> Input {
-        self.hop(n, attempt, reason, |hop| hop.to_dead_letter(Dialects::default(), true))
+        let dialects = Dialects { connect: false, name: "orders" };
+        self.hop(n, attempt, reason, |hop| hop.to_dead_letter(dialects, true))
     }
 
     /// The partial of a product over these orders.

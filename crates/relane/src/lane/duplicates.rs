@@ -90,7 +90,7 @@ impl<S: Stage> Processor<S> {
     }
 }
 
-/// Where to read main from: at the window's top, or lower while orders are to be remembered.
+/// Where to read main from: at the window's top, or lower while records are to be remembered.
 pub(crate) fn read_from<T>(owned: &crate::lane::partition_state::PartitionState<T>) -> Offset {
     let top = owned.main.top();
     Offset(owned.dedupe.as_ref().map_or(top, |dedupe| top.min(dedupe.top())))

@@ -91,21 +91,22 @@ impl LaneError {
     ) -> Self {
         let group = &settings.group;
         let state = settings.topics.state.as_deref().unwrap_or_default();
+        let records = settings.words.records;
         let twice = if is_counted { "count" } else { "retry or dead-letter" };
         let told = |Misplaced { topic, committed, noted }: &Misplaced| match committed {
             None => format!(
                 "group {group} has no committed offset for {topic}/{partition}, but {} says that \
-                 it was at {noted} or later: to start over would {twice} orders twice",
+                 it was at {noted} or later: to start over would {twice} {records} twice",
                 state
             ),
             Some(committed) if is_counted => format!(
                 "the committed offset of {topic}/{partition} is {committed}, but the {} hold \
-                 everything up to {noted}: to go on would count orders twice",
+                 everything up to {noted}: to go on would count {records} twice",
                 settings.words.state
             ),
             Some(committed) => format!(
                 "the committed offset of {topic}/{partition} is {committed}, but {} notes that \
-                 everything up to {noted} is settled: to go on would {twice} orders twice",
+                 everything up to {noted} is settled: to go on would {twice} {records} twice",
                 state
             ),
         };
@@ -139,9 +140,9 @@ impl LaneError {
         let topic = settings.topics.state.as_deref().unwrap_or_default();
         Self::state(
             format!(
-                "group {group} has counted orders of partition {partition}, but \
-                 {topic}/{partition} is empty: its {} are lost",
-                settings.words.state
+                "group {group} has counted {} of partition {partition}, but {topic}/{partition} is \
+                 empty: its {} are lost",
+                settings.words.records, settings.words.state
             ),
             Advice::Anew(anew(settings)),
         )

@@ -69,7 +69,7 @@ impl<S: Stage> Processor<S> {
     }
 
     /// The turn is durable: what it forwarded to retry waits from now on.
-    pub(crate) fn enter_forwards(&mut self, dialects: Dialects) {
+    pub(crate) fn enter_forwards(&mut self, dialects: Dialects<'_>) {
         let keeps_order = self.order.is_kept();
         let mut outbound = std::mem::take(&mut self.turn.outbound);
         for forward in &mut outbound {
@@ -92,7 +92,7 @@ impl<S: Stage> Processor<S> {
     }
 
     /// Lets a forwarded record wait, as if it had been fetched; `false` if it does so only then.
-    fn enter(&mut self, forward: &mut OutboundRecord, dialects: Dialects) -> bool {
+    fn enter(&mut self, forward: &mut OutboundRecord, dialects: Dialects<'_>) -> bool {
         if forward.pending.place.is_none() {
             return false;
         }

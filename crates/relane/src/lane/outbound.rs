@@ -93,7 +93,7 @@ impl OutboundRecord {
     }
 
     /// The record as it is to be written, by its destination and how far it was shrunk.
-    pub(crate) fn wire(&self, dialects: Dialects) -> WireRecord<'_> {
+    pub(crate) fn wire(&self, dialects: Dialects<'_>) -> WireRecord<'_> {
         let PendingRecord { record, origin, attempt, .. } = &self.pending;
         if self.is_repark() {
             return WireRecord {
@@ -143,7 +143,7 @@ impl OutboundRecord {
     }
 
     /// Bytes that key, value and headers take in a batch; the rest is the same for all records.
-    pub(crate) fn wire_bytes(&self, dialects: Dialects) -> usize {
+    pub(crate) fn wire_bytes(&self, dialects: Dialects<'_>) -> usize {
         let WireRecord { key, value, headers } = self.wire(dialects);
         let sized =
             |part: Option<&[u8]>| part.map_or(1, |part| zigzag_len(part.len()) + part.len());

@@ -38,7 +38,7 @@ pub(crate) enum Phase {
     Stopped { reason: StopReason, detail: String },
 }
 
-/// Why a partition stands still; the label of `orders_partitions_paused`.
+/// Why a partition stands still; the label of `partitions_paused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StopReason {
     /// Records were deleted before they were read.
@@ -93,7 +93,7 @@ pub(crate) struct PartitionState<T> {
     /// Main records that are held in memory: their schema is not known yet, or one of their
     /// key comes first.
     pub(crate) unresolved: BTreeMap<Offset, HeldRecord>,
-    /// Ids of the last orders, where duplicates are looked for.
+    /// Ids of the last records, where duplicates are looked for.
     pub(crate) dedupe: Option<Dedupe>,
     /// The main record that no later one may be judged before: its schema is not known yet.
     pub(crate) awaiting_dedupe: Option<HeldRecord>,

@@ -7,12 +7,13 @@ use pipeline::dead_letter_limit::DeadLetterLimits;
 use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 
-use crate::settings::{KeyOrdering, OnDeadLetterLimit, Topics};
+use crate::settings::{KeyOrdering, OnDeadLetterLimit, PipelineName, Topics};
 use crate::stage::Words;
 
 /// Checked settings of a lane.
 #[derive(Debug, Clone)]
 pub(crate) struct LaneSettings {
+    pub(crate) name: PipelineName,
     pub(crate) words: Words,
     pub(crate) topics: Topics,
     pub(crate) group: String,
@@ -31,7 +32,7 @@ pub(crate) struct LaneSettings {
     pub(crate) dead_letter_limits: Option<DeadLetterLimits>,
     pub(crate) on_dead_letter_limit: OnDeadLetterLimit,
     pub(crate) accepts_gap: bool,
-    pub(crate) dialects: Dialects,
+    pub(crate) writes_connect_headers: bool,
     pub(crate) instance_id: Option<String>,
     /// Ends of the main partitions when an `--exit-at-end` run started.
     pub(crate) main_ends: Option<Vec<i64>>,
@@ -41,5 +42,10 @@ pub(crate) struct LaneSettings {
 impl LaneSettings {
     pub(crate) fn is_exactly_once(&self) -> bool {
         self.guarantee == Guarantee::ExactlyOnce
+    }
+
+    /// How dead letters speak to other tools.
+    pub(crate) fn dialects(&self) -> Dialects<'_> {
+        Dialects { connect: self.writes_connect_headers, name: self.name.as_str() }
     }
 }

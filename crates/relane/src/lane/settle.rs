@@ -81,7 +81,7 @@ impl Committer {
                     return Ok(Attempt::CommittedLastly);
                 }
                 self.note_offsets(core, offsets);
-                core.processor.enter_forwards(core.settings.dialects);
+                core.processor.enter_forwards(core.settings.dialects());
                 Ok(Attempt::Committed)
             }
             Err(error) => {

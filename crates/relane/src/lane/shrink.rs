@@ -51,7 +51,7 @@ impl Committer {
 
     /// The record that was refused alone, and those that are known to be too large with it.
     fn too_large_with<S: Stage>(&self, core: &Core<S>, tag: usize) -> Vec<usize> {
-        let (outbound, dialects) = (&core.processor.turn.outbound, core.settings.dialects);
+        let (outbound, dialects) = (&core.processor.turn.outbound, core.settings.dialects());
         let (bytes, is_retry) = (outbound[tag].wire_bytes(dialects), outbound[tag].is_to_retry());
         let compresses = ["compression.type", "compression.codec"]
             .iter()

@@ -30,7 +30,7 @@ pub(crate) struct Turn<N> {
     pub(crate) outcomes: Vec<OutcomeEntry<N>>,
     /// They stand in the outcome log already, in a turn without a transaction.
     pub(crate) are_outcomes_durable: bool,
-    /// Origin timestamps of the orders counted in this turn, in epoch milliseconds.
+    /// Origin timestamps of the records handled in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
 

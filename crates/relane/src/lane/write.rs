@@ -35,7 +35,7 @@ impl Committer {
         let writer = self.writer.as_mut().ok_or_else(|| WriteError::Unknown("no writer".into()))?;
         writer.begin()?;
         fail_point!("after-begin", core.processor.has_settled(), |_| std::process::abort());
-        let (names, dialects) = (&self.topic_names, core.settings.dialects);
+        let (names, dialects) = (&self.topic_names, core.settings.dialects());
         let outbound = &mut core.processor.turn.outbound;
         // Where an attempt before wrote them, nothing is: a missing report must not leave that.
         for forward in outbound.iter_mut().filter(|forward| !forward.is_durable) {
@@ -171,7 +171,7 @@ fn send_emitted(writer: &Writer, topic: &CStr, emitted: &Emitted) -> Result<(), 
 fn send_forward(
     writer: &Writer,
     names: &TopicNames,
-    dialects: Dialects,
+    dialects: Dialects<'_>,
     tag: usize,
     forward: &OutboundRecord,
 ) -> Result<(), WriteError> {

@@ -5,6 +5,8 @@
 pub struct Words {
     /// The program, and what of it must be said to start this pipeline.
     pub program: &'static str,
+    /// What its records are, in the plural.
+    pub records: &'static str,
     /// What its state is, in the plural.
     pub state: &'static str,
     /// How hints name the settings that they propose.

@@ -3,4 +3,5 @@
 
 mod any_payload;
 mod handlers;
+mod names;
 mod rig;

@@ -5,6 +5,16 @@ use super::{functions, workspace_sources};
 /// The one file of the engine whose texts hold flags: those of Kafka's own tools.
 const KAFKA_COMMANDS: &str = "crates/relane/src/kafka_commands.rs";
 
+/// The engine's sources, those of its tests left out.
+pub(super) fn engine_sources() -> impl Iterator<Item = (String, String)> {
+    let is_product = |(name, _): &(String, String)| {
+        name.starts_with("crates/relane/src/")
+            && !name.ends_with("_tests.rs")
+            && !name.contains("/simulation")
+    };
+    workspace_sources().into_iter().filter(is_product)
+}
+
 /// The first flag in a text, as a program takes it: `--name`.
 fn flag(text: &str) -> Option<&str> {
     let starts = text.match_indices("--").map(|(at, _)| at);
@@ -21,13 +31,7 @@ fn flag(text: &str) -> Option<&str> {
 fn no_text_of_the_engine_names_a_flag_of_a_program() {
     let mut texts = 0;
     let mut found = Vec::new();
-    for (name, source) in workspace_sources() {
-        let is_product = name.starts_with("crates/relane/src/")
-            && !name.ends_with("_tests.rs")
-            && !name.contains("/simulation");
-        if !is_product || name == KAFKA_COMMANDS {
-            continue;
-        }
+    for (name, source) in engine_sources().filter(|(name, _)| name != KAFKA_COMMANDS) {
         for text in functions::texts(&source) {
             texts += 1;
             found.extend(flag(text).map(|flag| format!("{name}: {flag}")));

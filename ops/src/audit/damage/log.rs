@@ -28,6 +28,8 @@ use crate::scan::Bounds;
 
 /// When everything happens, in epoch milliseconds.
 pub(crate) const NOW_MS: i64 = 1_790_000_000_000;
+/// How dead letters of orders speak to other tools.
+pub(crate) const OURS: Dialects<'_> = Dialects { connect: false, name: "orders" };
 const PRODUCTS: [&str; 2] = ["tea", "cake"];
 
 /// A record before it is sent.
@@ -229,7 +231,7 @@ impl Log {
 
     /// The dead letter of order `n`.
     pub(crate) fn dead_letter_of(&self, n: usize, attempt: u32, reason: FailureReason) -> Rec {
-        self.dead_letter_in(n, attempt, reason, Dialects::default(), true)
+        self.dead_letter_in(n, attempt, reason, OURS, true)
     }
 
     pub(crate) fn dead_letter_in(
@@ -237,7 +239,7 @@ impl Log {
         n: usize,
         attempt: u32,
         reason: FailureReason,
-        dialects: Dialects,
+        dialects: Dialects<'_>,
         with_detail: bool,
     ) -> Rec {
         self.hop(n, attempt, Some(reason), |hop| hop.to_dead_letter(dialects, with_detail))

@@ -6,7 +6,7 @@ use pipeline::headers::{Dialects, Origin};
 use pipeline::record::{Offset, Timestamp, TimestampType};
 
 use super::super::report::Invariant::{I2, I10};
-use super::log::{Log, NOW_MS, Rec};
+use super::log::{Log, NOW_MS, OURS, Rec};
 use super::{Damage, Green, Red, expect};
 
 fn letter(log: &mut Log) -> &mut Rec {
@@ -15,7 +15,7 @@ fn letter(log: &mut Log) -> &mut Rec {
 
 #[test]
 fn connects_names_are_checked_where_they_are_written_and_kept_where_they_came_in() {
-    let dialects = Dialects { connect: true };
+    let dialects = Dialects { connect: true, ..OURS };
     let mut log = Log::right();
     log.dead_letters[1] = log.dead_letter_in(7, 2, FailureReason::Simulated, dialects, true);
     expect("as they are written", &log.audit(true), Green);
@@ -37,7 +37,7 @@ fn truncated(log: &mut Log, is_bare: bool) {
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let text = format!("orders/0/7 length={} sha256={hex}", value.len());
     let is_tombstone = log.orders[7].0.value.is_none();
-    let mut letter = log.dead_letter_in(7, 2, FailureReason::Simulated, Dialects::default(), false);
+    let mut letter = log.dead_letter_in(7, 2, FailureReason::Simulated, OURS, false);
     letter.set("x-truncated", &text);
     letter.value = (!is_tombstone).then(|| text.into_bytes());
     if is_bare {
@@ -89,7 +89,7 @@ fn a_tombstone_that_lost_its_headers_says_so() {
         told.1.failure_class = Some("malformed".into());
         log.outcomes.push(told);
         truncated(log, true);
-        let letter = log.dead_letter_in(7, 1, FailureReason::NoValue, Dialects::default(), false);
+        let letter = log.dead_letter_in(7, 1, FailureReason::NoValue, OURS, false);
         let text = log.dead_letters[1].header("x-truncated").clone();
         log.dead_letters[1] = letter;
         log.dead_letters[1].remove("trace");
@@ -120,8 +120,7 @@ fn with_stranger(log: &mut Log) {
     };
     let reason = Some(FailureReason::Simulated);
     let retry = log.hop_of(&stranger, &origin, 1, reason, |hop| hop.to_retry(5));
-    let letter = log
-        .hop_of(&stranger, &origin, 2, reason, |hop| hop.to_dead_letter(Dialects::default(), true));
+    let letter = log.hop_of(&stranger, &origin, 2, reason, |hop| hop.to_dead_letter(OURS, true));
     log.retries.extend([stranger, retry]);
     log.dead_letters.push(letter);
     for offset in [3, 4] {

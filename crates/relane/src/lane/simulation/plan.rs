@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kafka_io::writer::Guarantee;
 use pipeline::dead_letter_limit::DeadLetterLimits;
-use pipeline::headers::Dialects;
 use pipeline::retry::RetryPlan;
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
@@ -14,7 +13,7 @@ use crate::lane::faulty::{Bug, planted};
 use crate::lane::settings::LaneSettings;
 use crate::lane::simulation::business::{Kind, Order};
 use crate::lane::simulation::log::Topic;
-use crate::settings::{KeyOrdering, OnDeadLetter, OnDeadLetterLimit, Topics};
+use crate::settings::{KeyOrdering, OnDeadLetter, OnDeadLetterLimit, PipelineName, Topics};
 use crate::stage::{SettingNames, Words};
 
 /// The group of all schedules.
@@ -120,8 +119,10 @@ impl Plan {
         let topic = |topic: Topic| topic.name().to_owned();
         let delays = self.delays_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
         LaneSettings {
+            name: PipelineName::of("simulation"),
             words: Words {
                 program: "simulation",
+                records: "orders",
                 state: "averages",
                 settings: SettingNames { state: "state_topic({})", ..SettingNames::default() },
             },
@@ -146,7 +147,7 @@ impl Plan {
             dead_letter_limits: Some(never_reached()),
             on_dead_letter_limit: OnDeadLetterLimit::Pause,
             accepts_gap: false,
-            dialects: Dialects::default(),
+            writes_connect_headers: false,
             instance_id: self.has_instances.then(|| format!("i{instance}")),
             main_ends: None,
             bootstrap_servers: "model:9092".to_owned(),

@@ -1,0 +1,88 @@
+//! From what was set to checked settings.
+
+use pipeline::dead_letter_limit::{CONSECUTIVE_DEFAULT, DeadLetterLimits, RATIO_DEFAULT};
+use pipeline::retry::RetryPlan;
+
+use super::{Builder, RETRY_SPREAD};
+use crate::error::Error;
+use crate::settings::{
+    EngineSettings, OnDeadLetterLimit, PipelineName, TRIM_RETRY_EVERY, Topics, WAITING_RECORDS_MAX,
+};
+use crate::stage::{SettingNames, Words};
+
+impl Builder {
+    /// Checks what was set, and fills in the defaults: what a [`Stage`](crate::stage::Stage) is run with, whose
+    /// topics of state and output are added to it.
+    ///
+    /// # Errors
+    ///
+    /// Fails for settings that do not fit together, and says which.
+    pub fn settings(self) -> Result<EngineSettings, Error> {
+        let wrong = |error: &dyn std::fmt::Display| Error::setting(error.to_string());
+        if self.concurrency == 0 || self.lanes == Some(0) || self.partitions < 1 {
+            return Err(Error::setting("concurrency, lanes and partitions must be at least 1"));
+        }
+        if self.handler_timeout.is_zero() {
+            return Err(Error::setting("the handler timeout must be above 0"));
+        }
+        let mut names = vec![&self.topic, &self.retry_topic, &self.dead_letter_topic];
+        names.extend(&self.outcomes_topic);
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::setting(format!("topic {:?} is given two roles", pair[0])));
+        }
+        if names[0].is_empty() || self.group.is_empty() {
+            return Err(Error::setting("topics and the group have names"));
+        }
+        let plan = RetryPlan::new(self.retries_max, self.retry_delays, RETRY_SPREAD)
+            .map_err(|error| wrong(&error))?;
+        let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
+            .map_err(|error| wrong(&error))?;
+        let name = match self.name {
+            Some(name) => PipelineName::new(name)?,
+            None => PipelineName::like(&self.group),
+        };
+        Ok(EngineSettings {
+            name,
+            words: Words {
+                program: "the pipeline",
+                records: "records",
+                state: "state",
+                settings: SettingNames::default(),
+            },
+            kafka: self.kafka.0,
+            topics: Topics {
+                main: self.topic,
+                retry: self.retry_topic,
+                dead_letter: self.dead_letter_topic,
+                state: None,
+                outcomes: self.outcomes_topic,
+                output: None,
+            },
+            creates_topics: self.creates_topics,
+            create_partitions: self.partitions,
+            trim_retry: Some(TRIM_RETRY_EVERY),
+            writes_connect_headers: false,
+            group: self.group,
+            instance_id: self.instance_id,
+            lanes: self.lanes,
+            guarantee: self.guarantee,
+            plan,
+            order: self.order,
+            dedupe: None,
+            waiting_records_max: WAITING_RECORDS_MAX,
+            dead_letter_limits: Some(limits),
+            on_dead_letter_limit: if self.exits_at_end {
+                OnDeadLetterLimit::Exit
+            } else {
+                OnDeadLetterLimit::Pause
+            },
+            accepts_gap: self.accepts_gap,
+            accepts_compacted: self.accepts_compacted,
+            handler_timeout: self.handler_timeout,
+            concurrency: self.concurrency,
+            exits_at_end: self.exits_at_end,
+            checks_topic_settings: true,
+        })
+    }
+}
