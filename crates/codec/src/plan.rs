@@ -19,6 +19,9 @@
 //! two different logical types do not resolve (a microsecond read as a millisecond is wrong
 //! in silence), and a decimal is only read from a decimal of the same precision and scale or
 //! from plain bytes.
+//!
+//! It stays own: apache-avro reads a datum into a tree of values first, takes a cut-off nullable
+//! field for null, and overflows the stack on a hostile recursive schema.
 
 use crate::datum::{Cursor, Malformed, Skipper};
 use crate::defaults::{Constant, ReaderField, ReaderSchema};

@@ -4,6 +4,10 @@
 //! flags and environment into it, serde reads the file into it, and [`load`] lays one over the
 //! other. The program then turns the result into its checked settings.
 //!
+//! It stays own: figment and config end at the first value that does not fit; here each unknown key
+//! and each wrong value is named at once, with the key that was meant, and none that may be a secret
+//! is repeated.
+//!
 //! ```
 //! use service_kit::units::DurationArg;
 //!

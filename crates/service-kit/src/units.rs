@@ -1,4 +1,8 @@
 //! Durations and rates as people write them: `200ms`, `1h30m`, `100/s`.
+//!
+//! Reading durations stays own: jiff's friendly format refuses days in a duration, parts of a day,
+//! and units out of order, which these flags take, takes `1:30:00`, `PT1H` and `2s ago`, which they
+//! refuse, and its errors do not say what to write instead.
 
 use std::fmt;
 use std::str::FromStr;

@@ -34,6 +34,18 @@ fn anything_else_is_refused_with_the_reason() {
 }
 
 #[test]
+fn the_library_for_durations_takes_other_texts_than_these_flags() {
+    for text in ["7d", "1.5d", "30m1h", "1s1s", "1.5m30s"] {
+        assert!(text.parse::<DurationArg>().is_ok(), "{text}");
+        assert!(text.parse::<jiff::SignedDuration>().is_err(), "{text}");
+    }
+    for text in ["1:30:00", "PT1H", "2s ago"] {
+        assert!(text.parse::<DurationArg>().is_err(), "{text}");
+        assert!(text.parse::<jiff::SignedDuration>().is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn a_duration_reads_back_as_it_is_written() {
     for nanos in [0, 1, 999, 1_000, 1_000_001, 61_000_000_000, 90_061_001_002_003] {
         let written = DurationArg(Duration::from_nanos(nanos)).to_string();

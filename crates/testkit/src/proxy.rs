@@ -9,6 +9,9 @@
 //! cut the connection that it came over, and deliver it to the broker later. The broker has to
 //! advertise the proxy's address, so the proxy is bound first and led to the broker once it runs;
 //! [`crate::Cluster::behind_proxy`] does both.
+//!
+//! It stays own: proxies for bad networks, such as toxiproxy, hold and cut bytes, and do not know
+//! one request of Kafka's protocol from another.
 
 mod link;
 #[cfg(test)]

@@ -1,4 +1,8 @@
 //! A client for Confluent-compatible schema registries that says whose fault a failure is.
+//!
+//! It stays own: an error of `schema_registry_converter`, the field's crate, knows whether to try
+//! again, and neither who is to blame nor why nobody was reached (name, address, certificate), on
+//! which retry, dead letter and the hint to the user depend.
 
 mod access;
 mod address;
