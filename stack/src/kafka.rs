@@ -50,6 +50,8 @@ pub struct KafkaConfig {
     pub scram_users: Vec<(String, String)>,
     /// Its life.
     pub lifetime: Lifetime,
+    /// Whether an owned one is to run at full speed, as a detached one does, and not just to start quickly.
+    pub is_measured: bool,
 }
 
 impl KafkaConfig {
@@ -64,6 +66,7 @@ impl KafkaConfig {
             listeners: Vec::new(),
             scram_users: Vec::new(),
             lifetime: Lifetime::Owned,
+            is_measured: false,
         }
     }
 }
@@ -163,8 +166,8 @@ impl KafkaServer {
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
             // A broker of a test lives for seconds.
             let quick = match config.lifetime {
-                Lifetime::Owned => QUICK_ARGS,
-                Lifetime::Detached(_) => LASTING_ARGS,
+                Lifetime::Owned if !config.is_measured => QUICK_ARGS,
+                Lifetime::Owned | Lifetime::Detached(_) => LASTING_ARGS,
             };
             let machine = java_args.iter().chain(tools.archive_args()).map(String::as_str);
             let broker =
