@@ -17,7 +17,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
 pub use allow_list::{Refusal, allowed_keys};
 pub use brokers::BadBroker;
-pub use probe::{AwayReason, BROKER_PROBE_LIMIT, BrokersAway, probe_brokers};
+pub use probe::{AwayReason, BROKER_PROBE_LIMIT, BrokersAway, cluster_id, probe_brokers};
 pub use property::PropertyError;
 
 /// What a handle is for; settings of the other kinds are left out, since librdkafka would warn.

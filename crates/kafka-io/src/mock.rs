@@ -59,3 +59,20 @@ impl MockKafka {
         cluster.ok_or(KafkaError::MockCluster(RDKafkaErrorCode::Fail))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client_config::cluster_id;
+
+    #[test]
+    fn the_id_of_a_cluster_tells_that_it_only_pretends() {
+        let mock = MockKafka::start(1).expect("a port");
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", mock.bootstrap_servers());
+        let id = cluster_id(&config, Duration::from_secs(20)).expect("an answer");
+        assert!(id.starts_with("mockCluster"), "{id}");
+        config.set("bootstrap.servers", "127.0.0.1:1");
+        assert_eq!(cluster_id(&config, Duration::from_millis(200)), None);
+    }
+}

@@ -94,6 +94,21 @@ impl BrokersAway {
     }
 }
 
+/// Asks a cluster for its id; nothing without an answer within `limit`. The id of a cluster that librdkafka only pretends to
+/// be begins with `mockCluster`.
+#[must_use]
+pub fn cluster_id(config: &ClientConfig, limit: Duration) -> Option<String> {
+    let handle: BaseProducer<ErrorCollector> =
+        config.create_with_context(ErrorCollector::default()).ok()?;
+    let deadline = Instant::now() + limit;
+    loop {
+        match handle.client().fetch_cluster_id(SLICE) {
+            None if Instant::now() < deadline => handle.poll(Duration::ZERO),
+            answer => return answer,
+        };
+    }
+}
+
 /// Waits until a broker among `bootstrap.servers` answers, at most for `limit`. Warns of settings
 /// that leave the connection open to others.
 ///
