@@ -145,8 +145,8 @@ impl App {
         let (state, rest) = read.unwrap_or_else(|error| {
             tracing::warn!(
                 error,
-                "the averages topic was not read; these are the averages of this process only, its \
-                 first products by name and the others in the total"
+                "the averages topic was not read; these averages are of this process only: its \
+                 first products by name, the others in the total"
             );
             own_state(engine)
         });

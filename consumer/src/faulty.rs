@@ -68,7 +68,7 @@ impl Stage for FaultyStage {
             return Err(HandleError::Downstream(Failure {
                 reason: FailureReason::Handler,
                 schema_id: self.0.schema_id(context.value),
-                detail: "the downstream failed, as a test asks".to_owned(),
+                detail: "the downstream failed, as a test requests".to_owned(),
             }));
         }
         if self.0.is_valid(order) {

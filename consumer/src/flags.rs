@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use service_kit::args::{KafkaArgs, LogArgs, MetricsAddr, OutputFormat, RegistryArgs};
 use service_kit::units::{DurationArg, finite};
 
-/// Keeps exact running averages of orders per product; failed orders are retried after a
-/// delay and end, if they must, in a dead-letter topic.
+/// Keeps exact running averages of orders per product. A failed order is retried after a delay; an
+/// order that keeps failing goes to a dead-letter topic.
 ///
-/// Records, averages and offsets of a batch are committed in one transaction.
+/// Retries, dead letters, averages and offsets of a batch are committed in one transaction.
 #[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
 #[command(
     name = "consumer",
@@ -48,7 +48,7 @@ pub struct Flags {
     #[arg(long, env = "CONSUMER_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub retry_topic: Option<String>,
 
-    /// Topic for orders that are given up [default: orders-dlq]
+    /// Topic for dead letters [default: orders-dlq]
     #[arg(long, env = "CONSUMER_DLQ_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub dlq_topic: Option<String>,
 
@@ -56,7 +56,7 @@ pub struct Flags {
     #[arg(long, env = "CONSUMER_AVERAGES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub averages_topic: Option<String>,
 
-    /// Topic that tells the outcome of every attempt [default: none]
+    /// Topic for the outcome of every attempt [default: none]
     #[arg(long, env = "CONSUMER_OUTCOMES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub outcomes_topic: Option<String>,
 
@@ -79,8 +79,8 @@ pub struct Flags {
     #[arg(long, env = "CONSUMER_GROUP_ID", value_name = "GROUP", help_heading = "Group")]
     pub group_id: Option<String>,
 
-    /// How long the registry must have said that it has no such schema before a record is
-    /// given up for it: a replica may lag [default: 30s]
+    /// How long the registry must answer that it has no such schema before a record is
+    /// dead-lettered for it: a replica may lag [default: 30s]
     #[arg(
         long,
         env = "CONSUMER_UNKNOWN_SCHEMA_GRACE",
@@ -99,12 +99,11 @@ pub struct Flags {
     )]
     pub simulate_failures: Option<f64>,
 
-    /// Seed of the formula that says which attempts fail [default: 42]
+    /// Seed that decides which attempts fail [default: 42]
     #[arg(long, env = "CONSUMER_FAILURE_SEED", value_name = "N", help_heading = "Simulation")]
     pub failure_seed: Option<u64>,
 
-    /// Let every attempt meet a downstream that refuses, for this long after the start
-    /// [default: 0s]
+    /// Let every attempt fail as if the downstream refused it, for this long after the start [default: 0s]
     #[arg(
         long,
         env = "CONSUMER_SIMULATE_OUTAGE",
@@ -113,7 +112,7 @@ pub struct Flags {
     )]
     pub simulate_outage: Option<DurationArg>,
 
-    /// Time that the handler of each order waits [default: 0ms]
+    /// Time that the handler waits for each order [default: 0ms]
     #[arg(
         long,
         env = "CONSUMER_SIMULATE_LATENCY",
@@ -127,7 +126,7 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
     pub print_orders: Option<bool>,
 
-    /// Form of the final statistics on stdout [default: table]
+    /// Format of the final statistics on stdout [default: table]
     #[arg(long, short = 'o', env = "CONSUMER_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 
@@ -140,7 +139,7 @@ pub struct Flags {
     )]
     pub metrics_addr: Option<MetricsAddr>,
 
-    /// Form of the logs.
+    /// Format of the logs.
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,

@@ -132,7 +132,7 @@ impl Printer {
         if has_ended {
             let _ = self.thread.join();
         } else {
-            tracing::warn!(lines = left, "lines were not printed: nobody takes them");
+            tracing::warn!(lines = left, "lines were not printed: stdout is not being read");
         }
         match error {
             Some(error) => Err(AppError::failed(format!("stdout cannot be written: {error}"))),
@@ -166,7 +166,7 @@ impl Lines {
                 let is_first = queue.dropped == 1;
                 drop(queue);
                 if is_first {
-                    tracing::warn!("nobody takes the printed lines fast enough: lines are dropped");
+                    tracing::warn!("stdout is not read fast enough: printed lines are dropped");
                 }
             }
         }

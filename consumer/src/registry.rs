@@ -44,7 +44,7 @@ pub(crate) async fn connect_registry(
         Ok(Err(error)) => return Err(registry_failure(&address, &error)),
         Err(_) => {
             let message =
-                format!("the schema registry at {address} does not answer within {START_MAX:?}");
+                format!("the schema registry at {address} did not answer within {START_MAX:?}");
             return Err(AppError::failed(message).hint(AwayCause::Silent.hint()));
         }
     };

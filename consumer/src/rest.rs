@@ -67,7 +67,7 @@ impl Rest {
             (0, _, Some(due)) => format!("{left} in retry, until {} or longer", time_of_day(due)),
             _ => match self.takes(now_ms) {
                 Some(takes) => format!("{left} left, about {}", lasting(takes)),
-                None => format!("{left} left, nothing moves"),
+                None => format!("{left} left, no progress"),
             },
         }
     }
@@ -93,7 +93,7 @@ mod tests {
         for (rest, words) in [
             (rest(1_000, 2, None, 100.0), "1,002 left, about 10 s"),
             (rest(100, 2, Some(61_000), 100.0), "102 left, about 60 s"),
-            (rest(100, 0, None, 0.0), "100 left, nothing moves"),
+            (rest(100, 0, None, 0.0), "100 left, no progress"),
             (rest(0, 3, Some(3_723_000), 0.0), "3 in retry, until 01:02:03Z or longer"),
             (rest(0, 0, None, 0.0), "nothing left"),
         ] {

@@ -53,7 +53,9 @@ impl SettledLines {
 /// What stands for lines that were dropped.
 pub(crate) fn gap(form: Form) -> fn(u64) -> String {
     match form {
-        Form::Text => |lines| format!("({lines} lines were dropped: nobody took them in time)\n"),
+        Form::Text => {
+            |lines| format!("({lines} lines were dropped: stdout was not read fast enough)\n")
+        }
         Form::Json => |lines| format!("{}\n", json!({"outcome": "dropped", "lines": lines})),
     }
 }

@@ -266,7 +266,7 @@ impl Fold {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 Err(DecodeError::Unresolved { schema_id, .. }) => {
-                    return Err(format!("schema {schema_id} is not known"));
+                    return Err(format!("schema {schema_id} is unknown"));
                 }
             }
         };

@@ -110,7 +110,7 @@ impl Picture<'_> {
             facts.push(told("not ready", &other));
         }
         if !ending.is_empty() {
-            let text = "finishes what is in flight and reads the averages for the table";
+            let text = "finishing records in flight and reading the averages for the table";
             facts.push((STOPPING, text.to_owned(), false));
         }
         if self.troubles.is_empty() {

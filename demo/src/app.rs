@@ -19,15 +19,16 @@ use crate::servers::{self, Servers};
 use crate::story::{RETRY_DELAY, Story};
 use crate::teller::Teller;
 
-/// Tells the story of the order pipeline in about 10 seconds, on servers inside this process.
+/// Shows the order pipeline at work in about 10 seconds, on servers inside this process.
 ///
-/// Orders flow, some fail, are retried after their delay, a few are dead-lettered; averages are
-/// kept of all that were counted. It runs on librdkafka's mock of Kafka, in at-least-once mode;
+/// Orders flow; some fail and are retried after a delay; a few are dead-lettered. The consumer
+/// keeps averages of all counted orders. It runs on librdkafka's mock of Kafka, in at-least-once
+/// mode;
 /// logs are shown if RUST_LOG is set.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "demo", version)]
 pub struct Flags {
-    /// Another seed tells the story with other orders and failures
+    /// Seed of the orders and failures
     #[arg(long, env = "DEMO_SEED", default_value_t = Story::SEED_DEFAULT, value_name = "N")]
     pub seed: u64,
 
@@ -105,7 +106,7 @@ fn tell(
     if is_over {
         return Ok(Some(Told { sent, statistics, screen }));
     }
-    screen.print("stopped before the end of the story");
+    screen.print("stopped before the end");
     Ok(None)
 }
 

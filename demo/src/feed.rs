@@ -88,7 +88,7 @@ impl Feed {
             };
             match self.decoder.decode(record.value()) {
                 Ok(entry) => events.extend(told(entry, &mut self.failed_at_ms)),
-                Err(error) => tracing::warn!(%error, "an entry of the outcome log is skipped"),
+                Err(error) => tracing::warn!(%error, "skipping an entry of the outcome log"),
             }
         }
         events

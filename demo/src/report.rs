@@ -25,7 +25,7 @@ servers: make test
 
   producer --> orders --> consumer --> orders-averages   of what was counted
                            |  ^ |
-                   failed  v  | +----> orders-dlq        what was given up
+                   failed  v  | +----> orders-dlq        dead letters
                      orders-retry      again after {delay}, at most {max_retries} times
 
 {ORDERS} orders, {ORDERS_PER_SECOND} a second; {percent:.0} % of the attempts fail on request (--seed {seed})

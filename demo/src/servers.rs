@@ -36,7 +36,7 @@ impl Servers {
             .map_err(|error| AppError::failed(format!("the mock Kafka did not start: {error}")))?;
         for topic in [ORDERS, RETRY, DEAD_LETTERS, AVERAGES, OUTCOMES] {
             kafka.create_topic(topic, PARTITIONS).map_err(|error| {
-                AppError::failed(format!("the mock Kafka did not make topic {topic}: {error}"))
+                AppError::failed(format!("the mock Kafka did not create topic {topic}: {error}"))
             })?;
         }
         let registry = runtime

@@ -166,7 +166,11 @@ impl Teller {
         let (label, color, text) = match kind {
             Kind::Retried => {
                 let delay = DurationArg::from(RETRY_DELAY);
-                ("retry", Color::Yellow, format!("attempt {attempt} failed, again in {delay}"))
+                (
+                    "retry",
+                    Color::Yellow,
+                    format!("attempt {attempt} failed, next attempt in {delay}"),
+                )
             }
             Kind::Recovered { waited } => {
                 let waited = waited.as_secs_f64();

@@ -46,7 +46,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ListArgs {
-    /// Form of the output
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
     output: OutputForm,
 }
@@ -55,18 +55,18 @@ struct ListArgs {
 struct RunArgs {
     /// Scenarios, as `faults list` names them
     names: Vec<String>,
-    /// Seed of what is left to chance [default: a new one, which is printed]
+    /// Seed of random choices [default: a new one, which is printed]
     #[arg(long, env = "FAULTS_SEED", value_name = "N")]
     seed: Option<u64>,
     /// The forms that `make test` runs: a few seconds each
     #[arg(long)]
     short: bool,
-    /// Form of the results
+    /// Format of the results
     #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
     output: OutputForm,
 }
 
-/// Form of the output.
+/// Format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OutputForm {
     /// Aligned columns

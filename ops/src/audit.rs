@@ -87,13 +87,13 @@ impl AuditError {
         match self {
             Self::Kafka(_) | Self::Scan(ScanError::Kafka(_)) => failed.hint(BROKER_HINT),
             Self::Registry { .. } => {
-                let text = format!("{failed}, asked at {registry}");
+                let text = format!("{failed} (registry {registry})");
                 AppError::failed(text).hint(REGISTRY_HINT)
             }
-            Self::NewerMetadata(_) => failed.hint("run the orders of that version, or a newer one"),
+            Self::NewerMetadata(_) => failed.hint("run that version of orders or a newer one"),
             Self::OffsetsUndecided(_) | Self::Scan(ScanError::Stalled(..)) => failed.hint(
-                "a transaction may have been left open: look with kafka-transactions \
-                 describe-producers, see docs/runbook.md",
+                "a transaction may have been left open: find its producer with \
+                 kafka-transactions describe-producers; see docs/runbook.md",
             ),
             Self::Scan(ScanError::CutOff(_)) => failed.hint("run it again"),
         }

@@ -20,9 +20,10 @@ use crate::standing::Standing;
 /// What `orders averages --help` says first.
 pub(crate) const ABOUT: &str = "The running averages of a group, added up over all partitions.
 
-Says as well up to which offset of the orders they go in each partition (the group's commit \
-position), how many orders lie beyond it, and how many wait for a retry and are not included yet. \
-May run beside live consumers. Joins no group, commits nothing, writes nothing.";
+Also shows, for each partition, up to which offset the orders are included (the group's \
+commit position), how many orders follow that offset, and how many wait for a retry and are not \
+included yet. It can run beside live consumers: it joins no group, commits nothing and writes \
+nothing.";
 
 /// What `orders averages --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -30,9 +31,9 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders averages --product tea --product cake -o jsonl
   orders averages -o json | jq '.overall.average'
 
--o json has the form of the consumer's final statistics, and the partitions;
--o jsonl is one line for each product. 'all' is all products, whatever is
-chosen.
+-o json prints the consumer's final statistics and the partitions, -o jsonl one
+line per product. The row 'all' is over all products, also with --product or
+--top.
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration";
 
@@ -64,7 +65,7 @@ pub fn command(flags: &AveragesFlags) -> Result<ExitStatus, AppError> {
     print(&report, output)?;
     for product in absent {
         let product = service_kit::terminal::one_line(&product);
-        note(&format!("orders: no order of {product:?} is counted"));
+        note(&format!("orders: no order of product {product:?} has been counted"));
     }
     Ok(ExitStatus::Done)
 }

@@ -7,7 +7,7 @@ use service_kit::output::{result, result_by};
 use crate::complete::{self, Shell};
 use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topics};
 
-/// Looks after an order pipeline: what is in its topics, and whether that is right.
+/// Operates an order pipeline: inspects and checks its topics, groups and dead letters.
 #[derive(Debug, Parser)]
 #[command(
     name = "orders",
@@ -34,20 +34,20 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Prove that every order was counted once, waits, or is a dead letter: exactly one of them
+    /// Prove that every order was counted once, waits for a retry, or is a dead letter
     #[command(long_about = audit::ABOUT, after_help = audit::EXAMPLES)]
     // Boxed: its flags are many.
     Audit(Box<audit::Flags>),
 
-    /// The running averages, added up over partitions, and how far they go
+    /// The running averages, summed over partitions, and which orders they include
     #[command(long_about = averages::ABOUT, after_help = averages::EXAMPLES)]
     Averages(Box<averages::AveragesFlags>),
 
-    /// Look at dead letters, send them back, or mark them as handled
+    /// Inspect dead letters, send them back, or mark them as handled
     #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
     Dlq(dlq::DlqCommand),
 
-    /// Show how far groups are behind, and whether that is wrong: show, watch, check
+    /// Show how far groups are behind and whether they are stuck: show, watch, check
     #[command(subcommand, long_about = lag::ABOUT, after_help = lag::EXAMPLES)]
     Lag(lag::LagCommand),
 
@@ -55,15 +55,15 @@ enum Command {
     #[command(after_help = monitor::EXAMPLES)]
     Monitor(Box<monitor::MonitorFlags>),
 
-    /// Have a group count anew from a point of its orders; previews without --execute
+    /// Make a group count its orders again from a given point; previews without --execute
     #[command(long_about = replay::ABOUT, after_help = replay::EXAMPLES)]
     Replay(Box<replay::ReplayFlags>),
 
-    /// Keep topics as a file declares them: plan, apply, list, describe
+    /// Keep topics as declared in a file: plan, apply, list, describe
     #[command(subcommand, long_about = topics::ABOUT, after_help = topics::EXAMPLES)]
     Topics(topics::TopicsCommand),
 
-    /// See what keys are for: publish purchases to three topics and read them in order
+    /// Show what keys are for: publish purchases to three topics and read them in order
     #[command(after_help = ecommerce::EXAMPLES)]
     Ecommerce(Box<ecommerce::EcommerceFlags>),
 
@@ -71,14 +71,14 @@ enum Command {
     #[command(subcommand, long_about = schema::ABOUT, after_help = schema::EXAMPLES)]
     Schema(schema::SchemaCommand),
 
-    /// Print what makes a shell complete subcommands, flags, topics and groups
+    /// Print a shell's completion script for subcommands, flags, topics and groups
     #[command(after_help = "Examples:
   orders completions bash > ~/.local/share/bash-completion/completions/orders
   orders completions zsh > ~/.zfunc/_orders     # a folder of fpath
   orders completions fish > ~/.config/fish/completions/orders.fish
 
-Names of topics and groups are asked for from the brokers that the line, the
-environment or config/orders.toml names, for 1 s at most")]
+To complete names of topics and groups, the program asks the brokers that the
+command line, the environment or config/orders.toml names, for at most 1 s")]
     Completions {
         /// Shell
         #[arg(value_enum)]

@@ -57,7 +57,7 @@ pub struct GroupFlags {
     )]
     group_id: Option<String>,
 
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     output: Option<OutputFormat>,
 

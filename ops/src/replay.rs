@@ -37,16 +37,18 @@ use crate::progress::Lines;
 use crate::standing::Standing;
 
 /// What `orders replay --help` says first.
-pub(crate) const ABOUT: &str = "Have a group count anew from a point of its orders.
+pub(crate) const ABOUT: &str = "Make a group count its orders again from a given point.
 
-Sets the offsets of orders and retries, and empties the averages with them, in one transaction: all \
-of it happens, or nothing. From the start ('earliest') the same averages come about again. From a point \
-in the middle they hold only what comes after it, since nothing can be taken out of a sum: that, and \
-all else that would be lost, is refused unless --partial says that it is wanted.
+One transaction sets the offsets of orders and retries and empties the averages: either all of it \
+happens or none of it. From the start ('earliest') the group arrives at the same averages again. \
+From a later point the averages include only the orders after that point, because an order \
+cannot be subtracted from a sum. A replay that would lose anything is refused unless --partial \
+is given.
 
-Waiting retries are given up, since their orders are read again. Dead letters stay where they are; \
-'orders dlq redrive' passes them over from then on, since their orders are read again as well. The group \
-must have no members. Without --execute only what would be done is shown.";
+The replay discards the waiting retries, because the group reads their orders again. It leaves the \
+dead letters where they are; 'orders dlq redrive' skips them from then on, because the group \
+reads their orders again as well. The group must have no members. Without --execute the command \
+only shows what it would do.";
 
 /// What `orders replay --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -64,7 +66,7 @@ pub struct ReplayFlags {
     #[arg(long, value_name = "POINT", allow_hyphen_values = true, help_heading = "Replay")]
     to: StartAt,
 
-    /// Do it; without it, only what would be done is shown
+    /// Do it; without this flag, only show what would be done
     #[arg(long, help_heading = "Replay")]
     execute: bool,
 
@@ -153,8 +155,8 @@ fn busy(group: &str, members: &[GroupMember]) -> AppError {
     let more = count.saturating_sub(names.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     AppError::failed(format!("the group {group} has members: {}{more}", names.join(", "))).hint(
-        "stop these consumers (SIGTERM) and run it again; one that was killed, or has an \
-         --instance-id, stays a member until its session ends, 10 s by default",
+        "stop these consumers (SIGTERM) and run this command again; a consumer that was \
+         killed or has an --instance-id remains a member until its session ends (10 s by default)",
     )
 }
 
@@ -184,7 +186,7 @@ fn look<P: FnMut(&str)>(
             Some(ms) => at_time(ms).map_err(away)?.unwrap_or(cut.bounds.main.end),
             None => flags.to.offset(cut.bounds.main).map_err(|why| {
                 AppError::failed(format!("{main}/{partition} {why}"))
-                    .hint("--partition N chooses one partition; 'earliest' is always there")
+                    .hint("--partition N selects one partition; 'earliest' always exists")
             })?,
         };
         // Only committed records that a reader meets can be where it begins.
@@ -237,7 +239,7 @@ fn print(plan: &Plan, format: OutputFormat) -> Result<(), AppError> {
         })?,
     }
     note(&match &plan.replay_id {
-        Some(id) => format!("orders: the group counts anew, as {id}: start its consumers"),
+        Some(id) => format!("orders: the group was reset by replay {id}: start its consumers"),
         None if !plan.refused.is_empty() && !plan.partial => {
             "orders: nothing was changed; --execute refuses this without --partial".to_owned()
         }

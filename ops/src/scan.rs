@@ -28,9 +28,9 @@ pub(crate) struct Bounds {
 pub(crate) enum ScanError {
     #[error("{0}")]
     Kafka(String),
-    #[error("{0} was not read further: no record came within {1} s")]
+    #[error("{0} was not read to its end: no record arrived within {1} s")]
     Stalled(String, u64),
-    #[error("{0} was cut by retention while it was read")]
+    #[error("retention deleted records of {0} while they were being read")]
     CutOff(String),
 }
 

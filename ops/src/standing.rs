@@ -94,8 +94,8 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         match self.cutter.take(partition).map_err(|error| error.into_app(&self.registry))? {
             Ok(cut) => Ok(cut),
             Err(Hanging { topic, partition, stable_end }) => Err(AppError::failed(format!(
-                "a transaction is open at {topic}/{partition}@{stable_end} for more than 30 s: what \
-                 lies behind it is not decided"
+                "a transaction has been open at {topic}/{partition}@{stable_end} for more than 30 \
+                 s: the records after it cannot be read yet"
             ))
             .hint(BROKEN_OFF_HINT)),
         }
@@ -128,7 +128,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
             None => Ok(partials),
             Some((offset, what)) => {
                 let place = format!("{}/{}@{offset}", topics.averages, cut.partition);
-                Err(AppError::failed(format!("{place} is no average of the group {group}: {what}"))
+                Err(AppError::failed(format!("{place} is not an average of group {group}: {what}"))
                     .hint("--averages-topic and --group-id must belong together"))
             }
         }
@@ -194,7 +194,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
 }
 
 const BROKEN_OFF_HINT: &str =
-    "look with kafka-transactions describe-producers, see docs/runbook.md";
+    "find its producer with kafka-transactions describe-producers; see docs/runbook.md";
 
 fn handles(settings: &Settings, config: &ClientConfig) -> Result<(Cutter, Reader), AuditError> {
     let reader = Reader::new(config, &settings.group)

@@ -33,7 +33,7 @@ const START_LIMIT: Duration = Duration::from_secs(4);
 /// What is left for a question at least, however long the earlier ones took.
 const QUESTION_LIMIT_MIN: Duration = Duration::from_millis(250);
 /// What to do when no broker answers.
-const BROKER_HINT: &str = "start brokers with 'cargo run --bin stack -- up', or name others with \
+const BROKER_HINT: &str = "start brokers with 'cargo run --bin stack -- up', or choose others with \
                            --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)";
 /// The brokers.
 const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
@@ -78,7 +78,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     ));
     let seed = origin.seed;
     if let Some(seed) = seed {
-        note(&format!("seed {seed}: --seed {seed} makes the same orders again"));
+        note(&format!("seed {seed}: --seed {seed} generates the same orders again"));
     }
     let listener = Arc::clone(&console);
     let sender = Sender::new(&settings.kafka, encoder, settings.send.clone(), listener)
@@ -210,7 +210,7 @@ fn connect(
             AppError::failed(format!("the schema registry at {address} cannot be used: {detail}"));
         match cause {
             AwayCause::Unreachable => failed.hint(
-                "start one with 'cargo run --bin stack -- up', or name another with \
+                "start one with 'cargo run --bin stack -- up', or choose another with \
                  --schema-registry-url URL (SCHEMA_REGISTRY_URL)",
             ),
             _ => failed.hint(cause.hint()),
@@ -223,7 +223,7 @@ fn connect(
         Some(Err(RegistryError::NotFound { .. })) => Err(AppError::failed(format!(
             "the Order schema is not registered under subject '{subject}'"
         ))
-        .hint("leave --no-register out once, or have it registered")),
+        .hint("start once without --no-register, or have the schema registered")),
         Some(Err(error)) => Err(AppError::failed(format!(
             "the schema registry refuses the Order schema for subject '{subject}': {error}"
         ))
@@ -286,8 +286,11 @@ impl HealthSource for ProducerHealth {
 fn describe_metrics() {
     use metrics::{counter, describe_counter, describe_gauge, gauge};
     describe_counter!("orders_produced_total", "orders by their delivery report");
-    describe_counter!("orders_import_rejected_total", "rows that could not become an order");
-    describe_gauge!("orders_produce_in_flight", "orders sent and not reported yet");
+    describe_counter!(
+        "orders_import_rejected_total",
+        "rows that could not be converted to an order"
+    );
+    describe_gauge!("orders_produce_in_flight", "orders sent and not acknowledged so far");
     for result in ["acknowledged", "failed"] {
         counter!("orders_produced_total", "result" => result).absolute(0);
     }

@@ -32,7 +32,7 @@ const DETAILS_MAX: u64 = 10;
 /// What a run prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConsoleSettings {
-    /// Form of the results.
+    /// Format of the results.
     pub output: OutputFormat,
     /// Form of the log.
     pub log_format: LogFormat,

@@ -30,19 +30,19 @@ pub fn of_import(
         let ranges = ranges(&summary.undelivered_lines);
         let advice = match rejects {
             Some(path) => format!("they are in {}, each with its reason", path.display()),
-            None => "send them again by themselves; --rejects FILE would keep them".to_owned(),
+            None => "send them again separately; --rejects FILE would keep them".to_owned(),
         };
         lines.push(format!("{failed} rows were not delivered, in the lines {ranges}: {advice}"));
     }
     if is_cut_short {
         let taken = skipped + summary.taken;
         lines.push(format!(
-            "the import stopped after {taken} rows; to go on behind them, add --skip-rows {taken}"
+            "the import stopped after {taken} rows; to continue after them, add --skip-rows {taken}"
         ));
     } else if summary.taken == 0 {
         lines.push(match skipped {
             0 => "the input has no rows".to_owned(),
-            _ => format!("the input has no rows behind the {skipped} that were left out"),
+            _ => format!("the input has no rows after the {skipped} skipped ones"),
         });
     }
     lines
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn an_input_without_rows_is_said() {
         assert_eq!(said(&Summary::default(), 0, false), "the input has no rows");
-        assert!(said(&Summary::default(), 4, false).contains("behind the 4"));
+        assert!(said(&Summary::default(), 4, false).contains("after the 4"));
     }
 
     #[test]

@@ -50,7 +50,7 @@ const ROOM_SLICE: Duration = Duration::from_millis(5);
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Key {
-    /// All orders of a product lie in one partition, in order.
+    /// All orders of a product are in one partition, in order.
     #[default]
     Product,
     /// Orders are spread evenly.
@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
         }
         tracing::error!(
             orders = ledger.totals().counts.in_flight(),
-            "giving up orders that no broker has acknowledged"
+            "abandoning orders that no broker has acknowledged"
         );
         self.sender.publisher.abandon(ABANDON_LIMIT);
         for refused in ledger.take_refused() {

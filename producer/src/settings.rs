@@ -38,13 +38,13 @@ Examples:
     --map orderId=Invoice,product=Description,price=Price
                                           import a file
   producer --input sales.csv --skip-rows 4711
-                                          go on with an import that was stopped
+                                          continue an import that was stopped
 
 Exit codes: 0 all acknowledged, 1 failed, 2 wrong settings, 3 some rows were
 rejected, or an import was stopped before its end.
 Settings: flags, then the environment, then config/producer.toml.";
 
-/// Sends orders to Kafka: made-up ones, or those of a CSV or JSON Lines file.
+/// Sends orders to Kafka: generated ones, or those of a CSV or JSON Lines file.
 #[derive(Debug, Default, Parser, Serialize, Deserialize)]
 #[command(name = PROGRAM, version, after_help = EXAMPLES)]
 pub struct Flags {
@@ -67,7 +67,7 @@ pub struct Flags {
     #[arg(long, env = "PRODUCER_TOPIC")]
     pub topic: Option<String>,
 
-    /// Number of orders; 0 goes on until stopped [default: 20, or the whole input]
+    /// Number of orders; 0 runs until stopped [default: 20, or the whole input]
     #[arg(long, env = "PRODUCER_COUNT", value_name = "N")]
     pub count: Option<u64>,
 
@@ -83,12 +83,12 @@ pub struct Flags {
     #[arg(long, env = "PRODUCER_KEY", value_name = "FIELD")]
     pub key: Option<Key>,
 
-    /// The same seed makes the same orders [default: random, and printed]
-    #[arg(long, env = "PRODUCER_SEED", value_name = "N", help_heading = "Made-up orders")]
+    /// The same seed generates the same orders [default: random, and printed]
+    #[arg(long, env = "PRODUCER_SEED", value_name = "N", help_heading = "Generated orders")]
     pub seed: Option<u64>,
 
     /// Number of different products [default: 10]
-    #[arg(long, env = "PRODUCER_PRODUCTS", value_name = "N", help_heading = "Made-up orders")]
+    #[arg(long, env = "PRODUCER_PRODUCTS", value_name = "N", help_heading = "Generated orders")]
     pub products: Option<NonZeroU32>,
 
     /// Share of orders with a negative price, 0.0 to 1.0 [default: 0.0]
@@ -98,18 +98,18 @@ pub struct Flags {
         value_parser = finite,
         allow_negative_numbers = true,
         value_name = "SHARE",
-        help_heading = "Made-up orders"
+        help_heading = "Generated orders"
     )]
     pub negative_rate: Option<f64>,
 
-    /// Share of records that are no order at all, 0.0 to 1.0 [default: 0.0]
+    /// Share of records that are not orders, 0.0 to 1.0 [default: 0.0]
     #[arg(
         long,
         env = "PRODUCER_MALFORMED_RATE",
         value_parser = finite,
         allow_negative_numbers = true,
         value_name = "SHARE",
-        help_heading = "Made-up orders"
+        help_heading = "Generated orders"
     )]
     pub malformed_rate: Option<f64>,
 
@@ -128,7 +128,7 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL")]
     pub no_register: Option<bool>,
 
-    /// How long an order is tried before it counts as failed [default: 5m]
+    /// Time after which an unacknowledged order counts as failed [default: 5m]
     #[arg(long, env = "PRODUCER_DELIVERY_TIMEOUT", value_name = "DURATION")]
     pub delivery_timeout: Option<DurationArg>,
 
@@ -137,7 +137,7 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL")]
     pub quiet: Option<bool>,
 
-    /// Form of the results on stdout; jsonl prints one object per delivery [default: table]
+    /// Format of the results on stdout; jsonl prints one object per delivery [default: table]
     #[arg(long, short, env = "PRODUCER_OUTPUT", value_name = "FORMAT")]
     pub output: Option<OutputFormat>,
 
@@ -187,11 +187,11 @@ pub struct Settings {
     pub origin: Origin,
     /// Print deliveries or not.
     pub is_quiet: bool,
-    /// Form of the results.
+    /// Format of the results.
     pub output: OutputFormat,
     /// Where metrics are served, if they are.
     pub metrics: Option<Listen>,
-    /// Form of the logs.
+    /// Format of the logs.
     pub log_format: LogFormat,
 }
 
@@ -258,7 +258,7 @@ fn refuse_contradictions(flags: &Flags) -> Result<(), AppError> {
     ];
     let generator_flag = generator_flags.iter().find(|(_, is_set)| *is_set);
     if let (Some(_), Some((flag, _))) = (&flags.import.input, generator_flag) {
-        return Err(AppError::usage(format!("{flag} is for made-up orders, not for --input")));
+        return Err(AppError::usage(format!("{flag} is for generated orders, not for --input")));
     }
     Ok(())
 }
@@ -267,7 +267,7 @@ fn send_settings(flags: &Flags, origin: &Origin) -> Result<SendSettings, AppErro
     let topic = flags.topic.clone().unwrap_or_else(|| "orders".to_owned());
     if topic.is_empty() || !topic.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     {
-        return Err(AppError::usage(format!("'{topic}' is no name of a topic (--topic)")));
+        return Err(AppError::usage(format!("'{topic}' is not a topic name (--topic)")));
     }
     let is_import = matches!(origin, Origin::Imported { .. });
     let speed = match (flags.rate, flags.interval) {

@@ -91,8 +91,8 @@ fn the_form_of_an_input_follows_from_its_name_or_the_flag() {
     assert_eq!(format(&["--input", "a.jsonl"]), InputFormat::Jsonl);
     assert_eq!(format(&["--input", "-", "--input-format", "jsonl"]), InputFormat::Jsonl);
     assert_eq!(format(&["--input", "a.TAB"]), InputFormat::Csv);
-    assert!(refused(&["--input", "-"]).contains("not known by its name"));
-    assert!(refused(&["--input", "a.json"]).contains("not known by its name"));
+    assert!(refused(&["--input", "-"]).contains("cannot be told from its name"));
+    assert!(refused(&["--input", "a.json"]).contains("cannot be told from its name"));
     for (name, what) in [("a.xlsx", "an Excel workbook"), ("a.csv.gz", "a gzip file")] {
         assert!(refused(&["--input", name]).contains(what), "{name}");
     }
@@ -130,7 +130,7 @@ fn the_file_of_rejects_must_not_be_the_input() {
     let path = directory.path().join("a.csv");
     std::fs::write(&path, "orderId,product,price\n").unwrap();
     let path = path.to_str().unwrap();
-    assert!(refused(&["--input", path, "--rejects", path]).contains("the input itself"));
+    assert!(refused(&["--input", path, "--rejects", path]).contains("the input file itself"));
 }
 
 #[test]

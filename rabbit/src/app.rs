@@ -213,7 +213,7 @@ impl Parts {
             Err(StoreError::InUse { path: file })
                 if self.settings.when_in_use == WhenInUse::StandBy =>
             {
-                tracing::info!(file, "another instance works with the file; this one waits");
+                tracing::info!(file, "another instance uses the store; this one waits");
                 let health = WaitingHealth { folder: file };
                 let admin = Admin::new(self.metrics.clone(), Arc::new(health));
                 let waiting = (server.twin()?, paths(queue));
@@ -271,13 +271,12 @@ impl Parts {
             return connect_error(error);
         }
         let folder = self.settings.data_dir.display();
-        let text = format!(
-            "the store in {folder} is not the one that has the state of this service: {error}"
-        );
+        let text =
+            format!("the store in {folder} does not have the state of this service: {error}");
         AppError::failed(text).hint(
-            "start it with the --data-dir that has the state, and with --standby where another \
-             instance runs; rabbit/README.md, 'Several instances', says what to do if that folder \
-             is lost",
+            "start it with the --data-dir that has the state, and with --standby if another \
+             instance runs; rabbit/README.md, 'Several instances', says what to do if that \
+             folder is lost",
         )
     }
 
@@ -307,7 +306,7 @@ impl Parts {
                 taken = take_over(&target, &reader) => {
                     if let Err(reason) = taken {
                         let queue = target.topology.outcomes_before();
-                        tracing::warn!(reason, queue, "it is not taken over; the next start tries");
+                        tracing::warn!(reason, queue, "the former queue was not migrated; the next start tries again");
                     }
                 }
             }
@@ -350,7 +349,7 @@ impl HealthSource for ServiceHealth {
     }
 
     fn ready(&self) -> HealthReport {
-        let failed = "a change was not committed; start the service again";
+        let failed = "a change was not committed; restart the service";
         let store = self.store.has_failed().then(|| failed.to_owned());
         let mut report = HealthReport::of_troubles([("store", store)]);
         report.reasons.extend(of_process().reasons());
@@ -363,7 +362,7 @@ pub(crate) fn connect_error(error: &ConnectError) -> AppError {
         "a queue or exchange of this name has other settings: choose another --prefix, or delete the \
          queue if nobody else uses it, with rabbitmqctl delete_queue NAME --if-empty --if-unused"
     } else {
-        "start RabbitMQ (`cargo run --bin stack -- up`), or name another one with --rabbitmq-url"
+        "start RabbitMQ (`cargo run --bin stack -- up`), or choose another one with --rabbitmq-url"
     };
     AppError::failed(error.to_string()).hint(hint)
 }
@@ -372,8 +371,8 @@ fn store_error(error: &StoreError) -> AppError {
     let failed = AppError::failed(error.to_string());
     match error {
         StoreError::InUse { .. } => failed.hint(
-            "a second instance waits for its turn with --standby; only order services may each \
-             have a --data-dir of their own",
+            "a second instance waits with --standby until it can take over; only order \
+             services may each have their own --data-dir",
         ),
         _ => failed,
     }

@@ -201,7 +201,7 @@ async fn drain(
     match timeout(DRAIN_MAX, all).await {
         Ok(result) => result,
         Err(_elapsed) => {
-            tracing::warn!("stopped with messages in hand; they stay in their queue");
+            tracing::warn!("stopped with unfinished messages; they stay in their queue");
             Ok(())
         }
     }
@@ -226,7 +226,7 @@ async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(
     let received = Received::of(&delivery);
     let failing = &shared.failing;
     let result = if received.deliveries_before() >= DELIVERIES_MAX {
-        let detail = format!("it was handed out {DELIVERIES_MAX} times and never answered");
+        let detail = format!("it was delivered {DELIVERIES_MAX} times and never acknowledged");
         let failure = received.failure(FailureReason::Handler, detail);
         let order_id = shared.work.order_id(&received);
         failing.dead_letter(W::QUEUE, &received, &failure, order_id).await;
@@ -265,7 +265,11 @@ async fn attempt<W: Work>(shared: &Shared<W>, received: &Received) -> Result<Don
             Err(Trouble::Failed(failure)) => return Err(Fault::Message(failure)),
             Err(Trouble::Store(error)) => return Err(Fault::Store(error)),
             Err(Trouble::Away(why)) => {
-                tracing::warn!(reason = why, queue = W::QUEUE.as_str(), "a message waits");
+                tracing::warn!(
+                    reason = why,
+                    queue = W::QUEUE.as_str(),
+                    "a message is not processed yet"
+                );
                 sleep(jittered(wait)).await;
                 wait = (wait * 2).min(BACKOFF_MAX);
             }

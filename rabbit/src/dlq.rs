@@ -137,11 +137,11 @@ fn report(groups: &[Group], report: &Report, output: OutputFormat) -> Result<(),
             let line = if *is_done {
                 format!("{count} dead letters sent back (x-redrive-id {redrive_id})")
             } else {
-                format!("{count} dead letters would be sent back; add --execute to do it")
+                format!("{count} dead letters would be sent back; --execute sends them")
             };
             let more = match spared {
                 0 => String::new(),
-                n => format!("; {n} left alone, sent back too often before (--max-redrives)"),
+                n => format!("; {n} skipped, already redriven too often (--max-redrives)"),
             };
             output::text(&format!("{line}{more}\n"))
         }
@@ -174,14 +174,14 @@ impl Desk {
             self.channel.queue_declare(name.as_str().into(), options, FieldTable::default()).await;
         let found = found.map_err(|error| match error.is_amqp_soft_error() {
             true => AppError::failed(format!("there is no queue {name}")).hint(
-                "a service makes its queues when it starts; --prefix says how their names begin",
+                "a service declares its queues when it starts; --prefix is the prefix of their names",
             ),
             false => away(error),
         })?;
         let count = usize::try_from(found.message_count()).unwrap_or(usize::MAX);
         if count > DEAD_LETTERS_MAX {
             *is_all = false;
-            tracing::warn!(count, looked_at = DEAD_LETTERS_MAX, "only the first are looked at");
+            tracing::warn!(count, looked_at = DEAD_LETTERS_MAX, "only the first ones are examined");
         }
         Ok(count.min(DEAD_LETTERS_MAX))
     }
@@ -213,7 +213,7 @@ impl Desk {
         let to = Address::queue(self.topology.queue(queue));
         send(&self.channel, &to, &message).await.map_err(|error| {
             AppError::failed(format!("a dead letter was not sent back, and stays: {error}"))
-                .hint("run the command again: it goes on where it stopped")
+                .hint("run the command again: it continues where it stopped")
         })?;
         dead.delivery.acker.ack(BasicAckOptions::default()).await.map(|_| ()).map_err(away)
     }
@@ -323,7 +323,7 @@ fn table(groups: &[Group]) -> String {
 
 fn away(error: lapin::Error) -> AppError {
     AppError::failed(format!("RabbitMQ: {error}"))
-        .hint("run the command again: it goes on where it stopped")
+        .hint("run the command again: it continues where it stopped")
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ impl Events {
                 () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
                 delivery = consumer.next() => delivery,
                 () = sleep(EVENTS_KNOWN_MAX), if !is_known => {
-                    tracing::warn!(offset, "the last event is not there; the stream is read again");
+                    tracing::warn!(offset, "the last event is missing; reading the stream from its beginning");
                     *last = None;
                     return Ok(Ended::ChannelLost);
                 }
@@ -159,7 +159,7 @@ impl Events {
             };
             let received: Vec<(Received, bool)> = batch.iter().map(arrived).collect();
             if !is_known && !is_same_stream(last.as_ref(), received.first().map(|(one, _)| one)) {
-                tracing::warn!(offset, "the stream is another one; it is read from its beginning");
+                tracing::warn!(offset, "the stream was recreated; reading it from its beginning");
                 *last = None;
                 return Ok(Ended::ChannelLost);
             }
@@ -212,7 +212,7 @@ fn is_same_stream(last: Option<&Position>, first: Option<&Received>) -> bool {
         tracing::warn!(
             from = last.offset + 1,
             to = first.offset - 1,
-            "events went before they were read: orders of that time may stay pending here"
+            "events expired before they were read: orders of that time may stay pending here"
         );
     }
     first.offset > last.offset || first == *last
@@ -270,7 +270,7 @@ impl Reader {
                     Err(trouble) => trouble,
                 }
             };
-            tracing::warn!(reason = %trouble, "an event waits");
+            tracing::warn!(reason = %trouble, "an event is not processed yet");
             sleep(jittered(wait)).await;
             wait = (wait * 2).min(BACKOFF_MAX);
         }

@@ -43,11 +43,11 @@ pub enum Command {
     Order(ServiceFlags),
     /// Decide about orders (port 8102: stock, decisions, health)
     Inventory(ServiceFlags),
-    /// Tell customers (port 8103: notifications, health)
+    /// Notify customers (port 8103: notifications, health)
     Notification(ServiceFlags),
     /// Print exchange, queues and bindings as they are declared
     Topology(TopologyFlags),
-    /// Look at dead letters, and send them back
+    /// Inspect dead letters and send them back
     #[command(subcommand)]
     Dlq(DlqCommand),
 }
@@ -130,7 +130,7 @@ pub struct ServiceFlags {
     )]
     pub notification_listen: Option<String>,
 
-    /// Where outcomes, stock and notifications survive a restart [default: data/rabbit]
+    /// Folder for outcomes, stock and notifications, which survive a restart [default: data/rabbit]
     #[arg(long, env = "RABBIT_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
 
@@ -149,7 +149,7 @@ pub struct ServiceFlags {
     #[arg(long, env = "RABBIT_PREFETCH", value_name = "N", help_heading = "Delivery")]
     pub prefetch: Option<u16>,
 
-    /// Further attempts after the first one [default: 3]
+    /// Retries after the first attempt [default: 3]
     #[arg(long, env = "RABBIT_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
     pub max_retries: Option<u32>,
 
@@ -191,7 +191,7 @@ pub struct TopologyFlags {
     #[command(flatten)]
     pub broker: BrokerArgs,
 
-    /// Form of the result
+    /// Format of the result
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: OutputFormat,
 }
@@ -199,9 +199,9 @@ pub struct TopologyFlags {
 /// What to do with dead letters.
 #[derive(Debug, Clone, Subcommand)]
 pub enum DlqCommand {
-    /// Group dead letters by queue and cause; they stay where they are
+    /// List dead letters by queue and cause; they stay in their queues
     List(DlqFlags),
-    /// Send dead letters back to the queue that they came from; only says which without --execute
+    /// Send dead letters back to the queue they came from; previews without --execute
     Redrive(RedriveFlags),
 }
 
@@ -236,11 +236,11 @@ pub struct DlqFlags {
     #[arg(long, value_name = "ID", help_heading = "Filters")]
     pub message_id: Option<String>,
 
-    /// At most so many dead letters
+    /// At most this many dead letters
     #[arg(long, value_name = "N", help_heading = "Filters")]
     pub limit: Option<usize>,
 
-    /// Form of the result
+    /// Format of the result
     #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
     pub output: OutputFormat,
 }
@@ -256,7 +256,7 @@ pub struct RedriveFlags {
     #[arg(long)]
     pub execute: bool,
 
-    /// Leave alone what was redriven so often before
+    /// Skip dead letters that were already redriven this many times
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub max_redrives: u32,
 }

@@ -62,7 +62,7 @@ async fn take_all(target: &Target, channel: &Channel, reader: &Reader) -> Result
     }
     let options = QueueDeleteOptions::default();
     channel.queue_delete(name.as_str().into(), options).await.map_err(away)?;
-    tracing::info!(queue = name, count, "the outcomes of an earlier version are taken over");
+    tracing::info!(queue = name, count, "the outcomes of an earlier version were migrated");
     Ok(())
 }
 

@@ -55,7 +55,7 @@ impl Work for Inventory {
         };
         let decision = self.store.change(step).await?;
         if decision.is_other_order {
-            let detail = "an order for something else has the same id; nothing is reserved for it";
+            let detail = "another order has the same id; nothing is reserved for this one";
             return Err(Trouble::Failed(received.failure(FailureReason::Handler, detail)));
         }
         let result = InventoryResult::new(&order, decision.outcome, decision.decided_at_ms);

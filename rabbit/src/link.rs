@@ -208,7 +208,7 @@ async fn connect(target: &Target, purpose: Purpose) -> Result<Opened, ConnectErr
     loop {
         match connect_now(target, purpose).await {
             Err(error) if error.is_recovering && Instant::now() < recovered_by => {
-                tracing::debug!(%error, "the broker has not all its queues yet");
+                tracing::debug!(%error, "the broker does not have all queues yet");
                 sleep(RECOVER_LOOK_EVERY).await;
             }
             done => return done,
@@ -311,7 +311,7 @@ async fn watch_over(
         tokio::select! {
             event = events.next() => match event {
                 Some(Event::ConnectionBlocked(reason)) => {
-                    reporter.unavailable(format!("it takes no messages: {reason}"));
+                    reporter.unavailable(format!("it accepts no messages: {reason}"));
                     metrics::blocked(true);
                     state.send_replace(State::Blocked(reason));
                 }
@@ -326,7 +326,7 @@ async fn watch_over(
             },
             report = reports.recv() => match report {
                 Some(generation) if generation == live.generation => {
-                    return Some("its channel is of no use any more".to_owned());
+                    return Some("its channel is closed".to_owned());
                 }
                 Some(_) => {}
                 None => return None,

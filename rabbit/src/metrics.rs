@@ -39,14 +39,14 @@ const DELIVERY_RESULTS: [&str; 4] = ["done", "duplicate", "retried", "dead-lette
 
 /// Explains the metrics, and begins the counters of a service at 0.
 pub(crate) fn begin(queue: WorkQueue, connections: [&'static str; 2]) {
-    describe_gauge!(CONNECTED, "1 while the connection stands");
-    describe_counter!(RECONNECTIONS, "times that the connection came back");
-    describe_gauge!(BLOCKED, "1 while the broker takes no messages");
-    describe_counter!(PUBLISHED, "messages sent, tries counted one by one, by what became of them");
-    describe_counter!(DELIVERIES, "messages settled, by queue and what became of them");
+    describe_gauge!(CONNECTED, "1 while the connection is up");
+    describe_counter!(RECONNECTIONS, "reconnections");
+    describe_gauge!(BLOCKED, "1 while the broker accepts no messages");
+    describe_counter!(PUBLISHED, "attempts to publish a message, by result");
+    describe_counter!(DELIVERIES, "messages settled, by queue and result");
     describe_counter!(RETRIES, "messages sent to a retry queue");
     describe_counter!(DEAD_LETTERED, "dead letters, by queue and failure class");
-    describe_gauge!(IN_HAND, "messages worked on now");
+    describe_gauge!(IN_HAND, "messages being processed");
     blocked(false);
     for connection in connections {
         metrics::counter!(RECONNECTIONS, "connection" => connection).increment(0);

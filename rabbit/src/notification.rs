@@ -111,14 +111,16 @@ impl Teller {
     /// What has begun goes on.
     async fn tell(&self, notification: Notification, message: Message) -> Result<Done, Trouble> {
         let Some((mut end, is_ours)) = self.begin(notification, message) else {
-            return Err(Trouble::Away(format!("{TELLING_MAX} customers are being told")));
+            return Err(Trouble::Away(format!("{TELLING_MAX} customers are being notified")));
         };
         // The borrow of the channel must not last over anything that waits.
         let ended = end.wait_for(Option::is_some).await.map(|ended| ended.clone());
         match ended {
             Ok(Some(Ok(done))) => Ok(if is_ours { done } else { Done::Before }),
             Ok(Some(Err(error))) => Err(Trouble::Store(error)),
-            Ok(None) | Err(_) => Err(Trouble::Away("telling the customer broke off".to_owned())),
+            Ok(None) | Err(_) => {
+                Err(Trouble::Away("notifying the customer was interrupted".to_owned()))
+            }
         }
     }
 
@@ -193,7 +195,7 @@ pub(crate) fn outcome_of(
     received: &Received,
 ) -> Result<InventoryOutcome, Trouble> {
     result.outcome().ok_or_else(|| {
-        let detail = "inventory decided what only a later version knows";
+        let detail = "inventory sent a decision that only a later version knows";
         Trouble::Failed(received.failure(FailureReason::CannotResolve, detail))
     })
 }

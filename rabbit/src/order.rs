@@ -63,7 +63,7 @@ impl PublishOrders {
         let (publisher, events) = (self.publisher.clone(), self.events.clone());
         tokio::spawn(async move {
             if let Err(error) = publisher.publish(&events, &message).await {
-                tracing::debug!(%error, "other instances hear of an order by its outcome only");
+                tracing::debug!(%error, "the order's acceptance was not published: other instances learn of it only from its outcome");
             }
         });
     }
@@ -72,9 +72,9 @@ impl PublishOrders {
 /// What the client is told.
 fn problem(error: &PublishError) -> Problem {
     let (slug, title) = match error {
-        PublishError::Away(_) => ("broker-away", "The message broker is away"),
-        PublishError::Blocked(_) => ("broker-blocked", "The message broker takes no messages"),
-        PublishError::Unroutable(_) => ("unroutable", "No queue takes the order"),
+        PublishError::Away(_) => ("broker-away", "The message broker is unavailable"),
+        PublishError::Blocked(_) => ("broker-blocked", "The message broker accepts no messages"),
+        PublishError::Unroutable(_) => ("unroutable", "No queue is bound for the order"),
         PublishError::Refused => ("broker-refused", "The message broker refused the order"),
         PublishError::Unconfirmed(_) => {
             ("broker-unconfirmed", "The message broker did not confirm the order")

@@ -80,9 +80,9 @@ impl Handler for Waiting {
     }
 
     async fn handle(&self, _request: HttpRequest) -> Reply {
-        let detail = "another instance does the work; this one takes over when that one ends";
+        let detail = "another instance is active; this one takes over when that one ends";
         let status = StatusCode::SERVICE_UNAVAILABLE;
-        Problem::new(status, "standby", "This instance waits", detail)
+        Problem::new(status, "standby", "This instance is on standby", detail)
             .retry_after(RETRY_AFTER)
             .reply()
     }
@@ -100,7 +100,7 @@ impl HealthSource for WaitingHealth {
     }
 
     fn ready(&self) -> HealthReport {
-        let detail = format!("another instance works with {}", self.folder);
+        let detail = format!("another instance uses {}", self.folder);
         HealthReport::of_troubles([("standby", Some(detail))])
     }
 }

@@ -93,13 +93,13 @@ const COPIES: [&str; 2] = ["CC", "BCC"];
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublishError {
     /// There is no connection; nothing was sent.
-    #[error("RabbitMQ is away: {0}")]
+    #[error("RabbitMQ is unavailable: {0}")]
     Away(String),
     /// The broker is short of memory or disk; nothing was sent.
-    #[error("RabbitMQ takes no messages: {0}")]
+    #[error("RabbitMQ accepts no messages: {0}")]
     Blocked(String),
     /// No queue is bound to take it; the broker gave it back.
-    #[error("no queue takes it: {0}; compare the broker with `rabbit topology`")]
+    #[error("no queue is bound for it: {0}; compare the broker with `rabbit topology`")]
     Unroutable(String),
     /// It was sent, and the broker refused it: a queue is full, or failed.
     #[error("RabbitMQ refused the message: a queue is full, or has failed")]
@@ -254,7 +254,7 @@ impl Publisher {
                 self.link.up().await;
                 continue;
             };
-            tracing::warn!(%error, blame = error.blame().as_str(), "a message is sent again");
+            tracing::warn!(%error, blame = error.blame().as_str(), "a message is published again");
             if matches!(error, PublishError::Unroutable(_)) {
                 // A new connection declares what is missing.
                 self.link.report_broken(live.generation);

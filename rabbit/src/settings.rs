@@ -132,7 +132,7 @@ impl Broker {
 /// it: parts of it may be a password.
 fn amqp_uri(url: &str) -> Result<AMQPUri, AppError> {
     let wrong = |detail: &str| {
-        AppError::usage(format!("--rabbitmq-url (RABBITMQ_URL) is no AMQP address: {detail}"))
+        AppError::usage(format!("--rabbitmq-url (RABBITMQ_URL) is not an AMQP address: {detail}"))
             .hint("write amqp://USER:PASSWORD@HOST:5672/%2f, user and password percent-encoded")
     };
     check_address(url, &["amqp", "amqps"]).map_err(|fault| wrong(&fault.to_string()))?;

@@ -92,7 +92,7 @@ fn json_reply(value: &impl Serialize) -> Reply {
 }
 
 fn nothing_known(order_id: &str) -> Problem {
-    let detail = "nothing is known of an order of this id";
+    let detail = "no order with this id is known";
     Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
         .with("order_id", order_id)
 }

@@ -10,22 +10,22 @@ use crate::commands;
 const EXAMPLES: &str = "\
 Examples:
   stack up                          all servers on free ports, in .stack
-  . .stack/env                      lead this shell's clients to them
+  . .stack/env                      set the variables for this shell's clients
   stack up --only kafka,registry    only these two; a second `up` adds more
   stack up --dir /tmp/three --kafka-brokers 3 --only kafka
-  stack status                      what runs, and whether it really answers
+  stack status                      what runs, and whether it answers
   stack logs kafka -f               follow a log
   stack kill kafka-2; stack start kafka-2
                                     one process dies and comes back on its port
   stack stop registry               one server stops; `stack start` starts it
   stack run kafka-consumer-groups --describe --all-groups
   stack down                        stop what `up` started, and keep its data
-  rm -rf .stack                     forget the data too
+  rm -rf .stack                     delete the data too
 
 Exit codes: 0 done, 1 failed or a server does not answer, 2 wrong usage.";
 
-/// Starts and stops the real servers of the pipeline on this machine: Kafka, a schema registry, RabbitMQ, Redis (twice:
-/// the second is Valkey, or stands in for it) and Prometheus.
+/// Starts and stops the real servers of the pipeline on this machine: Kafka, a schema registry,
+/// RabbitMQ, Redis (twice: the second is Valkey, or replaces it) and Prometheus.
 #[derive(Debug, Parser)]
 #[command(name = "stack", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -35,21 +35,22 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start servers, wait until each really answers, write DIR/env and DIR/pids, and leave them running
+    /// Start servers in the background, wait until each answers, and write DIR/env and DIR/pids
     Up(UpArgs),
     /// Stop exactly what `up` started
     Down(DirArgs),
-    /// Start servers, or single processes of them, that were stopped, killed or died; their ports stay the same
+    /// Start servers, or single processes of them, that were stopped, killed or died; their ports
+    /// stay the same
     Start(NamesArgs),
-    /// End servers, or single processes of them, in order
+    /// Stop servers, or single processes of them, gracefully
     Stop(NamesArgs),
-    /// End servers, or single processes of them, with KILL, as a crash would
+    /// Kill servers, or single processes of them, with SIGKILL, as a crash would
     Kill(NamesArgs),
-    /// Run a command-line tool of a server, led to this stack
+    /// Run a command-line tool of a server against this stack
     Run(RunArgs),
     /// Ask every server whether it answers
     Status(StatusArgs),
-    /// Print the variables that lead clients to the servers, for `eval "$(stack env)"`
+    /// Print the variables with which clients find the servers, for `eval "$(stack env)"`
     Env(DirArgs),
     /// Print the log of a server
     Logs(LogsArgs),
@@ -58,7 +59,7 @@ enum Command {
 /// Where the stack lives.
 #[derive(Debug, Args)]
 pub(crate) struct DirArgs {
-    /// Directory of data, logs, env and pids; stacks in different directories stand side by side
+    /// Directory of data, logs, env and pids; stacks in different directories are independent
     #[arg(long, env = "STACK_DIR", default_value = ".stack", value_name = "DIR")]
     pub(crate) dir: PathBuf,
 }
@@ -74,7 +75,7 @@ pub(crate) struct UpArgs {
     /// Brokers of the Kafka cluster: 1 or 3; by default as many as the folder holds already, else 1
     #[arg(long, env = "STACK_KAFKA_BROKERS", value_parser = parse_brokers)]
     pub(crate) kafka_brokers: Option<u16>,
-    /// Use the ports that everyone knows: 9092, 8081, 5672 and 15672, 6379, 6380, 9090; without, a folder's servers
+    /// Use the well-known ports: 9092, 8081, 5672 and 15672, 6379, 6380, 9090; without, a folder's servers
     /// keep the ports that they had
     #[arg(long, env = "STACK_DEFAULT_PORTS")]
     pub(crate) default_ports: bool,
@@ -111,7 +112,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) place: DirArgs,
-    /// Form of the output
+    /// Format of the output
     #[arg(short, long, value_enum, default_value_t = OutputForm::Table)]
     pub(crate) output: OutputForm,
 }
@@ -128,7 +129,7 @@ pub(crate) struct LogsArgs {
     pub(crate) follow: bool,
 }
 
-/// Form of the output.
+/// Format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OutputForm {
     /// Aligned columns

@@ -49,7 +49,7 @@ fn existing(dir: &Path) -> anyhow::Result<StackState> {
     let is_there = !state.nodes.is_empty();
     is_there.then_some(state).with_context(|| {
         format!(
-            "no stack is up in {}; start one with: cargo run --bin stack -- up --dir {0}",
+            "no stack runs in {}; start one with: cargo run --bin stack -- up --dir {0}",
             dir.display()
         )
     })

@@ -17,7 +17,7 @@ pub enum StackError {
         packages: Vec<&'static str>,
     },
     /// A server runs and does not answer.
-    #[error("{server} on {address} gave no answer within {} s; end of {}:\n{log_tail}", limit.as_secs(), log_path.display())]
+    #[error("{server} on {address} did not answer within {} s; end of {}:\n{log_tail}", limit.as_secs(), log_path.display())]
     NoAnswer {
         /// Name of the server's process.
         server: String,
@@ -77,7 +77,7 @@ pub enum StackError {
         output_tail: String,
     },
     /// A directory holds something else than what was asked for.
-    #[error("{} holds {found}, asked for was {asked}; remove it or use another directory", path.display())]
+    #[error("{} holds {found}, not {asked} as requested; remove it or use another directory", path.display())]
     OtherContent {
         /// The directory.
         path: PathBuf,
@@ -119,7 +119,7 @@ pub enum StackError {
         rule: &'static str,
     },
     /// A signal asked for the end before everything had come up.
-    #[error("stopped by a signal before every server had come up; what was started is stopped")]
+    #[error("stopped by a signal before every server was up; the started servers were stopped")]
     Interrupted,
     /// The file system, or the start of a process, failed.
     #[error("{action} {}: {source}", path.display())]

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::StackError;
 use crate::port_book::PortBook;
 
-/// Where free ports are looked for. Below Linux's ephemeral range (32768 and up): there, any outgoing connection could
+/// Where free ports are looked for. Below Linux's ephemeral range (32768 and up): there, any
+/// outgoing connection could
 /// take the port of a server while it is down between `kill_9` and `restart`.
 const RANGE: Range<u16> = 20_000..30_000;
 
@@ -25,7 +26,8 @@ pub enum Ports {
     Free,
     /// The ones that everyone knows, such as 9092 for Kafka.
     Default,
-    /// Those that the folder's servers had before; where there are none, or another process took one, a free one.
+    /// Those that the folder's servers had before; where there are none, or another process took
+    /// one, a free one.
     Kept(Arc<PortBook>),
 }
 
@@ -101,7 +103,7 @@ pub fn free() -> Result<u16, StackError> {
     Err(StackError::Setting {
         setting: "ports",
         value: format!("{}-{}", RANGE.start, RANGE.end),
-        rule: "none is free; stop what listens there",
+        rule: "no port is free; stop what listens there",
     })
 }
 
@@ -116,7 +118,8 @@ pub fn address(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
-/// Returns whether process `pid` itself listens on `port`: an answer from a stranger on that port proves nothing.
+/// Returns whether process `pid` itself listens on `port`: an answer from a stranger on that port
+/// proves nothing.
 #[must_use]
 pub fn listens_on(pid: u32, port: u16) -> bool {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };

@@ -6,7 +6,8 @@ use crate::node::start_nodes;
 use crate::state::NodeRecord;
 use crate::{Ledger, Lifetime, Node, Probe, StackError};
 
-/// Starts the processes of `records` that do not run, on the same ports and data, and waits until they answer.
+/// Starts the processes of `records` that do not run, on the same ports and data, and waits until
+/// they answer.
 /// A Kafka cluster is waited for until all its brokers know each other.
 ///
 /// # Errors
@@ -25,7 +26,7 @@ pub fn revive(
         nodes.push(Node::of_record(record, lifetime).ok_or_else(|| StackError::Setting {
             setting: "stack.json",
             value: record.name.clone(),
-            rule: "how it was started is not written there; run `stack down`, then `stack up`",
+            rule: "the file does not say how it was started; run `stack down`, then `stack up`",
         })?);
     }
     start_nodes(&mut nodes)?;

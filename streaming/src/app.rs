@@ -289,9 +289,8 @@ impl Parts {
                 Err(AppError::failed(message).hint(error.start_hint()))
             }
             Err(_elapsed) => {
-                let message = format!(
-                    "the schema registry at {address} does not answer within {START_MAX:?}"
-                );
+                let message =
+                    format!("the schema registry at {address} did not answer within {START_MAX:?}");
                 Err(AppError::failed(message).hint(AwayCause::Silent.hint()))
             }
         }
@@ -309,7 +308,7 @@ impl HealthSource for OrderHealth {
     }
 
     fn ready(&self) -> HealthReport {
-        let failed = "a change was not committed; start the service again";
+        let failed = "a change was not committed; restart the service";
         let store = self.store.has_failed().then(|| failed.to_owned());
         let mut report = HealthReport::of_troubles([("store", store)]);
         report.reasons.extend(of_process().reasons());

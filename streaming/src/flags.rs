@@ -10,13 +10,12 @@ use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, OutputFormat, RegistryArgs
 use service_kit::units::{DurationArg, finite};
 
 // Help of flags of the engine that are not quite the same here.
-const LANES: &str = "Threads of each service that own a share of the partitions [default: 1]";
-const DEDUPE: &str = "Decide once about orders of one id that stand at most N offsets apart; 0 for \
-                      off [default: 100000]";
-const CONCURRENCY: &str =
-    "Orders that a thread of a service works on at a time while it waits [default: 64]";
-const EXIT_AT_END: &str = "Process what is there at the start, print the last report and exit; not \
-                           with `all` and `order`";
+const LANES: &str = "Threads per service; each owns a share of the partitions [default: 1]";
+const DEDUPE: &str = "Decide only once about orders of one id that are at most N offsets apart; 0 \
+                      for off [default: 100000]";
+const CONCURRENCY: &str = "Orders that one thread of a service works on at once [default: 64]";
+const EXIT_AT_END: &str = "Process all records present at the start, print the last report and \
+                           exit; not with `all` and `order`";
 
 /// The order flow over Kafka: an order is accepted when the brokers have it, decided about exactly
 /// once, and counted from the log.
@@ -53,14 +52,14 @@ pub enum Command {
     Inventory(ServiceFlags),
     /// Count decisions by event time and report (port 8203: report, health)
     Analytics(ServiceFlags),
-    /// Tell customers (port 8204: health)
+    /// Notify customers (port 8204: health)
     Notification(ServiceFlags),
 }
 
 /// Settings of the services.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[command(
-    mut_arg("create_topics", |arg| arg.help("Make topics that are missing [default: true]")),
+    mut_arg("create_topics", |arg| arg.help("Create missing topics [default: true]")),
     mut_arg("lanes", |arg| arg.help(LANES)),
     mut_arg("dedupe", |arg| arg.help(DEDUPE)),
     mut_arg("concurrency", |arg| arg.help(CONCURRENCY)),
@@ -135,7 +134,7 @@ pub struct ServiceFlags {
     #[arg(long, env = "STREAMING_INVENTORY_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub inventory_topic: Option<String>,
 
-    /// Topic of what customers are told [default: notification-events]
+    /// Topic of notifications to customers [default: notification-events]
     #[arg(
         long,
         env = "STREAMING_NOTIFICATION_TOPIC",
@@ -169,7 +168,7 @@ pub struct ServiceFlags {
     )]
     pub notification_group: Option<String>,
 
-    /// Where orders and keys survive a restart of the order service [default: data/streaming]
+    /// Folder for orders and keys, which survive a restart of the order service [default: data/streaming]
     #[arg(long, env = "STREAMING_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
 
@@ -197,7 +196,7 @@ pub struct ServiceFlags {
     #[arg(long, env = "STREAMING_REPORT_INTERVAL", value_name = "DURATION", help_heading = "Run")]
     pub report_interval: Option<DurationArg>,
 
-    /// Form of the reports on stdout [default: table]
+    /// Format of the reports on stdout [default: table]
     #[arg(
         long,
         short = 'o',

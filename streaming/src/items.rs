@@ -35,7 +35,12 @@ impl BatchForm {
                 let detail = "send content-type application/json with an array of orders, or \
                               application/x-ndjson with one order per line";
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                Err(Problem::new(status, "unsupported-media-type", "Not this content type", detail))
+                Err(Problem::new(
+                    status,
+                    "unsupported-media-type",
+                    "Unsupported content type",
+                    detail,
+                ))
             }
         }
     }
@@ -71,20 +76,20 @@ impl BatchForm {
 }
 
 fn too_many() -> Problem {
-    let detail = format!("a batch has at most {BATCH_ITEMS_MAX} orders; nothing of it was placed");
+    let detail = format!("a batch has at most {BATCH_ITEMS_MAX} orders; none of them was placed");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch-too-large", "The batch is too large", detail)
 }
 
 fn no_array(detail: &str) -> Problem {
-    let detail = format!("{detail}; send an array of orders; nothing of the batch was placed");
-    Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is no JSON array", detail)
+    let detail = format!("{detail}; send an array of orders; no order of the batch was placed");
+    Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is not a JSON array", detail)
 }
 
 /// Cuts an array into its values.
 fn of_array(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
     let mut items = Vec::new();
     let mut rest = body.trim_ascii();
-    rest = rest.strip_prefix(b"[").ok_or_else(|| no_array("it does not begin with ["))?;
+    rest = rest.strip_prefix(b"[").ok_or_else(|| no_array("it does not start with ["))?;
     rest = rest.trim_ascii_start();
     if let Some(after) = rest.strip_prefix(b"]") {
         return if after.is_empty() { Ok(items) } else { Err(no_array("something follows ]")) };
@@ -101,7 +106,7 @@ fn of_array(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
                 let text: String = error.to_string().chars().take(200).collect();
                 return Err(no_array(&format!("item {number}: {text}")));
             }
-            None => return Err(no_array("it ends too soon")),
+            None => return Err(no_array("it ends too early")),
         }
         let (item, after) = rest.split_at(values.byte_offset());
         items.push(item);
@@ -111,7 +116,7 @@ fn of_array(body: &[u8]) -> Result<Vec<&[u8]>, Problem> {
             Some((b']', [])) => return Ok(items),
             Some((b']', _)) => return Err(no_array("something follows ]")),
             Some(_) => return Err(no_array(&format!("no comma after item {number}"))),
-            None => return Err(no_array("it ends too soon")),
+            None => return Err(no_array("it ends too early")),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Paradigm for StreamOrders {
 /// What the client is told.
 pub(crate) fn problem(error: &SendError) -> Problem {
     let (slug, title) = match error {
-        SendError::Away(_) => ("kafka-away", "Kafka is away"),
+        SendError::Away(_) => ("kafka-away", "Kafka is unavailable"),
         SendError::Full => ("outbox-full", "Too many orders wait to be sent"),
         SendError::Refused(_) => ("kafka-refused", "Kafka refused the order"),
         SendError::Unacknowledged(_) => {

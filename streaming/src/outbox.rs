@@ -25,7 +25,7 @@ use crate::trail::Trail;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SendError {
     /// It was not sent: the brokers are away.
-    #[error("Kafka is away: {0}")]
+    #[error("Kafka is unavailable: {0}")]
     Away(String),
     /// It was not sent: there was no room in time.
     #[error("too many orders wait to be sent")]
@@ -263,7 +263,7 @@ impl Sending {
 
     /// A producer that cannot keep its promise any more makes room for a new one.
     fn renew(&mut self, error: &PublishError) {
-        tracing::error!(%error, "the producer is made anew");
+        tracing::error!(%error, "replacing the producer");
         self.publisher.abandon(BROKERS_ASK_MAX);
         match Publisher::new(&self.settings, DELIVERY_MAX, Waiting::default()) {
             Ok(publisher) => self.publisher = publisher,

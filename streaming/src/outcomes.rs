@@ -189,7 +189,9 @@ impl Outcomes {
                     records.push((self.topics.of(record.topic()), record.hold()));
                 }
                 Polled::OutOfRange => {
-                    return Err(Trouble::Away("a topic was cut meanwhile".to_owned()));
+                    return Err(Trouble::Away(
+                        "records of a topic were deleted meanwhile".to_owned(),
+                    ));
                 }
                 Polled::Denied(text) | Polled::Missing(text) => return Err(Trouble::Away(text)),
                 Polled::Away(_) => is_doubtful = true,

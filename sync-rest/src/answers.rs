@@ -53,14 +53,14 @@ pub(crate) fn read_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> 
         if error.is_data() {
             return invalid(&detail);
         }
-        Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is no JSON", detail)
+        Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is not JSON", detail)
     })
 }
 
 /// The request is not one that can be done.
 pub(crate) fn invalid(detail: &str) -> Problem {
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Problem::new(status, "invalid-order", "The order cannot be placed as it is", detail)
+    Problem::new(status, "invalid-order", "The order is not valid", detail)
 }
 
 /// Nothing is started whose time is over.
@@ -101,7 +101,7 @@ pub(crate) fn decided(
         FailureReason::OutOfStock => ("Out of stock", "there is not enough of this item left"),
         FailureReason::UnknownItem => ("The item is unknown", "the menu has no such item"),
         FailureReason::InvalidOrder => {
-            ("The order cannot be placed as it is", "its quantity or item breaks a rule")
+            ("The order is not valid", "its quantity or item breaks a rule")
         }
         FailureReason::Simulated => ("Refused on request", "this share of orders is refused"),
     };
@@ -128,8 +128,8 @@ pub(crate) fn reservation(order_id: &str, state: ReservationState) -> Reply {
 
 /// The attempt was released before its reservation came.
 pub(crate) fn released(order_id: &str) -> Problem {
-    let detail = "this attempt was given up and released before; a new one needs a larger number";
-    Problem::new(StatusCode::CONFLICT, "released", "The attempt was given up", detail)
+    let detail = "this attempt was cancelled and its reservation released; a new attempt needs a larger number";
+    Problem::new(StatusCode::CONFLICT, "released", "The attempt was cancelled", detail)
         .with("order_id", order_id)
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn other_order(order_id: &str) -> Problem {
 
 /// Nothing was ever asked about this order.
 pub(crate) fn nothing_known(order_id: &str) -> Problem {
-    let detail = "nothing was asked about this order";
+    let detail = "inventory has no decision about this order";
     Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
         .with("order_id", order_id)
 }

@@ -213,14 +213,14 @@ async fn open(settings: &Settings, name: &str) -> Result<Store, AppError> {
         match Store::open(&path) {
             Err(StoreError::InUse { path }) if settings.is_standby => {
                 if !is_told {
-                    tracing::info!(path, "standing by: another instance works with this store");
+                    tracing::info!(path, "on standby: another instance uses this store");
                     is_told = true;
                 }
                 tokio::time::sleep(STANDBY_LOOK_EVERY).await;
             }
             Err(error @ StoreError::InUse { .. }) => {
                 let hint =
-                    "--data-dir names another folder; --standby waits until this one is free";
+                    "choose another folder with --data-dir, or wait for this one with --standby";
                 return Err(failed(error).hint(hint));
             }
             opened => {

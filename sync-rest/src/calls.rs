@@ -141,7 +141,7 @@ pub(crate) fn problem(error: &CallError) -> Problem {
             let (slug, title) = match trouble {
                 Some(Trouble::Slow) => ("downstream-slow", "Another service is slow"),
                 Some(Trouble::Full) => ("downstream-overloaded", "Another service is full"),
-                Some(Trouble::Away) | None => ("downstream-away", "Another service is away"),
+                Some(Trouble::Away) | None => ("downstream-away", "Another service is unavailable"),
             };
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, detail)
                 .retry_after(error.retry_after)

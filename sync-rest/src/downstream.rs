@@ -112,7 +112,8 @@ pub struct Answer {
 }
 
 impl Downstream {
-    /// One at this address, with the store that it was `met` with; `fair_time` is how long it may take before it counts as slow.
+    /// One at this address, with the store that it was `met` with; `fair_time` is how long it may
+    /// take before it counts as slow.
     ///
     /// # Errors
     ///
@@ -177,7 +178,7 @@ impl Downstream {
         // One of an earlier version does not say.
         let Some(name) = answer.store_name else { return Ok(()) };
         let kept = self.met.keep(&name).await;
-        kept.map_err(|error| self.away(Begun::Nothing, format!("it cannot be noted: {error}")))
+        kept.map_err(|error| self.away(Begun::Nothing, format!("it cannot be stored: {error}")))
     }
 
     /// Calls it, within the deadline of `context`, which travels along.
@@ -294,7 +295,7 @@ impl Downstream {
         let Response { answer, retry_after } = response;
         let error = match answer.status {
             503 => {
-                let detail = "it answered 503: it has too much to do, or lacks what it needs";
+                let detail = "it answered 503: it is overloaded or not ready";
                 let full = self.error(Some(Trouble::Full), Begun::Nothing, detail.to_owned());
                 CallError { retry_after, ..full }
             }
@@ -306,9 +307,9 @@ impl Downstream {
                 }
             }
             421 => {
-                let detail = "another instance answers, with a store of its own: all instances \
-                              must share one --data-dir (--standby); if the one before is gone \
-                              for good, start order once with --accept-other-stores";
+                let detail = "another instance with another store answers: all instances must \
+                              share one --data-dir (--standby); if the former store is lost, \
+                              start order once with --accept-other-stores";
                 tracing::error!(service = self.name, "{detail}");
                 self.away(Begun::Nothing, detail.to_owned())
             }

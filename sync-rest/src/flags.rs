@@ -9,8 +9,8 @@ use service_kit::args::{HttpArgs, LogArgs, RegistryArgs};
 use service_kit::secret::Secret;
 use service_kit::units::DurationArg;
 
-/// The order flow over synchronous HTTP: an order is answered when inventory and notification have
-/// said yes.
+/// The order flow over synchronous HTTP: an order is answered after inventory and notification have
+/// accepted it.
 #[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
 #[command(
     name = "sync-rest",
@@ -90,7 +90,7 @@ pub struct Flags {
     #[serde(flatten)]
     pub registry: RegistryArgs,
 
-    /// Where outcomes, stock and notifications survive a restart [default: data/sync-rest]
+    /// Folder for outcomes, stock and notifications, which survive a restart [default: data/sync-rest]
     #[arg(long, env = "SYNC_REST_DATA_DIR", value_name = "DIR", help_heading = "Orders")]
     pub data_dir: Option<PathBuf>,
 
@@ -106,7 +106,7 @@ pub struct Flags {
     )]
     pub standby: Option<bool>,
 
-    /// Let `order` go on with an inventory or notification that has another data folder than before
+    /// Let `order` use an inventory or notification that has another data folder than before
     #[arg(
         long,
         env = "SYNC_REST_ACCEPT_OTHER_STORES",
@@ -118,7 +118,7 @@ pub struct Flags {
     )]
     pub accept_other_stores: Option<bool>,
 
-    /// Longest time for one order, also where the caller gives more [default: 5s]
+    /// Longest time for one order, even if the caller allows more [default: 5s]
     #[arg(long, env = "SYNC_REST_DEADLINE", value_name = "DURATION", help_heading = "Orders")]
     pub deadline: Option<DurationArg>,
 
@@ -146,11 +146,11 @@ pub struct Flags {
 /// Which service to run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum ServiceArg {
-    /// Takes orders, asks the other two (port 8001)
+    /// Takes orders and calls the other two (port 8001)
     Order,
     /// Reserves stock (port 8002)
     Inventory,
-    /// Tells users (port 8003)
+    /// Notifies users (port 8003)
     Notification,
     /// All three in one process
     #[default]

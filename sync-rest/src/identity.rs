@@ -63,7 +63,7 @@ impl<H: Handler> Handler for Named<H> {
 }
 
 fn other_store() -> Problem {
-    let detail = "this instance has a store of its own, and another one is meant; nothing was done";
+    let detail = "this instance has another store than the one that is addressed; nothing was done";
     let status = StatusCode::MISDIRECTED_REQUEST;
     Problem::new(status, "other-store", "The request is for another store", detail)
 }

@@ -113,7 +113,7 @@ impl Handler for Inventory {
 fn attempt(headers: &HeaderMap) -> Result<u64, Problem> {
     let Some(sent) = headers.get(ATTEMPT_HEADER) else { return Ok(0) };
     sent.to_str().ok().and_then(|text| text.parse().ok()).ok_or_else(|| {
-        let detail = format!("{ATTEMPT_HEADER} is no number");
+        let detail = format!("{ATTEMPT_HEADER} is not a number");
         let status = StatusCode::BAD_REQUEST;
         Problem::new(status, "bad-attempt", "The attempt cannot be read", detail)
     })

@@ -64,10 +64,7 @@ impl Mending {
         let is_done = tokio::time::timeout(limit, self.places.acquire_many(all)).await;
         if is_done.is_err() {
             let left = AT_A_TIME_MAX - self.places.available_permits();
-            tracing::warn!(
-                left,
-                "stopped with orders unfinished; the next start goes on with them"
-            );
+            tracing::warn!(left, "stopped with unfinished orders; the next start continues them");
         }
     }
 
@@ -137,7 +134,7 @@ impl Shared {
                         order_id,
                         detail,
                         every_s,
-                        "an order is unfinished; it is tried again until it is done"
+                        "an order is unfinished; retrying until it is complete"
                     );
                 }
                 Err(detail) => tracing::debug!(order_id, detail, "an order is unfinished"),

@@ -70,8 +70,11 @@ pub(crate) fn unfinished(orders: u64) {
 pub(crate) fn start() {
     metrics::describe_histogram!(CALL_SECONDS, "one call to another service, by result");
     metrics::describe_gauge!(BREAKER_OPEN, "1 while the breaker before a service is not closed");
-    metrics::describe_counter!(SEEN_TO, "orders answered with an error and seen to afterwards");
-    metrics::describe_gauge!(UNFINISHED, "orders begun and without an outcome");
+    metrics::describe_counter!(
+        SEEN_TO,
+        "orders answered with an error and completed or released afterwards"
+    );
+    metrics::describe_gauge!(UNFINISHED, "orders started and without an outcome");
     for service in ["inventory", "notification"] {
         breaker(service, false);
     }

@@ -149,7 +149,7 @@ impl AskBoth {
             Ok(()) => why,
             // The next start takes it for begun.
             Err(error) => {
-                tracing::error!(%error, "an order that is not placed could not be noted as such");
+                tracing::error!(%error, "could not store that an order was not placed");
                 outcome_unknown(why)
             }
         }
@@ -175,7 +175,7 @@ impl AskBoth {
         let order_id = attempt.order_id();
         if let Err(error) = self.shared.orders.leave(order_id, attempt.number, rest).await {
             // It is noted as begun, and the next start sees to it.
-            tracing::error!(%error, order_id, "what is left of an order could not be noted");
+            tracing::error!(%error, order_id, "could not store the remaining steps of an order");
         }
         Shared::see_to_soon(&self.shared, order_id);
         outcome_unknown(problem(why))

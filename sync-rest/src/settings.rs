@@ -104,7 +104,7 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
             &[("--listen", flags.listen.is_some())],
             "is for one service; use --order-listen and so on",
         )?;
-        unused(&urls, "is for `order` alone; `all` brings its own")?;
+        unused(&urls, "is for `order` only; `all` starts its own services")?;
         let [order, inventory, notification] = others.map(|(name, value)| (name, value.as_deref()));
         return Ok(Listen::All {
             order: address(order.0, order.1, ORDER_LISTEN)?,
@@ -115,7 +115,7 @@ fn listen(flags: &Flags) -> Result<Listen, AppError> {
     let others = others.map(|(name, value)| (name, value.is_some()));
     unused(&others, "is for `all`; one service takes --listen")?;
     if flags.service != ServiceArg::Order {
-        unused(&urls, "is for `order`, which asks the others")?;
+        unused(&urls, "is for `order`, which calls the others")?;
     }
     Ok(match flags.service {
         ServiceArg::Inventory => Listen::Inventory(own(INVENTORY_LISTEN)?),
@@ -137,16 +137,16 @@ fn url(name: &str, given: Option<&Secret>, default: &str) -> Result<Url, AppErro
     let default = format!("http://{default}");
     let text = given.map_or(default.as_str(), Secret::expose);
     let wrong = |detail: &str| {
-        AppError::usage(format!("{name} is no address of a service: {detail}"))
+        AppError::usage(format!("{name} is not the address of a service: {detail}"))
             .hint(format!("write for example {default}"))
     };
     check_address(text, &["http", "https"]).map_err(|fault| wrong(&fault.to_string()))?;
     let url = Url::parse(text).map_err(|_| wrong("it cannot be read"))?;
     if text.contains('@') {
-        return Err(wrong("it has a user or password, which no service asks for"));
+        return Err(wrong("it has a user or password, which no service uses"));
     }
     if !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("it goes on after host and port"));
+        return Err(wrong("it has more than host and port"));
     }
     Ok(url)
 }

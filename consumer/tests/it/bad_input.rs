@@ -243,7 +243,7 @@ fn every_reason_of_the_contract_ends_in_the_dlq_and_healthy_records_are_counted(
     let dead = dead_letters(&pipeline);
     let last = *coordinates(&inputs).last().expect("there are some");
     let detail = dead[&last].header_text("x-failure-detail");
-    assert!(detail.contains("this framing is not read"), "{detail}");
+    assert!(detail.contains("a framing that is not supported"), "{detail}");
     for ((at, input), verdict) in coordinates(&inputs).iter().zip(&inputs).zip(&verdicts) {
         match verdict {
             Some(verdict) => check_dead_letter(&dead[at], input, *verdict, "1"),

@@ -184,7 +184,7 @@ fn a_key_with_too_many_followers_pauses_its_partition_until_they_are_fewer() {
     wait::is_true("the partition being paused", LIMIT, || consumer.metric(paused) == Some(1.0));
     assert_eq!(consumer.metric("orders_parked_keys"), Some(1.0));
     assert_eq!(followers(&pipeline), FOLLOWERS_MAX);
-    consumer.wait_for_log("as many records wait behind one of their key as may", LIMIT);
+    consumer.wait_for_log("records waiting behind one of their key reached the limit", LIMIT);
     wait::is_true("everything being settled", LIMIT, || pipeline.lag() == 0);
     wait::is_true("no pause", LIMIT, || consumer.metric(paused) == Some(0.0));
     assert_eq!(consumer.metric("orders_parked_keys"), Some(0.0));

@@ -220,7 +220,7 @@ fn retries_that_fail_for_good_do_not_keep_an_outage_up_when_it_is_over() {
     wait::is_true("everything being settled", RUN_MAX, || pipeline.lag() == 0);
     second.sigterm();
     let log = second.wait(RUN_MAX).expect_code(0).stderr.clone();
-    assert!(log.contains("what the handler needs is available again after"), "{log}");
+    assert!(log.contains("the service that the handler calls is available again after"), "{log}");
     let dead = pipeline.records(&pipeline.dlq);
     assert_eq!(dead.len(), BAD, "those that fail for good, and no other");
 }

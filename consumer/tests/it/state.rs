@@ -163,7 +163,7 @@ fn a_topic_that_was_made_anew_is_told_and_no_offset_beyond_its_end_is_proposed()
         assert_eq!(committed, [position.map(|text| text.parse().expect("a number"))]);
         let failed = run(&pipeline);
         failed.expect_code(1);
-        assert!(failed.stderr.contains("deleted and made again"), "{}", failed.stderr);
+        assert!(failed.stderr.contains("deleted and recreated"), "{}", failed.stderr);
         assert!(failed.stderr.contains("--create-topics"), "{}", failed.stderr);
         assert!(!failed.stderr.contains("--to-offset"), "{}", failed.stderr);
     }
@@ -280,7 +280,8 @@ fn an_average_that_its_topic_refuses_ends_the_consumer_with_the_command_that_let
     verify::exact(&pipeline, &Rules::new(&[&encoder]));
 }
 
-/// Offsets and a state record as version 0.1 has written them: four of the first five orders were counted, the
+/// Offsets and a state record as version 0.1 has written them: four of the first five orders were
+/// counted, the
 /// fourth was not.
 #[test]
 fn offsets_and_averages_of_an_earlier_version_are_read() {

@@ -25,7 +25,7 @@ pub enum DecodeError {
     Failed(Failure),
     /// The schema is not known yet: nothing is said about the record. Ask again when
     /// [`SchemaResolver::generation`] has changed, or after a while.
-    #[error("schema {schema_id} is not known yet: {}", .away.as_deref().unwrap_or("being asked for"))]
+    #[error("schema {schema_id} is not known yet: {}", .away.as_deref().unwrap_or("the registry is being asked for it"))]
     Unresolved {
         /// The id that the registry was asked for.
         schema_id: u32,

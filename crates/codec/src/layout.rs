@@ -1,9 +1,13 @@
 //! Writer schemas as a registry delivers them, read for their layout and nothing else.
 //!
-//! Own code, since every Avro library also judges what the bytes do not depend on: the spelling of names, defaults,
-//! aliases, unknown attributes. A record that lies in the topic was written with the schema as it is; to refuse its
-//! schema for a hyphen in a namespace loses the record. What is left out of the layout is left out here: of defaults and
-//! aliases nothing is read, names only serve to find definitions, and a logical type that does not fit its type is
+//! Own code, since every Avro library also judges what the bytes do not depend on: the spelling of
+//! names, defaults,
+//! aliases, unknown attributes. A record that lies in the topic was written with the schema as it
+//! is; to refuse its
+//! schema for a hyphen in a namespace loses the record. What is left out of the layout is left out
+//! here: of defaults and
+//! aliases nothing is read, names only serve to find definitions, and a logical type that does not
+//! fit its type is
 //! ignored, as the specification says. Readers' schemas, which are ours, are judged in full (`defaults`).
 
 use std::collections::HashMap;
@@ -17,11 +21,12 @@ impl Shapes {
     ///
     /// # Errors
     ///
-    /// Says what keeps the layout from being read: no JSON, a type that is no type, a name that nothing defines or that
+    /// Says what keeps the layout from being read: no JSON, a type that is no type, a name that
+    /// nothing defines or that
     /// two definitions fit, too many types.
     pub(crate) fn read(text: &str, references: &[String]) -> Result<Self, String> {
         let parse = |text: &str| -> Result<Value, String> {
-            serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))
+            serde_json::from_str(text).map_err(|error| format!("not JSON: {error}"))
         };
         let schema = parse(text)?;
         let references: Vec<Value> =
@@ -46,7 +51,8 @@ struct Definition<'s> {
     is_ambiguous: bool,
 }
 
-/// Walks twice: first for the definitions, since a name may be used before it, then for the types. Each walk is as
+/// Walks twice: first for the definitions, since a name may be used before it, then for the types.
+/// Each walk is as
 /// deep as the JSON, which its parser bounds, however long a chain of names is.
 #[derive(Default)]
 struct Reader<'s> {
@@ -115,7 +121,7 @@ impl<'s> Reader<'s> {
                 Some(inner @ (Value::Array(_) | Value::Object(_))) => self.add(inner, namespace),
                 _ => Err("an object has no \"type\"".to_owned()),
             },
-            other => Err(format!("{other} is no type")),
+            other => Err(format!("{other} is not a type")),
         }
     }
 
@@ -201,9 +207,9 @@ impl<'s> Reader<'s> {
             .then(|| self.definitions.get(&qualified))
             .flatten();
         match in_namespace.or_else(|| self.definitions.get(name)) {
-            None => Err(format!("the schema names {name} and nothing defines it")),
+            None => Err(format!("the schema refers to {name}, which is not defined")),
             Some(definition) if definition.is_ambiguous => {
-                Err(format!("the schema names {name} and two different definitions have that name"))
+                Err(format!("the schema refers to {name}, which has two different definitions"))
             }
             Some(definition) => Ok(definition.node),
         }
@@ -251,7 +257,7 @@ fn enum_shape(object: &Map<String, Value>) -> Result<Shape, String> {
     let symbols =
         object.get("symbols").and_then(Value::as_array).ok_or("an enum has no \"symbols\"")?;
     let symbols = symbols.iter().map(|symbol| symbol.as_str().map(str::to_owned));
-    let symbols = symbols.collect::<Option<_>>().ok_or("a symbol of an enum is no text")?;
+    let symbols = symbols.collect::<Option<_>>().ok_or("a symbol of an enum is not a string")?;
     Ok(Shape::Enum { symbols, default: None })
 }
 
@@ -300,7 +306,8 @@ fn decimal(attributes: &Map<String, Value>, digits_max: u64) -> Option<Logical> 
     fits.then_some(Logical::Decimal { precision: count(precision)?, scale: count(scale)? })
 }
 
-/// Decimal digits that every number of this many bytes in two's complement can have: floor(log10(2^(8n - 1) - 1)).
+/// Decimal digits that every number of this many bytes in two's complement can have:
+/// floor(log10(2^(8n - 1) - 1)).
 fn digits_max(bytes: usize) -> u64 {
     // 2^k - 1 and 2^k have the same integer part of the logarithm, since 2^k is no power of 10.
     let bits = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(8).saturating_sub(1);

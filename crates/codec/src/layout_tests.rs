@@ -177,27 +177,27 @@ fn references_are_found_in_any_order_and_by_namespace() {
         let shapes = Shapes::read(schema, &references).unwrap();
         assert_eq!(told(&shapes), "R {a: A {b: B enum S}, b: B enum S}");
     }
-    check_refused(schema, "names A and nothing defines it");
+    check_refused(schema, "refers to A, which is not defined");
 }
 
 #[test]
 fn what_has_no_layout_is_refused_with_the_reason() {
     for (schema, reason) in [
-        ("", "no JSON"),
-        ("syntax = \"proto3\";", "no JSON"),
-        ("7", "7 is no type"),
-        ("null", "null is no type"),
+        ("", "not JSON"),
+        ("syntax = \"proto3\";", "not JSON"),
+        ("7", "7 is not a type"),
+        ("null", "null is not a type"),
         ("{}", "no \"type\""),
         (
             r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"object"}"#,
-            "names object and nothing defines it",
+            "refers to object, which is not defined",
         ),
-        (r#""unheard""#, "names unheard and nothing defines it"),
+        (r#""unheard""#, "refers to unheard, which is not defined"),
         (r#"{"type":"record","name":"R"}"#, "no \"fields\""),
         (r#"{"type":"record","name":"R","fields":[{"name":"f"}]}"#, "field f has no \"type\""),
         (r#"{"type":"array"}"#, "no \"items\""),
         (r#"{"type":"fixed","name":"F","size":-1}"#, "no \"size\""),
-        (r#"{"type":"enum","name":"E","symbols":[1]}"#, "is no text"),
+        (r#"{"type":"enum","name":"E","symbols":[1]}"#, "is not a string"),
     ] {
         check_refused(schema, reason);
     }
@@ -207,7 +207,7 @@ fn what_has_no_layout_is_refused_with_the_reason() {
 fn a_hostile_schema_ends_in_an_error_or_a_bounded_layout() {
     let deep =
         format!("{}\"int\"{}", r#"{"type":"array","items":"#.repeat(5_000), "}".repeat(5_000));
-    check_refused(&deep, "no JSON");
+    check_refused(&deep, "not JSON");
     let wide = format!("[{}]", vec!["\"int\""; 30_000].join(","));
     check_refused(&wide, "more than");
     // A chain of names is no nesting: nothing recurses along it.

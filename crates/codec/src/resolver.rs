@@ -5,9 +5,12 @@
 //! |---|---|---|
 //! | a schema | while there is room | never: ids do not change |
 //! | a schema that cannot be used | [`ResolverLimits::unusable_ttl`] | after that |
-//! | not found, for [`ResolverLimits::not_found_grace`] at least | [`ResolverLimits::not_found_ttl`] | after that |
-//! | not found, for less: a replica may lag | as nothing that counts | every [`ResolverLimits::absent_retry`], while somebody wants it |
-//! | anything else (it is unavailable) | only as the reason | after a growing delay, while somebody wants it |
+//! | not found, for [`ResolverLimits::not_found_grace`] at least |
+//! [`ResolverLimits::not_found_ttl`] | after that |
+//! | not found, for less: a replica may lag | as nothing that counts | every
+//! [`ResolverLimits::absent_retry`], while somebody wants it |
+//! | anything else (it is unavailable) | only as the reason | after a growing delay, while somebody
+//! wants it |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -290,7 +293,7 @@ impl SchemaResolver {
             let answer = tokio::spawn(async move { fetch(&registry, id).await }).await;
             drop(permit);
             let answer = answer.unwrap_or_else(|error| {
-                let detail = format!("asking for schema {id} ended early: {error}");
+                let detail = format!("the request for schema {id} ended early: {error}");
                 Err(RegistryError::Away { cause: AwayCause::BrokenOff, detail })
             });
             shared.learn(id, answer);
@@ -366,7 +369,7 @@ impl Shared {
                 tracing::debug!(schema_id = id, reason, "schema registry is unavailable");
             }
             (true, None) if is_last => {
-                tracing::debug!(schema_id = id, "schema registry is back");
+                tracing::debug!(schema_id = id, "schema registry is available again");
             }
             _ => {}
         }

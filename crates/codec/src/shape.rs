@@ -174,7 +174,7 @@ impl Builder {
     pub(crate) fn finish(self, root: NodeId) -> Result<Shapes, String> {
         let undefined = self.named.iter().find(|(_, id)| self.nodes[id.0].is_none());
         if let Some((name, _)) = undefined {
-            return Err(format!("the schema names {name} and nothing defines it"));
+            return Err(format!("the schema refers to {name}, which is not defined"));
         }
         // A gap would move the places of all that follows.
         let nodes: Option<Vec<Node>> = self.nodes.into_iter().collect();

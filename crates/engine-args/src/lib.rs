@@ -18,12 +18,12 @@ pub use topics::{distinct, topic_name};
 /// Flags of a pipeline, whatever it does with its records.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 pub struct EngineArgs {
-    /// Make topics that are missing, with the settings they need
+    /// Create missing topics, with the settings they need
     #[arg(long, env = "PROGRAM_CREATE_TOPICS", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Topics")]
     pub create_topics: Option<bool>,
 
-    /// Partitions of topics that are made when the topic that is read does not exist [default: 3]
+    /// Partitions of created topics if the topic to read does not exist either [default: 3]
     #[arg(long, env = "PROGRAM_CREATE_PARTITIONS", value_name = "N", help_heading = "Topics")]
     pub create_partitions: Option<i32>,
 
@@ -31,7 +31,7 @@ pub struct EngineArgs {
     #[arg(long, env = "PROGRAM_TRIM_RETRY", value_name = "DURATION", help_heading = "Topics")]
     pub trim_retry: Option<DurationArg>,
 
-    /// Headers of other tools that dead letters carry as well [default: spring]
+    /// Headers of other tools to add to dead letters [default: spring]
     #[arg(long, env = "PROGRAM_DLQ_HEADERS", value_name = "DIALECT", help_heading = "Topics")]
     pub dlq_headers: Option<DlqHeaders>,
 
@@ -43,11 +43,11 @@ pub struct EngineArgs {
     #[arg(long, env = "PROGRAM_LANES", value_name = "N", help_heading = "Group")]
     pub lanes: Option<usize>,
 
-    /// Further attempts after the first one [default: 3]
+    /// Retries after the first attempt [default: 3]
     #[arg(long, env = "PROGRAM_MAX_RETRIES", value_name = "N", help_heading = "Delivery")]
     pub max_retries: Option<u32>,
 
-    /// Delay before each retry, the last one repeated: 2s or 2s,30s,5m [default: 2s]
+    /// Delay before each retry; the last one is repeated: 2s or 2s,30s,5m [default: 2s]
     #[arg(
         long,
         env = "PROGRAM_RETRY_DELAY",
@@ -61,25 +61,25 @@ pub struct EngineArgs {
     #[arg(long, env = "PROGRAM_RETRY_JITTER", value_parser = finite, value_name = "SHARE", help_heading = "Delivery")]
     pub retry_jitter: Option<f64>,
 
-    /// Do not count an order whose id stands at most N offsets lower in its partition; 0 for off
+    /// Do not count an order whose id occurs at most N offsets earlier in its partition; 0 for off
     /// [default: 0]
     #[arg(long, env = "PROGRAM_DEDUPE", value_name = "N", help_heading = "Delivery")]
     pub dedupe: Option<u32>,
 
-    /// Records that may wait in retry, per lane, before new ones are held back [default: 200000]
+    /// Records per lane that may wait for a retry before the lane stops reading new ones [default: 200000]
     #[arg(long, env = "PROGRAM_WAITING_MAX", value_name = "N", help_heading = "Delivery")]
     pub waiting_max: Option<usize>,
 
-    /// Whether a lane stops before it makes too many dead letters: on, or off for imports
+    /// Whether a lane stops before it produces too many dead letters: on, or off for imports
     /// [default: on]
     #[arg(long, env = "PROGRAM_DLQ_LIMIT", value_name = "ON", help_heading = "Delivery")]
     pub dlq_limit: Option<Switch>,
 
-    /// Share of dead letters among the last 1,000 records above which it stops [default: 0.5]
+    /// Share of dead letters among the last 1,000 records above which the lane stops [default: 0.5]
     #[arg(long, env = "PROGRAM_DLQ_LIMIT_RATIO", value_parser = finite, value_name = "SHARE", help_heading = "Delivery")]
     pub dlq_limit_ratio: Option<f64>,
 
-    /// Dead letters in a row at which it stops [default: 1000]
+    /// Dead letters in a row at which the lane stops [default: 1000]
     #[arg(
         long,
         env = "PROGRAM_DLQ_LIMIT_CONSECUTIVE",
@@ -88,11 +88,11 @@ pub struct EngineArgs {
     )]
     pub dlq_limit_consecutive: Option<u32>,
 
-    /// What it does then [default: pause; exit with --exit-at-end]
+    /// What the lane does at the limit [default: pause; exit with --exit-at-end]
     #[arg(long, env = "PROGRAM_ON_DLQ_LIMIT", value_name = "WHAT", help_heading = "Delivery")]
     pub on_dlq_limit: Option<OnDlqLimitArg>,
 
-    /// Go on where records were deleted before they were read
+    /// Continue if records were deleted before they were read
     #[arg(long, env = "PROGRAM_ACCEPT_GAP", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
     pub accept_gap: Option<bool>,
@@ -102,7 +102,7 @@ pub struct EngineArgs {
           default_missing_value = "true", value_name = "BOOL", help_heading = "Delivery")]
     pub accept_compacted: Option<bool>,
 
-    /// Time that the handler of one attempt may take, while handlers wait [default: 30s]
+    /// Time limit of one attempt of an asynchronous handler [default: 30s]
     #[arg(
         long,
         env = "PROGRAM_HANDLER_TIMEOUT",
@@ -111,11 +111,11 @@ pub struct EngineArgs {
     )]
     pub handler_timeout: Option<DurationArg>,
 
-    /// Handlers of a lane that may wait at once [default: 256]
+    /// Asynchronous handlers that may run at once per lane [default: 256]
     #[arg(long, env = "PROGRAM_CONCURRENCY", value_name = "N", help_heading = "Handlers")]
     pub concurrency: Option<usize>,
 
-    /// Process what is there at the start, wait for its retries, print statistics and exit
+    /// Process all records present at the start, wait for their retries, print statistics and exit
     #[arg(long, env = "PROGRAM_EXIT_AT_END", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "Run")]
     pub exit_at_end: Option<bool>,
@@ -124,7 +124,7 @@ pub struct EngineArgs {
 /// Flags of what holds across a crash and a retry, where a program leaves it to its user.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 pub struct OrderArgs {
-    /// What holds across a crash [default: exactly-once]
+    /// Delivery guarantee across a crash [default: exactly-once]
     #[arg(long, env = "PROGRAM_GUARANTEE", value_name = "GUARANTEE", help_heading = "Delivery")]
     pub guarantee: Option<GuaranteeArg>,
 
@@ -132,13 +132,13 @@ pub struct OrderArgs {
     #[arg(long, env = "PROGRAM_ORDER", value_name = "ORDER", help_heading = "Delivery")]
     pub order: Option<OrderArg>,
 
-    /// With --order key: what becomes of the records that wait behind a dead letter
+    /// With --order key: what happens to the records that wait behind a dead letter
     /// [default: release]
     #[arg(long, env = "PROGRAM_ON_DEAD_LETTER", value_name = "WHAT", help_heading = "Delivery")]
     pub on_dead_letter: Option<OnDeadLetterArg>,
 
-    /// With --order key: records that may wait behind one of their key before the partition is
-    /// not read any more [default: 10000]
+    /// With --order key: records that may wait behind one of their key before the lane stops
+    /// reading the partition [default: 10000]
     #[arg(long, env = "PROGRAM_FOLLOWERS_MAX", value_name = "N", help_heading = "Delivery")]
     pub followers_max: Option<usize>,
 }
@@ -157,10 +157,10 @@ pub enum GuaranteeArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderArg {
-    /// A retry never holds up other records.
+    /// A waiting retry never holds up other records.
     None,
-    /// Records of one key are processed in the order in which they came, also while one of
-    /// them waits for a retry; other keys go on.
+    /// Records of one key are processed in order, also while one of them waits for a retry; other
+    /// keys continue.
     Key,
 }
 
@@ -168,9 +168,9 @@ pub enum OrderArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDeadLetterArg {
-    /// They go on in order.
+    /// They are processed in order.
     Release,
-    /// Those that wait at that moment become dead letters as well.
+    /// Those that wait at that moment become dead letters too.
     Hold,
 }
 
@@ -178,9 +178,9 @@ pub enum OnDeadLetterArg {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Switch {
-    /// It is.
+    /// The limit applies.
     On,
-    /// It is not.
+    /// There is no limit.
     Off,
 }
 
@@ -188,7 +188,7 @@ pub enum Switch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OnDlqLimitArg {
-    /// It stands still and is not ready.
+    /// The lane pauses and is not ready.
     Pause,
     /// The program ends with exit 1.
     Exit,
@@ -200,6 +200,6 @@ pub enum OnDlqLimitArg {
 pub enum DlqHeaders {
     /// Spring's kafka_dlt-*.
     Spring,
-    /// Spring's, and Kafka Connect's __connect.errors.* as well.
+    /// Spring's kafka_dlt-* and Kafka Connect's __connect.errors.*.
     Connect,
 }

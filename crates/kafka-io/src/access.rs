@@ -114,7 +114,7 @@ pub(crate) fn missing_permissions<C: ClientContext>(
             compare(wants, &sorted.collect())
         }
         Err(error) => {
-            tracing::debug!(%error, "the brokers do not tell what this client may do");
+            tracing::debug!(%error, "the brokers do not report this client's permissions");
             MissingPermissions::default()
         }
     }

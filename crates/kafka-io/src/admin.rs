@@ -189,7 +189,7 @@ impl Admin {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
                     let text = Needs::topic("Create", &name).explain(code, &code.to_string());
-                    return Err(AskError::Refused(format!("topic {name} was not made: {text}")));
+                    return Err(AskError::Refused(format!("topic {name} was not created: {text}")));
                 }
             }
         }

@@ -353,7 +353,7 @@ impl ConsumerContext for MemberContext {
             (false, false) => consumer.unassign(),
         };
         if let Err(error) = result {
-            tracing::warn!(%error, ?partitions, "librdkafka did not take the assignment");
+            tracing::warn!(%error, ?partitions, "librdkafka did not accept the assignment");
         }
         self.note(if is_assign {
             Change::Assigned(partitions)

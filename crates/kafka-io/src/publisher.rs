@@ -86,7 +86,7 @@ pub enum PublishError {
         bytes: usize,
     },
     /// librdkafka cannot keep its promise any more; the publisher is of no further use.
-    #[error("the producer has failed for good: {0}")]
+    #[error("the producer has failed permanently: {0}")]
     Fatal(String),
     /// Anything else.
     #[error("the record cannot be sent: {0}")]

@@ -31,7 +31,7 @@ pub enum WriteError {
     #[error("the broker refuses offset metadata of this length")]
     MetadataTooLarge,
     /// The group has moved on; nothing of the turn is visible. Read ownership again.
-    #[error("the group has moved on: {0}")]
+    #[error("the group has a new generation: {0}")]
     StaleMember(String),
     /// The transaction failed and nothing of it is visible. Redo the turn.
     #[error("the transaction failed: {0}")]

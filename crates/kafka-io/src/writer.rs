@@ -179,7 +179,7 @@ impl Writer {
         }
         // The coordinator gives such a transaction up and fences its producer, by itself.
         WriteError::Unknown(format!(
-            "the transaction has outlasted its {} s: {fence}",
+            "the transaction exceeded its {} s: {fence}",
             TRANSACTION_TIMEOUT.as_secs()
         ))
     }

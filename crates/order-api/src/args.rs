@@ -17,7 +17,8 @@ const MENU_BUILT_IN: &str = include_str!("../../../config/menu.toml");
 /// The menu.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 pub struct CatalogueArgs {
-    /// Items, their prices and their stock [default: config/menu.toml here or beside the program, else the built-in one]
+    /// Items, their prices and their stock [default: config/menu.toml here or beside the program,
+    /// else the built-in one]
     #[arg(long, env = "ORDER_MENU", value_name = "FILE", help_heading = "Orders")]
     pub menu: Option<PathBuf>,
 }
@@ -57,7 +58,7 @@ pub struct TroubleArgs {
     #[arg(long, env = "INVENTORY_DELAY", value_name = "DURATION", help_heading = "Simulation")]
     pub inventory_delay: Option<DurationArg>,
 
-    /// The same; a number without a unit is seconds [default: --inventory-delay]
+    /// The same as --inventory-delay; a number without a unit is seconds [default: --inventory-delay]
     #[arg(long, env = "PROCESSING_DELAY", value_name = "DURATION", help_heading = "Simulation")]
     pub processing_delay: Option<SecondsArg>,
 
@@ -65,7 +66,7 @@ pub struct TroubleArgs {
     #[arg(long, env = "INVENTORY_FAILURE_RATE", value_parser = finite, value_name = "SHARE", help_heading = "Simulation")]
     pub inventory_failure_rate: Option<f64>,
 
-    /// Seed of the formula that says which orders are refused [default: 42]
+    /// Seed that decides which orders are refused [default: 42]
     #[arg(long, env = "FAILURE_SEED", value_name = "N", help_heading = "Simulation")]
     pub failure_seed: Option<u64>,
 

@@ -50,7 +50,12 @@ impl BodyForm {
                 let detail =
                     "send content-type application/json, or avro/binary with a framed Order";
                 let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-                Err(Problem::new(status, "unsupported-media-type", "Not this content type", detail))
+                Err(Problem::new(
+                    status,
+                    "unsupported-media-type",
+                    "Unsupported content type",
+                    detail,
+                ))
             }
         }
     }
@@ -96,7 +101,7 @@ pub(crate) fn json_order(body: &[u8]) -> Result<JsonOrder, Problem> {
         if error.is_data() && is_json() {
             invalid_order(detail)
         } else {
-            Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is no JSON", detail)
+            Problem::new(StatusCode::BAD_REQUEST, "invalid-json", "The body is not JSON", detail)
         }
     })?;
     let JsonFields { user_id, item, quantity, price } = fields;
@@ -118,7 +123,7 @@ fn price_as_written(body: &[u8]) -> Option<(Price, &str)> {
 /// The client's order is none that can be placed.
 pub(crate) fn invalid_order(detail: impl Into<String>) -> Problem {
     let status = StatusCode::UNPROCESSABLE_ENTITY;
-    Problem::new(status, "invalid-order", "The order cannot be placed as it is", detail)
+    Problem::new(status, "invalid-order", "The order is not valid", detail)
 }
 
 /// Reads one framed Avro order; waits a moment for a schema that is not known yet.
@@ -141,7 +146,7 @@ pub(crate) async fn avro_order(body: &[u8], resolver: &SchemaResolver) -> Result
             let detail = format!("{}: {}", failure.reason.as_str(), failure.detail);
             let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
             let status = StatusCode::BAD_REQUEST;
-            Err(Problem::new(status, "invalid-avro", "The body is no framed Order", detail))
+            Err(Problem::new(status, "invalid-avro", "The body is not a framed Order", detail))
         }
         Err(DecodeError::Unresolved { away, .. }) => {
             Err(registry_away(away.as_deref().unwrap_or("it did not answer in time")))
@@ -152,7 +157,7 @@ pub(crate) async fn avro_order(body: &[u8], resolver: &SchemaResolver) -> Result
 fn registry_away(detail: &str) -> Problem {
     let detail = format!("the schema registry, which knows the schema of this body: {detail}");
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    Problem::new(status, "registry-away", "The schema registry is away", detail)
+    Problem::new(status, "registry-away", "The schema registry is unavailable", detail)
         .retry_after(REGISTRY_RETRY_AFTER)
 }
 

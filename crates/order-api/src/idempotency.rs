@@ -85,8 +85,7 @@ impl Running {
         if self.lock().insert(order_id.to_owned()) {
             return Ok(RunningOrder { running: self.clone(), order_id: order_id.to_owned() });
         }
-        let detail =
-            "the first request for this order is still being worked on; ask again for its answer";
+        let detail = "the first request for this order is still being processed; repeat this request later for its answer";
         let status = StatusCode::CONFLICT;
         let problem = Problem::new(status, "in-progress", "The order is being placed", detail)
             .with("order_id", order_id)
@@ -107,7 +106,7 @@ impl Drop for RunningOrder {
 
 /// The problem of a key, or an order id, that came before with another order.
 pub(crate) fn reused(order_id: &str) -> Problem {
-    let detail = "this Idempotency-Key, or order id, was used before for another order; a new order needs a new one";
+    let detail = "this Idempotency-Key or order id was used before for another order; use a new one for a new order";
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Problem::new(status, "key-reused", "The key belongs to another order", detail)
         .with("order_id", order_id)

@@ -41,8 +41,8 @@ pub(crate) fn start(more_reasons: &[&'static str]) {
     metrics::describe_histogram!(ACCEPT_SECONDS, "first byte of a new order to its acceptance");
     metrics::describe_histogram!(OUTCOME_SECONDS, "a new order to its outcome, by outcome");
     metrics::describe_counter!(ACCEPTED, "new orders answered 200 or 202");
-    metrics::describe_counter!(REJECTED, "orders that were not accepted, by reason");
-    metrics::describe_counter!(REPLAYED, "answers that were given before, to a client's retry");
+    metrics::describe_counter!(REJECTED, "orders not accepted, by reason");
+    metrics::describe_counter!(REPLAYED, "earlier answers repeated to a client's retry");
     metrics::describe_counter!(OUTCOMES, "outcomes that became known, by outcome");
     metrics::counter!(ACCEPTED).increment(0);
     metrics::counter!(REPLAYED).increment(0);

@@ -233,7 +233,7 @@ impl Orders {
 
 fn too_many() -> Problem {
     let detail = format!(
-        "{UNFINISHED_MAX} orders wait for another service that is away; nothing was done for this one"
+        "{UNFINISHED_MAX} orders wait for an unavailable service; nothing was done for this one"
     );
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is full", detail)
         .retry_after(FULL_RETRY_AFTER)

@@ -31,7 +31,7 @@ pub(crate) fn found(order: &KnownOrder) -> Reply {
 
 /// The answer where nothing is known.
 pub(crate) fn not_found(order_id: &str) -> Problem {
-    let detail = "no order of this id was accepted here, or its outcome is not known";
+    let detail = "no order with this id was accepted here, or its outcome is unknown";
     Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
         .with("order_id", order_id)
 }
@@ -47,10 +47,10 @@ pub(crate) fn refused(order: &KnownOrder) -> Problem {
             ("unknown-item", "The item is unknown", "inventory has no such item")
         }
         Some(FailureReason::InvalidOrder) => {
-            ("invalid-order", "The order cannot be placed as it is", "inventory refuses the order")
+            ("invalid-order", "The order is not valid", "inventory refuses the order")
         }
         Some(FailureReason::Simulated) | None => {
-            ("simulated", "Refused on request", "inventory was asked to refuse some orders")
+            ("simulated", "Refused on request", "inventory was configured to refuse some orders")
         }
     };
     let problem = Problem::new(StatusCode::CONFLICT, slug, title, detail)

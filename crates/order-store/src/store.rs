@@ -36,7 +36,7 @@ const FORMAT_KEY: &str = "format";
 #[non_exhaustive]
 pub enum StoreError {
     /// The file cannot be opened or made.
-    #[error("store {path} cannot be opened: {detail}; see to its folder, or name another one")]
+    #[error("store {path} cannot be opened: {detail}; check its folder, or choose another one")]
     Open {
         /// The file.
         path: String,
@@ -44,14 +44,14 @@ pub enum StoreError {
         detail: String,
     },
     /// Another process works with it.
-    #[error("store {path} is used by another process: stop that one, or name another folder")]
+    #[error("store {path} is used by another process: stop that process, or choose another folder")]
     InUse {
         /// The file.
         path: String,
     },
     /// It is not a store, or it is damaged.
     #[error(
-        "store {path} is damaged or no store at all: {detail}; restore it from a copy, or move it away to begin anew"
+        "store {path} is damaged or not a store: {detail}; restore it from a copy, or move it away to start with an empty store"
     )]
     Damaged {
         /// The file.
@@ -61,7 +61,7 @@ pub enum StoreError {
     },
     /// A later version of the program has written it.
     #[error(
-        "store {path} has format {found}, this program knows {FORMAT}: run the later version again"
+        "store {path} has format {found}, but this program knows only {FORMAT}: run the newer version"
     )]
     Newer {
         /// The file.
@@ -70,7 +70,7 @@ pub enum StoreError {
         found: u64,
     },
     /// The disk, or what stands on it, fails.
-    #[error("the store failed: {0}; see to the disk that holds it, and start again")]
+    #[error("the store failed: {0}; check its disk and start again")]
     Failed(String),
     /// A row is not what this program writes.
     #[error(
@@ -363,7 +363,7 @@ fn open_error(path: String, error: DatabaseError) -> StoreError {
 }
 
 fn gone() -> StoreError {
-    StoreError::Failed("nothing can be written any more".to_owned())
+    StoreError::Failed("the store no longer accepts writes".to_owned())
 }
 
 pub(crate) fn failed(error: &dyn fmt::Display) -> StoreError {

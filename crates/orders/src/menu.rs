@@ -44,7 +44,7 @@ pub enum InvalidMenu {
     #[error("an item of the menu has an empty name")]
     EmptyName,
     /// An item stands on it twice.
-    #[error("item '{0}' stands on the menu twice")]
+    #[error("item '{0}' is on the menu twice")]
     Twice(String),
     /// An item's price is none.
     #[error("item '{item}': {cause}")]

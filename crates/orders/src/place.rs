@@ -47,7 +47,7 @@ pub struct OrderRequest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// Nobody asks.
-    #[error("user_id is empty: say who orders")]
+    #[error("user_id is empty")]
     EmptyUserId,
     /// A text is longer than [`TEXT_BYTES_MAX`].
     #[error("{0} is longer than {TEXT_BYTES_MAX} bytes")]

@@ -81,9 +81,9 @@ mod tests {
     fn who_has_to_start_anew_gets_no_command_that_is_of_no_use_then() {
         let problems = [
             problem("a", Advice::Command("run 1".into())),
-            problem("b", Advice::Anew("start anew".into())),
-            problem("c", Advice::Anew("start anew".into())),
+            problem("b", Advice::Anew("start over with a new group".into())),
+            problem("c", Advice::Anew("start over with a new group".into())),
         ];
-        assert_eq!(hint(&problems), "start anew");
+        assert_eq!(hint(&problems), "start over with a new group");
     }
 }

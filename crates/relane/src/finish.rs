@@ -116,7 +116,7 @@ impl Finish {
             let owned: &[i32] = if let Holding::Some(owned) = holding { owned } else { &[] };
             tracing::warn!(
                 partitions = ?owned,
-                "the group does not share out its other partitions; ending without them"
+                "the group has not assigned its other partitions; ending without them"
             );
             return Ok(true);
         }

@@ -170,7 +170,7 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         _: Option<&[u8]>,
         _: Option<&[u8]>,
     ) -> Result<bool, String> {
-        Err("it holds state, and this pipeline keeps none".to_owned())
+        Err("the topic holds state, but this pipeline keeps none".to_owned())
     }
 
     fn note(&self, _: &Arc<T>, _: &NoState) {}

@@ -67,10 +67,10 @@ impl TopicRole {
             (actual != wanted).then(|| SettingFault { name, actual: actual.clone(), wanted, why })
         };
         let is_a_log = |why| differs("cleanup.policy", "delete", why);
-        let waits = "it deletes retries that still wait";
+        let waits = "it deletes waiting retries";
         let found = match self {
             Self::Main => {
-                [is_a_log("compaction drops records, also such as nobody has read"), None, None]
+                [is_a_log("compaction deletes records, including unread ones"), None, None]
             }
             Self::Output => [is_a_log("compaction drops records"), None, None],
             Self::Outcomes => [is_a_log("compaction drops outcomes"), None, None],
@@ -241,11 +241,11 @@ impl Layout<'_> {
         let another = another_topic(words, setting, &value);
         let advice = if role.belongs_to_group() {
             format!(
-                "no partition of {name} can be taken away again. If the group has not run yet, \
+                "partitions of {name} cannot be removed. If the group has not run yet, \
                  {another}. If it has, see \"A topic has too many partitions\" in docs/runbook.md"
             )
         } else {
-            format!("no partition of {name} can be taken away again; {another}")
+            format!("partitions of {name} cannot be removed; {another}")
         };
         Some(Problem::new(message, Advice::Words(advice)))
     }
@@ -273,12 +273,12 @@ impl Layout<'_> {
                 };
                 let another = another_topic(self.words, setting, &format!("{name}-2"));
                 Advice::Words(format!(
-                    "if {name} holds nothing but the {} of this group: {command}; if not, {another}",
+                    "if {name} holds only the {} of this group: {command}; otherwise {another}",
                     self.words.state,
                 ))
             }
             TopicRole::Main => Advice::Words(format!(
-                "{command}; what compaction has removed does not come back. To read the topic as \
+                "{command}; records that compaction has removed are lost. To read the topic as \
                  it is: {}",
                 self.words.settings.accept_compacted
             )),

@@ -155,7 +155,7 @@ fn the_command_against_compaction_deletes_nothing() {
 #[test]
 fn a_topic_that_may_be_somebody_elses_is_not_compacted_without_a_word() {
     let (_, hint) = fault(|existing| set(existing, "orders-averages", "cleanup.policy", "delete"));
-    assert!(hint.starts_with("if orders-averages holds nothing but the averages"), "{hint}");
+    assert!(hint.starts_with("if orders-averages holds only the averages"), "{hint}");
     assert!(hint.contains("--averages-topic orders-averages-2"), "{hint}");
 }
 

@@ -120,15 +120,15 @@ pub(crate) const PARTITIONS_PAUSED: &str = "partitions_paused";
 pub(crate) const UNRESOLVED_RECORDS: &str = "unresolved_records";
 
 const COUNTERS: &[(&str, &str)] = &[
-    ("consumed_total", "records taken, by topic, counted after their commit"),
-    ("processed_total", "attempts by what became of them"),
+    ("consumed_total", "records settled, by topic, counted after their commit"),
+    ("processed_total", "attempts by outcome"),
     ("retries_total", "failed attempts sent to retry, by attempt"),
     ("dead_lettered_total", "dead letters by failure class"),
     ("foreign_retries_total", "retry records of other groups, skipped"),
     ("reparked_total", "waiting retries moved to the tail of their partition"),
     ("dead_letters_truncated_total", "parts of dead letters left out for their size"),
-    ("followers_total", "records sent to retry untried, behind one of their key"),
-    ("rebalances_total", "changes of the assignment"),
+    ("followers_total", "records sent to retry without an attempt, behind one of their key"),
+    ("rebalances_total", "changes of the partition assignment"),
     ("transactions_total", "transactions by result"),
 ];
 
@@ -143,13 +143,13 @@ const SECONDS: &[(&str, &str)] = &[
 
 const GAUGES: &[(&str, Unit, &str)] = &[
     (RETRY_WAITING, Unit::Count, "records that wait in retry"),
-    (RETRY_OLDEST_OVERDUE_SECONDS, Unit::Seconds, "how late the longest overdue retry is"),
+    (RETRY_OLDEST_OVERDUE_SECONDS, Unit::Seconds, "how late the most overdue retry is"),
     (PARKED_KEYS, Unit::Count, "keys that wait behind a retry"),
     (PARTITIONS_PAUSED, Unit::Count, "partitions that are not read, by reason"),
     (
         UNRESOLVED_RECORDS,
         Unit::Count,
-        "main records held in memory: their schema is not known yet, or one of their key comes first",
+        "main records held in memory: their schema is not known yet, or an earlier one of their key comes first",
     ),
 ];
 

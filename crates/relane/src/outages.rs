@@ -14,7 +14,7 @@ pub const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// Where schemas come from.
 pub const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
 /// What a handler asks.
-const DOWNSTREAM: Thing = Thing { label: "downstream", name: "what the handler needs" };
+const DOWNSTREAM: Thing = Thing { label: "downstream", name: "the service that the handler calls" };
 
 /// Brokers are available again when all lanes have had answers for so long: between two requests
 /// one may look well.

@@ -81,7 +81,7 @@ impl<T: DeserializeOwned + Send + Sync + 'static> Payload for Json<T> {
                 // Its own words may quote the value.
                 let what = match error.classify() {
                     serde_json::error::Category::Data => "JSON of another type",
-                    _ => "no JSON",
+                    _ => "not JSON",
                 };
                 let (line, column) = (error.line(), error.column());
                 let detail = format!("{what} at line {line}, column {column}");
@@ -125,13 +125,13 @@ mod tests {
         assert_eq!(decode(Some(b" 7 ")), Ok(7));
         assert_eq!(reason(decode(None)).0, FailureReason::NoValue);
         for (value, told) in [
-            (&b""[..], "no JSON at line 1, column 0"),
-            (b"x", "no JSON at line 1, column 1"),
+            (&b""[..], "not JSON at line 1, column 0"),
+            (b"x", "not JSON at line 1, column 1"),
             (b"{\"a\"", "JSON of another type at line 1, column 0"),
             (b"\"s3cret\"", "JSON of another type at line 1, column 8"),
             (b"300", "JSON of another type at line 1, column 3"),
-            (b"7 x", "no JSON at line 1, column 3"),
-            (b"\xff", "no JSON at line 1, column 1"),
+            (b"7 x", "not JSON at line 1, column 3"),
+            (b"\xff", "not JSON at line 1, column 1"),
         ] {
             let read = reason(decode(Some(value)));
             assert_eq!(read, (FailureReason::JsonDecode, told.to_owned()));

@@ -105,7 +105,9 @@ async fn first_look(
         match look(settings, &admin, names, limit).await {
             Ok(existing) => return Ok((admin, existing)),
             Err(AskError::Away(text)) => {
-                tracing::warn!("the topics were not told within {limit:?}, asking again: {text}");
+                tracing::warn!(
+                    "the brokers did not list the topics within {limit:?}; asking again: {text}"
+                );
                 silence = text;
             }
             Err(error) => {

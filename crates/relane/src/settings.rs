@@ -124,7 +124,7 @@ pub struct Topics {
 /// What becomes of the records that wait behind one that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDeadLetter {
-    /// They go on in order.
+    /// They are processed in order.
     Release,
     /// Those that wait in the retry topic at that moment are given up with it, in one transaction.
     Hold,

@@ -178,7 +178,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 && beat.elapsed() > SILENCE_LIVE_MAX
             {
                 let seconds = beat.elapsed().as_secs();
-                let detail = format!("lane {index} has not turned for {seconds} s");
+                let detail = format!("lane {index} has made no progress for {seconds} s");
                 reasons.push(reason("lane", detail));
             }
         }
@@ -196,7 +196,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> HealthSource for Shared<T> {
                 reasons.push(reason("group", format!("{lane} has not joined the group")));
             }
             if !view.restoring.is_empty() {
-                let what = format!("{lane} restores partitions {:?}", view.restoring);
+                let what = format!("{lane} is restoring partitions {:?}", view.restoring);
                 let detail = std::iter::once(what).chain(view.waits_for).collect::<Vec<_>>();
                 reasons.push(reason("restoring", detail.join("; ")));
             }

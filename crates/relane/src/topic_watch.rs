@@ -106,13 +106,13 @@ impl TopicWatch {
         let thread = std::thread::Builder::new().name("topic-watch".to_owned());
         let spawned = thread.spawn(move || {
             if let Err(error) = work.look(&owned, missing) {
-                tracing::debug!(%error, "the topics could not be looked at");
+                tracing::debug!(%error, "the topics could not be checked");
             }
             let _is_waited_for = tell.send(());
         });
         match spawned {
             Ok(_) => self.under_way = Some(told),
-            Err(error) => tracing::warn!(%error, "the topics are not looked at"),
+            Err(error) => tracing::warn!(%error, "the topics are not being checked"),
         }
     }
 
@@ -147,8 +147,8 @@ impl Work {
             .then(|| format!("{}; {}", advice::message(&problems), advice::hint(&problems)));
         if self.notices.note_topic_problems(text.clone()) {
             match &text {
-                Some(text) => tracing::error!("a topic was changed while it is used: {text}"),
-                None => tracing::info!("the settings of all topics are right again"),
+                Some(text) => tracing::error!("a topic in use was changed: {text}"),
+                None => tracing::info!("the settings of all topics are correct again"),
             }
         }
         let is_compacted = problems.iter().any(|problem| {
@@ -161,9 +161,9 @@ impl Work {
         {
             seen.is_compaction_told = true;
             tracing::error!(
-                "{} offsets of {} are missing inside what was read since the start, and it is \
-                 compacted by now. The first are partition {} offsets {} to {}. Markers of \
-                 transactions may be among them; {} that are were not handled",
+                "{} offsets of {} are missing among those read since the start, and the topic \
+                 is now compacted. The first are partition {} offsets {} to {}. Some may be \
+                 transaction markers; any {} among them were not handled",
                 missing.offsets,
                 topics.main,
                 first.partition,
@@ -200,8 +200,8 @@ impl Work {
             if is_empty {
                 tracing::error!(
                     "{topic}/{} has no record at offsets {} to {}: they were removed from inside \
-                     the log, as compaction does, and were not counted; look at its \
-                     cleanup.policy, and send again what is missing",
+                     the log, as compaction does, and were not processed; check its \
+                     cleanup.policy and send the missing records again",
                     gap.partition,
                     gap.first,
                     gap.last
@@ -254,9 +254,8 @@ impl Work {
         let (own, topic) = (&self.settings.group, &self.settings.topics.dead_letter);
         if group != own && self.notices.is_first_stranger(topic, partition) {
             tracing::warn!(
-                "{topic}/{partition} also holds dead letters of group {group:?}: who works on \
-                 them has to tell them apart by x-origin-group; give each group a dead-letter \
-                 topic of its own"
+                "{topic}/{partition} also holds dead letters of group {group:?}, which only \
+                 x-origin-group distinguishes; give each group its own dead-letter topic"
             );
         }
     }

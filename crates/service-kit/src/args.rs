@@ -21,7 +21,7 @@ pub use connection::{
 /// How logs are written.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 pub struct LogArgs {
-    /// Form of the logs on stderr; RUST_LOG sets what is logged [default: text]
+    /// Format of the logs on stderr; RUST_LOG sets what is logged [default: text]
     #[arg(long, env = "LOG_FORMAT", value_name = "FORMAT", help_heading = "Observability")]
     pub log_format: Option<LogFormat>,
 }
@@ -34,7 +34,7 @@ impl LogArgs {
     }
 }
 
-/// Form of the logs.
+/// Format of the logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -47,7 +47,7 @@ pub enum LogFormat {
 
 pub use crate::http::HttpArgs;
 
-/// Form of the results on stdout (`-o`).
+/// Format of the results on stdout (`-o`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputFormat {
@@ -79,7 +79,7 @@ impl FromStr for MetricsAddr {
         if let Ok(address) = text.parse() {
             return Ok(Self::At(address));
         }
-        let explain = |detail: String| format!("'{text}' is not HOST:PORT nor 'off': {detail}");
+        let explain = |detail: String| format!("'{text}' is neither HOST:PORT nor 'off': {detail}");
         let mut addresses = text.to_socket_addrs().map_err(|error| explain(error.to_string()))?;
         let first = addresses.next().ok_or_else(|| explain("no such host".to_owned()))?;
         Ok(Self::At(first))
@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for MetricsAddr {
 pub fn address(name: &str, given: Option<&str>, default: &str) -> Result<SocketAddr, AppError> {
     let text = given.unwrap_or(default);
     let wrong =
-        |detail: &str| AppError::usage(format!("{name} '{text}' is no HOST:PORT: {detail}"));
+        |detail: &str| AppError::usage(format!("{name} '{text}' is not HOST:PORT: {detail}"));
     let mut found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
     found.next().ok_or_else(|| wrong("no such host"))
 }

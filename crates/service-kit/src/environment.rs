@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `CONSUMER_…` for `consumer`, and so on, if the program does not read it | always |
 //! | any other, if it is a slip of one that the program reads and that is not set | always |
-//! | what Kubernetes and Docker set for a service of that name (`CONSUMER_SERVICE_HOST`, `CONSUMER_PORT_9464_TCP`) | never |
+//! | what Kubernetes and Docker set for a service of that name (`CONSUMER_SERVICE_HOST`,
+//! `CONSUMER_PORT_9464_TCP`) | never |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,7 +35,8 @@ pub(crate) fn check(program: &str, command: &Command) -> Result<(), AppError> {
     if problems.is_empty() {
         return Ok(());
     }
-    let hint = format!("correct the name or unset it; {program} --help names what is read");
+    let hint =
+        format!("correct the name or unset it; {program} --help lists the variables that are read");
     Err(AppError::usage(problems.join("; ")).hint(hint))
 }
 

@@ -115,7 +115,7 @@ impl Conditions {
         let overdue = heartbeats.iter().filter_map(Weak::upgrade).filter_map(|pulse| {
             let overdue_at_ms = pulse.overdue_at_ms.load(Ordering::Relaxed);
             let late_ms = now_ms.checked_sub(overdue_at_ms).filter(|late_ms| *late_ms > 0)?;
-            let detail = format!("no sign of life, overdue for {late_ms} ms");
+            let detail = format!("no heartbeat, overdue for {late_ms} ms");
             Some(Reason { condition: pulse.name.clone(), detail })
         });
         HealthReport { reasons: overdue.collect() }

@@ -61,13 +61,13 @@ pub enum AddressFault {
     #[error("it holds a blank or a control character")]
     Blank,
     /// A `%` without two hexadecimal digits.
-    #[error("a % without two hexadecimal digits stands in it; a % itself is %25")]
+    #[error("it contains a % without two hexadecimal digits; a % itself is written %25")]
     Percent,
     /// No host.
-    #[error("it names no host")]
+    #[error("it has no host")]
     NoHost,
     /// A host with characters that no host has.
-    #[error("its host is not a name or an address; an IPv6 address stands in brackets")]
+    #[error("its host is not a name or an address; write an IPv6 address in brackets")]
     Host,
     /// A port that is none.
     #[error("its port is not a number from 1 to 65535")]

@@ -158,7 +158,7 @@ fn parse<T: DeserializeOwned>(
             continue;
         }
         if has_no_finite_number(&value) {
-            problems.push(format!("key '{written}': nan and inf are no values of a setting"));
+            problems.push(format!("key '{written}': nan and inf are not allowed"));
             continue;
         }
         let value =
@@ -167,12 +167,12 @@ fn parse<T: DeserializeOwned>(
         match serde_json::from_value::<T>(Value::Object(alone)) {
             // What the parser says may repeat the value.
             Err(_) if may_hold_a_secret(&key) => problems.push(format!(
-                "key '{written}': its value has not the form that it must have; it is not repeated \
-                 here, since it may hold a secret"
+                "key '{written}': its value has the wrong form; it is not repeated here because it \
+                 may be a secret"
             )),
             Err(error) => problems.push(format!("key '{written}': {error}")),
             Ok(_) if accepted.insert(key, value).is_some() => {
-                problems.push(format!("key '{written}' stands twice, with '-' and with '_'"));
+                problems.push(format!("key '{written}' is given twice, with '-' and with '_'"));
             }
             Ok(_) => {}
         }

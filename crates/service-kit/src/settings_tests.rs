@@ -48,7 +48,7 @@ fn keys_may_be_written_like_the_flag_or_like_the_field() {
         assert_eq!(settings.retry_delay, Some("2s".parse().unwrap()));
     }
     let twice = load_text("retry-delay = '2s'\nretry_delay = '3s'", &[]).unwrap_err();
-    assert!(twice.to_string().contains("stands twice"), "{twice}");
+    assert!(twice.to_string().contains("is given twice"), "{twice}");
 }
 
 #[test]

@@ -80,7 +80,7 @@ impl Unavailable {
         let mut known = self.lock();
         known.reporters += 1;
         let unavailable = format!("{prefix}_{UNAVAILABLE}");
-        metrics::describe_gauge!(unavailable, "1 while it is unavailable, by thing");
+        metrics::describe_gauge!(unavailable, "1 while it is unavailable, by dependency");
         let breaker_open = format!("{prefix}_{BREAKER_OPEN}");
         metrics::describe_gauge!(breaker_open, "1 while anything is unavailable");
         known.told.entry(prefix.to_owned()).or_default().insert(thing);
@@ -209,8 +209,8 @@ impl Reporter {
         if let Some(since) = known.take_back(self.number, self.thing) {
             let seconds = since.elapsed().as_secs_f64();
             tracing::info!(
-                "{} was unavailable when it was asked last; nothing has needed it since, so it is \
-                 not reported any more, after {seconds:.1} s",
+                "{} was unavailable at the last request; nothing has needed it since, so the \
+                 report ends after {seconds:.1} s",
                 self.thing.name
             );
         }

@@ -27,7 +27,8 @@ fn two_stories_at_once_end_in_time_with_the_numbers_of_their_seeds() {
     assert_begins_soon(&default.stdout);
 }
 
-/// The consumer is let into its group at once: a group of the mock as it comes waits for 3 s, in which 60 orders are
+/// The consumer is let into its group at once: a group of the mock as it comes waits for 3 s, in
+/// which 60 orders are
 /// sent.
 #[track_caller]
 fn assert_begins_soon(stdout: &str) {
@@ -52,7 +53,7 @@ fn assert_words(stdout: &str) {
     }
     let told = |words: &str| stdout.lines().any(|line| line.contains(words));
     for words in [
-        "attempt 1 failed, again in 1s",
+        "attempt 1 failed, next attempt in 1s",
         "attempt 2 was counted, 1.",
         "attempt 3 failed: dead-lettered as transient",
         "dead-lettered as invalid, without a retry",

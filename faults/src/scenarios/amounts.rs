@@ -25,8 +25,8 @@ pub(super) const LITTLE_ROOM: Scenario = Scenario {
     name: "little-room",
     rows: &[29],
     does: "gives the consumer too few files at the start, then too few at run time, then no more \
-           memory in the middle of the work",
-    expects: "it refuses, degrades or dies, and half of nothing is committed",
+           memory during the work",
+    expects: "it refuses, degrades or dies, and commits nothing half-done",
     full_max_s: 120,
     run: little_room,
 };
@@ -34,7 +34,7 @@ pub(super) const LITTLE_ROOM: Scenario = Scenario {
 pub(super) const KEY_FLOODS: Scenario = Scenario {
     name: "key-floods",
     rows: &[39],
-    does: "sends orders of ever new products, and many of one product whose orders fail",
+    does: "sends orders of more and more products, and many orders of one product that fail",
     expects: "memory grows by the products only, metrics are capped, the hot key keeps its order",
     full_max_s: 120,
     run: key_floods,
@@ -43,7 +43,7 @@ pub(super) const KEY_FLOODS: Scenario = Scenario {
 pub(super) const BACKLOG: Scenario = Scenario {
     name: "backlog",
     rows: &[39],
-    does: "lets a consumer meet a backlog (1 million orders in the full form)",
+    does: "gives a consumer a backlog (1 million orders in the full form)",
     expects: "memory does not grow with the backlog",
     full_max_s: 120,
     run: backlog,

@@ -12,8 +12,8 @@ use crate::scenario::Scenario;
 pub(super) const BROKER_RESTARTS: Scenario = Scenario {
     name: "broker-restarts",
     rows: &[5],
-    does: "restarts the only broker in order, and then with kill -9, in the middle of the work",
-    expects: "the producer loses nothing, the consumer is not ready meanwhile and goes on by itself",
+    does: "restarts the only broker cleanly, and then with kill -9, during the work",
+    expects: "the producer loses nothing; the consumer is not ready meanwhile, and continues afterwards",
     full_max_s: 180,
     run: broker_restarts,
 };
@@ -22,7 +22,7 @@ pub(super) const BROKERS_LOST: Scenario = Scenario {
     name: "brokers-lost",
     rows: &[6],
     does: "kills one of three brokers, and then another one: below the least number of replicas",
-    expects: "with one lost the work goes on; with two it stands still and says so; nothing is lost",
+    expects: "with one lost the work continues; with two it pauses and reports it; nothing is lost",
     full_max_s: 180,
     run: brokers_lost,
 };
@@ -31,7 +31,7 @@ pub(super) const COORDINATORS_MOVE: Scenario = Scenario {
     name: "coordinators-move",
     rows: &[7],
     does: "kills the broker that coordinates the transactions of a lane, and that of the group",
-    expects: "another one takes over; the lane makes a new producer and goes on by itself",
+    expects: "another one takes over; the lane replaces its producer and continues",
     full_max_s: 180,
     run: coordinators_move,
 };
@@ -146,7 +146,7 @@ fn coordinators_move(run: &mut Run) {
     }
     feed.stop();
     let ended = heals(&pipeline, consumer);
-    if ended.stderr.contains("the offsets had no answer in time") {
+    if ended.stderr.contains("no answer to the offsets in time") {
         run.step("librdkafka was stuck in a call with offsets, and was left behind");
     }
     finish(run, &pipeline, &[&FLAGS[..], &["--lanes", "1"]].concat(), &[]);

@@ -15,7 +15,7 @@ pub(super) const ABORT_AT_EACH_STEP: Scenario = Scenario {
     rows: &[1],
     does: "aborts the consumer under load at each of the eight steps of a turn, at the n-th pass \
            by seed, and starts it again",
-    expects: "it resumes; what was not committed is done again, what was is not",
+    expects: "it continues, and repeats only what was not committed",
     full_max_s: 120,
     run: abort_at_each_step,
 };

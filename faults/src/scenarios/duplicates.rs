@@ -11,8 +11,8 @@ use crate::scenario::Scenario;
 pub(super) const SENT_TWICE: Scenario = Scenario {
     name: "sent-twice",
     rows: &[25],
-    does: "runs a producer again from its start, and kills the deduplicating consumer in between",
-    expects: "each order id is counted once, also by the consumer that rebuilds what it had seen",
+    does: "runs a producer twice from its start, and kills the deduplicating consumer in between",
+    expects: "each order id is counted once, also by the restarted consumer",
     full_max_s: 120,
     run: sent_twice,
 };

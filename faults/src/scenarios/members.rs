@@ -13,10 +13,10 @@ use crate::scenario::Scenario;
 pub(super) const FROZEN_PAST_ITS_SESSION: Scenario = Scenario {
     name: "frozen-past-its-session",
     rows: &[2],
-    does: "stops a consumer with SIGSTOP in the middle of its work until another one has all of \
-           its partitions, and lets it go on",
-    expects: "what it wakes up with is refused; it comes back as a member or ends, and counts \
-              nothing twice",
+    does: "stops a consumer with SIGSTOP during its work until another one has all of its \
+           partitions, and resumes it",
+    expects: "the broker refuses its old work; it joins again or ends, and counts nothing \
+              twice",
     full_max_s: 120,
     run: frozen_past_its_session,
 };
@@ -26,7 +26,7 @@ pub(super) const TWO_WITH_ONE_ID: Scenario = Scenario {
     rows: &[3],
     does: "starts a second consumer with the instance id, and so the transactional ids, of one \
            that works",
-    expects: "the older one ends with exit 1 and says why; the newer one goes on",
+    expects: "the older one ends with exit 1 and the reason; the newer one continues",
     full_max_s: 120,
     run: two_with_one_id,
 };
@@ -34,8 +34,8 @@ pub(super) const TWO_WITH_ONE_ID: Scenario = Scenario {
 pub(super) const REBALANCE_STORM: Scenario = Scenario {
     name: "rebalance-storm",
     rows: &[8],
-    does: "lets instances join and leave every second while retries wait, with --order key",
-    expects: "the work goes on, and every key keeps its order",
+    does: "starts and stops instances every second while retries wait, with --order key",
+    expects: "the work continues, and every key keeps its order",
     full_max_s: 120,
     run: rebalance_storm,
 };
@@ -44,7 +44,7 @@ pub(super) const PARTITIONS_ADDED: Scenario = Scenario {
     name: "partitions-added",
     rows: &[9],
     does: "adds a partition to the orders, and later to the other topics, while the consumer runs",
-    expects: "the new partition is paused with a message; the consumer that is started when all \
+    expects: "the new partition is paused with a message; a consumer that starts when all \
               topics have it reads it from its beginning",
     full_max_s: 120,
     run: partitions_added,

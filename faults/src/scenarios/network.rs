@@ -13,8 +13,8 @@ use crate::scenario::Scenario;
 pub(super) const COMMIT_HELD_UP: Scenario = Scenario {
     name: "commit-held-up",
     rows: &[4],
-    does: "keeps the request that commits a transaction, cuts its connection, and delivers it when \
-           the consumer has sent it again and gone on",
+    does: "withholds a commit request, cuts its connection, and delivers the request after the \
+           consumer has sent it again and continued",
     expects: "the late request ends no later transaction: the producer was replaced before it",
     full_max_s: 120,
     run: commit_held_up,
@@ -23,9 +23,9 @@ pub(super) const COMMIT_HELD_UP: Scenario = Scenario {
 pub(super) const BAD_LINE: Scenario = Scenario {
     name: "bad-line",
     rows: &[12],
-    does: "lets the line to the broker be 200 ms late, stall, drip, break with resets, be cut, and \
-           be deaf in one direction",
-    expects: "each time the work goes on by itself once the line is good again",
+    does: "makes the connection to the broker 200 ms slow, stall, drip, reset, be cut, and silent \
+           in one direction",
+    expects: "each time the work continues once the connection is good again",
     full_max_s: 240,
     run: bad_line,
 };

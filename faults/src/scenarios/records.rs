@@ -18,7 +18,7 @@ pub(super) const BAD_VALUES: Scenario = Scenario {
     rows: &[17, 18, 20],
     does: "sends values of writer schemas that fit and that do not, broken frames and Avro, \
            impossible prices, and orders with random bytes changed",
-    expects: "each is counted or dead-lettered for the reason that an oracle of its own gives",
+    expects: "each is counted or dead-lettered for the reason that an independent oracle gives",
     full_max_s: 120,
     run: bad_values,
 };
@@ -26,9 +26,9 @@ pub(super) const BAD_VALUES: Scenario = Scenario {
 pub(super) const STRANGE_SHAPES: Scenario = Scenario {
     name: "strange-shapes",
     rows: &[19, 21],
-    does: "sends tombstones, null and empty keys, headers that are no UTF-8, 1,000 headers, one \
-           of 1 MB, and line breaks in keys and headers",
-    expects: "bytes are kept through retry and dead letters, and no log line is forged",
+    does: "sends tombstones, null and empty keys, headers that are not UTF-8, 1,000 headers, \
+           one of 1 MB, and line breaks in keys and headers",
+    expects: "retries and dead letters keep all bytes, and no log line is forged",
     full_max_s: 120,
     run: strange_shapes,
 };

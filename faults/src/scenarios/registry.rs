@@ -15,9 +15,9 @@ use crate::scenario::Scenario;
 pub(super) const REGISTRY_MISBEHAVES: Scenario = Scenario {
     name: "registry-misbehaves",
     rows: &[15],
-    does: "lets the registry refuse, stay silent, answer 409, 422, 500, 429, 403, another 404, a page of HTML, \
-           a redirect to itself and 64 MB, each time a new schema id comes",
-    expects: "known ids go on, the new one waits, nothing is dead-lettered; counted when it is well",
+    does: "makes the registry refuse, stay silent, and answer 409, 422, 500, 429, 403, another 404, an HTML \
+           page, a redirect to itself and 64 MB, each with a new schema id",
+    expects: "records with known ids continue, the new one waits, nothing is dead-lettered; it is counted when the registry is available",
     full_max_s: 120,
     run: registry_misbehaves,
 };

@@ -12,9 +12,9 @@ use crate::scenario::Scenario;
 pub(super) const RETRY_STORM: Scenario = Scenario {
     name: "retry-storm",
     rows: &[26],
-    does: "lets all retries of a topic be due at once while as many newer orders of the same keys \
-           come, without and with --order key",
-    expects: "the retries run, the newer orders flow, and with --order key each key keeps its order",
+    does: "makes all retries of a topic due at once while as many newer orders of the same keys \
+           arrive, without and with --order key",
+    expects: "the retries run, the newer orders are processed, and with --order key each key keeps its order",
     full_max_s: 120,
     run: retry_storm,
 };
@@ -22,10 +22,10 @@ pub(super) const RETRY_STORM: Scenario = Scenario {
 pub(super) const POISON_AND_HANGS: Scenario = Scenario {
     name: "poison-and-hangs",
     rows: &[27],
-    does: "puts poison at each position of a batch, lets one key fail for good and one panic, and \
-           lets handlers wait and block for longer than max.poll.interval.ms",
-    expects: "only those records are dead-lettered; handlers that wait cost no membership, and what \
-              a blocked lane holds is done by another",
+    does: "puts poison at each position of a batch, makes one key fail permanently and one panic, \
+           and makes handlers wait and block for longer than max.poll.interval.ms",
+    expects: "only those records are dead-lettered; waiting handlers do not lose the membership, \
+              and another instance processes the records of a blocked lane",
     full_max_s: 120,
     run: poison_and_hangs,
 };

@@ -12,7 +12,7 @@ use crate::scenario::Scenario;
 pub(super) const ASKED_TO_STOP: Scenario = Scenario {
     name: "asked-to-stop",
     rows: &[28],
-    does: "sends SIGTERM in the middle of the work, during a rebalance, and a second one at once",
+    does: "sends SIGTERM during the work, during a rebalance, and a second one at once",
     expects: "exit 0 within 10 s, at once after the second signal; nothing is done twice",
     full_max_s: 120,
     run: asked_to_stop,
@@ -22,7 +22,7 @@ pub(super) const STOPPED_WITHOUT_BROKER: Scenario = Scenario {
     name: "stopped-without-broker",
     rows: &[28],
     does: "sends SIGTERM while the broker answers nothing",
-    expects: "exit 0 within 10 s; what could not be committed is done by the next one",
+    expects: "exit 0 within 10 s; the next consumer repeats what could not be committed",
     full_max_s: 120,
     run: stopped_without_broker,
 };

@@ -13,8 +13,8 @@ pub(super) const RETENTION_OVERTAKES: Scenario = Scenario {
     name: "retention-overtakes",
     rows: &[10],
     does: "deletes orders before they are read",
-    expects: "the partition is paused with the missing range until --accept-gap; the others go \
-              on; what is gone is unprovable for the audit, and nothing else is",
+    expects: "the partition is paused with the missing range until --accept-gap; the others \
+              continue; only the deleted orders are unprovable for the audit",
     full_max_s: 120,
     run: retention_overtakes,
 };
@@ -22,9 +22,9 @@ pub(super) const RETENTION_OVERTAKES: Scenario = Scenario {
 pub(super) const TOPIC_MADE_ANEW: Scenario = Scenario {
     name: "topic-made-anew",
     rows: &[11],
-    does: "deletes the topic of orders and makes it again, so that offsets begin at 0",
-    expects: "the consumer ends, and does not start again, with words that name the topics; nothing \
-              is counted; another group with topics of its own counts what is there",
+    does: "deletes and recreates the topic of orders, so that offsets begin at 0",
+    expects: "the consumer ends, and does not start again, with an error that names the topics; \
+              nothing is counted; another group with its own topics counts the orders",
     full_max_s: 120,
     run: topic_made_anew,
 };
@@ -32,10 +32,10 @@ pub(super) const TOPIC_MADE_ANEW: Scenario = Scenario {
 pub(super) const DEAD_LETTERS_REFUSED: Scenario = Scenario {
     name: "dead-letters-refused",
     rows: &[23],
-    does: "lets the dead-letter topic be missing at the start, refuse large records, and vanish \
+    does: "makes the dead-letter topic missing at the start, refuse large records, and vanish \
            at run time",
-    expects: "a refusal with the command that helps; a stand-in for what is too large; nothing is \
-              committed past an order whose dead letter has no place",
+    expects: "an error with the command that helps; a short dead letter for a record that is too \
+              large; nothing is committed past an order whose dead letter cannot be written",
     full_max_s: 120,
     run: dead_letters_refused,
 };
@@ -44,7 +44,7 @@ pub(super) const NARROW_RETRY_TOPIC: Scenario = Scenario {
     name: "narrow-retry-topic",
     rows: &[24],
     does: "gives the retry topic fewer partitions than the orders have",
-    expects: "a refusal at the start that names both counts; with the partition added it works",
+    expects: "an error at the start that names both counts; with the partition added it works",
     full_max_s: 120,
     run: narrow_retry_topic,
 };

@@ -109,7 +109,9 @@ impl Averages {
         // Products that a reset took out are tombstones, until compaction forgets them.
         let was_counted = self.partials.values().any(|partial| partial.last.0 > 0);
         if was_counted && !at_least_once {
-            return Err(Fault::Record("it notes that nothing was counted, after averages".into()));
+            return Err(Fault::Record(
+                "it says that nothing was counted, but averages precede it".into(),
+            ));
         }
         let mut nothing = Partial::default();
         let offset = record.offset.0;
@@ -144,8 +146,8 @@ impl Partial {
             };
             let ((main, retry), of_main, of_retry) = (noted, told(reached.0), told(reached.1));
             return Err(format!(
-                "it was counted up to {main} of the orders and {retry} of the retries, and the \
-                 group has committed {of_main} and {of_retry}"
+                "it covers orders up to {main} and retries up to {retry}, but the group has \
+                 committed {of_main} and {of_retry}"
             ));
         }
         Ok(())
@@ -185,7 +187,7 @@ fn check(record: &HeldRecord, average: &ProductAverage, group: &str) -> Result<u
         ));
     }
     if !times::is_possible(average.updated_at_ms, record.timestamp) {
-        return Err(format!("it was updated at {}, which cannot be", average.updated_at_ms));
+        return Err(format!("it was updated at {}, which is impossible", average.updated_at_ms));
     }
     Ok(count)
 }

@@ -233,7 +233,7 @@ impl<'a> Books<'a> {
             if attempt <= 1 || !is_whole {
                 return;
             }
-            format!("its attempt is {attempt}, and no record of it came before")
+            format!("its attempt is {attempt}, but there is no earlier record of it")
         };
         self.violation(Invariant::I10, at, spot.order(), what);
     }
@@ -243,7 +243,7 @@ impl<'a> Books<'a> {
         let at = self.at(&self.settings.topics.dead_letter, record.offset.0);
         let Some(lineage) = Lineage::read(|name| record.header(name)) else {
             self.report.checked(Invariant::I10, 1);
-            self.violation(Invariant::I10, at, None, "it does not say which order it was");
+            self.violation(Invariant::I10, at, None, "it does not say which order it belongs to");
             return;
         };
         if lineage.origin.group != self.settings.group {
@@ -267,7 +267,7 @@ impl<'a> Books<'a> {
         let from = &lineage.origin;
         let origin = from.offset;
         if from.partition != self.cut.partition {
-            let what = format!("it lies on another partition than its order, {}", from.partition);
+            let what = format!("it is in another partition than its order, {}", from.partition);
             let (topic, offset) = (from.topic.clone(), Some(from.offset));
             let origin = Some(At { topic, partition: from.partition, offset });
             let violation = Violation { at, origin, product: None, what };
@@ -302,7 +302,7 @@ impl<'a> Books<'a> {
             if self.settings.promises.at_least_once {
                 self.repeats += 1; // written, and not committed before a crash
             } else {
-                let what = "it was forwarded, and its order is not settled: it will run again";
+                let what = "it was forwarded, but its order is not settled: it will run again";
                 self.violation(Invariant::I6, at, spot.order(), what);
             }
             return None;

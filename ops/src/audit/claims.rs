@@ -127,9 +127,9 @@ impl Claims {
         let last = self.attempt();
         let is_untried = outcome == Outcome::DeadLettered && attempt == last;
         let repeat = if self.has_ended() {
-            Err(Repeat("an outcome is told after its end".to_owned()))
+            Err(Repeat("the outcome log has an entry after its end".to_owned()))
         } else if attempt <= last && !is_untried && !is_saturated(attempt) {
-            Err(Repeat(format!("attempt {attempt} is told a second time")))
+            Err(Repeat(format!("attempt {attempt} is logged twice")))
         } else {
             Ok(())
         };
@@ -199,8 +199,11 @@ mod tests {
         assert_eq!(good.attempt(), 3);
         assert!(told(&[(2, S)], false).0.has(Claim::Skipped));
         assert!(told(&[(1, R), (3, S)], false).0.has(Claim::Skipped));
-        assert_eq!(told(&[(1, R), (1, R)], false).1, ["attempt 1 is told a second time"]);
-        assert_eq!(told(&[(1, S), (2, R)], false).1, ["an outcome is told after its end"]);
+        assert_eq!(told(&[(1, R), (1, R)], false).1, ["attempt 1 is logged twice"]);
+        assert_eq!(
+            told(&[(1, S), (2, R)], false).1,
+            ["the outcome log has an entry after its end"]
+        );
         assert!(told(&[(0, D)], false).1.is_empty(), "it was given up untried");
         assert!(told(&[(1, R), (1, D)], false).0.has(Claim::Untried));
     }

@@ -73,7 +73,7 @@ pub struct Flags {
     #[arg(long, env = "ORDERS_OUTCOMES_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub outcomes_topic: Option<String>,
 
-    /// Ledger of 'orders replay': where the count of a group begins [default: orders-replays]
+    /// Ledger of 'orders replay': from where a group counts [default: orders-replays]
     #[arg(long, env = "ORDERS_REPLAYS_TOPIC", value_name = "TOPIC", help_heading = "Topics")]
     pub replays_topic: Option<String>,
 
@@ -90,8 +90,8 @@ pub struct Flags {
     #[arg(long, env = "ORDERS_ORDER", value_name = "ORDER", help_heading = "What holds")]
     pub order: Option<OrderArg>,
 
-    /// The group runs with --dedupe N: an order id that came within the last N offsets does not
-    /// count again
+    /// The group runs with --dedupe N: an order id that was seen within the last N offsets is not
+    /// counted again
     #[arg(long, env = "ORDERS_DEDUPE", value_name = "N", help_heading = "What holds")]
     pub dedupe: Option<u64>,
 
@@ -105,11 +105,11 @@ pub struct Flags {
           default_missing_value = "true", value_name = "BOOL", help_heading = "What holds")]
     pub allow_unprovable: Option<bool>,
 
-    /// Form of the verdicts on stdout [default: table]
+    /// Format of the verdicts on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 
-    /// Form of the logs.
+    /// Format of the logs.
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
@@ -119,9 +119,9 @@ pub struct Flags {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OrderArg {
-    /// None is promised.
+    /// No order is promised.
     None,
-    /// Orders of one key end in the order in which they came.
+    /// Orders of one key end in the order in which they arrived.
     Key,
 }
 

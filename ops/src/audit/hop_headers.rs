@@ -173,7 +173,7 @@ impl<'a> HopHeaders<'a> {
             let count = self.found.iter().filter(|(found, _)| found == name).count();
             if !times.contains(&count) {
                 let wanted = if *times.end() == 0 { "not at all" } else { "once" };
-                return Err(format!("{name} stands there {count} times instead of {wanted}"));
+                return Err(format!("{name} is there {count} times instead of {wanted}"));
             }
         }
         Ok(())
@@ -226,7 +226,7 @@ impl<'a> HopHeaders<'a> {
         ];
         for (name, number) in numbers {
             if self.value(name).is_some() && self.text(name) != Some(&number.to_string()) {
-                return Err(format!("{name} is no number"));
+                return Err(format!("{name} is not a number"));
             }
         }
         let kind = self.text(headers::ORIGIN_TIMESTAMP_TYPE).and_then(TimestampType::parse);
@@ -253,7 +253,7 @@ impl<'a> HopHeaders<'a> {
         ];
         for (name, wanted) in SPRING_RETRY.into_iter().zip(wanted) {
             if self.value(name) != Some(&wanted) {
-                return Err(format!("{name} does not say what x-* says"));
+                return Err(format!("{name} contradicts the x-* headers"));
             }
         }
         Ok(())
@@ -263,7 +263,7 @@ impl<'a> HopHeaders<'a> {
         let class = self.text(headers::FAILURE_CLASS).unwrap_or_default();
         let Some(reason) = self.reason().filter(|reason| reason.class().as_str() == class) else {
             let reason = self.text(headers::FAILURE_REASON).unwrap_or_default();
-            return Err(format!("no failure is called {class:?}/{reason:?}"));
+            return Err(format!("there is no failure {class:?}/{reason:?}"));
         };
         if hop == Hop::Retry && !reason.class().is_transient() {
             return Err(format!("{class} is not retried"));
@@ -276,7 +276,7 @@ impl<'a> HopHeaders<'a> {
         if let Some(detail) = self.value(headers::FAILURE_DETAIL)
             && (detail.len() > headers::DETAIL_BYTES_MAX || std::str::from_utf8(detail).is_err())
         {
-            return Err(format!("{} is too long, or no text", headers::FAILURE_DETAIL));
+            return Err(format!("{} is too long or not text", headers::FAILURE_DETAIL));
         }
         let fingerprint = self.text(headers::FINGERPRINT).unwrap_or_default();
         let name = self.text(headers::FAILURE_REASON).unwrap_or_default();
@@ -314,7 +314,7 @@ impl<'a> HopHeaders<'a> {
         ];
         for (name, wanted) in SPRING_DEAD_LETTER.into_iter().zip(wanted) {
             if self.value(name) != Some(&wanted) {
-                return Err(format!("{name} does not say what x-* says"));
+                return Err(format!("{name} contradicts the x-* headers"));
             }
         }
         Ok(())

@@ -101,7 +101,7 @@ impl Books<'_> {
             return Place::Duplicate;
         }
         if let Some(reason) = value.fault() {
-            let what = format!("its value is bad ({}) and it has no dead letter", reason.as_str());
+            let what = format!("its value is bad ({}), but it has no dead letter", reason.as_str());
             self.lost_or_gone(story, &what);
             return Place::Nowhere;
         }
@@ -134,18 +134,18 @@ impl Books<'_> {
             if claims.has(Claim::Dead) {
                 self.check_deaths(story, claims);
             } else {
-                self.wrong(Invariant::I2, story, "it is a dead letter, and no outcome tells so");
+                self.wrong(Invariant::I2, story, "it is a dead letter, but no outcome says so");
             }
             return Place::Dead;
         }
         if claims.has(Claim::Dead) {
-            self.lost_or_gone(story, "it was dead-lettered, and there is no dead letter");
+            self.lost_or_gone(story, "it was dead-lettered, but there is no dead letter");
             return Place::Dead;
         }
         let what = if claims.attempt() > 0 {
-            "its retry is settled, and it is neither counted nor a dead letter"
+            "its retry is settled, but it is neither counted nor a dead letter"
         } else {
-            "it is settled, and no outcome tells of it: neither counted, waiting, nor a dead letter"
+            "it is settled, but the outcome log does not have it: neither counted, waiting, nor a dead letter"
         };
         self.wrong(Invariant::I1, story, what);
         self.wrong(Invariant::I6, story, "the committed offset is past it");
@@ -155,7 +155,7 @@ impl Books<'_> {
     /// Checks the entries of an order as such.
     fn check_entries(&mut self, story: &Story<'_>, claims: Claims, value: &Value) {
         if story.is_whole && claims.has(Claim::Skipped) {
-            self.wrong(Invariant::I1, story, "the outcome log leaves out an attempt of it");
+            self.wrong(Invariant::I1, story, "the outcome log lacks one of its attempts");
         }
         if !matches!(value, Value::SchemaGone)
             && !value.depends_on_registry()
@@ -180,16 +180,16 @@ impl Books<'_> {
             return Place::Waiting; // what came after the first look may be told of
         }
         if claims.has(Claim::Duplicate) {
-            self.wrong(Invariant::I2, story, "an outcome calls it a duplicate, and it waits");
+            self.wrong(Invariant::I2, story, "an outcome calls it a duplicate, but it waits");
         } else if claims.has(Claim::Dead) && story.letters.is_empty() {
-            self.lost_or_gone(story, "it was dead-lettered, and there is no dead letter");
+            self.lost_or_gone(story, "it was dead-lettered, but there is no dead letter");
         } else if !claims.has(Claim::Dead)
             && claims.deaths() == story.spot.redrives
             && claims.attempt() != facts.retry_attempt()
         {
             let (told, waiting) = (claims.attempt(), facts.retry_attempt());
             let what = format!(
-                "it waits after attempt {waiting}, and the outcome log is at attempt {told}"
+                "it waits after attempt {waiting}, but the outcome log is at attempt {told}"
             );
             self.wrong(Invariant::I10, story, what);
         }
@@ -208,7 +208,7 @@ impl Books<'_> {
         self.check_attempts(story, claims.attempt(), false, "the outcome log");
         if doubles.is_duplicate {
             let at = self.spot_at(story.spot);
-            let what = "it was counted, although its order id came within the window before";
+            let what = "it was counted, although its order id was seen earlier within the window";
             self.twice(at, None, what);
             return Place::Duplicate;
         }
@@ -221,26 +221,26 @@ impl Books<'_> {
             self.wrong(
                 Invariant::I2,
                 story,
-                "an outcome calls it a duplicate, and it was forwarded",
+                "the outcome log calls it a duplicate, but it was forwarded",
             );
         }
-        let not_before = "it was left out as a duplicate, and its order id had not come before";
+        let not_before = "it was left out as a duplicate, but its order id was not seen earlier";
         let is_judged = self.settings.promises.dedupe.is_some();
         match value {
             Value::SchemaGone => {
-                let what = "it was left out as a duplicate, and the registry does not have its schema (any more)";
+                let what = "it was left out as a duplicate, but the registry does not have its schema (any more)";
                 self.unproven(Invariant::I1, story, what);
             }
             Value::Good(..) if doubles.is_duplicate => {}
             Value::Good(..) if doubles.came_before && !is_judged => {
-                let what = "it was left out as a duplicate of an order that came before: name the window with --dedupe N";
+                let what = "it was left out as a duplicate of an earlier order: give the window with --dedupe N";
                 self.unproven(Invariant::I1, story, what);
             }
             Value::Good(..)
                 if doubles.may_be_duplicate || (!is_judged && !self.has_all_orders()) =>
             {
                 let what =
-                    "it was left out as a duplicate, and the order that came before may be deleted";
+                    "it was left out as a duplicate, but the earlier order may have been deleted";
                 self.unproven(Invariant::I1, story, what);
             }
             Value::Good(..) | Value::Invalid(..) | Value::Bad(_) => {
@@ -260,19 +260,19 @@ impl Books<'_> {
         let are_many = told >= 15;
         if there < told && !are_many {
             let what =
-                format!("it was dead-lettered {told} times, and there are {there} dead letters");
+                format!("it was dead-lettered {told} times, but there are {there} dead letters");
             self.lost_or_gone(story, &what);
         } else if there > told && !are_many {
-            let what = format!("{there} dead letters are there, and {told} are told of");
+            let what = format!("there are {there} dead letters, but the outcome log has {told}");
             self.wrong(Invariant::I2, story, what);
         } else if there == told && !claims.fit(story.letters.iter().map(|(letter, _)| *letter)) {
-            let what = "its dead letter says another attempt or class than the outcome log";
+            let what = "its dead letter and the outcome log disagree about attempt or class";
             self.wrong(Invariant::I10, story, what);
         }
         let reason = story.last_letter().map(|(_, reason)| reason);
         if claims.has(Claim::Untried) && reason.is_some_and(|reason| !may_be_untried(reason)) {
             let attempt = claims.attempt();
-            self.wrong(Invariant::I2, story, format!("attempt {attempt} is told a second time"));
+            self.wrong(Invariant::I2, story, format!("attempt {attempt} is logged twice"));
         }
     }
 
@@ -295,7 +295,7 @@ impl Books<'_> {
         let next = (before + 1).min(ATTEMPT_MAX);
         let fits = attempt.min(ATTEMPT_MAX) == next || (may_be_untried && attempt == before);
         if is_known && !fits {
-            let what = format!("{who} says attempt {attempt}, and its last retry says {before}");
+            let what = format!("{who} says attempt {attempt}, but its last retry says {before}");
             self.wrong(Invariant::I10, story, what);
         }
     }
@@ -329,7 +329,7 @@ impl Books<'_> {
             }
             if life.has(Fact::StillWaits) {
                 let at = self.spot_at(story.spot);
-                self.twice(at, None, "it was redriven, and waits as before as well");
+                self.twice(at, None, "it was redriven, but its earlier retry still waits");
             }
             let next = self.facts_at(story.spot.life(redrives + 1));
             if !next.has(Fact::Retried) && self.has_all_retries() {
@@ -348,7 +348,7 @@ impl Books<'_> {
             return;
         }
         if let Some(reason) = value.fault() {
-            let what = format!("it was counted, and its value is bad ({})", reason.as_str());
+            let what = format!("it was counted, but its value is bad ({})", reason.as_str());
             self.wrong(Invariant::I4, story, what);
         } else if *value == Value::SchemaGone {
             self.slack.above += 1;
@@ -362,7 +362,7 @@ impl Books<'_> {
         let is_of_value = blames_value || (said.class().is_transient() && !may_be_untried(said));
         match (value, value.fault()) {
             (Value::Good(..), _) if blames_value => {
-                let what = "its dead letter says that its value is bad; it is a valid order";
+                let what = "its dead letter says that its value is bad, but it is a valid order";
                 self.wrong(Invariant::I10, story, what);
             }
             // A handler may refuse a valid order; why is its own affair.
@@ -370,12 +370,12 @@ impl Books<'_> {
             (Value::Good(..), _) if !said.class().is_transient() => {
                 let at = self.spot_at(story.spot);
                 let said = said.as_str();
-                let what = format!("{at}: it was dead-lettered as {said}, and can be read now");
+                let what = format!("{at}: it was dead-lettered as {said}, but can be read now");
                 self.report.note(Invariant::I10, what);
             }
             (_, Some(found)) if is_of_value && found != said && !value.depends_on_registry() => {
                 let (found, said) = (found.as_str(), said.as_str());
-                let what = format!("its dead letter says {said}, and its value is bad ({found})");
+                let what = format!("its dead letter says {said}, but its value is bad ({found})");
                 self.wrong(Invariant::I10, story, what);
             }
             _ => {}

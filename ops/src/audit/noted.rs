@@ -98,11 +98,11 @@ impl Noted {
 fn once<'a>(record: &'a HeldRecord, name: &str) -> Result<Option<&'a str>, String> {
     let all = record.headers.iter().flat_map(RecordHeaders::iter);
     if all.filter(|(found, _)| *found == name.as_bytes()).count() > 1 {
-        return Err(format!("{name} stands there twice"));
+        return Err(format!("{name} is there twice"));
     }
     let value = record.header(name);
     value
-        .map(|value| std::str::from_utf8(value).map_err(|_| format!("{name} is no text")))
+        .map(|value| std::str::from_utf8(value).map_err(|_| format!("{name} is not text")))
         .transpose()
 }
 
@@ -145,7 +145,7 @@ impl Books<'_> {
         let (lags, is_claimed) = look(note, before, after, offset);
         self.lag.main += u64::from(lags);
         if is_claimed && !self.settings.promises.at_least_once {
-            let what = "the averages note it as settled, and the committed offset does not";
+            let what = "the averages mark it as settled, but the committed offset does not";
             self.violation(Invariant::I6, self.order_at(offset), None, what);
         }
     }
@@ -157,7 +157,7 @@ impl Books<'_> {
         let (lags, is_claimed) = look(note, before, after, offset);
         self.lag.retry += u64::from(lags);
         if is_claimed && !self.settings.promises.at_least_once {
-            let what = "the averages note it as settled, and the committed offset does not";
+            let what = "the averages mark it as settled, but the committed offset does not";
             let at = self.at(&self.settings.topics.retry, offset);
             self.violation(Invariant::I6, at, None, what);
         }
@@ -176,8 +176,8 @@ impl Books<'_> {
         ] {
             let Some(Note { position, .. }) = note.as_ref().filter(|_| lag > 0) else { continue };
             let what = format!(
-                "the averages note {position} of {topic} as committed, and {lag} records from there \
-                 on are settled"
+                "the averages give {position} as the committed offset of {topic}, but {lag} records \
+                 from there on are settled"
             );
             let (topic, partition) = (topics.averages.clone(), self.cut.partition);
             let at = At { topic, partition, offset: None };

@@ -26,7 +26,7 @@ impl Books<'_> {
         if main.has_averages && self.averages.partials.is_empty() {
             let topic = topics.averages.clone();
             let at = At { topic, partition: self.cut.partition, offset: None };
-            let what = "the committed offset says that there are averages, and there are none";
+            let what = "the committed offset says that there are averages, but there are none";
             self.violation(Invariant::I4, at, None, what);
         }
         self.judge_notes();
@@ -43,7 +43,7 @@ impl Books<'_> {
         }
         if !settled.is_ours {
             let what = if settled.is_completed {
-                "what is settled above it is taken from the averages"
+                "the list of records settled above it comes from the averages"
             } else {
                 "nothing above it counts as settled"
             };

@@ -117,7 +117,7 @@ impl Books<'_> {
             if self.is_ambiguous(offset, story.names) {
                 let at = self.spot_at(spot);
                 let what = format!(
-                    "{at}: the outcome log may speak of it, or of the record at the same offset of the retry topic"
+                    "{at}: the outcome log may refer to it or to the record at the same offset of the retry topic"
                 );
                 self.report.unprovable(Invariant::I1, what);
             } else if is_told || story.is_whole {
@@ -177,12 +177,12 @@ impl Books<'_> {
             self.next_trace += 1;
             let order = order.get_or_insert_with(|| hold.take().expect("taken once")());
             if !trace.is_of(order) {
-                let what = "key, value, headers or timestamp are not those that came in";
+                let what = "key, value, headers or timestamp differ from the original record";
                 self.violation(Invariant::I10, self.trace_at(trace), Some(offset), what);
             }
             let contradicts = first.is_some_and(|first| first.contradicts(trace));
             if contradicts && !self.settings.promises.at_least_once {
-                let what = "the time of its first failure is not that of another record of it";
+                let what = "the time of its first failure differs from that of another record of the order";
                 self.violation(Invariant::I10, self.trace_at(trace), Some(offset), what);
             }
             first = first.filter(|first| first.has_first_failed()).or(Some(trace));
@@ -214,7 +214,7 @@ impl Books<'_> {
             if is_compacted {
                 self.slack.above += u64::from(self.cut.before.main.has(missing));
             } else if self.table.claims(missing).has(Claim::Any) {
-                let what = "an outcome is told of it, and there is no such order";
+                let what = "the outcome log has it, but there is no such order";
                 self.violation(Invariant::I1, self.order_at(missing), None, what);
             }
         }

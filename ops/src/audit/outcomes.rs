@@ -40,7 +40,7 @@ fn check_entry(told: &OrderOutcome) -> Result<Entry, String> {
         _ => false,
     };
     if told.outcome == Outcome::Unknown {
-        return Err("its outcome is not one that this version knows".to_owned());
+        return Err("this version does not know its outcome".to_owned());
     }
     if !fits {
         let class = told.failure_class.as_deref().unwrap_or("none");
@@ -81,7 +81,7 @@ impl Books<'_> {
         };
         let offset = told.origin_offset;
         if told.origin_partition != self.cut.partition {
-            let what = "it tells of an order of another partition".to_owned();
+            let what = "it refers to an order of another partition".to_owned();
             let (topic, offset) = (self.settings.topics.main.clone(), Some(offset));
             let origin = Some(At { topic, partition: told.origin_partition, offset });
             let violation = Violation { at, origin, product: None, what };
@@ -92,7 +92,7 @@ impl Books<'_> {
             Err(what) => return self.violation(Invariant::I10, at, Some(offset), what),
         };
         if !times::is_possible(told.settled_at_ms, record.timestamp) {
-            let what = format!("it was settled at {}, which cannot be", told.settled_at_ms);
+            let what = format!("it was settled at {}, which is impossible", told.settled_at_ms);
             self.violation(Invariant::I10, at.clone(), Some(offset), what);
         }
         let key = record.key.as_deref();
@@ -108,7 +108,8 @@ impl Books<'_> {
             if self.settings.promises.at_least_once {
                 self.repeats += 1;
             } else {
-                let what = "an outcome is told, and the order is not settled: it will run again";
+                let what =
+                    "the outcome log has it, but the order is not settled: it will run again";
                 self.violation(Invariant::I6, at, spot.order(), what);
             }
             return;

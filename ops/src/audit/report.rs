@@ -33,9 +33,9 @@ impl Invariant {
             Self::I1 => "every settled order is counted, waits, or is a dead letter",
             Self::I2 => "nothing is counted, waits, or is dead-lettered twice",
             Self::I4 => "the averages are the exact fold over the counted orders",
-            Self::I5 => "orders of one key end in the order in which they came",
-            Self::I6 => "no committed offset is past what is not settled",
-            Self::I8 => "no transaction hangs; lag and waiting retries end",
+            Self::I5 => "orders of one key end in the order in which they arrived",
+            Self::I6 => "no committed offset is past an unsettled record",
+            Self::I8 => "no transaction hangs; with --expect-drained nothing is left to do",
             Self::I10 => "retries and dead letters keep the order and its lineage",
         }
     }
@@ -193,7 +193,7 @@ impl Report {
         }
         if !with_outcomes {
             let note = "without --outcomes-topic only sums per partition and product are compared: \
-                        what is missing is counted, not named";
+                        missing orders are counted, not identified";
             report.of(Invariant::I1).notes.push(note.to_owned());
         }
         report

@@ -76,11 +76,11 @@ impl Books<'_> {
         stranger.letters.dedup();
         let is_like = stranger.likenesses.contains(&trace.likeness());
         if !is_like {
-            let what = "key, value, headers or timestamp are not those that came in";
+            let what = "key, value, headers or timestamp differ from the original record";
             self.violation(Invariant::I10, at.clone(), None, what);
         }
         if contradicts && !self.settings.promises.at_least_once {
-            let what = "the time of its first failure is not that of the record before";
+            let what = "the time of its first failure differs from that of the record before";
             self.violation(Invariant::I10, at.clone(), None, what);
         }
     }

@@ -60,7 +60,7 @@ impl Books<'_> {
             let (topic, p) = (&self.settings.topics.main, self.cut.partition);
             let from = self.told_from.unwrap_or(self.cut.before.main.floor());
             let text = format!(
-                "below {topic}/{p}@{from}: {outcomes} does not tell of these orders; only their sums are compared"
+                "below {topic}/{p}@{from}: {outcomes} has no entries for these orders; only their sums are compared"
             );
             gaps.push((Invariant::I2, text.clone()));
             if self.settings.promises.keeps_key_order {
@@ -76,7 +76,7 @@ impl Books<'_> {
         if bounds.main.low > self.cut.begins.main {
             let low = bounds.main.low;
             let text = format!(
-                "below {}/{p}@{low}: these orders are deleted, whatever became of them",
+                "below {}/{p}@{low}: these orders were deleted; their outcome is unknown",
                 topics.main
             );
             gaps.extend([Invariant::I1, Invariant::I4].map(|invariant| (invariant, text.clone())));
@@ -84,7 +84,7 @@ impl Books<'_> {
         if bounds.dead_letter.low > self.cut.begins.dead_letter {
             let low = bounds.dead_letter.low;
             let text =
-                format!("below {}/{p}@{low}: these dead letters are deleted", topics.dead_letter);
+                format!("below {}/{p}@{low}: these dead letters were deleted", topics.dead_letter);
             gaps.extend([Invariant::I2, Invariant::I10].map(|i| (i, text.clone())));
             if self.slack().below > 0 {
                 gaps.push((Invariant::I1, text));
@@ -101,7 +101,7 @@ impl Books<'_> {
             (&topics.main, "orders may be missing", &[I1, I2, I4]),
             (&topics.retry, "retries may be missing", &[I1, I10]),
             (&topics.dead_letter, "dead letters may be missing", &[I1, I2, I10]),
-            (topics.outcomes.as_deref().unwrap_or_default(), "it is not relied upon", &[I2]),
+            (topics.outcomes.as_deref().unwrap_or_default(), "it is not used", &[I2]),
         ];
         let compacted =
             roles.into_iter().filter(|(topic, ..)| self.surroundings.is_compacted(topic));
@@ -148,8 +148,11 @@ impl Books<'_> {
                 continue;
             }
             unexplained += 1;
-            let what =
-                format!("the averages tell {}, the orders fold to {}", words(found), words(wanted));
+            let what = format!(
+                "the averages have {}, the orders add up to {}",
+                words(found),
+                words(wanted)
+            );
             self.sum_violation(name, partial.offset, what);
         }
         // Each product may be explained by what is gone, and all of them together not.
@@ -157,8 +160,8 @@ impl Books<'_> {
             unexplained += 1;
             let p = self.cut.partition;
             let what = format!(
-                "partition {p}: in all {} are told, {} can be seen, and no more than {} can have \
-                 been deleted",
+                "partition {p}: the averages count {} orders, {} can be read, and at most {} can \
+                 have been deleted",
                 words(told),
                 words(folded),
                 slack.above + slack.below
@@ -173,7 +176,7 @@ impl Books<'_> {
         }
         if is_open {
             let note = format!(
-                "partition {}: the group moved on while it was looked at",
+                "partition {}: the group committed offsets while the audit read it",
                 self.cut.partition
             );
             self.report.note(Invariant::I4, note);
@@ -183,7 +186,11 @@ impl Books<'_> {
     /// What is told of one product, and what can be seen of it.
     fn of_one(&self, name: &str, found: (u64, Amount), wanted: (u64, Amount)) -> String {
         let p = self.cut.partition;
-        format!("partition {p} {name:?}: {} are told, {} can be seen", words(found), words(wanted))
+        format!(
+            "partition {p} {name:?}: the averages count {}, {} can be read",
+            words(found),
+            words(wanted)
+        )
     }
 
     fn conservation_violation(&mut self, told: u64, folded: u64) {

@@ -52,7 +52,7 @@ impl Surroundings {
                     .collect();
             }
             Err(AskError::Refused(why)) => found.notes.push(format!(
-                "whether a topic is compacted was not asked, since its settings may not be read: {why}"
+                "it is unknown whether a topic is compacted, because its settings cannot be read: {why}"
             )),
             Err(error) => return Err(away(&error)),
         }
@@ -105,7 +105,7 @@ fn partitions(settings: &Settings, topics: &HashMap<String, TopicInfo>) -> Resul
                 settings.topics.main
             );
             let hint =
-                "look whether all five names belong together; see docs/wire-contract.md, Topics";
+                "check that all five topics belong together; see docs/wire-contract.md, Topics";
             return Err(AppError::failed(message).hint(hint));
         }
     }

@@ -108,7 +108,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             Report::new(self.settings.topics.outcomes.is_some(), promises.keeps_key_order);
         let Hanging { topic, partition, stable_end } = hanging;
         let at = At { topic: topic.clone(), partition: *partition, offset: Some(*stable_end) };
-        let what = "a transaction is open here for more than 30 s: readers of committed records stand still";
+        let what = "a transaction has been open here for more than 30 s: readers of committed records wait";
         let violation = Violation { at, origin: None, product: None, what: what.to_owned() };
         report.violation(Invariant::I8, violation);
         let what = format!("partition {partition} was not read: a transaction hangs in {topic}");
@@ -182,7 +182,7 @@ pub(crate) fn resolved<T: AvroRecord>(
             DecodeError::Failed(failure) => {
                 format!("it cannot be read: {}: {}", failure.reason.as_str(), failure.detail)
             }
-            DecodeError::Unresolved { schema_id, .. } => format!("schema {schema_id} is not known"),
+            DecodeError::Unresolved { schema_id, .. } => format!("schema {schema_id} is unknown"),
         })
     })
 }

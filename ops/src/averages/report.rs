@@ -166,7 +166,7 @@ impl Report {
         };
         let moved = self.partitions.iter().any(|one| one.moved);
         let moved =
-            if moved { "\nthe group went on meanwhile: a little more is included" } else { "" };
+            if moved { "\nthe group committed meanwhile: a little more is included" } else { "" };
         format!("{waiting}{moved}")
     }
 

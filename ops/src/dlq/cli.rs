@@ -11,11 +11,11 @@ use super::show::{self, PlaceArg};
 use super::{list, stats};
 
 /// What `orders dlq --help` says first.
-pub(crate) const ABOUT: &str = "Look at dead letters, whichever tool wrote them.
+pub(crate) const ABOUT: &str = "Inspect dead letters, whichever tool wrote them.
 
 Reads the headers of this pipeline, Spring (also @RetryableTopic), Kafka Connect, Kafka Streams, \
-share groups, SmallRye and Karafka. Records are read once, up to the ends that the partitions have \
-at the start, and none is kept in memory. Joins no group and commits no offset; only redrive and \
+share groups, SmallRye and Karafka. The commands read each partition once, up to its end at the \
+start, and keep no record in memory. They join no group and commit no offset; only redrive and \
 discard with --execute write anything.";
 
 /// What `orders dlq --help` says last.
@@ -24,7 +24,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders dlq list --class transient --from -1h
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (export
---values left something out, redrive left some behind, or it was stopped)";
+--values left something out, redrive skipped some, or it was stopped)";
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
@@ -35,8 +35,8 @@ pub enum DlqCommand {
   orders dlq list -t shop-dlt --class IllegalStateException --key tea -o jsonl |
     jq -r '[.partition, .offset, .detail] | @tsv'
 
-Columns: PLACE is PARTITION:OFFSET, for 'orders dlq show'; TRIES are attempts;
-CAUSE is the reason, or the exception at the root")]
+Columns: PLACE is PARTITION:OFFSET, for 'orders dlq show'; TRIES is the number
+of attempts; CAUSE is the reason, or the root exception")]
     List(Box<ListFlags>),
 
     /// Everything about one dead letter: cause, origin, headers, decoded value
@@ -50,19 +50,20 @@ CAUSE is the reason, or the exception at the root")]
   orders dlq stats
   orders dlq stats --from -1h -o json | jq '.groups[] | {fingerprint, count}'
 
-Causes have the same fingerprint: that of the record, or one of class, reason,
-schema and message without what names the record. Beyond 10,000 causes only
-the number of dead letters is told")]
+Dead letters with the same fingerprint have the same cause. The fingerprint is
+that of the record, or is computed from class, reason, schema and the message
+without identifiers. Beyond 10,000 causes only the number of dead letters is
+shown")]
     Stats(Box<StatsFlags>),
 
-    /// Dead letters as JSON Lines, no byte lost
+    /// Dead letters as JSON Lines, byte for byte
     #[command(after_help = "Examples:
   orders dlq export --fingerprint d0186006 > dead.jsonl
   orders dlq export --values --reason handler | producer --input - \\
     --input-format jsonl
 
-Bytes that are no text are in base64; value_base64 always has the value as it
-lies in the topic")]
+Bytes that are not text are printed in base64; value_base64 always has the
+value as it is in the topic")]
     Export(Box<ExportFlags>),
 
     /// Send dead letters back, each exactly once; previews without --execute
@@ -70,27 +71,27 @@ lies in the topic")]
   orders dlq redrive --fingerprint d0186006
   orders dlq redrive --fingerprint d0186006 --execute --rate 500/s
 
-Those of this pipeline go to the group's retry topic and begin anew; those of
-other tools to the topic that they came from, or --to-topic. Key, value and
-headers stay byte for byte. A run may be killed at any moment: the next one
-passes over what went back.
+Dead letters of this pipeline are sent to the group's retry topic, with their
+attempts counted from 0; those of other tools to their origin topic, or
+--to-topic. Key, value and headers stay as they are, byte for byte. A run may
+be killed at any moment: the next one skips what was already redriven.
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done (some
-that match stay, or it was stopped: run it again)")]
+matching dead letters were skipped, or it was stopped: run it again)")]
     Redrive(Box<RedriveFlags>),
 
-    /// Mark dead letters as handled: they are passed over from then on; previews without --execute
+    /// Mark dead letters as handled, so that other commands skip them; previews without --execute
     #[command(after_help = "Examples:
   orders dlq discard --class invalid --to -30d
   orders dlq discard --fingerprint d0186006 --execute
 
-Nothing can be removed from a log: the records stay until the topic's
-retention takes them. They are noted in the ledger, and list, stats and
-redrive leave them out; --handled shows them, and 'redrive --handled' sends
-them back after all. The audit counts them as the dead letters that they are.
+The records stay in the topic until its retention deletes them. The command
+marks them in the ledger: list, stats and redrive skip them, --handled shows
+them, and 'redrive --handled' sends them back after all. The audit still counts
+them as dead letters.
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 it was stopped: the
-same command goes on from there")]
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 it was stopped: run
+the same command to continue")]
     Discard(Box<DiscardFlags>),
 }
 
@@ -99,7 +100,7 @@ same command goes on from there")]
 pub struct ListFlags {
     #[command(flatten)]
     which: Which,
-    /// Also those that went back or were discarded, as the ledger says
+    /// Include those that were redriven or discarded, according to the ledger
     #[arg(long, help_heading = "Run")]
     handled: bool,
     #[command(flatten)]
@@ -115,7 +116,7 @@ pub struct ListFlags {
 pub struct StatsFlags {
     #[command(flatten)]
     which: Which,
-    /// Count those that went back or were discarded as well, as the ledger says
+    /// Count those that were redriven or discarded too, according to the ledger
     #[arg(long, help_heading = "Run")]
     handled: bool,
     #[command(flatten)]
@@ -129,7 +130,7 @@ pub struct StatsFlags {
 /// Flags of `show`.
 #[derive(Debug, Args)]
 pub struct ShowFlags {
-    /// Where it lies, as 'orders dlq list' prints it
+    /// Partition and offset, as 'orders dlq list' prints them
     #[arg(value_name = "PARTITION:OFFSET")]
     place: PlaceArg,
     #[command(flatten)]

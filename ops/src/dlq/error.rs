@@ -56,7 +56,7 @@ pub enum DlqError {
         why: String,
     },
     /// The registry is unavailable.
-    #[error("the schema registry does not give schema {schema_id}: {detail}, asked at {registry}")]
+    #[error("the schema registry at {registry} did not return schema {schema_id}: {detail}")]
     Registry {
         /// Schema that a value was written with.
         schema_id: u32,
@@ -120,19 +120,19 @@ impl From<DlqError> for AppError {
             DlqError::Stalled(_) => (
                 ExitStatus::Failed,
                 Some(
-                    "a transaction may have been left open: look with kafka-transactions \
-                     describe-producers, see docs/runbook.md",
+                    "a transaction may have been left open: find its producer with \
+                     kafka-transactions describe-producers; see docs/runbook.md",
                 ),
             ),
             DlqError::Ledger(_) => (
                 ExitStatus::Failed,
-                Some("run the orders of that version, or a newer one; nothing was sent"),
+                Some("run that version of orders or a newer one; nothing was sent"),
             ),
             DlqError::Stopped { done, .. } => (
                 if *done > 0 { ExitStatus::Partial } else { ExitStatus::Failed },
                 Some(
-                    "run it again: it passes over what was handled. If another redrive or discard of \
-                     this topic runs, wait for its end",
+                    "run it again: it skips what was already handled. If another redrive or discard \
+                     of this topic is running, wait until it has ended",
                 ),
             ),
             DlqError::CutOff(_) => (ExitStatus::Failed, Some("run it again")),

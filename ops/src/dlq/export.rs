@@ -51,7 +51,7 @@ pub(super) fn run(source: &Source, form: Form) -> Result<(Option<Tally>, ExitSta
         return Ok((tally, ExitStatus::Done));
     }
     note(&format!(
-        "orders: {left_out} values are no JSON and cannot be decoded: they were left out"
+        "orders: {left_out} values are not JSON and cannot be decoded: they were left out"
     ));
     Ok((tally, ExitStatus::Partial))
 }

@@ -39,7 +39,7 @@ pub struct Connection {
     #[command(flatten)]
     pub registry: RegistryArgs,
 
-    /// Form of the logs.
+    /// Format of the logs.
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -47,17 +47,16 @@ pub struct Connection {
 /// Whose dead letters of this pipeline go back, and where to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Group {
-    /// Group that gave up the dead letters of this pipeline [default: order-consumer]
+    /// Group that dead-lettered the records of this pipeline [default: order-consumer]
     #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "Redrive")]
     pub group_id: Option<String>,
 
-    /// Its retry topic, to which they go [default: the dead-letter topic's name with -retry for
-    /// -dlq]
+    /// The group's retry topic, to which they are sent [default: the dead-letter topic's name with
+    /// -retry for -dlq]
     #[arg(long, env = "ORDERS_RETRY_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
     pub retry_topic: Option<String>,
 
-    /// Ledger of 'orders replay': which dead letters are of an earlier count
-    /// [default: orders-replays]
+    /// Ledger of 'orders replay': which dead letters are from before a replay [default: orders-replays]
     #[arg(long, env = "ORDERS_REPLAYS_TOPIC", value_name = "TOPIC", help_heading = "Redrive")]
     pub replays_topic: Option<String>,
 }
@@ -65,7 +64,7 @@ pub struct Group {
 /// Where it is noted what was handled.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LedgerFlags {
-    /// Topic that notes what went back or was discarded [default: orders-redrives]
+    /// Topic that records what was redriven or discarded [default: orders-redrives]
     #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
     pub ledger_topic: Option<String>,
 }
@@ -81,7 +80,7 @@ impl LedgerFlags {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Output {
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 }
@@ -89,17 +88,17 @@ pub struct Output {
 /// Which dead letters are meant. A flag may be repeated: one of its values is enough, but all headers
 /// must hold.
 #[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Which dead letters (all that is given must hold)")]
+#[command(next_help_heading = "Which dead letters (all given filters must match)")]
 pub struct Which {
-    /// Class of the failure; of an exception also without its package
+    /// Class of the failure; an exception also without its package
     #[arg(long = "class", value_name = "NAME")]
     pub classes: Vec<String>,
 
-    /// Reason of the failure, or the exception at its root, in the same way
+    /// Reason of the failure, or the root exception, also without its package
     #[arg(long = "reason", value_name = "NAME")]
     pub reasons: Vec<String>,
 
-    /// One cause, as 'orders dlq stats' names it
+    /// Cause, as 'orders dlq stats' prints it
     #[arg(long = "fingerprint", value_name = "8 HEX DIGITS", value_parser = parse_fingerprint)]
     pub fingerprints: Vec<u32>,
 
@@ -123,7 +122,7 @@ pub struct Which {
     #[arg(long = "partition", short = 'p', value_name = "N")]
     pub partitions: Vec<i32>,
 
-    /// Header with this value; with any where only a name is given
+    /// Header with this value, or with any value if only a name is given
     #[arg(long = "header", value_name = "NAME=VALUE")]
     pub headers: Vec<HeaderTest>,
 
@@ -131,11 +130,11 @@ pub struct Which {
     #[arg(long = "schema-id", value_name = "N")]
     pub schema_ids: Vec<u32>,
 
-    /// Attempts that were made: 3, 3.., ..3 or 2..4
+    /// Number of attempts: 3, 3.., ..3 or 2..4
     #[arg(long, value_name = "N")]
     pub attempts: Option<Attempts>,
 
-    /// Stop after so many of them [default: none]
+    /// Stop after this many dead letters [default: none]
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
 }
@@ -152,7 +151,7 @@ impl Which {
         if let (Some(from), Some(to)) = (from_ms, to_ms)
             && from >= to
         {
-            return Err(AppError::usage("--to is not later than --from: no time lies between"));
+            return Err(AppError::usage("--to is not later than --from: the range is empty"));
         }
         Ok(Filter {
             classes: self.classes.clone(),
@@ -185,9 +184,9 @@ pub struct Settings {
     pub retry_topic: String,
     /// Ledger of replays.
     pub replays: String,
-    /// Form of the results.
+    /// Format of the results.
     pub output: OutputFormat,
-    /// Form of the logs.
+    /// Format of the logs.
     pub log_format: LogFormat,
 }
 

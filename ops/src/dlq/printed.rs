@@ -149,7 +149,7 @@ fn summary(topic: &str, tally: Tally, has_filter: bool) -> String {
     };
     match handled_words(redriven, discarded) {
         None => text,
-        Some(words) => format!("{text}; {words}, and are told with --handled only"),
+        Some(words) => format!("{text}; {words}: --handled includes them"),
     }
 }
 
@@ -157,9 +157,11 @@ fn summary(topic: &str, tally: Tally, has_filter: bool) -> String {
 pub(super) fn handled_words(redriven: u64, discarded: u64) -> Option<String> {
     match (redriven, discarded) {
         (0, 0) => None,
-        (back, 0) => Some(format!("{back} of them went back")),
+        (back, 0) => Some(format!("{back} of them were redriven")),
         (0, discarded) => Some(format!("{discarded} of them were discarded")),
-        (back, discarded) => Some(format!("{back} of them went back, {discarded} were discarded")),
+        (back, discarded) => {
+            Some(format!("{back} of them were redriven, {discarded} were discarded"))
+        }
     }
 }
 
@@ -202,12 +204,12 @@ mod tests {
             ..Tally::default()
         };
         for (redriven, discarded, words) in
-            [(3, 0, "3 of them went back"), (2, 1, "2 of them went back, 1 were discarded")]
+            [(3, 0, "3 of them were redriven"), (2, 1, "2 of them were redriven, 1 were discarded")]
         {
             let hidden = Tally { redriven, discarded, ..tally(9, 2, false) };
             let expected = "5 of 9 dead letters of dlq match; ".to_owned()
                 + words
-                + ", and are told with --handled only";
+                + ": --handled includes them";
             assert_eq!(summary("dlq", hidden, true), expected);
         }
         for (tally, has_filter, expected) in [

@@ -5,8 +5,10 @@
 //!                           └─────────► Sender ─► records and ledger entry, one transaction
 //! ```
 //!
-//! The ledger is what makes it resumable: a run that is killed, at whatever moment, has handled the dead letters
-//! that the ledger names and no others, and the next run passes them over. `orders dlq discard` takes the same way,
+//! The ledger is what makes it resumable: a run that is killed, at whatever moment, has handled the
+//! dead letters
+//! that the ledger names and no others, and the next run passes them over. `orders dlq discard`
+//! takes the same way,
 //! and sends no records.
 
 mod handled;
@@ -38,7 +40,7 @@ const REDRIVES_MAX: u32 = 3;
 
 /// What is said of dead letters that go back.
 const BACK: Words = Words {
-    would: "would go back",
+    would: "would be sent back",
     done: "sent",
     nothing: "nothing was sent; --execute sends them",
 };
@@ -55,13 +57,13 @@ const DISCARDED: Words = Words {
 pub struct RedriveFlags {
     #[command(flatten)]
     act: Act,
-    /// A dead letter that came back so often already stays [default: 3]
+    /// Skip dead letters that were already redriven this many times [default: 3]
     #[arg(long, value_name = "N", help_heading = "Redrive")]
     max_redrives: Option<u32>,
-    /// Topic for dead letters of other tools, instead of the origin that they name
+    /// Topic for dead letters of other tools, instead of the origin in their headers
     #[arg(long, value_name = "TOPIC", help_heading = "Redrive")]
     to_topic: Option<String>,
-    /// Also those that were discarded; what went back does not go back again
+    /// Include discarded ones; redriven ones are never sent again
     #[arg(long, help_heading = "Redrive")]
     handled: bool,
     #[command(flatten)]

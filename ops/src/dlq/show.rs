@@ -122,7 +122,7 @@ fn origin(origin: &Origin<'_>) -> String {
         let _ = write!(text, ", written {}", Utc(origin.timestamp_ms));
     }
     if let Some(group) = &origin.group {
-        let _ = write!(text, ", given up by {group}");
+        let _ = write!(text, ", dead-lettered by {group}");
     }
     text
 }
@@ -220,7 +220,7 @@ mod tests {
              fingerprint {print:08x}\n\
              attempts    -\n\
              redrives    0\n\
-             origin      orders 2:9, given up by shop\n\
+             origin      orders 2:9, dead-lettered by shop\n\
              schema id   7\n\
              key         tea\n\
              value       6 bytes\n    {{\n      \"orderId\": \"o\\u001b-1\"\n    }}\n\

@@ -37,7 +37,7 @@ pub struct CauseGroup {
     pub count: u64,
     /// How many went back, as the ledger says.
     pub redriven: u64,
-    /// How many were discarded, as the ledger says.
+    /// How many were discarded, according to the ledger.
     pub discarded: u64,
     /// When the first one was written, in epoch milliseconds; none where none has a time.
     pub first_ms: Option<i64>,
@@ -170,7 +170,7 @@ impl CauseGroup {
         if let Some(detail) = self.detail.as_deref().filter(|detail| !detail.is_empty()) {
             line = format!("{line}: {detail}");
         }
-        let handled = [(self.redriven, "went back"), (self.discarded, "discarded")];
+        let handled = [(self.redriven, "redriven"), (self.discarded, "discarded")];
         let handled = handled.into_iter().filter(|(number, _)| *number > 0);
         let words: Vec<String> = handled.map(|(number, word)| format!("{number} {word}")).collect();
         if words.is_empty() { line } else { format!("{}. {line}", words.join(", ")) }

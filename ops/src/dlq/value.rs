@@ -115,7 +115,7 @@ fn unframed(bytes: &[u8]) -> Reading {
     };
     match std::str::from_utf8(bytes).ok().filter(is_text) {
         Some(text) => Reading::Text(text.to_owned()),
-        None => Reading::Bytes("it is no framed Avro, no JSON and no text".to_owned()),
+        None => Reading::Bytes("it is neither framed Avro, JSON nor text".to_owned()),
     }
 }
 

@@ -28,20 +28,20 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders ecommerce
   orders ecommerce --spread          # what breaks without keys: exit 4
 
-Exit codes: 0 each key was read in one partition, in its order, 1 failed,
-2 usage or configuration, 4 it was not";
+Exit codes: 0 each key was read from one partition and in order, 1 failed,
+2 usage or configuration, 4 a key was not";
 
 /// Flags of `ecommerce`.
 #[derive(Debug, Args)]
 pub struct EcommerceFlags {
-    /// Orders that are placed, up to 5000 [default: 60]
+    /// Number of orders to place, up to 5000 [default: 60]
     #[arg(long, value_name = "N", help_heading = "Run",
           value_parser = clap::value_parser!(u32).range(1..=i64::from(ORDERS_MAX)))]
     orders: Option<u32>,
-    /// What the names of the three topics begin with [default: ecommerce]
+    /// Prefix of the names of the three topics [default: ecommerce]
     #[arg(long, value_name = "NAME", help_heading = "Run")]
     prefix: Option<String>,
-    /// Place records in turns instead of by their keys, to see what breaks
+    /// Place records round-robin instead of by key, to see what breaks
     #[arg(long, help_heading = "Run")]
     spread: bool,
     #[command(flatten)]
@@ -83,8 +83,9 @@ pub fn command(flags: &EcommerceFlags) -> Result<ExitStatus, AppError> {
         OutputFormat::Table => result(&page(&verdict, prefix))?,
         OutputFormat::Json | OutputFormat::Jsonl => {
             let told = Told { run: &run, prefix, verdict: &verdict };
-            let line = serde_json::to_string(&told)
-                .map_err(|error| AppError::failed(format!("the result is no JSON: {error}")))?;
+            let line = serde_json::to_string(&told).map_err(|error| {
+                AppError::failed(format!("the result cannot be written as JSON: {error}"))
+            })?;
             result(&(tame_json(line) + "\n"))?;
         }
     }

@@ -78,8 +78,8 @@ impl Exchange {
             let Some(info) = found.get(name) else {
                 return Err(AppError::failed(format!("the topic {name} does not exist")).hint(
                     format!(
-                        "declare it in a file, and make it with 'orders topics apply {name} \
-                         --execute'"
+                        "declare it in a file and create it with 'orders topics apply \
+                         {name} --execute'"
                     ),
                 ));
             };
@@ -132,7 +132,8 @@ impl Exchange {
         placed.collect()
     }
 
-    /// Reads what was published: one reader hands the records of each partition to the worker of that partition.
+    /// Reads what was published: one reader hands the records of each partition to the worker of
+    /// that partition.
     /// Returns what the workers have seen, worker by worker.
     pub(super) fn consume(
         &self,
@@ -207,10 +208,9 @@ impl Exchange {
                 }
                 Polled::End(_) | Polled::Nothing | Polled::Away(_) => {
                     if Instant::now() >= give_up_at {
-                        let text = format!("no record came for {} s", STALL_MAX.as_secs());
-                        return Err(
-                            AppError::failed(text).hint("is the broker there? run it again")
-                        );
+                        let text = format!("no record arrived for {} s", STALL_MAX.as_secs());
+                        return Err(AppError::failed(text)
+                            .hint("is the broker running? run this command again"));
                     }
                 }
             }

@@ -113,7 +113,7 @@ fn faults(sent: &BTreeSet<u64>, records: &[&Seen]) -> impl Iterator<Item = Strin
     let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     let spread = (partitions.len() > 1).then(|| {
         let list: Vec<String> = partitions.iter().map(i32::to_string).collect();
-        format!("its records lie in partitions {}", list.join(", "))
+        format!("its records are in partitions {}", list.join(", "))
     });
     let disordered = (!is_in_order(records))
         .then(|| "its records were not read in the order in which they were sent".to_owned());

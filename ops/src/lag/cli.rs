@@ -11,15 +11,16 @@ use super::limits::Limits;
 use super::run;
 
 /// What `orders lag --help` says first.
-pub(crate) const ABOUT: &str = "Show how far groups are behind, and whether that is wrong.
+pub(crate) const ABOUT: &str = "Show how far groups are behind and whether they are stuck.
 
-Lag is what could be settled and is not: records above the commit position, and their age in \
-seconds, that of the oldest of them. Records of a retry topic that wait for a due time in the \
-future are no lag; they are counted apart. Overdue ones are lag.
+Lag is the number of records above the commit position that could be settled and are not, \
+and the age of the oldest of them in seconds. Records of a retry topic whose due time is in the \
+future are not lag; they are counted separately. Overdue retries are lag.
 
-A word for each partition, judged over a window of looks: OK; WARN, more comes than is settled; \
-STALLED, nothing is settled while records wait; ERROR, nobody reads them, no broker leads the \
-partition, or the commit position went back. Joins no group, commits nothing.";
+Each partition has a status, judged over a window of several samples. OK: it keeps up. WARN: \
+records arrive faster than they are settled. STALLED: nothing is settled while records wait. \
+ERROR: the group has no member, the partition has no leader, or the commit position went back. \
+The commands join no group and commit nothing.";
 
 /// What `orders lag --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -32,40 +33,42 @@ above a limit, or STALLED or ERROR where no limit is given";
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum LagCommand {
-    /// Each partition: committed offset, end, lag in records and seconds, and a word
+    /// Each partition: committed offset, end, lag in records and seconds, status
     #[command(after_help = "Examples:
   orders lag show
   orders lag show --all-groups -o jsonl | jq 'select(.status != \"OK\")'
 
-Columns: SECS is the age of the oldest record that is not committed, WAIT are
-records that wait for their due time on purpose, IN is the time to the first
-of them. STATUS is '-' where the window is too short to judge")]
+Columns: SECS is the age of the oldest uncommitted record, WAIT the number of
+records that wait for their due time, IN the time until the first of them is
+due. STATUS is '-' while the window is too short to judge")]
     Show(Box<ShowFlags>),
 
-    /// The same, again and again
+    /// The same, repeated at an interval
     #[command(after_help = "Examples:
   orders lag watch
   orders lag watch --interval 10s -o jsonl >> lag.jsonl
 
-Ends with ctrl-C")]
+Ctrl-C ends it")]
     Watch(Box<WatchFlags>),
 
-    /// Exit 4 if a group is behind, and name the partitions
+    /// Exit 4 and name the partitions if a group is behind
     #[command(after_help = "Examples:
   orders lag check --max-records 10000 --max-seconds 60
   orders lag check --all-groups --window 30s
 
-Limits are for each partition, and are passed by more than them. With limits
-one look is enough; without them STALLED and ERROR are findings.
+The limits apply to each partition. With limits the command takes one sample;
+without limits it reports the partitions that are STALLED or ERROR.
 
-Exit codes: 0 none, 1 failed, 2 usage or configuration, 4 findings")]
+Exit codes: 0 nothing found, 1 failed, 2 usage or configuration, 4 lag above a
+limit, or STALLED or ERROR where no limit is given")]
     Check(Box<CheckFlags>),
 }
 
 /// Flags of `show`.
 #[derive(Debug, Args)]
 pub struct ShowFlags {
-    /// Time over which is judged, longer than between two commits; 0 takes one look [default: 3s]
+    /// Time over which the status is judged; longer than the time between two commits; 0 takes one
+    /// sample [default: 3s]
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     window: Option<DurationArg>,
     #[command(flatten)]
@@ -79,10 +82,10 @@ pub struct ShowFlags {
 /// Flags of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchFlags {
-    /// Time between two looks [default: 2s]
+    /// Time between two samples [default: 2s]
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     interval: Option<DurationArg>,
-    /// Time over which is judged [default: 30s]
+    /// Time over which the status is judged [default: 30s]
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     window: Option<DurationArg>,
     #[command(flatten)]
@@ -102,7 +105,7 @@ pub struct CheckFlags {
     /// Most seconds that the oldest of them may wait [default: none]
     #[arg(long, value_name = "SECONDS", help_heading = "Limits")]
     max_seconds: Option<u64>,
-    /// Time over which is judged [default: 3s, with limits one look]
+    /// Time over which the status is judged [default: 3s; with limits one sample]
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     window: Option<DurationArg>,
     #[command(flatten)]
@@ -119,7 +122,7 @@ const WINDOW: Duration = Duration::from_secs(3);
 /// Window of `watch`.
 const WATCH_WINDOW: Duration = Duration::from_secs(30);
 
-/// Time between two looks of `watch`.
+/// Time between two samples of `watch`.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Shortest time between two looks of `watch`.

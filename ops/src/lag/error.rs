@@ -73,7 +73,7 @@ fn other_groups(group: &str, known: &[String]) -> String {
         return format!("did you mean {near}?");
     }
     if known.is_empty() {
-        return "there is no group at all: has the consumer run yet?".to_owned();
+        return "the cluster has no consumer groups: has the consumer run yet?".to_owned();
     }
     let named: Vec<&str> = known.iter().take(GROUPS_NAMED_MAX).map(String::as_str).collect();
     let more = if known.len() > named.len() { " and others" } else { "" };
@@ -92,7 +92,7 @@ mod tests {
         for (group, known, expected) in [
             ("order-consumre", owned(&["order-consumer", "x"]), "did you mean order-consumer?"),
             ("y", owned(&["order-consumer", "x"]), "name one with --group: order-consumer, x"),
-            ("y", owned(&[]), "there is no group at all: has the consumer run yet?"),
+            ("y", owned(&[]), "the cluster has no consumer groups: has the consumer run yet?"),
             ("y", many, "name one with --group: 0-g, 1-g, 2-g, 3-g, 4-g, 5-g, 6-g, 7-g and others"),
         ] {
             let error =

@@ -22,7 +22,7 @@ pub struct Connection {
     #[command(flatten)]
     pub kafka: KafkaArgs,
 
-    /// Form of the logs.
+    /// Format of the logs.
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -35,7 +35,7 @@ pub struct Groups {
     #[arg(long, visible_alias = "group-id", env = "ORDERS_GROUP_ID", value_name = "GROUP")]
     pub group: Option<String>,
 
-    /// Every group of the cluster, whatever --group says
+    /// Every group of the cluster, instead of --group
     #[arg(long)]
     pub all_groups: bool,
 
@@ -48,7 +48,7 @@ pub struct Groups {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Output {
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 }

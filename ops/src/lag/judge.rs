@@ -3,7 +3,7 @@
 //!
 //! | first rule that holds | word |
 //! |---|---|
-//! | no broker leads the partition | ERROR |
+//! | the partition has no leader | ERROR |
 //! | the commit position went back within the window | ERROR |
 //! | there is lag, and the group has no member | ERROR |
 //! | a look found no lag | OK |
@@ -79,7 +79,7 @@ pub struct Observation {
     pub position: i64,
     /// Offsets above the position that are settled.
     pub settled_above: i64,
-    /// Records that could be settled and are not; none where no broker leads the partition.
+    /// Records that could be settled and are not; none where the partition has no leader.
     pub lag: Option<u64>,
 }
 
@@ -133,7 +133,7 @@ impl History {
             return Verdict::default();
         };
         let Some(lag) = last.lag else {
-            return Verdict::because(Word::Error, "no broker leads the partition".to_owned());
+            return Verdict::because(Word::Error, "the partition has no leader".to_owned());
         };
         if let Some((from, to)) = self.pairs().find(|(a, b)| b.position < a.position) {
             let why =

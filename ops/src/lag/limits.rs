@@ -26,7 +26,7 @@ impl Limits {
             return Some(format!("{place} is {word}: {why}"));
         }
         let Some(lag) = found.lag() else {
-            return Some(format!("{place}: no broker leads it, its lag is not known"));
+            return Some(format!("{place}: the partition has no leader, so its lag is unknown"));
         };
         let mut passed = Vec::new();
         if let Some(max) = self.records_max.filter(|max| lag > *max) {
@@ -39,7 +39,7 @@ impl Limits {
                     passed.push(format!("{seconds:.1} s, more than {} s", max.as_secs_f64()));
                 }
                 // A record that is there and cannot be read is no proof that all is well.
-                None => passed.push("an age that is not known".to_owned()),
+                None => passed.push("an unknown age".to_owned()),
                 Some(_) => {}
             }
         }

@@ -13,10 +13,11 @@ use crate::lag::{Connection, Groups, Output, Settings};
 pub(crate) const EXAMPLES: &str = "Examples:
   orders monitor
   orders monitor --group order-consumer --interval 5s
-  orders monitor > monitor.log     # lines, where stdout is no terminal
+  orders monitor > monitor.log     # plain lines if stdout is not a terminal
 
-Keys: 1 to 6 and Tab turn to a page, s sorts, r turns the order, / filters,
-arrows scroll, ? shows all keys, q quits. Joins no group, commits nothing.";
+Keys: 1 to 6 and Tab select a page, s sorts, r reverses the order, / filters,
+arrows scroll, ? shows all keys, q quits. The monitor joins no group and commits
+nothing.";
 
 /// Shortest time between two looks.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
@@ -24,7 +25,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(200);
 /// Flags of `orders monitor`.
 #[derive(Debug, Args)]
 pub struct MonitorFlags {
-    /// Time between two looks [default: 1s, without a terminal 5s]
+    /// Time between two samples [default: 1s, without a terminal 5s]
     #[arg(long, value_name = "TIME", help_heading = "Run")]
     interval: Option<DurationArg>,
 

@@ -29,17 +29,17 @@ pub(super) const LEFT_TOLD_MIN: u64 = 5_000;
 const UNAVAILABLE_MAX: usize = 3;
 
 const HELP: [(&str, &str); 11] = [
-    ("1 … 6, Tab", "turn to a page; Shift-Tab turns back"),
+    ("1 … 6, Tab", "go to a page; Shift-Tab goes back"),
     ("s", "sort by the next column"),
-    ("r", "turn the order"),
-    ("/", "show only rows with a text; Enter keeps it, Esc gives it up"),
+    ("r", "reverse the order"),
+    ("/", "show only rows with a text; Enter keeps the filter, Esc clears it"),
     ("↓ ↑, j k", "scroll; PageDown and PageUp by ten, Home to the start"),
-    ("Ctrl-L", "draw the screen anew"),
+    ("Ctrl-L", "redraw the screen"),
     ("?", "this page; any key leaves it"),
     ("q, Ctrl-C", "quit"),
     ("", ""),
-    ("STATUS", "OK; WARN: more comes than is settled; STALLED: nothing is settled"),
-    ("", "while records wait; ERROR: nobody reads, or no broker leads"),
+    ("STATUS", "OK; WARN: the lag grows; STALLED: nothing is settled"),
+    ("", "while records wait; ERROR: no member reads it, or no leader"),
 ];
 
 /// Whether colors may be used.
@@ -114,7 +114,7 @@ fn nothing(view: &View) -> String {
     if view.filter.is_empty() {
         format!("no {} yet", view.page.name())
     } else {
-        format!("no row holds '{}': Esc shows all", view.filter)
+        format!("no row contains '{}': Esc shows all", view.filter)
     }
 }
 
@@ -150,7 +150,7 @@ fn tabs(view: &View, columns: usize) -> Pieces {
 fn foot(view: &View, columns: usize) -> Pieces {
     if view.is_typing {
         return vec![(
-            fit(&format!("/{}▏  Enter keeps, Esc gives up", view.filter), columns),
+            fit(&format!("/{}▏  Enter keeps, Esc clears", view.filter), columns),
             Tone::Head,
         )];
     }
@@ -159,7 +159,7 @@ fn foot(view: &View, columns: usize) -> Pieces {
     } else {
         format!("  showing rows with '{}'", view.filter)
     };
-    let keys = "? keys  / filter  s sort  r turn order  q quit";
+    let keys = "? keys  / filter  s sort  r reverse  q quit";
     vec![(fit(&format!("{keys}{filter}"), columns), Tone::Dim)]
 }
 

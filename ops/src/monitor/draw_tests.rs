@@ -69,7 +69,7 @@ pub(in crate::monitor) fn picture() -> Picture {
     picture.unavailable.push(Unavailable {
         what: "broker 3 at kafka-3.example.com:9092".to_owned(),
         since_ms: AT_MS - 7_000,
-        why: "the others do not name it any more".to_owned(),
+        why: "the other brokers no longer list it".to_owned(),
     });
     picture.dead.classes.insert("invalid".to_owned(), OfClass { count: 15, last_ms: Some(AT_MS) });
     picture.dead.classes.insert("transient".to_owned(), OfClass { count: 30, last_ms: None });
@@ -201,7 +201,7 @@ fn a_filter_is_shown_and_leaves_the_rows_that_hold_it() {
         view.press(press);
     }
     let lines = text(&drawn(&mut view, 80, 24, Palette::Colors));
-    expect_all(&lines, &["no row holds 'dlqzzz'", "/dlqzzz"]);
+    expect_all(&lines, &["no row contains 'dlqzzz'", "/dlqzzz"]);
 }
 
 #[test]

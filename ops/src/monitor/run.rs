@@ -125,7 +125,7 @@ fn as_lines(watcher: &Watcher, shutdown: &Shutdown) -> Result<ExitStatus, AppErr
 /// A panic of the watcher was told already, and the terminal given back.
 fn expect_alive(watcher: &Watcher) -> Result<(), AppError> {
     if watcher.has_ended() {
-        return Err(AppError::failed("the thread that looks at the brokers has ended"));
+        return Err(AppError::failed("the thread that samples the brokers has ended"));
     }
     Ok(())
 }

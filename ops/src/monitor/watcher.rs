@@ -162,7 +162,7 @@ impl Work {
             Some(Unavailable {
                 what: format!("broker {} at {}", broker.id, broker.address),
                 since_ms: broker.missing_since_ms?,
-                why: "the others do not name it any more".to_owned(),
+                why: "the other brokers no longer list it".to_owned(),
             })
         });
         let missing: Vec<Unavailable> = missing.collect();

@@ -67,11 +67,15 @@ impl Replays {
         let mut replays = Self::default();
         Ledger::new(kafka, topic)?.each(group, |value, partition, offset| {
             let place = format!("{topic}/{partition}@{offset}");
-            let entry: Entry = serde_json::from_slice(value.unwrap_or_default())
-                .map_err(|error| DlqError::Ledger(format!("{place} is no entry: {error}")))?;
+            let entry: Entry =
+                serde_json::from_slice(value.unwrap_or_default()).map_err(|error| {
+                    DlqError::Ledger(format!("{place} is not a ledger entry: {error}"))
+                })?;
             if entry.version > VERSION {
                 let version = entry.version;
-                return Err(DlqError::Ledger(format!("{place} is of version {version}")));
+                return Err(DlqError::Ledger(format!(
+                    "{place} has version {version}, which this program does not know"
+                )));
             }
             replays.add(entry);
             Ok(())

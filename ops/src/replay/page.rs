@@ -11,7 +11,7 @@ const COLUMNS: usize = 80;
 /// The page, without a line break at its end.
 pub(super) fn page(plan: &Plan) -> String {
     let mut lines = vec![
-        format!("group {} begins anew at {}", one_line(&plan.group), one_line(&plan.to)),
+        format!("group {} restarts at {}", one_line(&plan.group), one_line(&plan.to)),
         String::new(),
         table(plan),
         String::new(),
@@ -19,15 +19,15 @@ pub(super) fn page(plan: &Plan) -> String {
     let counted = plan.sum(|one| one.counted);
     let again = plan.sum(|one| one.read_again);
     let averages = match &plan.replay_id {
-        None => format!("averages: {counted} orders would be taken out, {again} are read again"),
-        Some(_) => format!("averages: {counted} orders were taken out, {again} are read again"),
+        None => format!("averages: {counted} orders would be removed, {again} would be read again"),
+        Some(_) => format!("averages: {counted} orders were removed, {again} will be read again"),
     };
     lines.push(averages);
     let titled = |title: &'static str, texts: &[String]| -> Vec<String> {
         texts.iter().flat_map(|text| folded(title, text)).collect()
     };
     lines.extend(titled("note:", &plan.warnings));
-    lines.extend(titled(if plan.partial { "wanted:" } else { "refused:" }, &plan.refused));
+    lines.extend(titled(if plan.partial { "accepted:" } else { "refused:" }, &plan.refused));
     lines.extend(titled("member:", &plan.members));
     lines.join("\n")
 }
@@ -86,12 +86,13 @@ mod tests {
         });
         let text = page(&plan);
         assert!(text.lines().all(|line| width(line) <= 80), "{text}");
-        for title in ["refused: 4 orders", "note: 12 dead", "member: consumer at", "would be taken"]
+        for title in
+            ["refused: 4 orders", "note: 12 dead", "member: consumer at", "would be removed"]
         {
             assert!(text.contains(title), "{title}: {text}");
         }
         (plan.partial, plan.replay_id) = (true, Some("id".to_owned()));
         let text = page(&plan);
-        assert!(text.contains("wanted: 4 orders") && text.contains("were taken out"), "{text}");
+        assert!(text.contains("accepted: 4 orders") && text.contains("were removed"), "{text}");
     }
 }

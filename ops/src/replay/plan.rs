@@ -139,8 +139,9 @@ impl Plan {
         };
         object(
             self.sum(|one| one.left_out),
-            "orders below the new start are settled and would not be read again: nothing can be \
-             taken out of a sum, so that the averages would hold only what comes after it",
+            "orders below the new start are settled and would not be read again: an order \
+             cannot be subtracted from a sum, so the averages would include only the orders \
+             after it",
         );
         object(
             self.sum(|one| one.skipped),
@@ -148,7 +149,7 @@ impl Plan {
         );
         object(
             self.sum(|one| one.foreign),
-            "orders were put into the retry topic by another program: they lie in no topic that is \
+            "orders were put into the retry topic by another program: they are in no topic that is \
              read again",
         );
         objections
@@ -160,29 +161,29 @@ impl Plan {
         let waiting = self.sum(|one| one.waiting);
         if waiting > 0 {
             warnings.push(format!(
-                "{waiting} waiting retries are given up; those whose orders lie above the new start are \
-                 read again"
+                "{waiting} waiting retries are discarded; their orders are read again if they are above \
+                 the new start"
             ));
         }
         let dead = self.sum(|one| one.dead_letters);
         if dead > 0 {
             warnings.push(format!(
                 "{dead} dead letters stay where they are. Orders above the new start are read again, and \
-                 those that fail as before become dead letters a second time. Redrive passes over the \
+                 those that fail as before become dead letters a second time. Redrive skips the \
                  old ones"
             ));
         }
         let redriven = self.sum(|one| one.redriven);
         if redriven > 0 {
             warnings.push(format!(
-                "{redriven} of them were sent back, and may have been counted then: where the cause is \
-                 not mended they fail again, and must be sent back again"
+                "{redriven} of them were redriven and may have been counted then: unless the cause is \
+                 fixed they fail again and must be redriven again"
             ));
         }
         if !self.has_outcomes {
             warnings.push(
-                "no outcome log is named: if the consumer writes one, name it with --outcomes-topic, or \
-                 no audit can use it afterwards"
+                "no outcome log is given: if the consumer writes one, give it with --outcomes-topic, or \
+                 later audits cannot use it"
                     .to_owned(),
             );
         }
@@ -200,7 +201,7 @@ impl Plan {
         }
         let why = self.refused.join("; ");
         Err(AppError::failed(format!("nothing was changed: {why}"))
-            .hint("--to earliest counts everything again; --partial says that this is wanted"))
+            .hint("--to earliest counts everything again; --partial accepts the loss"))
     }
 }
 

@@ -91,10 +91,8 @@ impl Joined {
 }
 
 fn other_member(group: &str) -> AppError {
-    AppError::failed(format!(
-        "nothing was changed: a consumer came into the group {group} meanwhile"
-    ))
-    .hint("stop it, and run this again")
+    AppError::failed(format!("nothing was changed: a consumer joined the group {group} meanwhile"))
+        .hint("stop it and run this command again")
 }
 
 /// Takes the transactional id of redrives over: a run that goes on sends nothing any more, and the next one
@@ -232,11 +230,11 @@ fn explain(error: &WriteError, group: &str) -> AppError {
         WriteError::StaleMember(_) => other_member(group),
         // Whoever took the id over may have found the commit decided.
         WriteError::Unknown(why) | WriteError::Fenced(why) => AppError::failed(format!(
-            "whether the group was reset is not known: {why}"
+            "it is unknown whether the group was reset: {why}"
         ))
         .hint(
-            "look with the same command without --execute, and run it again if need be: it does the \
-             same a second time",
+            "check with the same command without --execute, and run it again if needed: a second \
+             run has the same effect",
         ),
         error => AppError::failed(format!("nothing was changed: {error}")),
     }

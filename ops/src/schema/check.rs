@@ -24,13 +24,14 @@ use crate::progress::Lines;
 use crate::standing::Standing;
 
 /// What `orders schema check --help` says first.
-pub(super) const ABOUT: &str = "Say whether a schema may follow, and whether everything stays readable.
+pub(super) const ABOUT: &str = "Check whether a schema is compatible and whether all records stay readable.
 
-Asks the registry whether the subject's rule lets it follow, and tries the readers of this pipeline: a \
-reader with the schema on every version of the subject, and the consumer of today on what is written with \
-the schema. With --against-parked it reads what waits in the retry topic and lies in the dead letters with the \
-schema (without a FILE: with that of the consumer of today), and tells by schema id what would become \
-unreadable. Joins no group, commits nothing, registers nothing.";
+Asks the registry whether the subject's compatibility rule accepts the schema, and tries the readers \
+of this pipeline: a reader with the schema on every version of the subject, and the current \
+consumer on records written with the schema. With --against-parked it reads the records that \
+wait in the retry topic and the dead letters with the schema (without a FILE: with the current \
+consumer's schema), and reports by schema id what would become unreadable. It joins no group, \
+commits nothing and registers nothing.";
 
 /// Columns of a reason in a table.
 const WHY_COLUMNS: usize = 78;
@@ -38,13 +39,13 @@ const WHY_COLUMNS: usize = 78;
 /// Flags of `check`.
 #[derive(Debug, Args)]
 pub struct CheckFlags {
-    /// File with the schema [default: that of the consumer of today, with --against-parked]
+    /// File with the schema [default: the current consumer's schema, with --against-parked]
     #[arg(value_name = "FILE", required_unless_present = "against_parked")]
     file: Option<PathBuf>,
-    /// Subject that it is to follow in [default: orders-value]
+    /// Subject whose next version it would be [default: orders-value]
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
-    /// Read what waits in the retry topic and lies in the dead letters with it
+    /// Read the waiting retries and the dead letters with it
     #[arg(long)]
     against_parked: bool,
     #[command(flatten)]
@@ -106,21 +107,23 @@ enum Row<'a> {
 /// By the registry, and by our own readers.
 fn fits(asking: &Asking, subject: &str, text: &str) -> Result<Vec<Fit>, AppError> {
     let follows = may_follow(asking, subject, text)?;
-    let why = (!follows).then(|| "the registry says no by the subject's rule".to_owned());
-    let mut checks = vec![Fit { check: format!("it may follow in {subject}"), ok: follows, why }];
+    let why = (!follows)
+        .then(|| "the registry refuses it by the subject's compatibility rule".to_owned());
+    let mut checks =
+        vec![Fit { check: format!("as the next version of {subject}"), ok: follows, why }];
     let mut add = |check: String, result: Result<(), String>| {
         checks.push(Fit { check, ok: result.is_ok(), why: result.err() });
     };
     let written = WriterSchema::parse(text, &[]).map_err(|error| error.to_string());
     let today = written.and_then(|writer| resolves(&writer, OrderRecord::SCHEMA));
-    add("the consumer of today reads what is written with it".to_owned(), today);
+    add("for the current consumer, as a reader of its records".to_owned(), today);
     let versions = asking.find(asking.registry.versions(subject))?.unwrap_or_default();
     for version in versions {
         let found = asking.ask(asking.registry.version(subject, Some(version)))?;
         let writer = WriterSchema::parse(&found.text, &found.references);
         let read = writer.map_err(|error| error.to_string());
         let read = read.and_then(|writer| resolves(&writer, text));
-        add(format!("a reader with it reads version {version} (id {})", found.id), read);
+        add(format!("as a reader of version {version} (id {})", found.id), read);
     }
     Ok(checks)
 }
@@ -228,7 +231,7 @@ mod tests {
     #[test]
     fn the_page_fits_80_columns_and_names_what_does_not_fit() {
         let fit = |ok: bool| Fit {
-            check: "a reader with it reads version 2 (id 7)".to_owned(),
+            check: "as a reader of version 2 (id 7)".to_owned(),
             ok,
             why: (!ok).then(|| "field user: the writer lacks it and it has no default ".repeat(4)),
         };

@@ -17,7 +17,7 @@ use super::diff::{Change, changes};
 use super::registry::{Asking, RegistryConnection, read_file};
 
 /// What `orders schema --help` says first.
-pub(crate) const ABOUT: &str = "Look at schemas and change them safely.
+pub(crate) const ABOUT: &str = "Inspect schemas and change them safely.
 
 Subjects are named after topics (TopicNameStrategy): orders-value holds the schemas of the values of \
 orders. Only register with --execute changes anything.";
@@ -28,7 +28,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   orders schema check v3.avsc --against-parked
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 the check found
-something that does not fit";
+something incompatible";
 
 /// Subject where none is named.
 pub(super) const SUBJECT: &str = "orders-value";
@@ -55,8 +55,8 @@ pub enum SchemaCommand {
   orders schema check v3.avsc --against-parked -o json
   orders schema check --against-parked
 
-Exit codes: 0 it fits, 1 failed, 2 usage or configuration, 4 something does not
-fit, or would become unreadable")]
+Exit codes: 0 compatible, 1 failed, 2 usage or configuration, 4 something is
+incompatible or would become unreadable")]
     Check(Box<CheckFlags>),
 
     /// Add a version to a subject; previews without --execute
@@ -64,10 +64,11 @@ fit, or would become unreadable")]
   orders schema register v3.avsc
   orders schema register v3.avsc --subject orders-value --execute
 
-A schema that the subject holds in any spelling is not added again.
+A schema that the subject already has, however it is written, is not added
+again.
 
-Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 the subject's rule
-does not let it follow")]
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 4 the subject's
+compatibility rule refuses it")]
     Register(RegisterFlags),
 
     /// What changed between two versions: fields, types and defaults
@@ -102,7 +103,7 @@ pub struct RegisterFlags {
     /// Subject [default: orders-value]
     #[arg(long, value_name = "SUBJECT")]
     subject: Option<String>,
-    /// Do it; without it, only what would be done is said
+    /// Do it; without this flag, only show what would be done
     #[arg(long)]
     execute: bool,
     #[command(flatten)]
@@ -240,19 +241,19 @@ fn register(flags: &RegisterFlags) -> Result<ExitStatus, AppError> {
     let shown = one_line(subject);
     let line = match (&told, id) {
         (Registered { executed: true, .. }, Some(id)) => {
-            format!("{shown} has it now, with id {id}")
+            format!("registered in {shown}, with id {id}")
         }
         (Registered { known: true, .. }, Some(id)) => {
-            format!("{shown} has it already, with id {id}")
+            format!("{shown} already has this schema, with id {id}")
         }
         (Registered { may_follow: false, .. }, _) => {
-            format!("the rule of {shown} does not let it follow")
+            format!("the compatibility rule of {shown} refuses this schema")
         }
-        _ => format!("{shown} would get another version"),
+        _ => format!("{shown} would get a new version"),
     };
     print(output, &told, std::slice::from_ref(&told), &line)?;
     if !told.may_follow {
-        note("orders: nothing was changed; 'orders schema check FILE' says what does not fit");
+        note("orders: nothing was changed; 'orders schema check FILE' shows what is incompatible");
         return Ok(ExitStatus::Finding);
     }
     if !told.executed && !told.known {

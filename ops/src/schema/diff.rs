@@ -18,16 +18,16 @@ pub struct Change {
     pub means: &'static str,
 }
 
-const ADDED_BARE: &str = "new readers do not read old records: it has no default";
+const ADDED_BARE: &str = "new readers cannot read old records: the field has no default";
 const ADDED: &str = "new readers fill old records with the default";
-const REMOVED_BARE: &str = "old readers do not read new records: it had no default";
+const REMOVED_BARE: &str = "old readers cannot read new records: the field had no default";
 const REMOVED: &str = "old readers fill new records with their default";
 const TYPE: &str = "each reader must be able to widen the other's type";
-const DEFAULT: &str = "only records that lack the field are read otherwise";
-const DEFAULT_GONE: &str = "new readers do not read records that lack the field";
-const ALIASES: &str = "fields are found under these names as well";
-const NAME: &str = "records with another name do not resolve, whatever their fields are";
-const KIND: &str = "what is no record of fields is compared as a whole only";
+const DEFAULT: &str = "only records without the field are read differently";
+const DEFAULT_GONE: &str = "new readers cannot read records without the field";
+const ALIASES: &str = "readers also find the field under these names";
+const NAME: &str = "records with different names are incompatible, whatever their fields";
+const KIND: &str = "a schema that is not a record is only compared as a whole";
 
 /// The changes from one schema to the other, in the order of the fields; none where they mean the same.
 #[must_use]

@@ -146,7 +146,7 @@ impl Trial {
         let resolver =
             SchemaResolver::new(asking.registry.clone(), asking.runtime.handle().clone());
         let candidate = Decoder::of_schema(resolver.clone(), reader).map_err(|why| {
-            AppError::usage(format!("no program of this pipeline can read with this schema: {why}"))
+            AppError::usage(format!("this pipeline cannot use it as a reader schema: {why}"))
         })?;
         Ok(Self { own: AnyDecoder::new(resolver), candidate, asking })
     }
@@ -162,7 +162,7 @@ impl Trial {
                     let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + SCHEMA_MAX);
                     if Instant::now() >= give_up_at {
                         let registry = self.asking.registry.address();
-                        return Err(AppError::failed(format!("{error}, asked at {registry}")).hint(
+                        return Err(AppError::failed(format!("{error} (registry {registry})")).hint(
                             "name another one with --schema-registry-url or SCHEMA_REGISTRY_URL",
                         ));
                     }

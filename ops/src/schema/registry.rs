@@ -22,7 +22,7 @@ pub struct RegistryConnection {
     #[command(flatten)]
     registry: RegistryArgs,
 
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     output: Option<OutputFormat>,
 
@@ -84,10 +84,10 @@ impl Asking {
                 failed.hint("'orders schema list' shows subjects and versions")
             }
             RegistryError::Incompatible { .. } => {
-                failed.hint("'orders schema check FILE' says what does not fit")
+                failed.hint("'orders schema check FILE' shows what is incompatible")
             }
             RegistryError::Rejected { .. } => {
-                failed.hint("the registry says what is wrong with it")
+                failed.hint("the registry's answer says what is wrong with it")
             }
         }
     }
@@ -98,6 +98,6 @@ pub(super) fn read_file(path: &Path) -> Result<String, AppError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| AppError::usage(format!("{} cannot be read: {error}", path.display())))?;
     serde_json::from_str::<serde_json::Value>(&text)
-        .map_err(|error| AppError::usage(format!("{} is no JSON: {error}", path.display())))?;
+        .map_err(|error| AppError::usage(format!("{} is not JSON: {error}", path.display())))?;
     Ok(text)
 }

@@ -17,11 +17,11 @@ use super::plan::Plan;
 use super::printed::{Described, Listed, PlanTold, declaration, list_table, plan_page, taken_line};
 
 /// What `orders topics --help` says first.
-pub(crate) const ABOUT: &str = "Keep topics as a file declares them.
+pub(crate) const ABOUT: &str = "Keep topics as declared in a file.
 
-The file names topics with partitions, keys with their reason, and settings that must hold. Plan \
-shows what differs, apply makes it so; both leave every setting alone that the file does not name. \
-Nothing is deleted but what --delete names.";
+The file declares topics with their partitions, keys with a reason, and settings. Plan shows the \
+differences between file and brokers; apply removes them. Both leave every setting alone that \
+the file does not name. Only topics named with --delete are deleted.";
 
 /// What `orders topics --help` says last.
 pub(crate) const EXAMPLES: &str = "Examples:
@@ -34,32 +34,32 @@ found a difference";
 /// Subcommands.
 #[derive(Debug, Subcommand)]
 pub enum TopicsCommand {
-    /// What differs between the file and the brokers; exit 4 if anything does
+    /// Differences between the file and the brokers; exit 4 if there are any
     #[command(after_help = "Examples:
   orders topics plan
   orders topics plan orders orders-dlq -f config/topics.toml -o json
 
-'+' is made, '~' changed, '!' cannot be changed. Only what the file names is
-compared; what somebody else has set on a topic is shown and stays.
+'+' is created, '~' changed, '!' cannot be changed. The command compares only
+what the file declares; it shows other settings of a topic and leaves them.
 
 Exit codes: 0 as declared, 1 failed, 2 usage or configuration, 4 something
 differs")]
     Plan(Box<PlanFlags>),
 
-    /// Make topics as they are declared; previews without --execute
+    /// Create and change topics as declared; previews without --execute
     #[command(after_help = "Examples:
   orders topics apply
   orders topics apply ecommerce.orders ecommerce.payments --execute
   orders topics apply --delete orders-old --execute
 
-Creates topics, adds partitions and sets settings one by one; settings that
-the file does not name stay as they are. May be run again at any time.
+Creates topics, adds partitions and sets single settings; settings that the
+file does not name stay as they are. It may be run again at any time.
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 partly done: a step
 failed, or a difference cannot be changed")]
     Apply(Box<ApplyFlags>),
 
-    /// Topics that there are
+    /// Topics of the cluster
     #[command(after_help = "Examples:
   orders topics list
   orders topics list --internal -o json | jq -r '.[].name'")]
@@ -70,8 +70,8 @@ failed, or a difference cannot be changed")]
   orders topics describe orders
   orders topics describe orders orders-dlq -o toml > topics.toml
 
--o toml prints what 'orders topics apply -f FILE' reads: with it a topic is
-copied to another cluster")]
+-o toml prints what 'orders topics apply -f FILE' reads: use it to create the
+same topic on another cluster")]
     Describe(Box<DescribeFlags>),
 }
 
@@ -91,7 +91,7 @@ pub struct PlanFlags {
 pub struct ApplyFlags {
     #[command(flatten)]
     which: Which,
-    /// Do it; without it, only what would be done is shown
+    /// Do it; without this flag, only show what would be done
     #[arg(long, help_heading = "Run")]
     execute: bool,
     /// Delete this topic with all its records; the file must not declare it. May be repeated
@@ -106,7 +106,7 @@ pub struct ApplyFlags {
 /// Flags of `list`.
 #[derive(Debug, Args)]
 pub struct ListFlags {
-    /// Also topics in which Kafka keeps its own state
+    /// Include topics in which Kafka keeps its own state
     #[arg(long, help_heading = "Run")]
     internal: bool,
     #[command(flatten)]
@@ -121,7 +121,7 @@ pub struct DescribeFlags {
     /// Topics [default: all but Kafka's own]
     #[arg(value_name = "TOPIC")]
     names: Vec<String>,
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     output: Option<DescribeFormat>,
     #[command(flatten)]
@@ -179,7 +179,7 @@ fn execute(flags: &ApplyFlags) -> Result<ExitStatus, AppError> {
     let brokers = Brokers::connect(&kafka)?;
     let there = brokers.of(&declared, &delete)?;
     for name in delete.iter().filter(|name| !there.contains_key(*name)) {
-        note(&format!("orders: there is no topic {name}: nothing is to be deleted"));
+        note(&format!("orders: there is no topic {name}: nothing to delete"));
     }
     let plan = Plan::of(&declared, &there, &delete);
     if format == OutputFormat::Table {
@@ -207,7 +207,7 @@ fn conclude(executes: bool, plan: &Plan, applied: Option<&Applied>) -> ExitStatu
         let stays = executes && plan.has_drift();
         note(match (executes, plan.has_steps()) {
             (false, true) => "orders: nothing was changed; --execute does it",
-            _ if plan.has_drift() => "orders: what differs cannot be changed here",
+            _ if plan.has_drift() => "orders: these differences cannot be changed by this command",
             _ => "orders: there is nothing to do",
         });
         return if stays { ExitStatus::Partial } else { ExitStatus::Done };
@@ -276,7 +276,8 @@ fn describe(flags: &DescribeFlags) -> Result<ExitStatus, AppError> {
 
 /// A value as one line of JSON that no terminal takes for a command.
 fn json_line(value: &impl Serialize) -> Result<String, AppError> {
-    let line = serde_json::to_string(value)
-        .map_err(|error| AppError::failed(format!("the result is no JSON: {error}")))?;
+    let line = serde_json::to_string(value).map_err(|error| {
+        AppError::failed(format!("the result cannot be written as JSON: {error}"))
+    })?;
     Ok(tame_json(line) + "\n")
 }

@@ -75,7 +75,7 @@ pub fn parse(text: &str) -> Result<Vec<Declared>, String> {
     for topic in &file.topic {
         check(topic).map_err(|why| format!("topic '{}': {why}", topic.name))?;
         if !seen.insert(topic.name.as_str()) {
-            return Err(format!("topic '{}' stands twice", topic.name));
+            return Err(format!("topic '{}' is declared twice", topic.name));
         }
     }
     Ok(file.topic)
@@ -155,7 +155,7 @@ mod tests {
             (topic("partition = 1"), "line 3: unknown field `partition`"),
             (topic(""), "missing field `partitions`"),
             ("[[topic]]\nname = \"a b\"\npartitions = 1".to_owned(), "a name has"),
-            (twice, "stands twice"),
+            (twice, "is declared twice"),
             ("[[topics]]".to_owned(), "unknown field `topics`"),
             ("topic = [".to_owned(), "line 1"),
         ] {

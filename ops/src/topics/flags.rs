@@ -28,7 +28,7 @@ pub struct Connection {
     #[command(flatten)]
     pub kafka: KafkaArgs,
 
-    /// Form of the logs.
+    /// Format of the logs.
     #[command(flatten)]
     pub log: LogArgs,
 }
@@ -36,7 +36,7 @@ pub struct Connection {
 /// How results are printed.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct Output {
-    /// Form of the results on stdout [default: table]
+    /// Format of the results on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
     pub output: Option<OutputFormat>,
 }
@@ -59,7 +59,7 @@ pub enum DescribeFormat {
 /// Topics that are declared.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Which {
-    /// Topics of the file that are meant [default: all of them]
+    /// Topics of the file to look at [default: all of them]
     #[arg(value_name = "TOPIC")]
     pub names: Vec<String>,
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::declared::Declared;
 
 /// What is said where partitions are added.
-pub const KEYS_MOVE: &str = "keys move: of the records of a key, those written before and after lie in \
-different partitions, and no order is kept between them";
+pub const KEYS_MOVE: &str = "keys move: records of one key written before and after the change are in \
+different partitions, and their order is not kept";
 
 /// Something that makes a topic as it is declared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,14 +85,14 @@ impl Conflict {
     pub fn words(&self) -> String {
         match self {
             Self::TooManyPartitions { has, declared } => format!(
-                "has {has} partitions, {declared} are declared: they cannot be taken away; declare \
-                 {has}, or copy to a new topic"
+                "has {has} partitions, but {declared} are declared: partitions cannot be removed; \
+                 declare {has}, or copy the records to a new topic"
             ),
             Self::Replicas { has, declared } => format!(
-                "has {has} replicas, {declared} are declared: move them with kafka-reassign-partitions"
+                "has {has} replicas, but {declared} are declared: change them with kafka-reassign-partitions"
             ),
             Self::UnknownSetting { setting } => {
-                format!("the brokers know no setting {setting}: mend its name in the file")
+                format!("the brokers have no setting {setting}: correct its name in the file")
             }
         }
     }

@@ -301,7 +301,9 @@ pub(super) fn declaration(name: &str, topic: &TopicDetail) -> String {
     for (name, value) in own {
         let _ = match value {
             Some(value) => writeln!(text, "{} = {}", quoted(name), quoted(value)),
-            None => writeln!(text, "# {} is set, and its value is not told", one_line(name)),
+            None => {
+                writeln!(text, "# {} is set; the brokers do not reveal its value", one_line(name))
+            }
         };
     }
     text

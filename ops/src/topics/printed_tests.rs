@@ -101,7 +101,9 @@ partitions = 1
     ] {
         assert!(lines.contains(&expected), "{expected}\n{page}");
     }
-    assert!(page.contains("  warning: keys move") && page.contains("  ! has 2 partitions, 1 are"));
+    assert!(
+        page.contains("  warning: keys move") && page.contains("  ! has 2 partitions, but 1 are")
+    );
     let json = serde_json::to_value(PlanTold::of(&plan)).expect("it is JSON");
     assert_eq!((&json["drift"], &json["create"]), (&true.into(), &1.into()));
     assert_eq!(json["topics"][1]["steps"][0]["step"], "add-partitions");

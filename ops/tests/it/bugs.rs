@@ -192,7 +192,7 @@ fn sums_that_pass_through_a_float_are_found() {
     ends(&pipeline, "float-sum");
     for with_outcomes in [true, false] {
         let report = expect_red(&pipeline, with_outcomes, &["I4"]);
-        expect_violation(&report, "I4", (&pipeline.averages, last_average(&pipeline)), "fold to");
+        expect_violation(&report, "I4", (&pipeline.averages, last_average(&pipeline)), "add up to");
     }
 }
 

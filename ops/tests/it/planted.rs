@@ -82,8 +82,13 @@ fn an_altered_dead_letter_is_named() {
         |letter: &mut Input| letter.headers.push((b"trace".to_vec(), Some(b"1".to_vec()))),
     ] {
         let (log, report) = planted(false, |log| alter(&mut log.dead_letters[1]));
-        expect_violation(&report, "I10", (&log.pipeline.dlq, 1), "not those that came in");
-        expect_violation(&report, "I10", (&log.pipeline.orders, 7), "not those that came in");
+        expect_violation(&report, "I10", (&log.pipeline.dlq, 1), "differ from the original record");
+        expect_violation(
+            &report,
+            "I10",
+            (&log.pipeline.orders, 7),
+            "differ from the original record",
+        );
         assert_eq!(red(&report), ["I10"]);
     }
 }
@@ -111,10 +116,10 @@ fn averages_ahead_of_the_offsets_and_outcomes_of_unsettled_orders_are_named() {
     (0..8).for_each(|offset| log.main.settle_new(Offset(offset)));
     log.commit();
     let report = audit(&log.pipeline, true, &[]).stats();
-    expect_violation(&report, "I6", (&log.pipeline.averages, 0), "counted up to 10");
+    expect_violation(&report, "I6", (&log.pipeline.averages, 0), "covers orders up to 10");
     expect_violation(&report, "I6", (&log.pipeline.orders, 8), "will run again");
     let report = audit(&log.pipeline, false, &[]).stats();
-    expect_violation(&report, "I6", (&log.pipeline.averages, 1), "counted up to 10");
+    expect_violation(&report, "I6", (&log.pipeline.averages, 1), "covers orders up to 10");
 }
 
 #[test]

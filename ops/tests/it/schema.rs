@@ -96,8 +96,8 @@ fn what_waits_and_is_dead_is_read_with_a_candidate_and_what_would_be_lost_is_cou
             .unwrap_or_else(|| panic!("{text}: {report:#}"))["ok"]
             == true
     };
-    assert!(named("the consumer of today"), "{report:#}");
-    assert!(!named("a reader with it reads version 1"), "{report:#}");
+    assert!(named("for the current consumer"), "{report:#}");
+    assert!(!named("as a reader of version 1"), "{report:#}");
     let table = check(&flags);
     table.expect_code(4);
     assert!(table.stdout.contains("UNREADABLE"), "{}", table.stdout);

@@ -130,7 +130,11 @@ fn what_is_declared_is_made_once_and_a_plan_finds_what_differs() {
     let narrower = rig.declare(DECLARED);
     let refused = rig.topics(&["apply", "-f", &narrower, "--execute"]);
     refused.expect_code(3);
-    assert!(refused.stdout.contains("! has 5 partitions, 2 are declared"), "{}", refused.stdout);
+    assert!(
+        refused.stdout.contains("! has 5 partitions, but 2 are declared"),
+        "{}",
+        refused.stdout
+    );
     assert_eq!(rig.names.describe(&a).map(|topic| topic.partitions), Some(5));
 }
 

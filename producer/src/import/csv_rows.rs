@@ -112,7 +112,7 @@ impl<R: Read> CsvRows<R> {
         } else {
             self.width.filter(|width| *width != fields.len()).map(|width| {
                 let hint = if memchr(b'\r', &raw.bytes).is_some() && fields.len() > width {
-                    "; a carriage return in it ends no line, since the header ends with a line feed"
+                    "; a carriage return in it does not end the line, because the header ends with a line feed"
                 } else {
                     ""
                 };

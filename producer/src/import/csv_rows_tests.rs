@@ -151,8 +151,8 @@ fn a_carriage_return_ends_rows_where_it_ends_the_header() {
 fn a_carriage_return_in_a_file_of_line_feeds_is_named() {
     let expected = [broken_row(
         1,
-        "5 fields instead of 3; a carriage return in it ends no line, since the header ends with a \
-         line feed",
+        "5 fields instead of 3; a carriage return in it does not end the line, because the header \
+         ends with a line feed",
     )];
     let mut rows = CsvRows::new(Lines::new(&b"a,b,c\n1,x,2\r2,y,3\r"[..]), b',');
     let mut fields = Fields::default();

@@ -65,23 +65,19 @@ pub enum InputError {
         is_json: bool,
     },
     /// A JSON array, not JSON Lines.
-    #[error(
-        "{input} is a JSON array; JSON Lines are read: one object in each line, without commas"
-    )]
+    #[error("{input} is a JSON array; give JSON Lines: one object per line, without commas")]
     JsonArray {
         /// The input.
         input: String,
     },
     /// JSON objects that take several lines each.
-    #[error(
-        "{input} has a JSON object that goes over several lines; JSON Lines are read: one object in each line"
-    )]
+    #[error("{input} has a JSON object on several lines; give JSON Lines: one object per line")]
     JsonOverLines {
         /// The input.
         input: String,
     },
     /// More rows were to be skipped than there are.
-    #[error("{input} has {rows} rows, fewer than --skip-rows {skip} leaves out")]
+    #[error("{input} has only {rows} rows, but --skip-rows is {skip}")]
     TooFewRows {
         /// The input.
         input: String,
@@ -108,10 +104,10 @@ impl InputError {
                 Some("it looks like JSON: add --input-format jsonl".to_owned())
             }
             Self::Columns { better: Some(better), .. } => {
-                Some(format!("with --delimiter '{}' all columns are found", written(*better)))
+                Some(format!("with --delimiter '{}' the header has all columns", written(*better)))
             }
             Self::JsonArray { .. } => {
-                Some("jq -c '.[]' FILE > orders.jsonl makes them of an array".to_owned())
+                Some("jq -c '.[]' FILE > orders.jsonl converts an array".to_owned())
             }
             Self::JsonOverLines { .. } => {
                 Some("jq -c . FILE > orders.jsonl writes each object in one line".to_owned())

@@ -44,12 +44,12 @@ const SQLITE: Foreign = Foreign { what: "an SQLite database", advice: CONVERT };
 const RTF: Foreign = Foreign { what: "an RTF document", advice: CONVERT };
 const UTF_16_TEXT: Foreign = Foreign { what: "text in UTF-16 or UTF-32", advice: UTF_16 };
 const BINARY: Foreign = Foreign {
-    what: "no text: it has zero bytes in its first line",
+    what: "not text: it has zero bytes in its first line",
     advice: "export it as CSV or JSON Lines in UTF-8",
 };
 const MARKUP: Foreign = Foreign {
     what: "an HTML or XML page",
-    advice: "look at it: a download that needs a login often gives a page instead of the file",
+    advice: "look into it: a download that needs a login often returns a page instead of the file",
 };
 
 /// First bytes that tell a kind of file.
@@ -150,7 +150,7 @@ mod tests {
             (b"\xff\xfeo\0r\0", "text in UTF-16 or UTF-32"),
             (b"\xfe\xff\0o\0r", "text in UTF-16 or UTF-32"),
             (b"o\0r\0d\0e\0r\0I\0d\0,\0p\0\r\0\n\0", "text in UTF-16 or UTF-32"),
-            (b"orderId,prod\0uct", "no text: it has zero bytes in its first line"),
+            (b"orderId,prod\0uct", "not text: it has zero bytes in its first line"),
             (b"<!DOCTYPE html><html>", "an HTML or XML page"),
             (b" \n<?xml version=\"1.0\"?>", "an HTML or XML page"),
             (b"%PDF-1.7", "a PDF document"),

@@ -51,14 +51,14 @@ pub enum FieldMapError {
         columns: String,
     },
     /// The header has the column more than once.
-    #[error("the column '{0}' stands more than once in the header")]
+    #[error("the column '{0}' occurs more than once in the header")]
     ColumnTwice(String),
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {
     match nearest {
-        Some(column) => format!(" (did you mean '{column}'? Name it with --map)"),
-        None => " (name the column with --map)".to_owned(),
+        Some(column) => format!(" (did you mean '{column}'? Set it with --map)"),
+        None => " (set the column with --map)".to_owned(),
     }
 }
 
@@ -137,7 +137,7 @@ fn listed(names: &[String]) -> String {
         !name.contains(|c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER)
     };
     if !names.iter().all(is_text) {
-        return "the first line is no text in UTF-8".to_owned();
+        return "the first line is not UTF-8 text".to_owned();
     }
     let brief = |name: &String| match name.char_indices().nth(COLUMN_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &name[..end]),

@@ -95,7 +95,8 @@ fn check_header(file: &File) -> io::Result<()> {
     if start == header.as_bytes() {
         return Ok(());
     }
-    let text = "it is no file of rejected rows, and --skip-rows would add to it; name another";
+    let text =
+        "it is not a file of rejected rows, and --skip-rows would append to it; choose another";
     Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
 
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(lines(&path), ["8"]);
         std::fs::write(&path, "orderId,product,price\n1,a,2\n").unwrap();
         let error = RejectsFile::open(&path, RejectsMode::GoOn).unwrap_err();
-        assert!(error.to_string().contains("no file of rejected rows"), "{error}");
+        assert!(error.to_string().contains("not a file of rejected rows"), "{error}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "orderId,product,price\n1,a,2\n");
     }
 

@@ -209,7 +209,7 @@ fn order_from_json(line: &[u8], map: &FieldMap, rules: PriceRules) -> Result<Con
     };
     let product = match value(&members, "product", &map.product)? {
         product if product.starts_with('"') => string("product", product)?,
-        other => return Err(format!("product is not a text: {}", brief(other))),
+        other => return Err(format!("product is not a string: {}", brief(other))),
     };
     let price = match value(&members, "price", &map.price)? {
         text if text.starts_with('"') => price(&string("price", text)?, rules)?,
@@ -226,7 +226,7 @@ fn order_from_json(line: &[u8], map: &FieldMap, rules: PriceRules) -> Result<Con
 fn value<'a>(members: &[Member<'a>], field: &str, key: &str) -> Result<&'a str, String> {
     let mut found = members.iter().filter(|member| member.key == key);
     match (found.next(), found.next()) {
-        (Some(_), Some(_)) => Err(format!("{field} stands more than once (key {})", quoted(key))),
+        (Some(_), Some(_)) => Err(format!("{field} occurs more than once (key {})", quoted(key))),
         (Some(member), None) if member.value != "null" => Ok(member.value),
         _ => Err(format!("{field} is missing (no key '{key}')")),
     }

@@ -99,7 +99,7 @@ fn a_header_that_does_not_fit_is_an_error_that_helps() {
     assert!(text.contains("the columns are Invoice, product, price"), "{text}");
     assert!(error.is_usage());
     let twice = imported("orderId,price,price,product\n", &[], true).unwrap_err();
-    assert!(twice.to_string().contains("stands more than once"), "{twice}");
+    assert!(twice.to_string().contains("occurs more than once"), "{twice}");
     let empty = imported("\n", &[], true).unwrap_err();
     assert!(empty.to_string().contains("has no header line"), "{empty}");
 }
@@ -184,10 +184,7 @@ fn a_json_array_or_objects_over_lines_are_errors_that_say_what_is_read() {
     let one_line = "[{\"orderId\":\"1\",\"product\":\"a\",\"price\":1}]";
     for text in [&found("array-over-lines.jsonl")[..], pretty.as_bytes(), one_line.as_bytes()] {
         let error = imported_with(&settings(&[], InputFormat::Jsonl), text).unwrap_err();
-        assert!(
-            error.to_string().contains("JSON Lines are read: one object in each line"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("give JSON Lines: one object per line"), "{error}");
         assert!(error.is_usage() && error.hint().unwrap().contains("jq -c"), "{error:?}");
     }
     let error = imported(one_line, &[], true).unwrap_err();
@@ -239,7 +236,7 @@ fn a_file_of_another_kind_is_named_and_no_byte_of_it_is_shown() {
     }
     let garbage = b"\x01\x02secret\x7f\xff,\x03\n1,2\n";
     let error = imported_with(&settings(&[], InputFormat::Csv), garbage).unwrap_err();
-    assert!(error.to_string().ends_with("the first line is no text in UTF-8"), "{error}");
+    assert!(error.to_string().ends_with("the first line is not UTF-8 text"), "{error}");
 }
 
 #[test]
@@ -340,9 +337,9 @@ fn a_json_line_may_nest_what_is_not_asked_for_but_not_say_a_field_twice() {
         (nested.as_str(), "1|a|1"),
         ("\"note\":{\"price\":\"x\"}", "1|a|1"),
         ("\"note\":null,\"note\":1e999", "1|a|1"),
-        ("\"price\":2", "1! price stands more than once (key \"price\")"),
-        ("\"pric\\u0065\":2", "1! price stands more than once (key \"price\")"),
-        ("\"product\":null", "1! product stands more than once (key \"product\")"),
+        ("\"price\":2", "1! price occurs more than once (key \"price\")"),
+        ("\"pric\\u0065\":2", "1! price occurs more than once (key \"price\")"),
+        ("\"product\":null", "1! product occurs more than once (key \"product\")"),
     ] {
         assert_eq!(imported(&order(more), &[], false).unwrap(), [expected], "{more:.60}");
     }
@@ -361,6 +358,6 @@ fn rows_that_are_skipped_are_counted_whatever_they_are() {
     assert_eq!(skipping(2).unwrap(), ["3|c\nd|1", "4|e|1"]);
     assert!(skipping(4).unwrap().is_empty());
     let error = skipping(5).unwrap_err();
-    assert!(error.to_string().contains("has 4 rows, fewer than --skip-rows 5"), "{error}");
+    assert!(error.to_string().contains("has only 4 rows, but --skip-rows is 5"), "{error}");
     assert!(error.is_usage());
 }

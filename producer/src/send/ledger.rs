@@ -145,7 +145,7 @@ impl Ledger {
     /// This record was refused with others, and is not sent again.
     pub(super) fn give_up(&self, refused: Refused) {
         let reason =
-            "a request with this record was too large, and there was no time to send it alone";
+            "a request with this record was too large, and there was no time left to send it alone";
         self.settle(refused.entry, &refused.key, &Err(reason.to_owned()), true);
     }
 
@@ -158,7 +158,7 @@ impl Ledger {
             (Err(reason), Some(RowText { line, raw })) => {
                 let certainty = match is_refused {
                     true => "not written",
-                    false => "not acknowledged, and perhaps written",
+                    false => "not acknowledged; it may have been written",
                 };
                 let reason = format!("{certainty}: {reason}");
                 Some((line, self.listener.undelivered(&RejectedRow { line, reason, raw })))

@@ -18,7 +18,7 @@ pub struct ImportFlags {
     #[arg(long, env = "PRODUCER_INPUT", value_name = "FILE")]
     pub input: Option<PathBuf>,
 
-    /// Form of the input [default: by the file's name]
+    /// Format of the input [default: from the file's name]
     #[arg(long, env = "PRODUCER_INPUT_FORMAT", value_name = "FORMAT")]
     pub input_format: Option<InputFormat>,
 
@@ -27,8 +27,8 @@ pub struct ImportFlags {
     #[serde(with = "pairs", default)]
     pub map: Option<Vec<KeyValue>>,
 
-    /// What separates the fields of a CSV row; \t is a tab [default: by its sep= line, or that of
-    /// , ; \t | with which the header has all columns]
+    /// Separator of CSV fields; \t is a tab [default: from the sep= line, or the one of , ; \t |
+    /// with which the header has all columns]
     #[arg(long, env = "PRODUCER_DELIMITER", value_name = "CHAR")]
     pub delimiter: Option<String>,
 
@@ -36,17 +36,17 @@ pub struct ImportFlags {
     #[arg(long, env = "PRODUCER_PRICE_FORMAT", value_name = "FORMAT")]
     pub price_format: Option<PriceFormatFlag>,
 
-    /// Reject rows whose price the record's float cannot hold, instead of counting them in a warning
+    /// Reject rows whose price does not fit the record's float exactly enough, instead of only
+    /// counting them in a warning
     #[arg(long, env = "PRODUCER_STRICT_PRICES", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     pub strict_prices: Option<bool>,
 
-    /// Leave out the first rows, as a stopped import says; --rejects is then added to [default: 0]
+    /// Skip the first N rows, as a stopped import advises; --rejects is then appended to [default: 0]
     #[arg(long, env = "PRODUCER_SKIP_ROWS", value_name = "N")]
     pub skip_rows: Option<u64>,
 
-    /// Keep rows that cannot become an order, or were not delivered, in this CSV file (line, reason,
-    /// row)
+    /// Write rows that cannot become an order or were not delivered to this CSV file (line, reason, row)
     #[arg(long, env = "PRODUCER_REJECTS", value_name = "FILE")]
     pub rejects: Option<PathBuf>,
 }
@@ -83,8 +83,10 @@ impl ImportFlags {
             .as_deref()
             .is_some_and(|rejects| rejects == path || is_input(&input, rejects))
         {
-            return Err(AppError::usage("--rejects names the input itself; it would be lost")
-                .hint("name another file"));
+            return Err(AppError::usage(
+                "--rejects is the input file itself, which would be overwritten",
+            )
+            .hint("choose another file"));
         }
         let format = match self.price_format {
             None | Some(PriceFormatFlag::Plain) => PriceFormat::Plain,
@@ -129,11 +131,13 @@ fn form(input: &Path, given: Option<InputFormat>) -> Result<InputFormat, AppErro
     };
     given.or(by_name).ok_or_else(|| {
         if let Some((what, advice)) = extension.as_deref().and_then(foreign::by_extension) {
-            let message =
-                format!("'{}' is {what} by its name, not CSV or JSON Lines", input.display());
+            let message = format!(
+                "'{}' is {what}, judging by its name, not CSV or JSON Lines",
+                input.display()
+            );
             return AppError::usage(message).hint(advice);
         }
-        let message = format!("the form of '{}' is not known by its name", input.display());
+        let message = format!("the format of '{}' cannot be told from its name", input.display());
         AppError::usage(message).hint("add --input-format csv or --input-format jsonl")
     })
 }

@@ -166,7 +166,7 @@ fn the_input_is_not_overwritten_by_its_rejects_under_any_name() {
             let stdin = std::fs::File::open(&input).unwrap();
             let finished = Running::start(producer(args).stdin(stdin)).finish();
             finished.expect_code(2);
-            assert!(finished.stderr.contains("the input itself"), "{finished:?}");
+            assert!(finished.stderr.contains("the input file itself"), "{finished:?}");
             assert_eq!(std::fs::read_to_string(&input).unwrap(), text, "{rejects}");
         }
     }
@@ -242,7 +242,7 @@ fn stopped_and_gone_on(signal: nix::sys::signal::Signal) {
     assert_eq!(rejected(rejects).len(), ROWS / 100, "the rejects of both parts");
     let done = run(&[&args[..], &["-q", "--skip-rows", &ROWS.to_string()]].concat());
     done.expect_code(0);
-    assert!(done.stderr.contains("no rows behind the 3000"), "{done:?}");
+    assert!(done.stderr.contains("no rows after the 3000"), "{done:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `stack status`: what runs, and whether it really answers.
+//! `stack status`: what runs, and whether it answers.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -123,7 +123,8 @@ enum Standing {
     Part(String),
 }
 
-/// Returns the servers of which something runs; a process that runs and does not answer is an error, as it can neither
+/// Returns the servers of which something runs; a process that runs and does not answer is an
+/// error, as it can neither
 /// be used nor be started beside itself.
 fn standing<'a>(state: &'a StackState, dir: &Path) -> anyhow::Result<BTreeMap<&'a str, Standing>> {
     let mut standing = BTreeMap::new();
@@ -256,7 +257,7 @@ fn start_valkey(config: RedisConfig) -> Result<RedisServer, StackError> {
     let server = RedisServer::start(config)?;
     if server.is_stand_in() {
         note(&format!(
-            "{:<12} valkey-server is not installed: a second redis-server stands in for it",
+            "{:<12} valkey-server is not installed: a second redis-server is used instead",
             "valkey"
         ));
     }
@@ -300,7 +301,8 @@ fn start_all(starts: Vec<(&'static str, Start)>, ledger: &Arc<Ledger>) -> anyhow
 
 /// Stops what was started when ctrl-C or TERM arrives before the end.
 pub(super) fn roll_back_on_signal(ledger: Arc<Ledger>) -> anyhow::Result<()> {
-    // Handlers, not a blocked mask: a mask would be inherited by the servers, which would then never hear TERM.
+    // Handlers, not a blocked mask: a mask would be inherited by the servers, which would then
+    // never hear TERM.
     let mut signals =
         Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot listen to signals")?;
     thread::spawn(move || {

@@ -77,7 +77,7 @@ fn three_brokers_know_each_other_and_one_can_die_and_come_back() {
 
     let error = KafkaServer::start(KafkaConfig::in_dir(dir.path())).unwrap_err().to_string();
     assert!(
-        error.contains("holds a Kafka cluster of 3 broker(s), asked for was 1 broker(s)"),
+        error.contains("holds a Kafka cluster of 3 broker(s), not 1 broker(s) as requested"),
         "{error}"
     );
 }

@@ -170,6 +170,6 @@ fn wrong_usage_is_exit_code_2_and_no_stack_is_exit_code_1() {
     assert_eq!(run(dir, &["up", "--kafka-brokers", "2"]).status.code(), Some(2));
     let env = run(dir, &["env"]);
     assert_eq!(env.status.code(), Some(1));
-    assert!(stderr(&env).contains("no stack is up in"), "{}", stderr(&env));
+    assert!(stderr(&env).contains("no stack runs in"), "{}", stderr(&env));
     assert_eq!(run(dir, &["logs", "kafka"]).status.code(), Some(1));
 }

@@ -21,14 +21,14 @@ impl Downstream {
     }
 
     pub(super) fn overdue_before(&self) -> CallError {
-        let detail = "the deadline had passed before it was asked".to_owned();
+        let detail = "the deadline had passed before the call".to_owned();
         CallError { is_overdue: true, ..self.error(None, Begun::Nothing, detail) }
     }
 
     pub(super) fn overdue(&self, given: Duration) -> CallError {
         self.is_unreachable.store(false, Ordering::Relaxed);
         let trouble = self.slow_if_fair(Some(given));
-        let detail = format!("no answer within the {} ms that were left", given.as_millis());
+        let detail = format!("no answer within the remaining {} ms", given.as_millis());
         CallError { is_overdue: true, ..self.error(trouble, Begun::Perhaps, detail) }
     }
 
@@ -39,7 +39,7 @@ impl Downstream {
 
     pub(super) fn refused(&self, open: Open) -> CallError {
         let word = open.trouble.word();
-        let detail = format!("it was {word} a moment ago and is not asked now");
+        let detail = format!("it was {word} a moment ago and is not called now");
         let error = self.error(Some(open.trouble), Begun::Nothing, detail);
         CallError { retry_after: open.retry_after, ..error }
     }

@@ -97,7 +97,7 @@ fn a_standby_takes_over_with_all_that_the_active_one_knew() {
         assert_eq!(rig.post_keyed("k", &of("dozen", 7)).expect("an answer").status, 200);
         let at = rig.address(service);
         let mut standby = rig.stand_by(service, &at);
-        standby.wait_for_log("standing by", SOON);
+        standby.wait_for_log("on standby", SOON);
         rig.kill_9(service);
         standby.address_of(service.name());
         wait::is_true("the order", SOON, || {
@@ -114,7 +114,7 @@ fn a_standby_takes_over_with_all_that_the_active_one_knew() {
 fn a_standby_that_never_had_its_turn_ends_with_0() {
     let rig = Rig::start(&[]);
     let mut standby = rig.stand_by(Service::Inventory, "127.0.0.1:0");
-    standby.wait_for_log("standing by", SOON);
+    standby.wait_for_log("on standby", SOON);
     standby.sigterm();
     standby.wait(SOON).expect_code(0);
 }

@@ -77,7 +77,7 @@ mod alone {
                 1,
                 &["the listener speaks TLS, but security.protocol is PLAINTEXT"],
             ),
-            ("no login where one is wanted", on("SCRAM"), tls, 1, &["hangs up on SSL"]),
+            ("no login where one is wanted", on("SCRAM"), tls, 1, &["closes SSL connections"]),
             (
                 "a wrong password",
                 on("SCRAM"),
@@ -161,7 +161,7 @@ mod alone {
                 "right",
                 &[
                     "its certificate is refused: IP address mismatch",
-                    "hint: name the registry as its certificate does",
+                    "hint: address the registry by the name in its certificate",
                 ],
             ),
             refusal(
@@ -176,7 +176,7 @@ mod alone {
                 &as_http,
                 &authority,
                 "right",
-                &["broke off", "hint: the port speaks TLS"],
+                &["aborted the answer", "hint: the port speaks TLS"],
             ),
             refusal(
                 "https where none is",

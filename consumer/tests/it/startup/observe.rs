@@ -213,7 +213,7 @@ fn a_topic_that_is_compacted_while_it_is_read_is_told_and_the_consumer_goes_on()
     consumer.sigterm();
     let finished = consumer.wait(RUN_MAX);
     finished.expect_code(0);
-    let told = finished.stderr.matches("a topic was changed while it is used").count();
+    let told = finished.stderr.matches("a topic in use was changed").count();
     assert_eq!(told, 1, "{}", finished.stderr);
 }
 

@@ -38,7 +38,8 @@ fn a_coordinator_connection_lost_while_commit_returns_ok_gets_a_new_producer_and
     // An old producer that went on would now have half of its transaction committed.
     let answer = deliver_into_the_next_transaction(&mut rig, &caught);
     assert!(FENCED.contains(&answer.error_code()), "{answer:?}");
-    consumer.wait_for_log("the coordinator was lost during the transaction", LIMIT);
+    consumer
+        .wait_for_log("the connection to the coordinator was lost during the transaction", LIMIT);
     rig.finish(consumer);
 }
 

@@ -63,7 +63,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Address>, BadRegistryUrl> {
     let trimmed = written.iter().map(|address| address.trim_matches([' ', ',', '\t', '\r', '\n']));
     let addresses: Vec<&str> = trimmed.filter(|address| !address.is_empty()).collect();
     if addresses.is_empty() {
-        return Err(BadRegistryUrl::new("", "there is no address"));
+        return Err(BadRegistryUrl::new("", "the address is missing"));
     }
     // Where one address has a login, a part of another may be a part of its password.
     let has_login = text.contains('@');
@@ -86,8 +86,8 @@ fn parse_one(text: &str) -> Result<Address, Cow<'static, str>> {
         return Err("it holds a blank, a backslash or a control character".into());
     }
     if text.contains(',') {
-        return Err("what follows a comma is no address; \
-                    in a user or password a comma is written as %2C"
+        return Err("the text after a comma is not an \
+                    address; in a user or password a comma is written as %2C"
             .into());
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -100,7 +100,7 @@ fn parse_one(text: &str) -> Result<Address, Cow<'static, str>> {
         return Err("it has a query or a fragment".into());
     }
     if authority.rsplit('@').next().is_none_or(|host| host.is_empty() || host.starts_with(':')) {
-        return Err("it names no host".into());
+        return Err("it has no host".into());
     }
     // The library's words are fixed and repeat nothing of the address.
     let mut url = Url::parse(text).map_err(|error| error.to_string())?;
@@ -110,7 +110,7 @@ fn parse_one(text: &str) -> Result<Address, Cow<'static, str>> {
     let has_login = !url.username().is_empty() || password.is_some();
     let login = has_login.then(|| Login::Basic { user: decoded(url.username()), password });
     let is_bare = url.set_username("").is_ok() && url.set_password(None).is_ok();
-    if is_bare { Ok(Address { url, login }) } else { Err("it names no host".into()) }
+    if is_bare { Ok(Address { url, login }) } else { Err("it has no host".into()) }
 }
 
 /// What follows `http://` or `https://`.
@@ -164,15 +164,15 @@ mod tests {
 
     #[test]
     fn an_address_that_is_none_is_named_with_what_to_do() {
-        check("", Err("there is no address"));
-        check(" , ", Err("there is no address"));
+        check("", Err("the address is missing"));
+        check(" , ", Err("the address is missing"));
         check("localhost:8081", Err("\"localhost:8081\": its scheme is neither http nor https"));
         check("a b", Err("neither http nor https"));
         check("http://a b", Err("a blank"));
         check("http://a?x=1", Err("query"));
         check(
             "http://a:8081,b:8081",
-            Err("number 1 (not shown, since it may hold a password): what follows a comma"),
+            Err("number 1 (not shown, since it may hold a password): the text after a comma"),
         );
         check("http://:8081", Err("no host"));
         check("http:///v7", Err("no host"));

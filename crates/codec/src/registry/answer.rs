@@ -58,7 +58,8 @@ pub(super) async fn read(
     let json = match serde_json::from_slice::<Value>(&body) {
         Ok(json) if is_json(&media_type) => json,
         _ => {
-            let detail = format!("answered {status} with {media_type}, which is no registry's");
+            let detail =
+                format!("answered {status} with {media_type}, which is not a registry's answer");
             return away(cause_of(status), detail);
         }
     };

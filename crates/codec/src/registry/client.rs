@@ -128,7 +128,7 @@ impl Registry {
     /// If the registry is away.
     pub async fn subjects(&self) -> Result<Vec<String>, RegistryError> {
         let answer = self.call(Method::GET, &["subjects"], None, Question::Fact).await?;
-        serde_json::from_value(answer).or_else(|_| self.no_registry("no list of subjects"))
+        serde_json::from_value(answer).or_else(|_| self.no_registry("not a list of subjects"))
     }
 
     /// The compatibility rule for subjects that have none of their own, `BACKWARD`, `NONE`, …

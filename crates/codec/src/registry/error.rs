@@ -79,43 +79,41 @@ impl AwayCause {
     pub const fn hint(self) -> &'static str {
         match self {
             Self::Unreachable => {
-                "is it running there? name it with --schema-registry-url or SCHEMA_REGISTRY_URL"
+                "is it running there? give its address with --schema-registry-url or SCHEMA_REGISTRY_URL"
             }
             Self::Silent => {
-                "look at its load and at what stands in front of it, or name another with \
+                "check its load and any proxy in front of it, or choose another with \
                  --schema-registry-url or SCHEMA_REGISTRY_URL"
             }
             Self::BrokenOff => {
-                "is it a registry that listens there? name it with --schema-registry-url or \
+                "is the server there a registry? give its address with --schema-registry-url or \
                  SCHEMA_REGISTRY_URL"
             }
-            Self::Failing => "look at its log; it answers, and has a trouble of its own",
+            Self::Failing => "check its log: it answers, but with an internal error",
             Self::NotARegistry => {
-                "something else may listen there, or the path of the address is missing (Apicurio: \
-                 /apis/ccompat/v7); name it with --schema-registry-url or SCHEMA_REGISTRY_URL"
+                "something else may listen there, or the address lacks its path (Apicurio: \
+                 /apis/ccompat/v7); give the address with --schema-registry-url or SCHEMA_REGISTRY_URL"
             }
             Self::PathMissing => {
-                "the path of the address is missing or wrong (Apicurio: /apis/ccompat/v7); name it \
-                 with --schema-registry-url or SCHEMA_REGISTRY_URL"
+                "the path of the address is missing or wrong (Apicurio: /apis/ccompat/v7); give \
+                 the address with --schema-registry-url or SCHEMA_REGISTRY_URL"
             }
             Self::Redirects => {
-                "redirects are not followed: name the address behind it with --schema-registry-url \
+                "redirects are not followed: give the target's address with --schema-registry-url \
                  or SCHEMA_REGISTRY_URL"
             }
-            Self::TooLarge => {
-                "no registry needs an answer of this size: look at what answers there"
-            }
-            Self::TooManyReferences => "look at the references of this schema in the registry",
+            Self::TooLarge => "no registry needs an answer of this size: check what listens there",
+            Self::TooManyReferences => "check the references of this schema in the registry",
             Self::SpeaksTls => {
                 "the port speaks TLS: begin the address with https:// in --schema-registry-url or \
                  SCHEMA_REGISTRY_URL"
             }
             Self::SpeaksNoTls => {
                 "the port speaks no TLS: begin the address with http:// in --schema-registry-url or \
-                 SCHEMA_REGISTRY_URL, or name the port that does"
+                 SCHEMA_REGISTRY_URL, or use the port that does"
             }
             Self::Handshake => {
-                "does the port speak TLS, and no older version than 1.2? name it with \
+                "does the port speak TLS 1.2 or later? give the address with \
                  --schema-registry-url or SCHEMA_REGISTRY_URL"
             }
             Self::UntrustedCertificate => {
@@ -123,14 +121,14 @@ impl AwayCause {
                  the authority to trust, with those above it up to the root"
             }
             Self::CertificateOfAnother => {
-                "name the registry as its certificate does, or have one issued for this name"
+                "address the registry by the name in its certificate, or have a certificate issued for this name"
             }
             Self::CertificateOutOfDate => {
-                "have its certificate renewed; or the clock of this machine is wrong"
+                "have its certificate renewed, or correct the clock of this machine"
             }
             Self::NotLoggedIn => {
-                "SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN gives the login; one that is \
-                 set is not accepted"
+                "set the login with SCHEMA_REGISTRY_BASIC_AUTH or SCHEMA_REGISTRY_TOKEN; if one \
+                 is set, the registry does not accept it"
             }
             Self::NotAllowed => {
                 "let this login read the subjects (and write them without --no-register), or give \
@@ -158,12 +156,14 @@ impl RegistryError {
     pub const fn start_hint(&self) -> &'static str {
         match self {
             Self::Away { cause, .. } => cause.hint(),
-            Self::NotFound { .. } => "start once without --no-register, or have it registered",
+            Self::NotFound { .. } => {
+                "start once without --no-register, or have the schema registered"
+            }
             Self::Incompatible { .. } => {
-                "the subject holds another schema: use a topic of its own for this program"
+                "the subject holds another schema: use a separate topic for this program"
             }
             Self::Rejected { .. } => {
-                "see the registry's words: its settings forbid this schema or any"
+                "see the registry's message: its settings forbid this schema or any schema"
             }
         }
     }

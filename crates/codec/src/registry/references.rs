@@ -59,14 +59,14 @@ impl Registry {
         let references = match &answer["references"] {
             Value::Null => return Ok(Vec::new()),
             Value::Array(references) => references,
-            _ => return self.no_registry("with references that are no list"),
+            _ => return self.no_registry("with references that are not a list"),
         };
         let named = references.iter().map(|reference| {
             Some((reference["subject"].as_str()?.to_owned(), reference["version"].as_i64()?))
         });
         match named.collect() {
             Some(named) => Ok(named),
-            None => self.no_registry("with a reference that names no subject and version"),
+            None => self.no_registry("with a reference without subject and version"),
         }
     }
 }

@@ -75,7 +75,7 @@ impl Registry {
     pub async fn versions(&self, subject: &str) -> Result<Vec<u32>, RegistryError> {
         let path = ["subjects", subject, "versions"];
         let versions = self.call(Method::GET, &path, None, Question::Subject).await?;
-        serde_json::from_value(versions).or_else(|_| self.no_registry("no list of versions"))
+        serde_json::from_value(versions).or_else(|_| self.no_registry("not a list of versions"))
     }
 
     async fn look_up_among_versions(

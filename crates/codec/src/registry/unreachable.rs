@@ -37,7 +37,7 @@ pub(super) fn unreachable_because(error: &reqwest::Error) -> RegistryError {
     } else if error.is_connect() {
         (AwayCause::Unreachable, "refused or failed to connect")
     } else {
-        (AwayCause::BrokenOff, "broke off the answer")
+        (AwayCause::BrokenOff, "aborted the answer")
     };
     RegistryError::Away { cause, detail: format!("{what} ({})", root_cause(error)) }
 }

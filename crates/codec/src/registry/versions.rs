@@ -57,7 +57,7 @@ impl Registry {
         let answer = self.call(Method::POST, &path, Some(body), Question::Subject).await?;
         match answer["is_compatible"] {
             Value::Bool(is_compatible) => Ok(is_compatible),
-            _ => self.no_registry("without a word on compatibility"),
+            _ => self.no_registry("without a result on compatibility"),
         }
     }
 }

@@ -230,15 +230,19 @@ async fn the_next_step_goes_with_the_cause() {
         ("a page for another path", http("404 Not Found", "text/html", ""), "/apis/ccompat/v7"),
         ("405", http("405 Method Not Allowed", "text/plain", ""), "the path of the address"),
         ("a page", http("200 OK", "text/html", "<html>"), "something else may listen there"),
-        ("409", code("409 Conflict", 409), "look at its log"),
-        ("503", http("503 Service Unavailable", "text/plain", ""), "look at its log"),
+        ("409", code("409 Conflict", 409), "check its log"),
+        ("503", http("503 Service Unavailable", "text/plain", ""), "check its log"),
         (
             "a redirect",
             http("301 Moved\r\nLocation: https://u:secret@b/v7?token=secret", "text/html", ""),
-            "name the address behind it",
+            "give the target's address",
         ),
-        ("no http", Scripted::Bytes(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()), "is it a registry"),
-        ("silence", Scripted::Silence, "look at its load"),
+        (
+            "no http",
+            Scripted::Bytes(b"SSH-2.0-OpenSSH_9.6\r\n".to_vec()),
+            "is the server there a registry",
+        ),
+        ("silence", Scripted::Silence, "check its load"),
     ];
     for (name, scripted, hint) in table {
         let server = ScriptedRegistry::start([scripted]).await;

@@ -10,8 +10,8 @@ const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 pub enum BadBroker {
     /// It has a user or password.
     #[error(
-        "the list of brokers holds an '@': user and password do not stand there; use \
-         KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
+        "the list of brokers contains an '@': user and password do not belong there; \
+         use KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD"
     )]
     Login,
     /// A scheme that is no security protocol.

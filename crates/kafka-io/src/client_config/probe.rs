@@ -58,7 +58,7 @@ impl AwayReason {
     const fn words(self) -> &'static str {
         match self {
             Self::Silent => "no Kafka broker answers at",
-            Self::Settings => "there is no connecting to Kafka with these settings, to",
+            Self::Settings => "cannot connect to Kafka with these settings, at",
             Self::Certificate => "no trusted Kafka broker at",
             Self::Protocol | Self::HungUp => "no Kafka broker with this security.protocol at",
             Self::Login => "no Kafka broker lets this client in at",
@@ -175,11 +175,11 @@ fn unusable(config: &ClientConfig, error: &KafkaError) -> String {
 fn explain_hang_up(config: &ClientConfig) -> String {
     let protocol = config.get("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
     if protocol.ends_with("SSL") {
-        format!("the listener hangs up on {protocol}; it may want another way to log in")
+        format!("the listener closes {protocol} connections; it may require another way to log in")
     } else if trust::speaks_tls(config, CERTIFICATE_LOOK_MAX) {
         format!("the listener speaks TLS, but security.protocol is {protocol}")
     } else {
-        format!("the listener hangs up on {protocol}; it may want a login")
+        format!("the listener closes {protocol} connections; it may require a login")
     }
 }
 

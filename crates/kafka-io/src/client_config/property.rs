@@ -58,8 +58,8 @@ impl fmt::Display for PropertyError {
                     Some(key) => write!(f, "-X {key} is not allowed: it is not on the list")?,
                     None => write!(
                         f,
-                        "setting {number} of -X has a key that no setting has (it is not repeated \
-                         here: it may be a secret)"
+                        "setting {number} of -X has an unknown key (not repeated here: it may be \
+                         a secret)"
                     )?,
                 }
                 match meant {
@@ -68,14 +68,14 @@ impl fmt::Display for PropertyError {
                 }
             }
             Self::BadValue { key, takes } => {
-                write!(f, "-X {key}: librdkafka does not take this value")?;
+                write!(f, "-X {key}: librdkafka does not accept this value")?;
                 match takes {
-                    Some(takes) => write!(f, "; it takes {takes}"),
+                    Some(takes) => write!(f, "; it accepts {takes}"),
                     None => Ok(()),
                 }
             }
             Self::ContentsOfFile { key } => {
-                write!(f, "-X {key} must name a file, and not be its contents")
+                write!(f, "-X {key} must be the name of a file, not its contents")
             }
         }
     }
@@ -257,10 +257,10 @@ mod tests {
     #[test]
     fn a_bad_value_comes_with_those_that_are_taken() {
         let text = |key: &str, value: &str| check(1, key, value).unwrap_err().to_string();
-        assert!(text("session.timeout.ms", "99999999").ends_with("it takes 1 to 3600000"));
+        assert!(text("session.timeout.ms", "99999999").ends_with("it accepts 1 to 3600000"));
         assert!(text("security.protocol", "TLS").contains("SASL_SSL"));
         for (key, value) in [("session.timeout.ms", "10s"), ("linger.ms", ""), ("linger.ms", "x")] {
-            assert!(text(key, value).ends_with("it takes a number without a unit"), "{value}");
+            assert!(text(key, value).ends_with("it accepts a number without a unit"), "{value}");
         }
         for (key, value) in [("linger.ms", "0.5"), ("compression.level", "-1"), ("client.id", "5x")]
         {

@@ -74,7 +74,7 @@ fn a_refused_secret_is_not_repeated() {
 #[test]
 fn librdkafka_checks_the_values() {
     for (key, value, part) in [
-        ("linger.ms", "soon", "does not take this value"),
+        ("linger.ms", "soon", "does not accept this value"),
         ("fetch.no.such", "1", "fetch.no.such is not allowed"),
     ] {
         let error = with(key, value).expect_err(key).to_string();

@@ -25,7 +25,7 @@ pub enum TopicError {
         missing: MissingPermissions,
     },
     /// The brokers did not answer.
-    #[error("the brokers do not answer about topic '{topic}': {detail}")]
+    #[error("the brokers do not return metadata of topic '{topic}': {detail}")]
     Away {
         /// The topic.
         topic: String,

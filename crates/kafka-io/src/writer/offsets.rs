@@ -131,7 +131,8 @@ impl Writer {
             Some(Ok(())) => return Ok(()),
             Some(Err(error)) => error,
             None => {
-                let text = "the group's coordinator is away: the offsets had no answer in time";
+                let text =
+                    "the group's coordinator is unavailable: no answer to the offsets in time";
                 return Err(WriteError::Unknown(text.to_owned()));
             }
         };

@@ -102,11 +102,11 @@ fn apply_checkpoint<T: Default>(owned: &mut PartitionState<T>) -> Result<(), Lan
         let position = CommitPosition(noted.position);
         let completion = Completion::decode(text, position).map_err(|error| {
             LaneError::Failed(format!(
-                "a record of the state notes what is settled above {position} in a way that is \
-                 not understood ({error}); run the version that wrote it, or a newer one"
+                "a state record says what is settled above {position} in a format that this \
+                 program does not know ({error}); run the version that wrote it or a newer one"
             ))
         })?;
-        tracing::info!(partition = owned.partition, %position, "what is settled above the offset is taken from the state");
+        tracing::info!(partition = owned.partition, %position, "using the state's list of records settled above the offset");
         owned.has_state |= completion.has_averages();
         owned.is_shared |= completion.is_shared();
         let passed = window.top(); // the offset, and a gap behind it that was accepted

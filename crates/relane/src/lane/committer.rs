@@ -61,7 +61,10 @@ impl Committer {
     /// Makes sure there is a writer; `false` while the brokers are away.
     pub(crate) fn is_ready<S: Stage>(&mut self, core: &mut Core<S>) -> Result<bool, LaneError> {
         if self.writer.as_ref().is_some_and(Writer::must_be_replaced) {
-            tracing::info!(lane = core.index, "the transaction coordinator was lost; new writer");
+            tracing::info!(
+                lane = core.index,
+                "the connection to the transaction coordinator was lost; replacing the producer"
+            );
             self.writer = None;
         }
         if self.writer.is_some() {

@@ -75,8 +75,8 @@ impl LaneError {
         let group = &settings.group;
         Self::state(
             format!(
-                "group {group} has no committed offset for {topic}/{partition}, but for its \
-                 counterpart: offsets of the two topics exist together or not at all"
+                "group {group} has no committed offset for {topic}/{partition}, but one for \
+                 its counterpart: the offsets of both topics must exist together"
             ),
             Advice::Command(set_offset(settings, (topic, partition), "OFFSET")),
         )
@@ -96,17 +96,17 @@ impl LaneError {
         let told = |Misplaced { topic, committed, noted }: &Misplaced| match committed {
             None => format!(
                 "group {group} has no committed offset for {topic}/{partition}, but {} says that \
-                 it was at {noted} or later: to start over would {twice} {records} twice",
+                 it was at {noted} or later: starting over would {twice} {records} twice",
                 state
             ),
             Some(committed) if is_counted => format!(
-                "the committed offset of {topic}/{partition} is {committed}, but the {} hold \
-                 everything up to {noted}: to go on would count {records} twice",
+                "the committed offset of {topic}/{partition} is {committed}, but the {} \
+                 include everything up to {noted}: continuing would count {records} twice",
                 settings.words.state
             ),
             Some(committed) => format!(
-                "the committed offset of {topic}/{partition} is {committed}, but {} notes that \
-                 everything up to {noted} is settled: to go on would {twice} {records} twice",
+                "the committed offset of {topic}/{partition} is {committed}, but {} says that \
+                 everything up to {noted} is settled: continuing would {twice} {records} twice",
                 state
             ),
         };
@@ -129,7 +129,7 @@ impl LaneError {
         Self::state(
             format!(
                 "group {group} is at offset {position} of {topic}/{partition}, which ends at \
-                 {end}: was the topic deleted and made again?"
+                 {end}: was the topic deleted and recreated?"
             ),
             Advice::Anew(anew(settings)),
         )
@@ -212,7 +212,7 @@ fn anew(settings: &LaneSettings) -> String {
             command.push_str(&format!(" {}", SettingNames::with_value(setting, &value)));
         }
     }
-    format!("start anew with a group and topics of its own: {command} {}", names.create_topics)
+    format!("start over with a new group and its own topics: {command} {}", names.create_topics)
 }
 
 impl From<LaneError> for AppError {
@@ -224,7 +224,7 @@ impl From<LaneError> for AppError {
             LaneError::IdTaken { setting, .. } => Self::failed(text)
                 .hint(format!("give each instance its own {setting}, or stop the other one")),
             LaneError::Denied(_) => {
-                Self::failed(text).hint("check what the principal may do with the topics, the group and the transactional id")
+                Self::failed(text).hint("check the principal's permissions on the topics, the group and the transactional id")
             }
             LaneError::Failed(_) => Self::failed(text),
         }

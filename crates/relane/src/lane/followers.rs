@@ -125,7 +125,7 @@ impl<S: Stage> Processor<S> {
         let failure = Failure {
             reason: FailureReason::PredecessorDead,
             schema_id: self.stage.schema_id(pending.record.value.as_deref()),
-            detail: "a record of this key that came first was given up".into(),
+            detail: "an earlier record of this key was dead-lettered".into(),
         };
         self.send(pending, Some(failure), Destination::DeadLetter);
         if let Some(forward) = self.turn.outbound.last_mut() {

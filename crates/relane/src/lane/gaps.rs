@@ -56,7 +56,7 @@ impl Intake {
             let range = format!("{topic}/{partition} offsets {top} to {}", low - 1);
             if !core.settings.accepts_gap {
                 let detail = format!(
-                    "{range} were deleted before they were read; restart with {} to go on without them",
+                    "{range} were deleted before they were read; restart with {} to continue without them",
                     core.settings.words.settings.accept_gap
                 );
                 core.stop_partition(partition, StopReason::RetentionGap, detail);

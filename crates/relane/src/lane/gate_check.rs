@@ -83,7 +83,7 @@ impl<S: Stage> Core<S> {
             }
             Tripped::Consecutive { dead } => format!("{dead} dead letters in a row"),
             Tripped::UnreadSchema { schema_id, dead } => format!(
-                "{dead} dead letters of schema {schema_id}, which cannot be used and of which no record was ever read"
+                "{dead} dead letters of schema {schema_id}, which cannot be used and with which no record was ever read"
             ),
         };
         for cause in self.processor.gate.causes() {
@@ -97,7 +97,7 @@ impl<S: Stage> Core<S> {
                 "cause of dead letters"
             );
         }
-        let text = format!("{text}: the limit; this batch is not committed");
+        let text = format!("{text}: limit reached; this batch is not committed");
         tracing::error!(lane = self.index, "{text}; {}", resume_hint(&self.settings.words));
         text
     }
@@ -106,10 +106,10 @@ impl<S: Stage> Core<S> {
 /// What an operator does when the limit was reached.
 fn resume_hint(words: &Words) -> String {
     match words.settings.no_dead_letter_limit {
-        "" => "mend the cause and restart".to_owned(),
+        "" => "fix the cause and restart".to_owned(),
         flag => format!(
-            "mend the cause and restart; or, if all of them are to become dead letters, restart \
-             with {flag}"
+            "fix the cause and restart; or, if all of them are meant to become dead letters, \
+             restart with {flag}"
         ),
     }
 }

@@ -235,7 +235,7 @@ impl Intake {
                     partition,
                     keys = owned.waiting.full_keys(),
                     parked = owned.waiting.parked_keys(),
-                    "as many records wait behind one of their key as may; main is read: {}",
+                    "records waiting behind one of their key reached the limit; main is read: {}",
                     !is_full
                 );
             }

@@ -92,7 +92,7 @@ impl<S: Stage> Core<S> {
             if let Some(topic) = topic.filter(|_| reads)
                 && let Err(error) = self.reader.stop(topic, partition)
             {
-                tracing::warn!(%error, topic, partition, "reading did not stop");
+                tracing::warn!(%error, topic, partition, "the reader did not stop");
             }
         }
     }
@@ -131,7 +131,7 @@ impl<S: Stage> Core<S> {
         if std::mem::take(&mut owned.reads_main)
             && let Err(error) = self.reader.stop(topic, partition)
         {
-            tracing::warn!(%error, partition, "reading main did not stop");
+            tracing::warn!(%error, partition, "the reader of the main topic did not stop");
         }
     }
 

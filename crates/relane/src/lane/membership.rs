@@ -97,7 +97,10 @@ impl Membership {
         if matches!(error, LaneError::IdTaken { .. })
             && may_have_fenced_itself(core.brokers.away_at(), self.fenced_at)
         {
-            tracing::warn!(lane = core.index, "fenced after an outage, perhaps by its own request");
+            tracing::warn!(
+                lane = core.index,
+                "fenced after an outage, possibly by its own request; joining again"
+            );
             return self.join_anew(core);
         }
         Err(error)
@@ -159,7 +162,7 @@ impl Membership {
             if !core.brokers.is_reader_away() && self.does_coordinator_answer(core) {
                 match self.member.come_back() {
                     Ok(()) => self.stands_aside = false,
-                    Err(error) => tracing::warn!(%error, "joining anew failed"),
+                    Err(error) => tracing::warn!(%error, "joining again failed"),
                 }
             }
             return;
@@ -174,7 +177,7 @@ impl Membership {
             core.brokers.note_coordinator();
             return;
         }
-        tracing::debug!(lane = core.index, "standing aside until the group's coordinator answers");
+        tracing::debug!(lane = core.index, "leaving the group until its coordinator answers");
         self.member.stand_aside();
         self.stands_aside = true;
         core.brokers.note_no_coordinator();
@@ -201,7 +204,7 @@ impl Membership {
         let unowned = match self.member.unowned(core.settings.partitions, COVERAGE_ASK) {
             Ok(unowned) => unowned,
             Err(error) => {
-                tracing::debug!(%error, "who owns the partitions is not known");
+                tracing::debug!(%error, "the owners of the partitions are unknown");
                 return;
             }
         };
@@ -211,10 +214,10 @@ impl Membership {
         }
         self.coverage_at = Instant::now() + COVERAGE_AGAIN;
         if is_second {
-            tracing::warn!(partitions = ?unowned, "the group is stable and nobody owns these; joining anew");
+            tracing::warn!(partitions = ?unowned, "the group is stable, but these partitions have no owner; joining again");
             self.unowned_before.clear();
             if let Err(error) = self.member.rejoin() {
-                tracing::warn!(%error, "joining anew failed");
+                tracing::warn!(%error, "joining again failed");
             }
         }
     }

@@ -24,7 +24,11 @@ pub(crate) fn handler_error(schema_id: Option<u32>) -> Result<(), HandleError> {
 
 /// The words of a panic stay in the log: they may quote the record.
 fn failure_of(reason: FailureReason, schema_id: Option<u32>, who: &str) -> Failure {
-    Failure { reason, schema_id, detail: format!("the {who} panicked; the log has its words") }
+    Failure {
+        reason,
+        schema_id,
+        detail: format!("the {who} panicked; the log has the panic's message"),
+    }
 }
 
 /// Decodes a value; a decoder that panics over it fails it.

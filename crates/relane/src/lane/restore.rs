@@ -194,7 +194,7 @@ fn tell_if_overdue<S: Stage>(
     let at = positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(0);
     let words = format!(
         "restore waits at offset {at} of {topic}/{partition}, which ends at {until}: a \
-         transaction may have been left open; look with {}",
+         transaction may have been left open; check with {}",
         describe_producers(&core.settings.bootstrap_servers, topic, partition)
     );
     owned.note_overdue(words);
@@ -255,7 +255,7 @@ fn is_within<S: Stage>(
         return Ok(true);
     }
     let detail = format!(
-        "{range} were deleted before they were read; restart with {} to go on without them",
+        "{range} were deleted before they were read; restart with {} to continue without them",
         settings.words.settings.accept_gap
     );
     tracing::error!(partition, "{detail}");
@@ -281,7 +281,7 @@ fn read_state_back<S: Stage>(
     let is_taken = owned.state_unread.is_empty();
     if let Err(detail) = taken {
         if let Err(error) = stop_reading_state(core, partition) {
-            tracing::warn!(%error, partition, "reading the state did not stop");
+            tracing::warn!(%error, partition, "the state reader did not stop");
         }
         return Err(LaneError::foreign_state(&core.settings, &detail));
     }
@@ -340,7 +340,7 @@ fn start(committed: &Committed, low: i64) -> Result<(CommitPosition, Completion)
         // To ignore it would run settled records again.
         Err(error @ CompletionError::Version(_)) => Err(LaneError::Failed(format!(
             "the offset committed at {position} was written by a newer consumer ({error}); \
-             run that version, or a newer one"
+             run that version or a newer one"
         ))),
         Err(CompletionError::Malformed(_)) => {
             tracing::info!(%position, "the offset was committed by another tool");

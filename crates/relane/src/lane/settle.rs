@@ -53,7 +53,10 @@ impl Committer {
                 Attempt::Redo => redos += 1,
                 Attempt::CommittedLastly => {
                     count_committed(core, started);
-                    self.outcome_unknown(core, "the coordinator was lost during the transaction");
+                    self.outcome_unknown(
+                        core,
+                        "the connection to the coordinator was lost during the transaction",
+                    );
                     return Ok(());
                 }
                 // Each record gets smaller a few times at most, so this ends by itself.
@@ -61,7 +64,7 @@ impl Committer {
                 Attempt::ReadAgain => return Ok(()),
             }
         }
-        tracing::warn!(lane = core.index, "a turn could not be committed; reading state again");
+        tracing::warn!(lane = core.index, "a transaction was not committed; reading state again");
         core.read_again();
         Ok(())
     }
@@ -94,7 +97,7 @@ impl Committer {
                 if aborted {
                     core.metrics.transaction("aborted");
                 }
-                tracing::debug!(lane = core.index, %error, aborted, "turn not committed");
+                tracing::debug!(lane = core.index, %error, aborted, "transaction not committed; trying again");
                 self.after_failure(core, membership, error, (aborted, stale_since))
             }
         }
@@ -155,7 +158,7 @@ impl Committer {
                 tracing::warn!(
                     lane = core.index,
                     characters,
-                    "the broker takes less offset metadata; working with half as much"
+                    "the broker accepts less offset metadata; halving the limit"
                 );
                 core.read_again();
                 Ok(Attempt::ReadAgain)
@@ -172,7 +175,7 @@ impl Committer {
     /// Whether the turn is visible is not known: a new writer with the same id settles it
     /// (the old transaction is decided before the new writer is ready), then state is read.
     fn outcome_unknown<S: Stage>(&mut self, core: &mut Core<S>, why: &str) {
-        tracing::warn!(lane = core.index, why, "outcome unknown; reading state again");
+        tracing::warn!(lane = core.index, why, "transaction outcome unknown; reading state again");
         core.metrics.transaction("unknown");
         self.writer = None;
         core.read_again();

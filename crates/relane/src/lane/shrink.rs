@@ -103,13 +103,13 @@ fn shrink_one<S: Stage>(
         let topics = &core.settings.topics;
         return Err(LaneError::Failed(if is_repark {
             format!(
-                "{} refuses a record that it holds already: {code}; raise its \
+                "{} refuses a record that it already holds: {code}; raise its \
                  max.message.bytes",
                 topics.retry
             )
         } else {
             format!(
-                "{} refuses even a bare dead letter: {code}; raise its max.message.bytes",
+                "{} refuses even a minimal dead letter: {code}; raise its max.message.bytes",
                 topics.dead_letter
             )
         }));

@@ -69,7 +69,7 @@ impl Committer {
             core.processor.turn.emitted.clear();
         }
         if writer.must_be_replaced() {
-            return Err(WriteError::Unknown("the coordinator was lost".into()));
+            return Err(WriteError::Unknown("the connection to the coordinator was lost".into()));
         }
         fail_point!("after-produce", core.processor.has_settled(), |_| std::process::abort());
         let offsets = offsets(core);

@@ -58,7 +58,7 @@ pub const OTHER_VARIABLES: [&str; 20] = [
 /// How to reach Kafka.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct KafkaArgs {
-    /// Kafka brokers to start from, separated by commas.
+    /// Kafka bootstrap brokers, separated by commas.
     pub bootstrap_server: Option<String>,
     /// librdkafka settings, those of single variables included.
     #[serde(with = "pairs", default)]
@@ -68,7 +68,7 @@ pub struct KafkaArgs {
 /// [`KafkaArgs`] as clap reads them.
 #[derive(Args)]
 struct KafkaFlags {
-    /// Kafka brokers to start from, separated by commas [default: localhost:9092]
+    /// Kafka bootstrap brokers, separated by commas [default: localhost:9092]
     #[arg(
         long,
         short = 'b',
@@ -81,8 +81,9 @@ struct KafkaFlags {
     )]
     bootstrap_server: Option<String>,
 
-    /// librdkafka setting; may be repeated (in the environment: separated by ';'). Environment
-    /// names of their own have KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, KAFKA_SASL_USERNAME,
+    /// librdkafka setting; may be repeated (in the environment: separated by ';'). These have their
+    /// own environment variables: KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM,
+    /// KAFKA_SASL_USERNAME,
     /// KAFKA_SSL_CA_LOCATION, KAFKA_SSL_CERTIFICATE_LOCATION, KAFKA_SSL_KEY_LOCATION,
     /// KAFKA_SSL_KEYSTORE_LOCATION and KAFKA_SSL_CRL_LOCATION. Secrets come from
     /// KAFKA_SASL_PASSWORD, KAFKA_SSL_KEY_PASSWORD and KAFKA_SSL_KEYSTORE_PASSWORD only, or from
@@ -105,7 +106,7 @@ fn pairs_of(settings: Vec<Secret>) -> Result<Vec<KeyValue>, clap::Error> {
         setting.expose().parse::<KeyValue>().map_err(|detail| {
             let text = format!(
                 "setting {} of -X (or of KAFKA_PROPERTIES, where ';' separates them) {detail}; it is \
-                 not repeated here, since it may be a secret\n",
+                 not repeated here because it may be a secret\n",
                 index + 1
             );
             clap::Error::raw(ErrorKind::ValueValidation, text)

@@ -287,6 +287,6 @@ fn what_the_averages_note_stands_for_metadata_that_another_tool_dropped() {
         let report = log.audit(with_outcomes);
         expect("noted, and dropped", &report, Green);
         let notes = report.verdict(I6).notes.concat();
-        assert!(notes.contains("taken from the averages"), "{notes}");
+        assert!(notes.contains("comes from the averages"), "{notes}");
     }
 }

@@ -80,7 +80,7 @@ impl<'a> Ledger<'a> {
         })?;
         if handled.strange_entries() > 0 {
             note(&format!(
-                "orders: {} entries of {} are about an earlier topic {}: they are passed over",
+                "orders: {} entries of {} refer to an earlier topic {}: they are ignored",
                 handled.strange_entries(),
                 self.topic,
                 dlq.name()
@@ -123,10 +123,12 @@ impl<'a> Ledger<'a> {
     fn entry(&self, value: Option<&[u8]>, partition: i32, offset: i64) -> Result<Entry, DlqError> {
         let place = format!("{}/{partition}@{offset}", self.topic);
         let entry: Entry = serde_json::from_slice(value.unwrap_or_default())
-            .map_err(|error| DlqError::Ledger(format!("{place} is no entry: {error}")))?;
+            .map_err(|error| DlqError::Ledger(format!("{place} is not a ledger entry: {error}")))?;
         if entry.version > VERSION {
             let version = entry.version;
-            return Err(DlqError::Ledger(format!("{place} is of version {version}")));
+            return Err(DlqError::Ledger(format!(
+                "{place} has version {version}, which this program does not know"
+            )));
         }
         Ok(entry)
     }

@@ -82,7 +82,7 @@ impl Plan {
     }
 
     /// The numbers for people, at most 80 columns wide. `done` says what becomes of those that are
-    /// not skipped: *would go back*, *sent*, *discarded*.
+    /// not skipped: *would be sent back*, *sent*, *discarded*.
     #[must_use]
     pub fn page(&self, done: &str) -> String {
         let mut page = String::new();
@@ -90,10 +90,10 @@ impl Plan {
             page.push_str(&fit(&format!("{number:>NUMBER_COLUMNS$}  {words}"), COLUMNS));
             page.push('\n');
         };
-        line(self.scanned, "dead letters looked at");
+        line(self.scanned, "dead letters read");
         line(self.matched, "of them match");
         for (skip, count) in &self.skipped {
-            line(*count, &format!("stay: {skip}"));
+            line(*count, &format!("skipped: {skip}"));
         }
         let span = match self.to_do {
             0 => String::new(),
@@ -203,7 +203,7 @@ mod tests {
         ] {
             plan.skipped.insert(skip, 9_876_543_210);
         }
-        let page = plan.page("would go back");
+        let page = plan.page("would be sent back");
         assert!(page.lines().all(|line| width(line) <= 80), "{page}");
         assert!(!page.contains('\u{1b}') && !page.contains("…\n         9876543210"), "{page}");
         let words: Vec<&str> = plan.skipped.keys().map(|skip| skip.why()).collect();

@@ -19,7 +19,7 @@ pub struct Rules {
     pub group: String,
     /// Its retry topic.
     pub retry_topic: String,
-    /// Topic for dead letters of other tools, instead of the origin that they name.
+    /// Topic for dead letters of other tools, instead of the origin in their headers.
     pub to: Option<String>,
     /// A dead letter that has come back so often already stays.
     pub redrives_max: u32,
@@ -110,17 +110,17 @@ impl Skip {
     #[must_use]
     pub const fn why(self) -> &'static str {
         match self {
-            Self::AlreadyRedriven => "redriven before, as the ledger says",
-            Self::Discarded => "discarded, as the ledger says",
-            Self::Replayed => "the group was replayed since: its order is read again",
-            Self::LeftOut => "the group was replayed since, to a point above its order",
-            Self::TooManyRedrives => "came back as often as --max-redrives allows",
-            Self::ValueLost => "the value was cut off for its size: send it again",
-            Self::OtherGroup => "another group gave it up: see --group-id, --retry-topic",
-            Self::NoOrigin => "no header says where it came from: --to-topic names one",
-            Self::SameTopic => "it would go to the topic that it lies in",
-            Self::NoTopic => "its topic does not exist: see --retry-topic, --to-topic",
-            Self::NoPartition => "the topic that it would go to has no such partition",
+            Self::AlreadyRedriven => "already redriven, according to the ledger",
+            Self::Discarded => "discarded, according to the ledger",
+            Self::Replayed => "the group was replayed since: it reads these orders again",
+            Self::LeftOut => "the group was replayed since, from a later point",
+            Self::TooManyRedrives => "already redriven --max-redrives times",
+            Self::ValueLost => "the value was truncated: send the original again",
+            Self::OtherGroup => "another group's dead letters: see --group-id, --retry-topic",
+            Self::NoOrigin => "no header names their origin: set --to-topic",
+            Self::SameTopic => "they would be sent to the topic they are already in",
+            Self::NoTopic => "the target topic is missing: see --retry-topic, --to-topic",
+            Self::NoPartition => "the target topic has no such partition",
         }
     }
 }

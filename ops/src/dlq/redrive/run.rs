@@ -28,13 +28,13 @@ use crate::replay::{Earlier, Replays};
 /// Whether and how fast something is done.
 #[derive(Debug, Args)]
 pub(crate) struct Act {
-    /// Do it; without it, only what would be done is shown
+    /// Do it; without this flag, only show what would be done
     #[arg(long, help_heading = "Run")]
     pub(super) execute: bool,
     /// With --execute and no filter: all dead letters of the topic
     #[arg(long, help_heading = "Run")]
     all: bool,
-    /// No more than so many: 100/s, 6000/m [default: as fast as it goes]
+    /// At most this many: 100/s, 6000/m [default: no limit]
     #[arg(long, value_name = "RATE", help_heading = "Run")]
     pub(super) rate: Option<RateArg>,
 }
@@ -43,8 +43,10 @@ impl Act {
     /// Whole topics are handled on request only.
     pub(super) fn check(&self, filter: &Filter) -> Result<(), AppError> {
         if self.execute && filter.is_empty() && !self.all {
-            return Err(AppError::usage("no filter is given: that would be every dead letter")
-                .hint("name a filter such as --fingerprint, or say --all"));
+            return Err(AppError::usage(
+                "no filter is given: this would handle every dead letter of the topic",
+            )
+            .hint("give a filter such as --fingerprint, or --all"));
         }
         Ok(())
     }
@@ -82,7 +84,8 @@ pub(super) struct Outcome {
     pub(super) is_stopped: bool,
 }
 
-/// Decides about each dead letter that is meant. Where it is to be executed it is done as well, until a signal
+/// Decides about each dead letter that is meant. Where it is to be executed it is done as well,
+/// until a signal
 /// asks for the end; what is held then is handled first.
 pub(super) fn run(
     source: &Source,
@@ -234,7 +237,7 @@ impl Outcome {
                 format!("{} {done} of {matched} dead letters that match, as {id}", words.done)
             }
             (Some(id), true) => format!(
-                "stopped: {} {done} dead letters, as {id}; the same command goes on from there",
+                "stopped: {} {done} dead letters, as {id}; run the same command to continue",
                 words.done
             ),
         }
@@ -257,7 +260,7 @@ pub(crate) fn run_id() -> String {
 mod tests {
     use super::*;
 
-    const WORDS: Words = Words { would: "would go back", done: "sent", nothing: "nothing" };
+    const WORDS: Words = Words { would: "would be sent back", done: "sent", nothing: "nothing" };
 
     fn outcome(id: Option<&str>, is_stopped: bool) -> Outcome {
         let plan = Plan { matched: 9, ..Plan::default() };
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn a_run_that_was_stopped_says_how_much_is_done_and_how_to_go_on() {
         let stopped = outcome(Some("r"), true);
-        let words = "stopped: sent 4 dead letters, as r; the same command goes on from there";
+        let words = "stopped: sent 4 dead letters, as r; run the same command to continue";
         assert_eq!(
             (stopped.last_line(&WORDS).as_str(), stopped.status()),
             (words, ExitStatus::Partial)

@@ -245,7 +245,7 @@ fn refused(error: &WriteError, batch: &[Held]) -> Option<String> {
     let first = refused.first()?;
     let Held { place: (partition, offset), topic, .. } = batch.get(first.tag)?;
     let topic = topic.to_string_lossy();
-    Some(format!("{topic} does not take {partition}:{offset}: {}", first.code))
+    Some(format!("{topic} refuses dead letter {partition}:{offset}: {}", first.code))
 }
 
 fn failed(error: &WriteError, done: u64) -> DlqError {

@@ -182,7 +182,7 @@ fn a_run_that_is_asked_to_stop_commits_what_it_has_and_the_same_command_goes_on(
         assert_eq!(result["stopped"], true, "{result}");
         let done = result[number].as_u64().expect("a number");
         assert!(done > 0 && done < ours, "{result}");
-        let words = "the same command goes on from there";
+        let words = "run the same command to continue";
         assert!(stopped.stderr.contains(words), "{}", stopped.stderr);
     }
     let redriven = marked(&entries(pipeline), "redriven").len();
@@ -213,7 +213,7 @@ fn a_topic_that_is_deleted_and_made_anew_is_another_one() {
     pipeline.send(&pipeline.dlq, &inputs);
     let listed = list();
     assert_eq!(lines(&listed, 0).len(), 60, "the entries are about another topic");
-    assert!(listed.stderr.contains("about an earlier topic"), "{}", listed.stderr);
+    assert!(listed.stderr.contains("refer to an earlier topic"), "{}", listed.stderr);
     assert_eq!(told(&discard(pipeline, &all), 0)["discarded"].as_u64(), Some(60));
     assert_eq!(lines(&list(), 0).len(), 0);
 }

@@ -83,7 +83,7 @@ fn a_preview_counts_what_would_go_back_and_sends_nothing() {
     assert_eq!(others["skipped"]["other-group"].as_u64(), Some(ours));
     let page = redrive(pipeline, "shop", &["--class", "transient"]);
     page.expect_code(0);
-    assert!(page.stdout.contains("would go back"), "{}", page.stdout);
+    assert!(page.stdout.contains("would be sent back"), "{}", page.stdout);
     assert!(page.stderr.contains("--execute"), "{}", page.stderr);
     assert!(pipeline.records(&pipeline.retry).is_empty(), "a preview sends nothing");
     redrive(pipeline, "shop", &["--execute"]).expect_code(2);
@@ -162,7 +162,7 @@ fn what_went_back_is_counted_by_stats_and_listed_only_on_request() {
     let left = list(&[]);
     let found: Vec<_> = lines(&left, 0).iter().map(place).collect();
     assert_eq!(found, places("simulated"));
-    assert!(left.stderr.contains(&format!("{handler} of them went back")), "{}", left.stderr);
+    assert!(left.stderr.contains(&format!("{handler} of them were redriven")), "{}", left.stderr);
     assert_eq!(lines(&list(&["--handled"]), 0).len(), handler + simulated);
     let stats = dlq(pipeline, &[&["stats", "--handled", "-o", "jsonl"], &ledger[..]].concat());
     for group in lines(&stats, 0) {
@@ -256,7 +256,7 @@ fn a_ledger_that_would_lose_entries_or_has_others_is_refused() {
     pipeline.send(&ledger, &[Input::new(0, key, Some(b"{\"version\": 2}"))]);
     let unreadable = run(&ledger);
     unreadable.expect_code(1);
-    assert!(unreadable.stderr.contains("no entry"), "{}", unreadable.stderr);
+    assert!(unreadable.stderr.contains("not a ledger entry"), "{}", unreadable.stderr);
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn choices_and_forms(pipeline: &testkit::Pipeline, told: &Value) {
         .collect();
     assert!(lines.iter().any(|line| line.starts_with(&all)), "{}", table.stdout);
     assert!(!table.stdout.contains("cake"), "{}", table.stdout);
-    assert!(table.stderr.contains("no order of \"soup\""), "{}", table.stderr);
+    assert!(table.stderr.contains("no order of product \"soup\""), "{}", table.stderr);
     let waiting = told["waiting"].as_u64().expect("a number");
     assert!(
         table.stdout.contains(&format!("{waiting} orders wait for a retry")),
