@@ -1,4 +1,4 @@
-//! Fetches exactly the partitions it is told to, from exactly the position it is told.
+//! Fetches exactly the given partitions, from exactly the given positions.
 
 use std::collections::HashMap;
 use std::time::Duration;

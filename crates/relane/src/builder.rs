@@ -1,4 +1,4 @@
-//! A pipeline put together from its parts, with a default for every setting.
+//! Builds a pipeline, with a default for every setting.
 
 mod check;
 
@@ -68,7 +68,7 @@ const FOLLOWERS_MAX: usize = 10_000;
 pub struct Pipeline;
 
 impl Pipeline {
-    /// Begins with the topic that is read.
+    /// Starts a builder for the topic to read.
     pub fn builder(topic: impl Into<String>, kafka: Kafka) -> Builder {
         let topic = topic.into();
         Builder {
@@ -129,143 +129,148 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Consumer group; the topic's name where nothing is said. A second group on the topic needs a
-    /// [`retry_topic`](Self::retry_topic) of its own: where two share one it is never trimmed.
+    /// Sets the consumer group; by default the topic's name. A second group on the topic needs its
+    /// own [`retry_topic`](Self::retry_topic): a shared one is never trimmed.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
         self
     }
 
-    /// What its metrics begin with (`NAME_consumed_total`), and the class names in the headers of its dead
-    /// letters (`NAME.malformed`): ASCII letters, digits and `_`, no digit first. The group's name where
-    /// nothing is said, with `_` for what may not stand in it.
+    /// Sets the prefix of the pipeline's metrics (`NAME_consumed_total`) and of the class names in the
+    /// headers of its dead letters (`NAME.malformed`): ASCII letters, digits and `_`, not beginning
+    /// with a digit. By default the group's name, with `_` for other characters.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Topic in which failed records wait; `TOPIC-retry` where nothing is said.
+    /// Sets the topic in which failed records wait; by default `TOPIC-retry`.
     pub fn retry_topic(mut self, topic: impl Into<String>) -> Self {
         self.retry_topic = topic.into();
         self
     }
 
-    /// Topic of the dead letters; `TOPIC-dlq` where nothing is said.
+    /// Sets the topic for dead letters; by default `TOPIC-dlq`.
     pub fn dead_letter_topic(mut self, topic: impl Into<String>) -> Self {
         self.dead_letter_topic = topic.into();
         self
     }
 
-    /// Topic in which the outcome of each attempt is written down, as JSON; none where nothing is said.
+    /// Sets the topic for the outcome of each attempt, as JSON; by default none.
     pub fn outcomes_topic(mut self, topic: impl Into<String>) -> Self {
         self.outcomes_topic = Some(topic.into());
         self
     }
 
-    /// Whether missing topics are made; not where nothing is said.
+    /// Sets whether the pipeline creates missing topics; by default it does not.
     pub const fn create_topics(mut self, creates: bool) -> Self {
         self.creates_topics = creates;
         self
     }
 
-    /// Partitions of topics that are made when the main topic does not exist; 3 where nothing is said.
+    /// Sets the partitions of created topics if the main topic does not exist; by default 3.
     pub const fn partitions(mut self, partitions: i32) -> Self {
         self.partitions = partitions;
         self
     }
 
-    /// How often a record is tried again, and after which waits, the last one for all that follow: 3
-    /// times, after 1, 10 and 60 s, where nothing is said.
+    /// Sets how often a record is retried, and the delay before each retry; the last delay is
+    /// repeated. By default 3 times, after 1, 10 and 60 s.
     pub fn retries(mut self, max: u32, delays: impl Into<Vec<Duration>>) -> Self {
         self.retries_max = max;
         self.retry_delays = delays.into();
         self
     }
 
-    /// Keeps the order of the records of a key, across retries. Those that wait behind a record go on
-    /// when it becomes a dead letter, or go with it.
+    /// Keeps the order of the records of a key, across retries. If a record becomes a dead letter,
+    /// `on_dead_letter` decides whether the records behind it are processed or dead-lettered too.
     pub const fn order_by_key(mut self, on_dead_letter: OnDeadLetter) -> Self {
         self.order = KeyOrdering::Key { followers_max: FOLLOWERS_MAX, on_dead_letter };
         self
     }
 
-    /// Handlers of a lane that work at once; 64 where nothing is said.
+    /// Sets how many handlers of a lane run at once; by default 64.
     pub const fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
     }
 
-    /// How long one attempt may take; 30 s where nothing is said.
+    /// Sets the time limit of one attempt; by default 30 s.
     pub const fn handler_timeout(mut self, limit: Duration) -> Self {
         self.handler_timeout = limit;
         self
     }
 
-    /// Threads that each own a share of the partitions; one per core where nothing is said.
+    /// Sets the number of threads that each own a share of the partitions; by default one per core.
     pub const fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self
     }
 
-    /// Makes it a static member of its group, with a transactional id that outlives it.
+    /// Makes the pipeline a static member of its group, with a stable transactional id.
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
         self.instance_id = Some(id.into());
         self
     }
 
-    /// What holds across a crash: exactly once for retries, dead letters, outcomes and offsets, where
-    /// nothing is said.
+    /// Sets the delivery guarantee across a crash; by default exactly once for retries, dead
+    /// letters, outcomes and offsets.
     pub const fn guarantee(mut self, guarantee: Guarantee) -> Self {
         self.guarantee = guarantee;
         self
     }
 
-    /// Ends when everything that was there at the start is settled; not where nothing is said.
+    /// Sets whether the run ends when all records present at the start are settled; by default it
+    /// does not.
     pub const fn exit_at_end(mut self, exits: bool) -> Self {
         self.exits_at_end = exits;
         self
     }
 
-    /// Goes on where records were deleted before they were read. Else their partition stands still.
+    /// Sets whether to continue if records were deleted before they were read. Otherwise the lane
+    /// pauses their partition.
     pub const fn accept_gap(mut self, accepts: bool) -> Self {
         self.accepts_gap = accepts;
         self
     }
 
-    /// Reads a topic that is compacted. Else such a topic is refused: records are missing in it.
+    /// Sets whether to read a compacted topic. Otherwise the pipeline refuses such a topic, because
+    /// records are missing in it.
     pub const fn accept_compacted(mut self, accepts: bool) -> Self {
         self.accepts_compacted = accepts;
         self
     }
 
-    /// Schema registry of a payload that has schemas; `SCHEMA_REGISTRY_URL`, or
-    /// `http://localhost:8081`, where nothing is said.
+    /// Sets the schema registry for a payload with schemas; by default `SCHEMA_REGISTRY_URL`, or
+    /// `http://localhost:8081`.
     pub fn registry(mut self, url: impl Into<String>) -> Self {
         self.registry_url = Some(url.into());
         self
     }
 
-    /// How long a registry must have said that it has no schema of an id before records become dead
-    /// letters for it; 30 s where nothing is said. A replica may lag.
+    /// Sets how long a registry must answer that it has no schema of an id before its records
+    /// become dead letters; by default 30 s. A replica may lag.
     pub const fn unknown_schema_grace(mut self, grace: Duration) -> Self {
         self.unknown_schema_grace = grace;
         self
     }
 
-    /// What asks it to stop, and may be asked for several pipelines; SIGTERM and SIGINT where nothing is
-    /// said. Those are watched from the first such run to the end of the process: a second signal ends it.
+    /// Sets the request to stop, which several pipelines may share; by default SIGTERM and SIGINT.
+    /// From the first such run to the end of the process these signals are caught: a second signal
+    /// ends the process.
     pub fn stop(mut self, stop: Shutdown) -> Self {
         self.stop = Some(stop);
         self
     }
 
-    /// Handles records until it is asked to stop, or the end is reached. It brings a runtime of its own
-    /// for handlers, and blocks: within a runtime, call it in `spawn_blocking`.
+    /// Handles records until a stop is requested or the end is reached. It starts its own async
+    /// runtime for handlers, and blocks the thread: inside of a runtime, call it in
+    /// `spawn_blocking`.
     ///
     /// # Errors
     ///
-    /// Fails for settings that do not fit together, within 5 s when a server, topic or permission is
-    /// missing, and when only an operator can help; nothing unsettled is committed then.
+    /// Fails for settings that contradict each other, within 5 s if a server, topic or permission
+    /// is missing, and if only an operator can help. It then commits nothing that is unsettled.
     pub fn run<P, H>(self, payload: P, handler: H) -> Result<Report, Error>
     where
         P: Payload,

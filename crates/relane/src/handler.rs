@@ -11,7 +11,7 @@ use crate::stage::{Context, Delivery, HandleError, RecordId, Stage, State, Work}
 /// Name and value of a header.
 pub type Header = (Box<[u8]>, Option<Box<[u8]>>);
 
-/// A record, decoded, as its handler gets it.
+/// A decoded record, as the handler gets it.
 #[derive(Debug)]
 pub struct Record<T> {
     /// Its value. Attempts at one record that overlap, as at a rebalance, share it.
@@ -20,9 +20,9 @@ pub struct Record<T> {
     pub key: Option<Box<[u8]>>,
     /// Its headers, in order, those of earlier attempts included.
     pub headers: Vec<Header>,
-    /// The same for every attempt at this record, after retries and redrives too, and for no other:
-    /// `topic/partition/offset` of its first appearance. What takes it once only makes the work of
-    /// a handler happen once.
+    /// `topic/partition/offset` of the record's first appearance: the same for every attempt at
+    /// this record, also after retries and redrives, and unique to it. A service that accepts each
+    /// key once makes the handler's work happen once.
     pub idempotency_key: String,
     /// When it was written first, in milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
@@ -47,17 +47,18 @@ impl<T> Record<T> {
     }
 }
 
-/// What is done with each record.
+/// Processes each record.
 ///
-/// At least once, and never skipped: a record is settled when its handler has ended well, or has
-/// become a dead letter. A handler is dropped where it waits when its partition goes to another member,
-/// when the program stops, when it takes longer than the handler timeout, and when a turn is undone, as
-/// at an outage; it may have done its work then, and is called again with the same idempotency key. A
-/// panic and a timeout are failures of their record: calls of a service need a shorter limit of their
-/// own, so that the handler can say [`unavailable`](HandleError::unavailable).
+/// The engine calls it at least once per record and skips none: a record is settled when its
+/// handler has succeeded, or when the record has become a dead letter. The engine drops a running
+/// handler when its partition goes to another member, when the program stops, when it exceeds the
+/// handler timeout, and when a turn is undone, as in an outage. The handler may have done its work
+/// by then, and is called again with the same idempotency key. A panic and a timeout are failures
+/// of their record: calls of a service need their own, shorter limit, so that the handler can
+/// return [`unavailable`](HandleError::unavailable).
 ///
-/// It must not block its thread: the timeout cannot end what never waits. Work that blocks belongs
-/// into `tokio::task::spawn_blocking`.
+/// It must not block its thread, because the timeout cannot end code that never awaits. Do blocking
+/// work in `tokio::task::spawn_blocking`.
 ///
 /// Every `Fn(Record<T>) -> Future` is one.
 pub trait Handler<T>: Send + Sync + 'static {
@@ -65,7 +66,8 @@ pub trait Handler<T>: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Says whom it blames, which decides what becomes of the record: see [`HandleError`].
+    /// The error says what is at fault, which decides what happens to the record: see
+    /// [`HandleError`].
     fn handle(&self, record: Record<T>) -> impl Future<Output = Result<(), HandleError>> + Send;
 }
 
@@ -79,7 +81,7 @@ where
     }
 }
 
-/// A stage that leaves the work to a handler and keeps nothing.
+/// A stage without state that leaves the work to a handler.
 pub(crate) struct HandlerStage<T, H> {
     decode: Decode<T>,
     has_schemas: bool,

@@ -8,10 +8,10 @@
 //!            └───┴─ settled ◄────────────────────────────┘
 //! ```
 //!
-//! A program brings a [`stage::Stage`], which says what its records mean; [`Engine`] checks that
-//! the topics fit together, starts the lanes and waits for the end. A lane owns its partitions
-//! alone; `lane.rs` tells the story of a turn. Modules stand in reading order, and each may use only those
-//! above it.
+//! A program supplies a [`stage::Stage`], which defines what its records mean. [`Engine`] checks
+//! that the topics fit together, starts the lanes and waits for the end. Each partition belongs to
+//! one lane; `lane.rs` has the steps of a turn. The modules are in reading order, and each may use
+//! only those above it.
 
 mod clock;
 mod advice;

@@ -1,4 +1,4 @@
-//! How the values of a topic become those that a handler gets.
+//! Decoding of a topic's values for a handler.
 //!
 //! | payload | value of a record | a tombstone |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | [`json`] | any `serde` type | `malformed` / `no-value` |
 //! | [`avro`] | any `serde` type, from Avro of any schema in Confluent's frame | `malformed` / `no-value` |
 //!
-//! What cannot be decoded becomes a dead letter, byte for byte, without any handler.
+//! A value that cannot be decoded becomes a dead letter, byte for byte, and no handler gets it.
 
 use std::marker::PhantomData;
 
@@ -16,15 +16,15 @@ use codec::resolver::SchemaResolver;
 use pipeline::failure::{Failure, FailureReason};
 use serde::de::DeserializeOwned;
 
-/// Decodes values. Each lane has one of its own; it never blocks.
+/// Decodes values. Each lane has its own decoder, which never blocks.
 pub type Decode<T> = Box<dyn FnMut(Option<&[u8]>) -> Result<T, DecodeError> + Send>;
 
-/// A form of values.
+/// A format of values.
 pub trait Payload: Send + Sync + 'static {
     /// What a handler gets.
     type Value: Send + Sync + 'static;
 
-    /// Whether values carry the id of their schema, and a registry is asked for it.
+    /// Whether values have a schema id, for which the engine asks a registry.
     fn has_schemas(&self) -> bool {
         false
     }

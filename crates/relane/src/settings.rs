@@ -1,4 +1,4 @@
-//! What a program has to say of its pipeline: checked settings.
+//! Checked settings of a pipeline.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use crate::stage::Words;
 /// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
 pub const WAITING_RECORDS_MAX: usize = 200_000;
 
-/// Settled retries are deleted this often, unless said otherwise.
+/// Default interval at which settled retries are deleted.
 pub(crate) const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 
-/// How long the handler of one attempt may take, unless said otherwise.
+/// Default time limit of one attempt's handler.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is named after a pipeline outside of it: its metrics begin with the name and `_`, and the class
@@ -103,30 +103,31 @@ impl PipelineName {
     }
 }
 
-/// Names of the topics that a lane works with.
+/// Names of a lane's topics.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
-    /// What is read.
+    /// Topic to read.
     pub main: String,
-    /// Where failed records wait.
+    /// Topic in which failed records wait.
     pub retry: String,
-    /// Where records are given up.
+    /// Topic for dead letters.
     pub dead_letter: String,
-    /// Compacted topic of the state; one belongs to one group. Without it nothing is kept, and offsets
-    /// that another tool sets cannot be checked.
+    /// Compacted topic of the state; one belongs to one group. Without it there is no state, and
+    /// the engine cannot check offsets that another tool sets.
     pub state: Option<String>,
     /// Outcome log.
     pub outcomes: Option<String>,
-    /// Where the stage emits records.
+    /// Topic for records that the stage emits.
     pub output: Option<String>,
 }
 
-/// What becomes of the records that wait behind one that is given up.
+/// What happens to the records that wait behind a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDeadLetter {
     /// They are processed in order.
     Release,
-    /// Those that wait in the retry topic at that moment are given up with it, in one transaction.
+    /// Those that wait in the retry topic at that moment become dead letters in the same
+    /// transaction.
     Hold,
 }
 
@@ -139,7 +140,7 @@ pub enum KeyOrdering {
     Key {
         /// Records that may wait behind one of their key.
         followers_max: usize,
-        /// What becomes of them when it is given up.
+        /// What happens to them when that record becomes a dead letter.
         on_dead_letter: OnDeadLetter,
     },
 }
@@ -160,16 +161,16 @@ impl KeyOrdering {
         matches!(self, Self::Key { .. })
     }
 
-    /// Whether what waits behind a dead letter is given up with it.
+    /// Whether the records that wait behind a dead letter become dead letters with it.
     pub(crate) fn holds_followers(self) -> bool {
         matches!(self, Self::Key { on_dead_letter: OnDeadLetter::Hold, .. })
     }
 }
 
-/// What a lane does that has reached its limit of dead letters.
+/// What a lane does at its limit of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDeadLetterLimit {
-    /// It stands still, and is not ready.
+    /// It pauses, and is not ready.
     Pause,
     /// The program ends.
     Exit,
@@ -180,15 +181,15 @@ pub enum OnDeadLetterLimit {
 pub struct EngineSettings {
     /// What its metrics and the class names in its headers begin with.
     pub name: PipelineName,
-    /// How messages call its parts.
+    /// Names of its parts in messages.
     pub words: Words,
     /// Connection to Kafka.
     pub kafka: KafkaSettings,
     /// Its topics.
     pub topics: Topics,
-    /// Missing topics are made.
+    /// Whether missing topics are created.
     pub creates_topics: bool,
-    /// Partitions of topics that are made when the main topic does not exist.
+    /// Partitions of created topics if the main topic does not exist.
     pub create_partitions: i32,
     /// Settled retries are deleted this often.
     pub trim_retry: Option<Duration>,
@@ -200,29 +201,29 @@ pub struct EngineSettings {
     pub instance_id: Option<String>,
     /// Threads that each own a share of the partitions; `None` for one per core.
     pub lanes: Option<usize>,
-    /// What holds across a crash.
+    /// Delivery guarantee across a crash.
     pub guarantee: Guarantee,
     /// How often and how late failed records are tried again.
     pub plan: RetryPlan,
     /// Order that is kept across retries.
     pub order: KeyOrdering,
-    /// Offsets over which duplicates are looked for.
+    /// Offsets over which duplicates are detected.
     pub dedupe: Option<u32>,
     /// Records that may wait in retry, per lane, before main is held back.
     pub waiting_records_max: usize,
     /// Dead letters above which a lane stops before it commits them; `None` is off.
     pub dead_letter_limits: Option<DeadLetterLimits>,
-    /// What it does then.
+    /// What the lane does at that limit.
     pub on_dead_letter_limit: OnDeadLetterLimit,
-    /// Goes on where records were deleted before they were read.
+    /// Whether to continue if records were deleted before they were read.
     pub accepts_gap: bool,
-    /// Reads a main topic that is compacted.
+    /// Whether to read a compacted main topic.
     pub accepts_compacted: bool,
-    /// How long the handler of one attempt may take, where handlers wait.
+    /// Time limit of one attempt of an asynchronous handler.
     pub handler_timeout: Duration,
-    /// Handlers of a lane that may wait at once.
+    /// Asynchronous handlers that may run at once per lane.
     pub concurrency: usize,
-    /// Ends when everything that was there at the start is settled.
+    /// Whether the run ends when all records present at the start are settled.
     pub exits_at_end: bool,
     /// Whether topic settings and permissions are checked; librdkafka's mock knows none.
     pub checks_topic_settings: bool,

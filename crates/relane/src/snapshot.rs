@@ -1,6 +1,6 @@
-//! How a pipeline is doing, for those who watch it.
+//! Progress of a pipeline, for views.
 //!
-//! It is read from what the lanes publish anyway, so that watching costs a lane nothing.
+//! A watcher reads what the lanes publish anyway, so that it does not slow them.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,16 +10,16 @@ use service_kit::health::{HealthSource as _, Reason};
 
 use crate::shared::{Counters, Shared};
 
-/// Looks at a pipeline, from any thread and as long as it likes.
+/// Watches a pipeline, from any thread and for any time.
 #[derive(Debug)]
 pub struct Watcher<T>(Arc<Shared<T>>);
 
-/// A look at a pipeline. Counts are those of this run and of this process.
+/// A snapshot of a pipeline. Counts are those of this run and of this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Records of the main topic that are settled.
     pub consumed: u64,
-    /// Records that were handled well.
+    /// Records that were handled successfully.
     pub succeeded: u64,
     /// Records that were found to be duplicates.
     pub duplicates: u64,
@@ -35,7 +35,7 @@ pub struct Snapshot {
     pub last_due_at_ms: Option<i64>,
     /// Offsets of the main topic that are not settled yet; `None` while they are not known.
     pub lag: Option<u64>,
-    /// With an end that is to be reached: offsets of the main topic that are left below it.
+    /// If the run has an end: remaining offsets of the main topic below it.
     pub main_left: Option<u64>,
     /// Why the pipeline is not ready, as `/readyz` says.
     pub reasons: Vec<Reason>,
@@ -54,7 +54,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> Watcher<T> {
         Self(shared)
     }
 
-    /// Looks at the pipeline.
+    /// Takes a snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let counters = &self.0.counters;
@@ -80,7 +80,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> Watcher<T> {
         now
     }
 
-    /// What the stages of the lanes tell of their states.
+    /// The stages' summaries of their states.
     #[must_use]
     pub fn summaries(&self) -> Vec<T> {
         let mut all = Vec::new();

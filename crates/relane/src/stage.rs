@@ -1,4 +1,4 @@
-//! The seam between the path of a record and the business.
+//! The interface between the path of a record and the application.
 //!
 //! Lanes, retries, dead letters, windows and transactions are the same for every pipeline. A
 //! [`Stage`] says how a record is decoded, what one attempt at it does to the state of its
@@ -15,27 +15,27 @@ pub use self::names::{SettingNames, Words};
 
 /// State of one partition: kept in memory, and durable in a compacted topic.
 pub trait State: Default + std::fmt::Debug + Send {
-    /// Whether nothing was ever counted.
+    /// Whether the state is empty.
     fn is_empty(&self) -> bool;
 
     /// How many keys it holds.
     fn len(&self) -> usize;
 
-    /// Forgets which keys changed: their values are durable.
+    /// Forgets which keys changed, because their values are durable now.
     fn clear_touched(&mut self);
 
-    /// Has one key written again as it is, if none changed and there is any: a record of the
-    /// state also notes what is settled.
+    /// Marks one key to be written again unchanged, if none changed and there is one: a state
+    /// record also lists the settled records.
     fn touch_any(&mut self);
 }
 
-/// What one pipeline does with its records. Each lane has one of its own.
+/// What one pipeline does with its records. Each lane has its own stage.
 pub trait Stage: Send + 'static {
     /// A decoded record.
     type Input: Send;
-    /// What is kept of each partition.
+    /// State of one partition.
     type State: State;
-    /// What health, gauges and statistics see of the states of a lane.
+    /// Summary of a lane's states for health, gauges and statistics.
     type Summary: Clone + Default + Send + std::fmt::Debug + 'static;
 
     /// Decodes a record.
@@ -45,51 +45,53 @@ pub trait Stage: Send + 'static {
     /// As [`codec::decode::Decoder::decode`]: blames the record, or its schema is not known yet.
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Self::Input, DecodeError>;
 
-    /// The id of the schema that a value names, for what a failure says of it; `None` where values name
-    /// none.
+    /// The id of the schema in a value, for failures; `None` if values have none.
     fn schema_id(&self, value: Option<&[u8]>) -> Option<u32> {
         codec::frame::schema_id(value)
     }
 
-    /// What the outcome log and the search for duplicates call the record.
+    /// The record's name in the outcome log and for the detection of duplicates.
     fn name(&self, input: Self::Input) -> RecordId;
 
-    /// Whether the record counts for the search for duplicates: it is valid.
+    /// Whether the record is valid, and so counts for the detection of duplicates.
     fn is_valid(&self, input: &Self::Input) -> bool;
 
-    /// Whether handlers wait: each record is given to [`Stage::start`] first. Asked once, when a lane
-    /// starts.
+    /// Whether the stage has asynchronous work: then the lane calls [`Stage::start`] for each
+    /// record first. Called once, when a lane starts.
     fn waits(&self) -> bool {
         false
     }
 
-    /// Starts the work outside of Kafka that an attempt at a record waits for. It runs on the runtime
-    /// while the lane goes on, for as many records at once as the concurrency allows, and with
-    /// `--order key` for one record of a key. [`Stage::handle`] is called when it has ended well.
+    /// Starts the work outside of Kafka for an attempt at a record. It runs on the async runtime
+    /// while the lane continues, for as many records at once as the concurrency allows, and with
+    /// key order for one record of a key. The lane calls [`Stage::handle`] after the work has
+    /// succeeded.
     ///
-    /// At least once: it is dropped where it waits when its partition goes to another member, when
-    /// the program stops, when the attempt takes longer than the handler timeout, and when a turn is
-    /// undone, as at an outage; then, and after a crash, it is started again for the same record, with
-    /// the same idempotency key. So is work that has ended in a turn that was not committed.
+    /// The work runs at least once. The lane drops it when its partition goes to another member,
+    /// when the program stops, when the attempt exceeds the handler timeout, and when a turn is
+    /// undone, as in an outage. Then, and after a crash, the lane starts it again for the same
+    /// record, with the same idempotency key. The same applies to finished work of a turn that was
+    /// not committed.
     fn start(&mut self, input: &Self::Input, delivery: &Delivery<'_>) -> Work {
         let _ = (input, delivery);
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Handles a record. State and emitted records change only if the answer is `Ok`, and last: a
-    /// panic before is a failure of this record, as one that something downstream caused.
+    /// Handles a record. State and emitted records must change last, and only if the result is
+    /// `Ok`: a panic before that is a failure of this record, like a failure of something
+    /// downstream.
     ///
     /// # Errors
     ///
-    /// Fails as the business says, and says whom it blames.
+    /// Fails as the application decides; the error says what is at fault.
     fn handle(
         &mut self,
         input: &Self::Input,
         context: Context<'_, '_, Self::State>,
     ) -> Result<(), HandleError>;
 
-    /// Writes what changed of a state: key and framed value of each record, through `put`. What is
-    /// written again as it is keeps the time of its last change.
+    /// Writes the changed keys of a state: key and framed value of each record, through `put`. A
+    /// record that is written again unchanged keeps the time of its last change.
     ///
     /// # Errors
     ///
@@ -101,11 +103,11 @@ pub trait Stage: Send + 'static {
         put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E>;
 
-    /// Takes a state record in that was read back; `false` while its schema is not known.
+    /// Applies a state record that was read back; `false` while its schema is not known.
     ///
     /// # Errors
     ///
-    /// Fails with words for a record that no run of this pipeline can have written.
+    /// Fails with a message for a record that no run of this pipeline can have written.
     fn read_state(
         &mut self,
         state: &mut Self::State,
@@ -113,22 +115,23 @@ pub trait Stage: Send + 'static {
         value: Option<&[u8]>,
     ) -> Result<bool, String>;
 
-    /// What is noted of a record that was handled well, for [`Stage::settled`].
+    /// The stage's own data about a successfully handled record, for [`Stage::settled`].
     type Note: Send + std::fmt::Debug + 'static;
 
-    /// Whether [`Stage::settled`] is to be called. If so every attempt is noted until its turn is
+    /// Whether the lane calls [`Stage::settled`]. If so it keeps every attempt until its turn is
     /// committed, which costs allocations for each record.
     fn hears_settled(&self) -> bool {
         false
     }
 
-    /// Notes what is to be told of a record that was handled well just now.
+    /// Returns the data about a record that was just handled successfully.
     fn note(&self, input: &Self::Input, state: &Self::State) -> Self::Note;
 
-    /// Hears of the attempts that a turn has settled, in their order, after its commit. What is not
-    /// committed is not told. A crash between commit and this call leaves them untold, and so does a
-    /// commit whose outcome is found out only later; without transactions, what is repeated after a
-    /// crash is told again. The lane stands still meanwhile.
+    /// Called after the commit of a turn, with the attempts that it settled, in order. Attempts
+    /// that are not committed are not reported. They are also not reported after a crash between
+    /// the commit and this call, or if the outcome of the commit becomes known only later. Without
+    /// transactions, attempts that are repeated after a crash are reported again. The lane waits
+    /// during this call.
     fn settled<'a>(&mut self, attempts: impl Iterator<Item = Settled<'a, Self::Note>>)
     where
         Self::Note: 'a,
@@ -136,7 +139,7 @@ pub trait Stage: Send + 'static {
         drop(attempts);
     }
 
-    /// Writes the outcome log's record of an attempt. Without a schema of one's own it is JSON: `id`,
+    /// Writes the outcome log's record of an attempt. The default is JSON: `id`,
     /// `subject`, `origin_partition`, `origin_offset`, `attempt`, `outcome`, `failure_class` and
     /// `settled_at_ms`.
     fn write_outcome(&mut self, outcome: &AttemptOutcome<'_>, value: &mut Vec<u8>) {
@@ -154,7 +157,7 @@ pub trait Stage: Send + 'static {
         value.extend_from_slice(record.to_string().as_bytes());
     }
 
-    /// Sums the states of a lane up.
+    /// Summarizes the states of a lane.
     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> Self::Summary
     where
         Self::State: 'a;
@@ -165,11 +168,11 @@ pub trait Stage: Send + 'static {
 pub enum HandleError {
     /// This attempt at this record failed. Its class decides whether it is tried again.
     Failed(Failure),
-    /// Something that the handler asked failed. One record may be to blame; where the records of
-    /// many keys meet the same failure, it is an outage.
+    /// Something that the handler called failed. The record may be at fault; if the records of many
+    /// keys fail in the same way, it is an outage.
     Downstream(Failure),
-    /// Something that every record needs is away; in words. No record is to blame: the pipeline
-    /// waits, and nothing is retried or dead-lettered.
+    /// A dependency of all records is unavailable; with a message. No record is at fault: the
+    /// pipeline waits, and nothing is retried or dead-lettered.
     Away(String),
 }
 
@@ -194,14 +197,14 @@ impl HandleError {
         Self::Failed(failure(FailureReason::Transient(reason), detail))
     }
 
-    /// Something that the handler asked failed, and may fail for every record: as
-    /// [`transient`](Self::transient), but where the records of 20 keys meet it in a row, the
-    /// pipeline waits: no attempt is used up from then on.
+    /// Something that the handler called failed, and may fail for every record. Like
+    /// [`transient`](Self::transient), but after failures of 20 keys in a row the pipeline waits,
+    /// and uses up no further attempts.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::Downstream(failure(FailureReason::Handler, detail))
     }
 
-    /// Something that every record needs is away: the pipeline waits at once.
+    /// A dependency of all records is unavailable: the pipeline waits at once.
     pub fn away(detail: impl Into<String>) -> Self {
         Self::Away(detail.into())
     }
@@ -211,7 +214,7 @@ fn failure(reason: FailureReason, detail: impl Into<String>) -> Failure {
     Failure { reason, schema_id: None, detail: detail.into() }
 }
 
-/// What is known of a record besides its content, and what an attempt may change.
+/// A record's context besides its content, and what an attempt may change.
 pub struct Context<'r, 'a, T> {
     /// Number of this attempt; the first is 1.
     pub attempt: u32,
@@ -219,7 +222,7 @@ pub struct Context<'r, 'a, T> {
     pub redrives: u32,
     /// The last value of a header by name.
     pub header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
-    /// The value as it was read, for what a failure says of its schema.
+    /// The value as it was read, for the schema id of a failure.
     pub value: Option<&'r [u8]>,
     /// State of the record's partition.
     pub state: &'a mut T,
@@ -238,18 +241,18 @@ pub struct Settled<'a, N> {
     pub offset: i64,
     /// Its key.
     pub key: Option<&'a [u8]>,
-    /// What it is called; empty where it could not be read.
+    /// Its name; empty if it could not be read.
     pub name: &'a RecordId,
     /// Number of the attempt; the first is 1.
     pub attempt: u32,
-    /// What became of it.
+    /// Its outcome.
     pub fate: Fate<'a, N>,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy)]
 pub enum Fate<'a, N> {
-    /// The record was handled well; with what the stage noted of it.
+    /// The record was handled successfully; with the stage's data about it.
     Succeeded(&'a N),
     /// The record was not handled: an earlier one has the same id.
     Duplicate,
@@ -260,11 +263,11 @@ pub enum Fate<'a, N> {
         /// When the next attempt is due, in epoch milliseconds.
         due_at_ms: i64,
     },
-    /// The record was given up.
+    /// The record was dead-lettered.
     DeadLettered(&'a Failure),
 }
 
-/// What the business calls a record.
+/// The application's name of a record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordId {
     /// Its id: two records with the same one are duplicates.
@@ -273,10 +276,10 @@ pub struct RecordId {
     pub subject: String,
 }
 
-/// What became of an attempt, as the outcome log has it.
+/// The outcome of an attempt, as the outcome log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptOutcome<'a> {
-    /// What the record is called; empty where it could not be read.
+    /// Its name; empty if it could not be read.
     pub name: &'a RecordId,
     /// Partition of the main topic that the record comes from.
     pub origin_partition: i32,
@@ -284,7 +287,7 @@ pub struct AttemptOutcome<'a> {
     pub origin_offset: i64,
     /// Number of the attempt; the first is 1.
     pub attempt: u32,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
     /// Class of the failure, if it failed.
     pub class: Option<FailureClass>,
@@ -292,16 +295,16 @@ pub struct AttemptOutcome<'a> {
     pub settled_at_ms: i64,
 }
 
-/// What may become of an attempt.
+/// Possible outcomes of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// The record was handled well.
+    /// The record was handled successfully.
     Succeeded,
     /// It was not handled: an earlier record has the same id.
     Duplicate,
     /// It failed, and the record waits for its next attempt.
     Retried,
-    /// The record was given up.
+    /// The record was dead-lettered.
     DeadLettered,
 }
 

@@ -1,4 +1,4 @@
-//! A record on its way to its handler, and the work of it.
+//! A record for its handler, and the handler's work.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use kafka_io::native::RecordHeaders;
 
 use crate::stage::HandleError;
 
-/// What a handler works on while its lane goes on.
+/// A handler's work, which runs while its lane continues.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send>>;
 
-/// Work that takes this long and does nothing, as `--simulate-latency` asks for.
+/// Work that takes this long and does nothing, for simulated latency.
 #[must_use]
 pub fn idle_work(time: Duration) -> Work {
     Box::pin(async move {
@@ -19,7 +19,7 @@ pub fn idle_work(time: Duration) -> Work {
     })
 }
 
-/// A record as its handler gets it.
+/// A record as the handler gets it.
 #[derive(Clone, Copy)]
 pub struct Delivery<'r> {
     /// Topic of the record's first appearance.
@@ -43,8 +43,8 @@ pub struct Delivery<'r> {
 }
 
 impl Delivery<'_> {
-    /// The same for every attempt at this record, after retries and redrives too, and for no other:
-    /// `topic/partition/offset` of its first appearance.
+    /// `topic/partition/offset` of the record's first appearance: the same for every attempt at
+    /// this record, also after retries and redrives, and unique to it.
     #[must_use]
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}/{}", self.topic, self.partition, self.offset)

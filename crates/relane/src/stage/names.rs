@@ -1,20 +1,20 @@
-//! How messages name the parts of a pipeline, and the settings that they propose.
+//! Names of a pipeline's parts and settings in messages.
 
-/// Words in which messages and hints name the parts of a pipeline.
+/// Names of the parts of a pipeline in messages and hints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words {
-    /// The program, and what of it must be said to start this pipeline.
+    /// The command that starts this pipeline.
     pub program: &'static str,
     /// What its records are, in the plural.
     pub records: &'static str,
-    /// What its state is, in the plural.
+    /// The name of its state, in the plural.
     pub state: &'static str,
-    /// How hints name the settings that they propose.
+    /// Names of the settings in hints.
     pub settings: SettingNames,
 }
 
-/// How hints name settings: by the methods of the [builder](crate::Builder), or as a program says it in its
-/// flags. An empty name is a setting that there is not. In the first six `{}` stands for the value.
+/// Names of settings in hints: methods of the [builder](crate::Builder), or a program's flags. An
+/// empty name means that there is no such setting. In the first six, `{}` is replaced by the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SettingNames {
     /// Names the group.
@@ -29,17 +29,17 @@ pub struct SettingNames {
     pub outcomes: &'static str,
     /// Names the topic of emitted records.
     pub output: &'static str,
-    /// Makes missing topics.
+    /// Creates missing topics.
     pub create_topics: &'static str,
-    /// Goes on where records were deleted before they were read.
+    /// Continues if records were deleted before they were read.
     pub accept_gap: &'static str,
     /// Reads a main topic that is compacted.
     pub accept_compacted: &'static str,
-    /// Gives up whatever fails, without a limit.
+    /// Dead-letters all failures, without a limit.
     pub no_dead_letter_limit: &'static str,
     /// Keeps settled retries.
     pub no_trim: &'static str,
-    /// Tells instances apart.
+    /// Distinguishes instances.
     pub instance_id: &'static str,
     /// Says where Kafka is.
     pub brokers: &'static str,
@@ -71,7 +71,7 @@ impl SettingNames {
         name.replace("{}", value)
     }
 
-    /// What to do where no broker answers.
+    /// What to do if no broker answers.
     pub fn broker_hint(&self) -> String {
         format!("is Kafka running there? name it with {}", self.brokers)
     }
