@@ -35,7 +35,7 @@ struct Lack {
     topic: String,
     /// Surely missing.
     missing: Vec<Operation>,
-    /// To be granted: that, and what cannot be told before.
+    /// To be granted: the missing operations, and those that cannot be checked before.
     to_grant: Vec<Operation>,
 }
 
@@ -44,9 +44,9 @@ struct Lack {
 pub(crate) enum Access {
     /// The operations that are allowed.
     Operations(Vec<Operation>),
-    /// The topic does not exist, or the broker does not tell: nothing can be said.
+    /// The topic does not exist, or the broker does not report its operations: unknown.
     Untold,
-    /// Not even its existence is told.
+    /// The broker does not even report that it exists.
     Denied,
 }
 
@@ -100,8 +100,8 @@ impl fmt::Display for MissingPermissions {
     }
 }
 
-/// Asks what `client` may do, and returns what is missing of `wants`. What the brokers do not
-/// tell is not missing: an old one, or one in a test.
+/// Queries the permissions of `client`, and returns the missing ones of `wants`. Permissions that
+/// the brokers do not report (old brokers, or those of a test) do not count as missing.
 pub(crate) fn missing_permissions<C: ClientContext>(
     client: &Client<C>,
     wants: &[Want<'_>],

@@ -30,11 +30,11 @@ const REPLICAS_OF_BROKER: i32 = -1;
 pub struct TopicInfo {
     /// Number of partitions.
     pub partitions: i32,
-    /// Settings by name; empty where brokers do not tell them.
+    /// Settings by name; empty if the brokers do not report them.
     pub settings: HashMap<String, String>,
 }
 
-/// A topic to make.
+/// A topic to create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicSpec {
     /// Name.
@@ -51,7 +51,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Makes a client; it connects when it is used.
+    /// Creates a client, which connects at the first request.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl Admin {
         Ok(Self { client })
     }
 
-    /// What is missing of the permissions that `wants` needs; nothing where topics do not exist
-    /// yet, or the brokers do not tell. Blocks for at most `limit`.
+    /// Missing permissions of those that `wants` needs; none if topics do not exist yet or the
+    /// brokers do not report them. Blocks for at most `limit`.
     pub fn missing_permissions(&self, wants: &[Want<'_>], limit: Duration) -> MissingPermissions {
         access::missing_permissions(self.client.inner(), wants, limit)
     }
@@ -103,8 +103,8 @@ impl Admin {
         Ok(topics)
     }
 
-    /// Describes topics without their settings, which a cluster without a controller, such as
-    /// the mock, cannot tell. Blocks for at most `limit`.
+    /// Describes topics without their settings, which a cluster without a controller, such as the
+    /// mock, cannot report. Blocks for at most `limit`.
     ///
     /// # Errors
     ///
@@ -168,11 +168,11 @@ impl Admin {
         Ok(groups.any(|found| found.name() == group && found.state() != "Dead"))
     }
 
-    /// Makes topics; one that exists already is left as it is.
+    /// Creates topics; an existing one stays as it is.
     ///
     /// # Errors
     ///
-    /// Fails with the first topic that could not be made.
+    /// Fails with the first topic that could not be created.
     pub async fn create(&self, specs: &[TopicSpec]) -> Result<(), AskError> {
         let topics: Vec<NewTopic<'_>> = specs
             .iter()

@@ -14,13 +14,13 @@ use crate::native::listing::{self, CommittedOffset};
 use crate::native::{NativeError, groups as native};
 use crate::permission::Needs;
 
-/// Who leads a partition is asked anew after this long, in milliseconds.
+/// The leaders of partitions are refreshed after this long, in milliseconds.
 const LEADERS_KNOWN_MS: &str = "5000";
 
 /// State of a group that does not exist.
 const DEAD: &str = "Dead";
 
-/// A broker that the cluster names.
+/// A broker of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
     /// Its number.
@@ -34,7 +34,7 @@ pub struct Broker {
 pub struct PartitionLayout {
     /// Its number.
     pub partition: i32,
-    /// The broker that leads it, if one does.
+    /// Its leader, if it has one.
     pub leader: Option<i32>,
     /// Brokers that should hold it.
     pub replicas: Vec<i32>,
@@ -96,7 +96,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes a handle; it connects when it is asked.
+    /// Creates a handle, which connects at the first request.
     ///
     /// # Errors
     ///
@@ -108,7 +108,7 @@ impl Cluster {
         Ok(Self { client })
     }
 
-    /// Brokers, topics and who leads their partitions. Blocks for at most `limit`.
+    /// Brokers, topics and the leaders of their partitions. Blocks for at most `limit`.
     ///
     /// # Errors
     ///
@@ -215,7 +215,8 @@ impl Cluster {
     }
 
     /// All that each of these groups has committed, in their order; nothing for a group that does not
-    /// exist. What an undecided transaction would change is told as it was before. Blocks for at most
+    /// exist. Offsets that an undecided transaction would change are returned as they were before.
+    /// Blocks for at most
     /// `limit`, for all of them.
     pub fn committed(&self, groups: &[&str], limit: Duration) -> Vec<Result<Commits, AskError>> {
         let mut told: HashMap<_, _> = listing::group_offsets(self.client.inner(), groups, limit);

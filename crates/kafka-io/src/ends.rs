@@ -13,14 +13,14 @@ use crate::events::Events;
 use crate::member::{self, AskError, Committed};
 use crate::permission::{Needs, is_denial};
 
-/// Bounds of partitions as a reader of uncommitted records sees them: everything that was
-/// ever acknowledged lies below the end it tells. May be asked from several threads.
+/// Bounds of partitions as a reader of uncommitted records sees them: every acknowledged record is
+/// below the returned end. May be used from several threads.
 pub struct Ends {
     consumer: BaseConsumer<Events>,
 }
 
 impl Ends {
-    /// Makes a handle; it connects when it is asked.
+    /// Creates a handle, which connects at the first request.
     ///
     /// # Errors
     ///
@@ -31,8 +31,8 @@ impl Ends {
         Ok(Self { consumer: config.create_with_context(Events::default())? })
     }
 
-    /// As [`Self::new`], but as a reader of committed records sees it: the end that is told is
-    /// the last stable offset, below the first record of an undecided transaction.
+    /// Like [`Self::new`], but as a reader of committed records sees it: the returned end is the
+    /// last stable offset, below the first record of an undecided transaction.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Ends {
     }
 
     /// Offset of the first record of a partition that is not older than `time_ms`, in milliseconds
-    /// since the Unix epoch; `None` where all are older. Blocks for at most `limit`.
+    /// since the Unix epoch; `None` if all are older. Blocks for at most `limit`.
     ///
     /// # Errors
     ///
@@ -174,7 +174,7 @@ fn drain(consumer: &BaseConsumer<Events>) -> Option<RDKafkaErrorCode> {
 /// Events read at one go.
 const EVENTS_MAX: usize = 64;
 
-/// A member of a group, as the group's coordinator names it.
+/// A member of a group, as the group's coordinator describes it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupMember {
     /// Id that the coordinator gave it.
@@ -192,7 +192,7 @@ pub struct GroupOffsets {
 }
 
 impl GroupOffsets {
-    /// Makes a handle; it connects when it is asked.
+    /// Creates a handle, which connects at the first request.
     ///
     /// # Errors
     ///
@@ -230,8 +230,8 @@ impl GroupOffsets {
         }
     }
 
-    /// Members that the group has at this moment; a member that has died is one until its session
-    /// ends. Blocks for at most `limit`.
+    /// Current members of the group; a dead member stays in it until its session ends. Blocks for
+    /// at most `limit`.
     ///
     /// # Errors
     ///
@@ -250,7 +250,7 @@ impl GroupOffsets {
         Ok(members.collect())
     }
 
-    /// Whether the group has shared out these partitions of a topic: it is stable, and each has an
+    /// Whether the group has assigned these partitions of a topic: it is stable, and each has an
     /// owner. Blocks for at most `limit`.
     ///
     /// # Errors

@@ -1,8 +1,7 @@
-//! The only crate that speaks to Kafka.
+//! The only crate that connects to Kafka.
 //!
-//! A [`member`] belongs to the group and hears about assignments, a [`reader`] fetches
-//! exactly the partitions it is told to, a [`writer`] produces and commits, [`admin`] looks
-//! at topics and makes them.
+//! A [`member`] belongs to the group and gets assignments, a [`reader`] fetches exactly the given
+//! partitions, a [`writer`] produces and commits, [`admin`] describes and creates topics.
 
 pub mod native;
 mod permission;

@@ -1,9 +1,8 @@
 //! Membership of the consumer group: which partitions are owned, and the committed offsets.
 //!
-//! The member subscribes to the main topic and never fetches: its partitions are paused the
-//! moment they are assigned. What is fetched, from which position, is the [`Reader`]'s, which
-//! is told so once a partition is restored. So a partition cannot run early, and no paused
-//! state has to survive a rebalance.
+//! The member subscribes to the main topic and never fetches: its partitions are paused as soon as
+//! they are assigned. The [`Reader`] fetches, from the position that the lane sets once a partition
+//! is restored. So no partition runs early, and no paused state must survive a rebalance.
 //!
 //! [`Reader`]: crate::reader::Reader
 
@@ -29,20 +28,20 @@ use crate::permission::{Needs, is_denial};
 pub enum Change {
     /// These partitions of the main topic are owned from now on.
     Assigned(Vec<i32>),
-    /// These are not owned any more.
+    /// These are no longer owned.
     Revoked(Vec<i32>),
 }
 
 /// What a group has committed for one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {
-    /// Position, `None` where nothing was ever committed or it has expired.
+    /// Position; `None` if nothing was ever committed or it has expired.
     pub position: Option<CommitPosition>,
     /// Metadata of the offset, as text; foreign bytes are replaced.
     pub metadata: String,
 }
 
-/// One offset to commit with what is settled above it.
+/// One offset to commit, with the list of records settled above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OffsetCommit {
     /// Topic of the partition.
@@ -69,7 +68,7 @@ impl OffsetCommit {
 
 /// Longest wait for the end of a rebalance in which a member leaves.
 const LEAVE_MAX: Duration = Duration::from_secs(2);
-/// How often a member that leaves looks whether it has left.
+/// How often a member that leaves checks whether it has left.
 const LEAVE_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Member of the group; every call must come from the lane's own thread.
@@ -123,8 +122,8 @@ impl Member {
         Ok(Self { consumer, group, topic, is_static: instance_id.is_some() })
     }
 
-    /// Serves the group protocol without waiting and returns what changed. A rebalance
-    /// happens only in here, so never inside a transaction.
+    /// Processes the group protocol without waiting and returns the changes. A rebalance happens
+    /// only in this call, so never inside a transaction.
     pub fn serve(&self) -> Vec<Change> {
         // Bounded: each round serves one event, and a rebalance makes few.
         for _ in 0..64 {
@@ -154,7 +153,7 @@ impl Member {
         self.consumer.context().changes.lock().expect("no panic while held")
     }
 
-    /// Generation and member id of this moment.
+    /// Current generation and member id.
     pub fn membership(&self) -> Membership {
         native::membership(&self.consumer)
     }
@@ -201,7 +200,8 @@ impl Member {
         commit.map_err(|error| AskError::about(&error, Needs::group("Read", &self.group)))
     }
 
-    /// Partitions of the topic that nobody in a stable group owns; none while it rebalances. Blocks for at most `limit`.
+    /// Partitions of the topic without an owner in a stable group; none while it rebalances. Blocks
+    /// for at most `limit`.
     ///
     /// # Errors
     ///
@@ -212,7 +212,7 @@ impl Member {
         Ok(unowned.unwrap_or_default())
     }
 
-    /// Leaves the group and joins it anew, which makes it share out its partitions again.
+    /// Leaves the group and joins it again, which causes a rebalance.
     ///
     /// # Errors
     ///
@@ -222,9 +222,9 @@ impl Member {
         self.consumer.subscribe(&[&self.topic])
     }
 
-    /// Asks to leave the group, which happens when it is served next: until then its brokers are not
-    /// asked for anything, and librdkafka keeps the member's id, which it forgets by itself after
-    /// a session without an answer. For a group whose coordinator does not answer.
+    /// Requests to leave the group, which happens in the next [`Self::serve`]. Until then
+    /// librdkafka sends no request and keeps the member's id, which it would forget after a session
+    /// without an answer. For a group whose coordinator does not answer.
     pub fn stand_aside(&self) {
         self.consumer.unsubscribe();
     }
@@ -239,7 +239,7 @@ impl Member {
     }
 
     /// Leaves the group; a static member stays registered by design. Blocks for at most
-    /// [`LEAVE_MAX`] while the group shares out its partitions, and as long as librdkafka takes.
+    /// [`LEAVE_MAX`] during a rebalance, and as long as librdkafka takes.
     pub fn leave(self) {
         drop(self);
     }

@@ -17,7 +17,7 @@ use self::topic::partition_count_seen_by;
 pub use self::topic::{TopicError, partition_count};
 use crate::client_config::{KafkaSettings, Role};
 
-/// How long librdkafka tries to deliver a record before it gives up, unless said otherwise.
+/// Default time after which librdkafka stops trying to deliver a record.
 pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
 
 /// Records that may wait in the queue; beyond it publishing waits. A user may change both limits.
@@ -32,7 +32,7 @@ const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
 /// Pause between two looks for delivery reports, while some are awaited, and while none is.
 const REPORT_EVERY: Duration = Duration::from_millis(1);
 const QUIET_EVERY: Duration = Duration::from_millis(5);
-/// Records in flight and no acknowledgement for so long: the brokers hang.
+/// Without an acknowledgement for this long while records are in flight, the brokers hang.
 pub const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// `poll` of the client library never returns early, so flushing looks this often.
 const FLUSH_SLICE: Duration = Duration::from_millis(5);
@@ -46,7 +46,7 @@ pub struct Placed {
     pub offset: i64,
 }
 
-/// What became of one record.
+/// The result of one record.
 #[derive(Debug)]
 pub struct Delivery<'a> {
     /// The number that the record was published with.
@@ -57,8 +57,8 @@ pub struct Delivery<'a> {
     pub value: Option<&'a [u8]>,
     /// Where it was written, or why it was not.
     pub outcome: Result<Placed, String>,
-    /// The broker has refused the record itself: it is surely not written. After any other failure
-    /// it may be.
+    /// The broker has refused the record itself: it is certainly not written. After any other
+    /// failure it may be.
     pub is_refused: bool,
     /// The broker has refused the request for its size. All records in it are refused, also those that
     /// it would take without the others.
@@ -76,7 +76,7 @@ pub trait DeliveryObserver: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// The queue is full: the brokers are slower than the caller, or away.
+    /// The queue is full: the brokers are slower than the caller, or unavailable.
     #[error("the queue of records to send is full")]
     QueueFull,
     /// The record is larger than a broker would take.
@@ -190,8 +190,9 @@ impl<O: DeliveryObserver> Publisher<O> {
     ///
     /// # Errors
     ///
-    /// Fails if the record was not taken; it then counts nowhere. After [`PublishError::QueueFull`]
-    /// the caller may poll and try again; after [`PublishError::Fatal`] it must stop.
+    /// Fails if the queue did not accept the record, which is then not counted. After
+    /// [`PublishError::QueueFull`] the caller may poll and try again; after [`PublishError::Fatal`]
+    /// it must stop.
     pub fn try_publish(
         &self,
         topic: &str,
@@ -250,7 +251,7 @@ impl<O: DeliveryObserver> Publisher<O> {
     ///
     /// # Errors
     ///
-    /// As there; [`PublishError::QueueFull`] means that `keep_waiting` gave up.
+    /// As there; [`PublishError::QueueFull`] means that `keep_waiting` returned false.
     pub fn publish(
         &self,
         topic: &str,

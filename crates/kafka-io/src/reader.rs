@@ -14,10 +14,10 @@ use crate::access::unreadable;
 use crate::events::Events;
 use crate::native::{self, RecordHeaders};
 
-/// A fetched record that still lies in librdkafka's buffer.
+/// A fetched record that is still in librdkafka's buffer.
 pub struct Fetched<'a>(BorrowedMessage<'a>);
 
-/// A record copied out of librdkafka, to be kept for as long as it takes.
+/// A record copied out of librdkafka, which may be kept for any time.
 #[derive(Debug)]
 pub struct HeldRecord {
     /// Partition it was read from.
@@ -254,7 +254,7 @@ impl Reader {
         unreadable(self.consumer.client(), topics).unwrap_or_else(|| error.to_string())
     }
 
-    /// Start and end of a partition as the last fetch answer told them.
+    /// Start and end of a partition according to the last fetch response.
     pub fn cached_bounds(&self, topic: &str, partition: i32) -> Option<(i64, i64)> {
         native::cached_bounds(&self.consumer, topic, partition)
     }

@@ -26,8 +26,8 @@ use self::offsets::{OffsetsThread, chunks};
 /// so that the broker decides.
 const MESSAGE_BYTES_MAX: &str = "104857600";
 
-/// Time that the coordinator gives a transaction. Short: a dead writer's open transaction
-/// holds up every reader for this long.
+/// Timeout of a transaction at the coordinator. It is short, because the open transaction of a dead
+/// writer holds up every reader for this long.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest wait for the acknowledgements of one turn.

@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 pub struct Member<'a> {
     /// Its key, with escapes resolved.
     pub key: String,
-    /// Its value as it stands in the text.
+    /// Its value as it is in the text.
     pub value: &'a str,
 }
 

@@ -1,8 +1,8 @@
-//! Tables for people: each column is as wide as what stands in it.
+//! Tables for people: each column is as wide as its cells.
 
 use crate::live::width;
 
-/// On which side of its column a cell stands.
+/// Alignment of a cell in its column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Words.

@@ -68,7 +68,7 @@ pub fn of_process() -> &'static Unavailable {
 
 impl Unavailable {
     /// A part of the process that notices whether a thing is there; `condition` is what `/readyz`
-    /// calls it. From now on the metric tells of the thing.
+    /// calls it. From now on the metric reports the dependency.
     #[must_use]
     pub fn reporter(&self, thing: Thing, condition: &'static str) -> Reporter {
         self.reporter_as(PREFIX, thing, condition)
