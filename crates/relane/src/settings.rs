@@ -52,7 +52,7 @@ impl PipelineName {
             return Ok(Self(Cow::Owned(name)));
         }
         Err(Error::setting(format!(
-            "{name:?} is no name for metrics: it has ASCII letters, digits and _, and no digit first"
+            "{name:?} is not a name for metrics: a name has ASCII letters, digits and _, and no digit first"
         )))
     }
 
