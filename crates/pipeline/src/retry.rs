@@ -51,6 +51,13 @@ impl RetryPlan {
         Ok(Self { max_retries, delays, jitter })
     }
 
+    /// The same waits, as long as they are said to be.
+    #[must_use]
+    pub const fn exact(mut self) -> Self {
+        self.jitter = 0.0;
+        self
+    }
+
     /// Attempts in all: the first one and its retries.
     pub const fn attempts_max(&self) -> u32 {
         self.max_retries.saturating_add(1)

@@ -1,15 +1,16 @@
-//! The clocks, read at the edge only. The engine's own unit tests run on a clock of their own,
-//! which moves only when a test moves it.
+//! The clocks, read at the edge only. The engine's own unit tests, and pipelines that are simulated with the
+//! feature `testing`, run on a clock of their own, which moves only when a test moves it.
 
-#[cfg(not(test))]
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use either::{Instant, now_ms, pass, sleep};
+#[cfg(not(any(test, feature = "testing")))]
 pub(crate) use real::{Instant, now_ms, pass, sleep};
-#[cfg(test)]
-pub(crate) use simulated::{Instant, now_ms, pass, sleep};
 
-#[cfg(not(test))]
 mod real {
-    pub(crate) use std::thread::sleep;
+    #[cfg(not(any(test, feature = "testing")))]
     pub(crate) use std::time::Instant;
+
+    pub(crate) use std::thread::sleep;
     use std::time::{SystemTime, UNIX_EPOCH};
 
     /// Ends after this time, without a thread that waits.
@@ -22,34 +23,28 @@ mod real {
     }
 }
 
-#[cfg(test)]
-pub(crate) mod simulated {
-    use std::cell::Cell;
-    use std::future::{Future, poll_fn};
+/// The simulated clock on threads that have entered it, and the real one elsewhere.
+#[cfg(any(test, feature = "testing"))]
+mod either {
     use std::ops::Add;
-    use std::task::Poll;
+    use std::sync::LazyLock;
     use std::time::Duration;
 
-    /// When every test starts, in epoch milliseconds.
-    const EPOCH_MS: i64 = 1_800_000_000_000;
+    use super::{real, simulated};
 
-    thread_local! {
-        static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-        /// The earliest end that somebody was found waiting for.
-        static NEXT_END: Cell<Option<Duration>> = const { Cell::new(None) };
-    }
+    static STARTED: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
 
-    /// A moment of the simulated clock.
+    /// A moment of this thread's clock.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
     pub(crate) struct Instant(Duration);
 
     impl Instant {
         pub(crate) fn now() -> Self {
-            Self(NOW.get())
+            Self(simulated::of_thread().unwrap_or_else(|| STARTED.elapsed()))
         }
 
         pub(crate) fn elapsed(self) -> Duration {
-            NOW.get().saturating_sub(self.0)
+            Self::now().duration_since(self)
         }
 
         pub(crate) fn duration_since(self, earlier: Self) -> Duration {
@@ -69,6 +64,55 @@ pub(crate) mod simulated {
         }
     }
 
+    pub(crate) fn now_ms() -> i64 {
+        simulated::of_thread().map_or_else(real::now_ms, simulated::epoch_ms)
+    }
+
+    /// Ends after this time.
+    pub(crate) async fn pass(wait: Duration) {
+        match simulated::of_thread() {
+            Some(_) => simulated::pass(wait).await,
+            None => real::pass(wait).await,
+        }
+    }
+
+    /// On the simulated clock whoever sleeps alone moves it.
+    pub(crate) fn sleep(wait: Duration) {
+        match simulated::of_thread() {
+            Some(now) => simulated::set(now + wait),
+            None => real::sleep(wait),
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+    use std::future::{Future, poll_fn};
+    use std::task::Poll;
+    use std::time::Duration;
+
+    /// When every test starts, in epoch milliseconds.
+    const EPOCH_MS: i64 = 1_800_000_000_000;
+
+    thread_local! {
+        /// The engine's own unit tests know no other clock.
+        static IS_ENTERED: Cell<bool> = const { Cell::new(cfg!(test)) };
+        static NOW: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+        /// The earliest end that somebody was found waiting for.
+        static NEXT_END: Cell<Option<Duration>> = const { Cell::new(None) };
+    }
+
+    /// Has this thread go by the simulated clock, or not; returns whether it did.
+    pub(crate) fn enter(is_entered: bool) -> bool {
+        IS_ENTERED.replace(is_entered)
+    }
+
+    /// Time since the test started, where this thread goes by this clock.
+    pub(crate) fn of_thread() -> Option<Duration> {
+        IS_ENTERED.get().then(now)
+    }
+
     /// Time since the test started.
     pub(crate) fn now() -> Duration {
         NOW.get()
@@ -79,8 +123,8 @@ pub(crate) mod simulated {
         NOW.set(now);
     }
 
-    pub(crate) fn now_ms() -> i64 {
-        EPOCH_MS + i64::try_from(NOW.get().as_millis()).expect("a test is short")
+    pub(crate) fn epoch_ms(now: Duration) -> i64 {
+        EPOCH_MS + i64::try_from(now.as_millis()).expect("a test is short")
     }
 
     /// Ends after this time. Nothing wakes who waits: it is looked at again.
@@ -99,10 +143,5 @@ pub(crate) mod simulated {
     /// call.
     pub(crate) fn take_next_end_in() -> Option<Duration> {
         NEXT_END.take().map(|next| next.saturating_sub(NOW.get()))
-    }
-
-    /// Whoever sleeps alone moves the clock.
-    pub(crate) fn sleep(wait: Duration) {
-        NOW.set(NOW.get() + wait);
     }
 }

@@ -77,17 +77,6 @@ pub struct Ended {
     pub stopping_for: Option<Duration>,
 }
 
-/// The engine's own unit tests have no runtime.
-#[cfg(test)]
-fn runner(_: &Handle) -> Runner {
-    Runner::default()
-}
-
-#[cfg(not(test))]
-fn runner(runtime: &Handle) -> Runner {
-    Runner::new(runtime.clone())
-}
-
 impl<S: Stage> Engine<S> {
     /// Checks that the topics fit together and starts the lanes, each with a stage of its own.
     /// `before_lanes` serves what tells the pipeline's health, given that and the number of
@@ -165,7 +154,7 @@ impl<S: Stage> Engine<S> {
             &self.around.connections,
             self.around.resolver.clone(),
             stage,
-            runner(&self.around.runtime),
+            Runner::new(self.around.runtime.clone()),
         )?;
         let thread = std::thread::Builder::new().name(format!("lane-{index}"));
         let handle = thread

@@ -68,6 +68,11 @@ pub trait Handler<T>: Send + Sync + 'static {
     ///
     /// The error says what is at fault, which decides what happens to the record: see
     /// [`HandleError`].
+    ///
+    /// # Cancel safety
+    ///
+    /// The engine may drop it at each `await`, as said above, and calls it again for the same record, with the same idempotency
+    /// key and attempt. What it did until then must be safe to do again.
     fn handle(&self, record: Record<T>) -> impl Future<Output = Result<(), HandleError>> + Send;
 }
 

@@ -17,6 +17,7 @@
 pub(crate) mod limits;
 pub(crate) mod settings;
 pub(crate) mod checkpoint;
+pub(crate) mod bare_handles;
 #[cfg(any(test, feature = "failpoints"))]
 pub(crate) mod faulty;
 pub(crate) mod handles;
@@ -106,12 +107,12 @@ pub struct Connections {
     /// Of handles that write.
     pub producer: ClientConfig,
     /// Shared: it is only asked, and rarely.
-    pub ends: Arc<Ends>,
+    pub(crate) ends: Arc<Ends>,
 }
 
 /// See the module.
 pub(crate) struct Lane<S: Stage> {
-    core: Core<S>,
+    pub(crate) core: Core<S>,
     membership: Membership,
     restorer: Restorer,
     intake: Intake,
@@ -172,7 +173,7 @@ impl<S: Stage> Lane<S> {
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), LaneError> {
+    pub(crate) fn turn(&mut self) -> Result<(), LaneError> {
         let core = &mut self.core;
         core.heartbeat();
         core.processor.note_time();

@@ -30,6 +30,8 @@ mod gaps;
 mod notices;
 mod shared;
 mod snapshot;
+#[cfg(any(test, feature = "testing"))]
+mod model;
 mod lane;
 mod gauges;
 pub mod outages;
@@ -39,6 +41,8 @@ mod topic_watch;
 mod engine;
 mod report;
 mod builder;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use builder::{Builder, Pipeline};
 pub use engine::{Ended, Engine, Resources};
@@ -55,6 +59,8 @@ pub mod faulty {
     pub use crate::lane::faulty::planted;
 }
 
+pub use codec::decode::DecodeError;
+pub use kafka_io::writer::Guarantee;
 pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 pub use prepare::{START_MAX, connect};
 pub use report::Report;

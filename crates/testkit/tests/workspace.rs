@@ -119,6 +119,11 @@ fn nobody_ships_the_testkit() {
         .filter(|(from, to, kind)| to == "testkit" && *kind == Normal && from != "faults");
     assert_eq!(shipped.count(), 0);
     assert!(edges.iter().all(|(_, to, _)| to != "faults"), "nobody ships the faults");
+    let all = metadata.packages.iter().flat_map(|package| &package.dependencies);
+    let mut shipped =
+        all.filter(|it| it.name == "relane" && it.kind != DependencyKind::Development);
+    let is_without_kit = shipped.all(|it| it.features.iter().all(|name| name != "testing"));
+    assert!(is_without_kit, "nobody ships the engine's test kit");
 }
 
 #[test]

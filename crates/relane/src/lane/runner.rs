@@ -1,5 +1,5 @@
-//! Runs the work that handlers wait for, beside the lane: on the runtime in a program, by hand in the
-//! engine's own unit tests.
+//! Runs the work that handlers wait for, beside the lane: on the runtime in a program, by hand where the
+//! lane is simulated.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -12,9 +12,9 @@ use crate::clock;
 use crate::lane::panics::{self, contained};
 use crate::stage::{HandleError, Work};
 
-#[cfg(test)]
-pub(crate) use by_hand::{Runner, Task};
-#[cfg(not(test))]
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use either::{Runner, Task};
+#[cfg(not(any(test, feature = "testing")))]
 pub(crate) use on_runtime::{Runner, Task};
 
 /// What a handler came to.
@@ -45,7 +45,6 @@ async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answ
     answer
 }
 
-#[cfg(not(test))]
 mod on_runtime {
     use std::collections::VecDeque;
     use std::sync::mpsc::{Receiver, Sender, channel};
@@ -118,7 +117,74 @@ mod on_runtime {
     }
 }
 
-#[cfg(test)]
+/// Which of the two is known when the lane starts.
+#[cfg(any(test, feature = "testing"))]
+mod either {
+    use std::time::Duration;
+
+    use tokio::runtime::Handle;
+
+    use super::{Answer, Ticket, by_hand, on_runtime};
+    use crate::stage::Work;
+
+    /// Work under way; dropped, it is stopped where it waits.
+    #[expect(dead_code, reason = "it is held")]
+    pub(crate) enum Task {
+        OnRuntime(on_runtime::Task),
+        ByHand(by_hand::Task),
+    }
+
+    pub(crate) enum Runner {
+        OnRuntime(on_runtime::Runner),
+        ByHand(by_hand::Runner),
+    }
+
+    impl Runner {
+        pub(crate) fn new(runtime: Handle) -> Self {
+            Self::OnRuntime(on_runtime::Runner::new(runtime))
+        }
+
+        pub(crate) fn by_hand() -> Self {
+            Self::ByHand(by_hand::Runner::default())
+        }
+
+        pub(crate) fn run(
+            &mut self,
+            ticket: Ticket,
+            work: Work,
+            limit: Duration,
+            schema_id: Option<u32>,
+        ) -> Task {
+            match self {
+                Self::OnRuntime(it) => Task::OnRuntime(it.run(ticket, work, limit, schema_id)),
+                Self::ByHand(it) => Task::ByHand(it.run(ticket, work, limit, schema_id)),
+            }
+        }
+
+        pub(crate) fn next(&mut self) -> Option<(Ticket, Answer)> {
+            match self {
+                Self::OnRuntime(it) => it.next(),
+                Self::ByHand(it) => it.next(),
+            }
+        }
+
+        pub(crate) fn wait(&mut self, limit: Duration) {
+            match self {
+                Self::OnRuntime(it) => it.wait(limit),
+                Self::ByHand(it) => it.wait(limit),
+            }
+        }
+
+        pub(crate) fn next_in(&mut self) -> Option<Duration> {
+            match self {
+                Self::OnRuntime(it) => it.next_in(),
+                Self::ByHand(it) => it.next_in(),
+            }
+        }
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
 mod by_hand {
     use std::collections::VecDeque;
     use std::pin::Pin;
@@ -128,6 +194,8 @@ mod by_hand {
 
     use super::{Answer, Ticket, answer};
     use crate::clock::simulated as clock;
+    use crate::lane::limits::ANSWER_LOOK_MIN;
+    use crate::model::world;
     use crate::stage::Work;
 
     type Running = Mutex<Pin<Box<dyn Future<Output = Answer> + Send>>>;
@@ -159,6 +227,10 @@ mod by_hand {
         }
 
         fn look(&mut self) {
+            world::poll_handlers(&mut || self.poll());
+        }
+
+        fn poll(&mut self) {
             let ready = &mut self.ready;
             self.running.retain(|(ticket, running)| {
                 let Some(running) = running.upgrade() else { return false };
@@ -180,7 +252,8 @@ mod by_hand {
         }
 
         pub(crate) fn wait(&mut self, limit: Duration) {
-            let wait = self.next_in().unwrap_or(limit);
+            let look_again = if world::has_timers() { ANSWER_LOOK_MIN } else { limit };
+            let wait = self.next_in().unwrap_or(look_again);
             crate::clock::sleep(wait.min(limit));
         }
 
@@ -188,6 +261,8 @@ mod by_hand {
             clock::take_next_end_in();
             self.look();
             let next = clock::take_next_end_in();
+            // The next end is not known where there are timers.
+            let next = next.filter(|_| !world::has_timers());
             if self.ready.is_empty() { next } else { Some(Duration::ZERO) }
         }
     }

@@ -11,18 +11,12 @@
 //! SIMULATION_SEED=17 cargo test -p relane --lib simulation              # one, step by step
 //! ```
 
-mod broker;
-mod business;
+pub(crate) mod business;
 mod followers;
-mod group;
-pub(crate) mod handles;
 mod judge;
-mod log;
 mod outside;
 mod plan;
 pub(crate) mod planted;
 mod process;
-mod request;
 mod schedule;
 mod tests;
-pub(crate) mod writer;

@@ -7,10 +7,11 @@ use kafka_io::native::RecordHeaders;
 
 use crate::stage::HandleError;
 
-/// A handler's work, which runs while its lane continues.
+/// A handler's work, which runs while its lane continues. The lane may drop it where it waits, and then makes it anew for
+/// the same record: see [`Stage::start`](crate::stage::Stage::start).
 pub type Work = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send>>;
 
-/// Work that takes this long and does nothing, for simulated latency.
+/// Work that takes this long and does nothing, for simulated latency. Dropped, it leaves nothing behind.
 #[must_use]
 pub fn idle_work(time: Duration) -> Work {
     Box::pin(async move {

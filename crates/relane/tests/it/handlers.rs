@@ -1,15 +1,14 @@
 //! What becomes of a record, by what its handler does.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use relane::settings::OnDeadLetter;
-use relane::{HandleError, ReasonName, Record, Shutdown, payload};
-use testkit::{machine, wait};
+use relane::{HandleError, ReasonName, Record, payload};
+use testkit::machine;
 
-use crate::rig::{DELAY, FINE, Journal, LIMIT, Rig, text};
+use crate::rig::{DELAY, FINE, Journal, Rig, text};
 
 const BAD_ADDRESS: ReasonName = ReasonName::of("bad-address");
 const TRY_LATER: ReasonName = ReasonName::of("try-later");
@@ -127,47 +126,6 @@ fn with_the_order_of_keys_a_handler_starts_when_the_one_before_it_has_ended_well
         assert!(of_key.is_sorted(), "key {key}: {of_key:?}");
         assert_eq!(of_key.len(), 10);
     }
-}
-
-#[test]
-fn a_handler_that_a_stop_cuts_off_is_called_again_for_the_same_record() {
-    let _machine = machine::shared();
-    let rig = Rig::new(1);
-    rig.send(["first", "hangs", "last"]);
-    let (stop, is_waiting) = (Shutdown::new(), Arc::new(AtomicBool::new(false)));
-    let (asked, waits) = (stop.clone(), Arc::clone(&is_waiting));
-    let stopper = thread::spawn(move || {
-        wait::is_true("a handler that waits", LIMIT, || waits.load(Ordering::SeqCst));
-        asked.request();
-    });
-    let journal = Journal::default();
-    let run = |builder: relane::Builder, hangs: bool| {
-        let (journal, is_waiting) = (journal.clone(), Arc::clone(&is_waiting));
-        let handler = move |record: Record<Option<Box<[u8]>>>| {
-            journal.note(&record);
-            let is_waiting = Arc::clone(&is_waiting);
-            async move {
-                if hangs && record.value.as_deref() == Some(b"hangs") {
-                    is_waiting.store(true, Ordering::SeqCst);
-                    std::future::pending::<()>().await;
-                }
-                FINE
-            }
-        };
-        builder.run(payload::raw(), handler).expect("it ends well")
-    };
-    let began = Instant::now();
-    let report = run(rig.builder().exit_at_end(false).stop(stop), true);
-    stopper.join().expect("it has asked");
-    assert_eq!((report.succeeded, report.reached_end), (2, false));
-    assert!(began.elapsed() < LIMIT, "a handler that hangs does not keep it");
-    assert_eq!(rig.topics.committed(&rig.topics.orders), [Some(1)], "it is not settled");
-    let report = run(rig.builder(), false);
-    assert_eq!((report.succeeded, report.reached_end), (1, true));
-    let attempts = journal.attempts(&rig.topics.orders);
-    let counts: Vec<usize> = attempts.values().map(Vec::len).collect();
-    assert_eq!(counts, [1, 2, 1], "{attempts:?}");
-    assert_eq!(rig.topics.lag(), 0);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`.
 
 mod any_payload;
+mod fates;
 mod handlers;
+mod kit;
 mod names;
 mod rig;

@@ -32,6 +32,7 @@ pub(super) const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("relane", "codec", Normal, "it knows which schemas are known"),
     ("relane", "kafka-io", Normal, "it reads, writes and commits"),
     ("relane", "service-kit", Normal, "it tells health and is stopped"),
+    ("relane", "relane", Test, "its tests switch on its test kit"),
     ("relane", "testkit", Test, "its tests share servers with those of the programs"),
     ("engine-args", "relane", Normal, "its settings are made of flags"),
     ("engine-args", "kafka-io", Normal, "a flag gives the guarantee"),

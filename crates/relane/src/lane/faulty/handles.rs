@@ -14,19 +14,14 @@ use pipeline::headers::{ATTEMPT, DUE_AT_MS, FAILURE_CLASS, HeaderEdit};
 use pipeline::record::Offset;
 
 use super::{Bug, planted};
+use crate::lane::bare_handles;
 use crate::lane::checkpoint::{
     NOTE_KEY, STATE_GROUP, STATE_MAIN_COMPLETION, STATE_MAIN_OFFSET, STATE_RETRY_COMPLETION,
 };
 use crate::lane::limits::WRITER_OPEN;
 
-#[cfg(not(test))]
-use kafka_io::{member as inner, writer as inner_writer};
-
-#[cfg(test)]
-use crate::lane::simulation::{handles as inner, writer as inner_writer};
-
 /// As `kafka_io::member::Member`.
-pub(crate) struct Member(inner::Member);
+pub(crate) struct Member(bare_handles::Member);
 
 impl Member {
     pub(crate) fn join(
@@ -35,7 +30,7 @@ impl Member {
         instance_id: Option<&str>,
         topic: &str,
     ) -> Result<Self, KafkaError> {
-        inner::Member::join(config, group, instance_id, topic).map(Self)
+        bare_handles::Member::join(config, group, instance_id, topic).map(Self)
     }
 
     pub(crate) fn serve(&self) -> Vec<Change> {
@@ -118,9 +113,9 @@ struct Delayed {
 
 /// As `kafka_io::writer::Writer`.
 pub(crate) struct Writer {
-    inner: inner_writer::Writer,
+    inner: bare_handles::Writer,
     /// Writes without transactions, for what is to be outside of them.
-    aside: Option<inner_writer::Writer>,
+    aside: Option<bare_handles::Writer>,
     delayed: RefCell<Vec<Delayed>>,
     /// Something was written since the turn began.
     settles: Cell<bool>,
@@ -133,11 +128,11 @@ impl Writer {
         transactional_id: &str,
         limit: Duration,
     ) -> Result<Self, WriteError> {
-        let inner = inner_writer::Writer::open(config, guarantee, transactional_id, limit)?;
+        let inner = bare_handles::Writer::open(config, guarantee, transactional_id, limit)?;
         let aside = match planted() {
             Some(Bug::DeadLettersOutside | Bug::StateOutside) => {
                 let alo = Guarantee::AtLeastOnce;
-                Some(inner_writer::Writer::open(config, alo, "", WRITER_OPEN)?)
+                Some(bare_handles::Writer::open(config, alo, "", WRITER_OPEN)?)
             }
             _ => None,
         };
@@ -215,7 +210,7 @@ impl Writer {
     }
 
     pub(crate) fn acknowledged(&self) -> Result<(), WriteError> {
-        self.aside.as_ref().map_or(Ok(()), inner_writer::Writer::acknowledged)?;
+        self.aside.as_ref().map_or(Ok(()), bare_handles::Writer::acknowledged)?;
         self.inner.acknowledged()
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use pipeline::headers::FAILURE_REASON;
 
 use crate::lane::simulation::judge::{Judge, Placed, lineage};
-use crate::lane::simulation::log::{Topic, Txn};
+use crate::model::log::{Topic, Txn};
 
 /// How a record came to be a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use pipeline::completion::{Completion, METADATA_CHARS_MAX};
 use pipeline::headers::{FAILURE_REASON, Lineage};
 use pipeline::record::CommitPosition;
 
-use crate::lane::simulation::broker::Broker;
 use crate::lane::simulation::business::{Kind, Order, SMALL_BYTES_MAX, Told, has_worked, partial};
-use crate::lane::simulation::log::{Stored, Topic};
 use crate::lane::simulation::outside;
-use crate::lane::simulation::plan::{GROUP, Plan};
+use crate::lane::simulation::plan::{GROUP, MAIN, Plan};
+use crate::model::broker::Broker;
+use crate::model::log::{Stored, Topic};
 use crate::settings::{KeyOrdering, OnDeadLetter};
 use crate::stage::Outcome;
 
@@ -311,7 +311,7 @@ impl Judge<'_> {
                 .map(|outcome| (outcome.attempt, outcome.outcome))
                 .collect();
             let is_counted = told.last().is_some_and(|(_, last)| *last == Outcome::Succeeded);
-            let key = format!("{}/{}/{}", Topic::Main.name(), of.partition, of.offset);
+            let key = format!("{}/{}/{}", MAIN, of.partition, of.offset);
             if is_counted && !self.plan.latency.is_zero() && !has_worked(&key) {
                 return Err(format!("{of:?} was counted, and its handler never ended"));
             }
@@ -345,7 +345,7 @@ impl Judge<'_> {
             if !keeps_key || record.value.as_deref() != Some(&*of.order.value()) {
                 return Err(format!("the dead letter of {of:?} is {record:?}"));
             }
-            if lineage.origin.partition != partition || lineage.origin.topic != Topic::Main.name() {
+            if lineage.origin.partition != partition || lineage.origin.topic != MAIN {
                 return Err(format!("the dead letter of {of:?} comes from {:?}", lineage.origin));
             }
             let is_right = match record.header(FAILURE_REASON) {

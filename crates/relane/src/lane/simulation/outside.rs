@@ -3,8 +3,8 @@
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 
-use crate::lane::simulation::broker::Broker;
-use crate::lane::simulation::log::{Target, Topic};
+use crate::model::broker::Broker;
+use crate::model::log::{Target, Topic};
 
 /// Names of the headers that note an offset in the state, and what is settled above it.
 const fn headers_of(topic: Topic) -> (&'static str, &'static str) {
@@ -74,7 +74,7 @@ pub(crate) fn follow(broker: &mut Broker, hint: &str) -> Result<(), String> {
         let after = |flag| words.iter().skip_while(|word| **word != flag).nth(1);
         let of = after("--topic").and_then(|topic| topic.split_once(':'));
         let parsed = of.and_then(|(topic, partition)| {
-            let target = (Topic::of(topic), partition.parse().ok()?);
+            let target = (broker.topic(topic), partition.parse().ok()?);
             Some((target, after("--to-offset")?.parse().ok()?))
         });
         let (target, position) = parsed.ok_or_else(|| format!("an operator met {command:?}"))?;

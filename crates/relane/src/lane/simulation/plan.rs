@@ -12,12 +12,26 @@ use crate::clock::now_ms;
 use crate::lane::faulty::{Bug, planted};
 use crate::lane::settings::LaneSettings;
 use crate::lane::simulation::business::{Kind, Order};
-use crate::lane::simulation::log::Topic;
 use crate::settings::{KeyOrdering, OnDeadLetter, OnDeadLetterLimit, PipelineName, Topics};
 use crate::stage::{SettingNames, Words};
 
 /// The group of all schedules.
 pub(crate) const GROUP: &str = "simulation";
+
+/// The topic that is read.
+pub(crate) const MAIN: &str = "orders";
+
+/// Topics of all schedules.
+pub(crate) fn topics() -> Topics {
+    Topics {
+        main: MAIN.to_owned(),
+        retry: "orders-retry".to_owned(),
+        dead_letter: "orders-dlq".to_owned(),
+        state: Some("orders-averages".to_owned()),
+        outcomes: Some("orders-outcomes".to_owned()),
+        output: Some("orders-output".to_owned()),
+    }
+}
 
 /// Limits that count, and that no schedule comes to.
 fn never_reached() -> DeadLetterLimits {
@@ -116,7 +130,6 @@ impl Plan {
 
     /// Settings of a lane, with an instance id if the plan has them.
     pub(crate) fn settings(&self, instance: usize) -> LaneSettings {
-        let topic = |topic: Topic| topic.name().to_owned();
         let delays = self.delays_ms.iter().map(|ms| Duration::from_millis(*ms)).collect();
         LaneSettings {
             name: PipelineName::of("simulation"),
@@ -126,14 +139,7 @@ impl Plan {
                 state: "averages",
                 settings: SettingNames { state: "state_topic({})", ..SettingNames::default() },
             },
-            topics: Topics {
-                main: topic(Topic::Main),
-                retry: topic(Topic::Retry),
-                dead_letter: topic(Topic::DeadLetter),
-                state: Some(topic(Topic::State)),
-                outcomes: Some(topic(Topic::Outcomes)),
-                output: Some(topic(Topic::Output)),
-            },
+            topics: topics(),
             group: GROUP.to_owned(),
             partitions: self.partitions,
             guarantee: self.guarantee,

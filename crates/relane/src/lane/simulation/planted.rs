@@ -3,46 +3,7 @@
 use std::cell::Cell;
 
 use crate::lane::faulty::Bug;
-
-/// Something that the model's broker, network or clients do wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Requests of an older epoch are taken for those of the current one.
-    FencingOff,
-    /// Offsets of a member that is not in the group's generation are taken.
-    GenerationUnchecked,
-    /// The metadata of committed offsets is not given back.
-    MetadataForgotten,
-    /// A writer whose coordinator was lost is used again.
-    WriterKept,
-    /// A restore reads up to the last stable offset, and not to the end.
-    StableEnd,
-    /// Committed offsets are told while a transaction over them is undecided.
-    UnstableOffsets,
-    /// Readers see records of aborted and undecided transactions.
-    ReadUncommitted,
-    /// A request that is sent again is written again.
-    IdempotenceOff,
-    /// Records are written as they come, in no transaction.
-    RecordsOutside,
-    /// A commit that is told to have happened is lost.
-    CommitLost,
-}
-
-impl Fault {
-    pub(crate) const ALL: [Self; 10] = [
-        Self::FencingOff,
-        Self::GenerationUnchecked,
-        Self::MetadataForgotten,
-        Self::WriterKept,
-        Self::StableEnd,
-        Self::UnstableOffsets,
-        Self::ReadUncommitted,
-        Self::IdempotenceOff,
-        Self::RecordsOutside,
-        Self::CommitLost,
-    ];
-}
+use crate::model::fault::{self, Fault};
 
 /// Bugs that can be planted in the lane itself.
 pub(crate) const BUGS: [Bug; 13] = [
@@ -77,11 +38,10 @@ thread_local! {
 /// Plants something in the schedules of this thread.
 pub(crate) fn plant(planted: Planted) {
     PLANTED.set(planted);
-}
-
-/// Whether the model is to do this wrong.
-pub(crate) fn goes_wrong(fault: Fault) -> bool {
-    PLANTED.get() == Planted::Model(fault)
+    fault::plant(match planted {
+        Planted::Model(fault) => Some(fault),
+        Planted::Nothing | Planted::Lane(_) => None,
+    });
 }
 
 /// The bug that is planted in the schedules of this thread.

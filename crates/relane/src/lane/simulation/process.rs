@@ -12,34 +12,19 @@ use rand::Rng as _;
 use service_kit::shutdown::Shutdown;
 
 use crate::clock::simulated as clock;
-use crate::lane::simulation::broker::Broker;
-use crate::lane::simulation::business::{Business, forget_work};
-use crate::lane::simulation::plan::Plan;
-use crate::lane::simulation::request::{Answer, Request, name};
+use crate::lane::simulation::business::{Business, SMALL_BYTES_MAX, forget_work};
+use crate::lane::simulation::plan::{Plan, topics};
 use crate::lane::{Lane, LaneError};
+use crate::model::broker::Broker;
+use crate::model::log::Topic;
+use crate::model::request::{Answer, Request, name};
+use crate::model::world::{self, Sent, Step, World};
 
 /// Processes that stand still at once, at most.
 const DEPTH_MAX: usize = 2;
 
 /// Turns of others while one stands still, at most.
 const TURNS_MEANWHILE_MAX: usize = 60;
-
-/// A call of a lane to the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    Serve,
-    Poll,
-    Ask,
-    Request,
-    Point(&'static str),
-}
-
-/// What became of a request.
-pub(crate) struct Sent {
-    /// `None`: none came in time.
-    pub(crate) answer: Option<Answer>,
-    pub(crate) is_coordinator_lost: bool,
-}
 
 /// Unwinds a lane whose process dies.
 struct Crash;
@@ -69,32 +54,11 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Simulation>>> = const { RefCell::new(None) };
 }
 
-fn current() -> Rc<Simulation> {
-    CURRENT.with_borrow(|current| Rc::clone(current.as_ref().expect("a schedule is under way")))
-}
-
-/// Works on the model broker.
-pub(crate) fn broker<T>(work: impl FnOnce(&mut Broker) -> T) -> T {
-    work(&mut current().broker.borrow_mut())
-}
-
-/// A lane calls: time passes, and its process may die or stand still.
-pub(crate) fn step(process: usize, step: Step) {
-    let simulation = current();
-    let share = match step {
-        Step::Serve | Step::Poll => 0.002,
-        Step::Ask => 0.03,
-        Step::Request | Step::Point(_) => 0.04,
-    };
-    let is_fault = simulation.passes(share);
-    if !is_fault {
-        return;
+/// A lane comes to one of its fail points, in a schedule.
+fn meet_point(point: &str) {
+    if let Some(simulation) = CURRENT.with_borrow(Clone::clone) {
+        simulation.meet(simulation.turning.get(), 0.04, &point);
     }
-    if simulation.chance(0.4) {
-        broker(|broker| broker.tell(|| format!("process {process}: dies at {step:?}")));
-        resume_unwind(Box::new(Crash));
-    }
-    simulation.stand_still(process, &format!("{step:?}"));
 }
 
 /// The fail points of a lane.
@@ -114,21 +78,37 @@ fn stop_at_fail_points() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         for point in POINTS {
-            let pass = move || step(current().turning.get(), Step::Point(point));
+            let pass = move || meet_point(point);
             fail::cfg_callback(point, pass).expect("a callback needs no syntax");
         }
     });
 }
 
-/// Sends a request for a process.
-pub(crate) fn request(process: usize, asked: &Request) -> Sent {
-    current().request(process, asked)
+impl World for Simulation {
+    fn broker(&self) -> &RefCell<Broker> {
+        &self.broker
+    }
+
+    /// Time passes, and the process may die or stand still.
+    fn step(&self, process: usize, step: Step) {
+        let share = match step {
+            Step::Serve | Step::Poll => 0.002,
+            Step::Ask => 0.03,
+            Step::Request => 0.04,
+        };
+        self.meet(process, share, &step);
+    }
+
+    fn request(&self, process: usize, asked: &Request) -> Sent {
+        self.send(process, asked)
+    }
 }
 
 impl Simulation {
     pub(crate) fn new(plan: Plan) -> Rc<Self> {
-        let mut broker = Broker::new(plan.seed, plan.partitions, plan.metadata_chars_max);
-        broker.has_narrow_retry = plan.has_narrow_retry;
+        let names = Topic::names(&topics());
+        let mut broker = Broker::new(plan.seed, names, plan.partitions, plan.metadata_chars_max);
+        broker.retry_bytes_max = plan.has_narrow_retry.then_some(SMALL_BYTES_MAX);
         let simulation = Rc::new(Self {
             faults_left: Cell::new(plan.faults),
             broker: RefCell::new(broker),
@@ -141,7 +121,20 @@ impl Simulation {
         forget_work();
         stop_at_fail_points();
         CURRENT.set(Some(Rc::clone(&simulation)));
+        world::enter(Some(Rc::clone(&simulation) as _));
         simulation
+    }
+
+    /// Something may go wrong where a process is.
+    fn meet(&self, process: usize, share: f64, at: &dyn std::fmt::Debug) {
+        if !self.passes(share) {
+            return;
+        }
+        if self.chance(0.4) {
+            self.tell(|| format!("process {process}: dies at {at:?}"));
+            resume_unwind(Box::new(Crash));
+        }
+        self.stand_still(process, &format!("{at:?}"));
     }
 
     pub(crate) fn chance(&self, share: f64) -> bool {
@@ -281,7 +274,7 @@ impl Simulation {
         self.broken.borrow_mut().get_or_insert(text);
     }
 
-    fn request(&self, process: usize, asked: &Request) -> Sent {
+    fn send(&self, process: usize, asked: &Request) -> Sent {
         let is_to_coordinator = !matches!(asked, Request::Produce { .. });
         if !self.passes(0.05) {
             let answer = self.arrive(process, asked);

@@ -17,15 +17,16 @@ use rand::{Rng as _, SeedableRng as _};
 use service_kit::shutdown::Shutdown;
 
 use crate::clock::{now_ms, simulated as clock};
+use crate::lane::handles::Ends;
 use crate::lane::runner::Runner;
 use crate::lane::simulation::business::{Business, Kind, Order, written};
-use crate::lane::simulation::handles::{Ends, PROCESS};
 use crate::lane::simulation::judge::{Judge, Placed};
-use crate::lane::simulation::log::{Stored, Topic};
 use crate::lane::simulation::outside;
 use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::process::{Process, Simulation};
 use crate::lane::{Connections, Lane};
+use crate::model::handles::PROCESS;
+use crate::model::log::{Stored, Topic};
 use crate::shared::Shared;
 
 pub(crate) use backlog::run_backlog;
@@ -299,7 +300,7 @@ impl Schedule {
         let connections = Connections { consumer: config.clone(), producer: config, ends };
         let business = Business { away_ms: plan.away_ms, latency: plan.latency, asked: 0 };
         let resolver = SchemaResolver::offline();
-        let runner = Runner::default();
+        let runner = Runner::by_hand();
         let lane = Lane::join(0, &settings, &shared, &connections, resolver, business, runner);
         let mut lane = Box::new(lane.expect("the model takes all settings"));
         lane.core.processor.random = SmallRng::seed_from_u64(plan.seed + number as u64);

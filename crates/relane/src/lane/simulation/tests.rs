@@ -9,10 +9,11 @@ use crate::clock::{now_ms, simulated};
 use crate::lane::faulty::Bug;
 use crate::lane::limits::unresolved_max;
 use crate::lane::simulation::plan::Plan;
-use crate::lane::simulation::planted::{BUGS, Fault, Planted, plant};
+use crate::lane::simulation::planted::{BUGS, Planted, plant};
 use crate::lane::simulation::schedule::{
     Figures, lose_what_is_held, run, run_backlog, run_beside_undecided, run_plan,
 };
+use crate::model::fault::Fault;
 
 /// Schedules of a run unless `SIMULATION_SCHEDULES` says otherwise.
 const SCHEDULES: u64 = 5_000;

@@ -9,10 +9,10 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
 use super::{Figures, HEALING_TURNS_MAX, Schedule, clock};
-use crate::lane::simulation::broker::Broker;
-use crate::lane::simulation::log::Topic;
 use crate::lane::simulation::plan::{GROUP, Plan};
 use crate::lane::simulation::process::Simulation;
+use crate::model::broker::Broker;
+use crate::model::log::Topic;
 
 /// The most that waited after any turn.
 #[derive(Debug, Clone, Copy, Default)]

@@ -6,9 +6,9 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
 use super::{BESIDE_MAX, Figures, Schedule, clock};
-use crate::lane::simulation::log::Topic;
 use crate::lane::simulation::plan::Plan;
 use crate::lane::simulation::process::Simulation;
+use crate::model::log::Topic;
 
 /// One process takes over all partitions; the first ones stay undecided until all the others are
 /// settled. Returns the longest turn until then.

@@ -4,17 +4,19 @@
 mod offsets;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::clock::simulated as clock;
-use crate::lane::simulation::business::SMALL_BYTES_MAX;
-use crate::lane::simulation::group::{Group, MemberRef};
-use crate::lane::simulation::log::{Log, Stored, Target, Topic, Txn};
-use crate::lane::simulation::planted::{Fault, goes_wrong};
-use crate::lane::simulation::request::{Answer, GroupOffset, ProducerRef, Request, name};
+use crate::model::fault::{Fault, goes_wrong};
+use crate::model::group::{Group, MemberRef};
+use crate::model::log::{Log, Stored, Target, Topic, Txn};
+#[cfg(test)]
+use crate::model::request::name;
+use crate::model::request::{Answer, GroupOffset, ProducerRef, Request};
 
 /// The coordinator aborts a transaction that is open for this long.
 const TRANSACTION_MAX: Duration = Duration::from_millis(1_500);
@@ -23,6 +25,7 @@ const TRANSACTION_MAX: Duration = Duration::from_millis(1_500);
 const MARKER_LATE_MS: u64 = 1_200;
 
 /// A transaction of nobody in the model; those of producers count from 1.
+#[cfg(test)]
 const HELD: Txn = 0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +48,14 @@ struct Producer {
 
 #[derive(Debug)]
 enum Arrival {
+    #[cfg(test)]
     Request(Request),
-    Marker { id: String, txn: Txn, target: Option<Target>, commits: bool },
+    Marker {
+        id: String,
+        txn: Txn,
+        target: Option<Target>,
+        commits: bool,
+    },
 }
 
 /// See the module.
@@ -55,9 +64,12 @@ pub(crate) struct Broker {
     pub(crate) logs: BTreeMap<Target, Log>,
     pub(crate) group: Group,
     pub(crate) metadata_chars_max: usize,
-    /// The retry topic takes small records only.
-    pub(crate) has_narrow_retry: bool,
+    /// The retry topic takes values of at most so many bytes.
+    pub(crate) retry_bytes_max: Option<usize>,
+    /// Markers are written at once, as if no leader were slow.
+    pub(crate) is_prompt: bool,
     pub(crate) is_told: bool,
+    names: [Option<Rc<str>>; 6],
     offsets: BTreeMap<Target, (i64, String)>,
     pending: BTreeMap<Txn, Vec<GroupOffset>>,
     producers: BTreeMap<String, Producer>,
@@ -66,15 +78,22 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    pub(crate) fn new(seed: u64, partitions: i32, metadata_chars_max: usize) -> Self {
+    pub(crate) fn new(
+        seed: u64,
+        names: [Option<Rc<str>>; 6],
+        partitions: i32,
+        metadata_chars_max: usize,
+    ) -> Self {
         let targets = Topic::ALL.into_iter().flat_map(|t| (0..partitions).map(move |p| (t, p)));
         Self {
             random: SmallRng::seed_from_u64(seed ^ 0x5eed_0fb2),
             logs: targets.map(|target| (target, Log::default())).collect(),
             group: Group::new(partitions),
             metadata_chars_max,
-            has_narrow_retry: false,
+            retry_bytes_max: None,
+            is_prompt: false,
             is_told: false,
+            names,
             offsets: BTreeMap::new(),
             pending: BTreeMap::new(),
             producers: BTreeMap::new(),
@@ -88,6 +107,17 @@ impl Broker {
         if self.is_told {
             eprintln!("{:>11.4} s  {}", clock::now().as_secs_f64(), text());
         }
+    }
+
+    /// The topic of this name.
+    pub(crate) fn topic(&self, name: &str) -> Topic {
+        let is_it = |topic: &Topic| self.names[*topic as usize].as_deref() == Some(name);
+        Topic::ALL.into_iter().find(is_it).expect("a topic of the model")
+    }
+
+    /// What a topic is called; one that there is not has no records.
+    pub(crate) fn name(&self, topic: Topic) -> Rc<str> {
+        self.names[topic as usize].clone().unwrap_or_default()
     }
 
     fn number(&mut self) -> u64 {
@@ -126,6 +156,7 @@ impl Broker {
     }
 
     /// Puts a request on its way: it arrives later, and nobody waits for the answer.
+    #[cfg(test)]
     pub(crate) fn delay(&mut self, request: Request, wait: Duration) {
         self.tell(|| format!("network: {} arrives in {wait:?}", name(&request)));
         self.post(Arrival::Request(request), wait);
@@ -138,6 +169,7 @@ impl Broker {
 
     fn arrive(&mut self, arrival: Arrival) {
         match arrival {
+            #[cfg(test)]
             Arrival::Request(request) => {
                 let text = self.is_told.then(|| name(&request));
                 let answer = self.apply(request);
@@ -189,7 +221,7 @@ impl Broker {
     /// Whether the leader refuses a record for its size, and the batch that it is in.
     pub(crate) fn refuses(&self, (topic, _): Target, record: &Stored) -> bool {
         let bytes = record.value.as_ref().map_or(0, |value| value.len());
-        self.has_narrow_retry && topic == Topic::Retry && bytes > SMALL_BYTES_MAX
+        topic == Topic::Retry && self.retry_bytes_max.is_some_and(|most| bytes > most)
     }
 
     /// Answers a request that has arrived.
@@ -316,6 +348,10 @@ impl Broker {
         let (txn, partitions) = (producer.txn, std::mem::take(&mut producer.partitions));
         producer.status = Status::Prepared { commits, markers_left: partitions.len() };
         for target in partitions {
+            if self.is_prompt {
+                self.mark(id, txn, target, commits);
+                continue;
+            }
             let is_slow = self.random.random_bool(0.04);
             let most_us = if is_slow { MARKER_LATE_MS * 1_000 } else { 900 };
             let wait = Duration::from_micros(self.random.random_range(0..most_us));
@@ -349,11 +385,13 @@ impl Broker {
     }
 
     /// Whether no transaction is decided in one place and not yet in another.
+    #[cfg(test)]
     pub(crate) fn is_even(&self) -> bool {
         !self.producers.values().any(|p| matches!(p.status, Status::Prepared { .. }))
     }
 
     /// Whether nothing is open and nothing is on its way.
+    #[cfg(test)]
     pub(crate) fn is_quiet(&self) -> bool {
         self.network.is_empty() && !self.producers.values().any(|p| p.status == Status::Ongoing)
     }

@@ -11,11 +11,11 @@ use kafka_io::writer::{Guarantee, NO_TAG, Refused, WriteError};
 use kafka_io::{ClientConfig, RDKafkaErrorCode};
 use pipeline::record::Offset;
 
-use crate::lane::simulation::handles::{Member, group_offsets, process_of};
-use crate::lane::simulation::log::{Stored, Target, Topic};
-use crate::lane::simulation::planted::{Fault, goes_wrong};
-use crate::lane::simulation::process::{Step, broker, request, step};
-use crate::lane::simulation::request::{Answer, ProducerRef, Request};
+use crate::model::fault::{Fault, goes_wrong};
+use crate::model::handles::{Member, group_offsets, process_of};
+use crate::model::log::{Stored, Target};
+use crate::model::request::{Answer, ProducerRef, Request};
+use crate::model::world::{Step, broker, is_away, request, step};
 
 /// Longest wait for an answer that does not come.
 const ANSWER_MAX: Duration = Duration::from_millis(1_000);
@@ -45,6 +45,10 @@ impl Writer {
     ) -> Result<Self, WriteError> {
         let process = process_of(config);
         step(process, Step::Request);
+        if is_away() {
+            broker(|broker| broker.advance(limit));
+            return Err(WriteError::Unknown("no answer".to_owned()));
+        }
         let mut producer = None;
         if guarantee == Guarantee::ExactlyOnce {
             let mut waited = Duration::ZERO;
@@ -110,8 +114,8 @@ impl Writer {
             headers: headers.map(|(name, value)| (name.into(), value.map(Into::into))).collect(),
             timestamp_ms: crate::clock::now_ms(),
         };
-        let topic = Topic::of(topic.to_str().expect("names of the model are text"));
-        let partitions = broker(|broker| broker.group.partitions());
+        let name = topic.to_str().expect("names of the model are text");
+        let (topic, partitions) = broker(|broker| (broker.topic(name), broker.group.partitions()));
         // A planted bug writes to a partition that may not exist; there is always one more.
         self.queue.borrow_mut().push(((topic, partition % partitions), tag, record));
         Ok(())

@@ -1,7 +1,7 @@
 //! What clients ask of the model broker, and what it says.
 
-use crate::lane::simulation::group::MemberRef;
-use crate::lane::simulation::log::{Stored, Target};
+use crate::model::group::MemberRef;
+use crate::model::log::{Stored, Target};
 
 /// A producer as its requests name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,7 @@ pub(crate) enum Answer {
 }
 
 /// A request in words.
+#[cfg(test)]
 pub(crate) fn name(request: &Request) -> String {
     match request {
         Request::AddPartition(producer, target) => format!("add {target:?} of {}", at(producer)),
@@ -71,6 +72,7 @@ pub(crate) fn name(request: &Request) -> String {
     }
 }
 
+#[cfg(test)]
 fn at(producer: &ProducerRef) -> String {
     format!("{} epoch {}", producer.id, producer.epoch)
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::settings::Topics;
+
 /// Topics of the model, in the order in which a lane's settings name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Topic {
@@ -18,19 +20,13 @@ impl Topic {
     pub(crate) const ALL: [Self; 6] =
         [Self::Main, Self::Retry, Self::DeadLetter, Self::State, Self::Outcomes, Self::Output];
 
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Main => "orders",
-            Self::Retry => "orders-retry",
-            Self::DeadLetter => "orders-dlq",
-            Self::State => "orders-averages",
-            Self::Outcomes => "orders-outcomes",
-            Self::Output => "orders-output",
-        }
-    }
-
-    pub(crate) fn of(name: &str) -> Self {
-        Self::ALL.into_iter().find(|topic| topic.name() == name).expect("a topic of the model")
+    /// Names of a pipeline's topics, in the order of [`Self::ALL`].
+    pub(crate) fn names(topics: &Topics) -> [Option<Rc<str>>; 6] {
+        let Topics { main, retry, dead_letter, state, outcomes, output } = topics;
+        let must = [main, retry, dead_letter].map(|name| Some(Rc::from(&**name)));
+        let may = [state, outcomes, output].map(|name| name.as_deref().map(Rc::from));
+        let ([main, retry, dead_letter], [state, outcomes, output]) = (must, may);
+        [main, retry, dead_letter, state, outcomes, output]
     }
 }
 
@@ -146,6 +142,7 @@ impl Log {
     }
 
     /// All committed records that were written in a transaction, with its number.
+    #[cfg(test)]
     pub(crate) fn committed_in(&self) -> impl Iterator<Item = (Rc<Stored>, Txn)> + '_ {
         let is_committed = |txn| !self.aborted.contains(txn) && !self.open.contains_key(txn);
         self.entries.iter().filter_map(move |entry| match entry {

@@ -12,11 +12,11 @@ use kafka_io::reader::HeldRecord;
 use kafka_io::{ClientConfig, RDKafkaErrorCode};
 use pipeline::record::{CommitPosition, Offset, Timestamp, TimestampType};
 
-use crate::lane::simulation::group::{Client, MemberRef};
-use crate::lane::simulation::log::{Seen, Stored, Target, Topic};
-use crate::lane::simulation::planted::{Fault, goes_wrong};
-use crate::lane::simulation::process::{Step, broker, step};
-use crate::lane::simulation::request::{Answer, GroupOffset};
+use crate::model::fault::{Fault, goes_wrong};
+use crate::model::group::{Client, MemberRef};
+use crate::model::log::{Seen, Stored, Target};
+use crate::model::request::{Answer, GroupOffset};
+use crate::model::world::{Step, broker, idle, is_away, step};
 
 /// Setting that tells a handle which process it is part of.
 pub(crate) const PROCESS: &str = "client.id";
@@ -26,8 +26,14 @@ pub(crate) fn process_of(config: &ClientConfig) -> usize {
     config.get(PROCESS).and_then(|id| id.parse().ok()).expect("the simulation names the process")
 }
 
+/// Nothing answers within the time.
+fn no_answer(limit: Duration) -> AskError {
+    broker(|broker| broker.advance(limit));
+    AskError::Away("no answer".to_owned())
+}
+
 /// As `kafka_io::ends::Ends`.
-pub struct Ends(usize);
+pub(crate) struct Ends(usize);
 
 impl Ends {
     pub(crate) fn new(config: &ClientConfig) -> Result<Self, kafka_io::KafkaError> {
@@ -38,11 +44,14 @@ impl Ends {
         &self,
         topic: &str,
         partition: i32,
-        _: Duration,
+        limit: Duration,
     ) -> Result<(i64, i64), AskError> {
         step(self.0, Step::Ask);
+        if is_away() {
+            return Err(no_answer(limit));
+        }
         Ok(broker(|broker| {
-            let log = broker.log((Topic::of(topic), partition));
+            let log = broker.log((broker.topic(topic), partition));
             (0, if goes_wrong(Fault::StableEnd) { log.stable_end() } else { log.end() })
         }))
     }
@@ -77,6 +86,9 @@ impl Member {
 
     pub(crate) fn serve(&self) -> Vec<Change> {
         step(self.0, Step::Serve);
+        if is_away() {
+            return Vec::new(); // its heartbeats have no answer
+        }
         let changes = broker(|broker| {
             let (group, random) = (&mut broker.group, &mut broker.random);
             group.serve(self.0, random)
@@ -109,8 +121,12 @@ impl Member {
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
         step(self.0, Step::Ask);
-        let targets: Vec<Target> = partitions.iter().map(|(t, p)| (Topic::of(t), *p)).collect();
+        if is_away() {
+            return Err(no_answer(limit));
+        }
         let offsets = broker(|broker| {
+            let target = |(topic, partition): &(&str, i32)| (broker.topic(topic), *partition);
+            let targets: Vec<Target> = partitions.iter().map(target).collect();
             let offsets = broker.stable_offsets(&targets);
             if offsets.is_none() {
                 broker.advance(limit);
@@ -132,8 +148,12 @@ impl Member {
 
     pub(crate) fn commit(&self, offsets: &[OffsetCommit]) -> Result<(), AskError> {
         step(self.0, Step::Request);
+        if is_away() {
+            return Err(AskError::Away("no answer".to_owned()));
+        }
         let member = self.member().ok_or_else(|| AskError::Away("not in its group".to_owned()))?;
-        match broker(|broker| broker.commit_offsets(&member, group_offsets(offsets))) {
+        let offsets = group_offsets(offsets);
+        match broker(|broker| broker.commit_offsets(&member, offsets)) {
             Answer::Done => Ok(()),
             other => Err(AskError::Away(format!("{other:?}"))),
         }
@@ -162,8 +182,10 @@ impl Member {
 
 /// Offsets as requests carry them.
 pub(crate) fn group_offsets(offsets: &[OffsetCommit]) -> Vec<GroupOffset> {
+    let target =
+        |commit: &OffsetCommit| broker(|broker| (broker.topic(&commit.topic), commit.partition));
     let group_offset = |commit: &OffsetCommit| GroupOffset {
-        target: (Topic::of(&commit.topic), commit.partition),
+        target: target(commit),
         position: commit.position.0,
         metadata: commit.metadata.clone(),
     };
@@ -172,6 +194,7 @@ pub(crate) fn group_offsets(offsets: &[OffsetCommit]) -> Vec<GroupOffset> {
 
 /// As `kafka_io::reader::Fetched`.
 pub(crate) struct Fetched<'a> {
+    name: Rc<str>,
     target: Target,
     offset: i64,
     record: Rc<Stored>,
@@ -179,8 +202,8 @@ pub(crate) struct Fetched<'a> {
 }
 
 impl Fetched<'_> {
-    pub(crate) const fn topic(&self) -> &str {
-        self.target.0.name()
+    pub(crate) fn topic(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn topic_id(&self) -> usize {
@@ -231,15 +254,10 @@ impl Fetched<'_> {
 }
 
 /// As `kafka_io::reader::Polled`.
-#[expect(dead_code, reason = "the model's reader is never refused or away")]
 pub(crate) enum Polled<'a> {
     Record(Fetched<'a>),
     End(i32),
     Nothing,
-    OutOfRange,
-    Away(String),
-    Denied(String),
-    Missing(String),
 }
 
 /// As `kafka_io::reader::Reader`.
@@ -265,10 +283,11 @@ impl Reader {
         partition: i32,
         position: CommitPosition,
     ) -> Result<(), kafka_io::KafkaError> {
-        let target = (Topic::of(topic), partition);
         let process = self.process;
-        broker(|broker| {
+        let target = broker(|broker| {
+            let target = (broker.topic(topic), partition);
             broker.tell(|| format!("process {process}: reads {target:?} from {position}"));
+            target
         });
         let before = self.positions.borrow_mut().insert(target, (position.0, None));
         assert!(before.is_none(), "{target:?} is read already");
@@ -276,8 +295,11 @@ impl Reader {
     }
 
     pub(crate) fn stop(&self, topic: &str, partition: i32) -> Result<(), kafka_io::KafkaError> {
-        let target = (Topic::of(topic), partition);
-        broker(|broker| broker.tell(|| format!("process {}: stops {target:?}", self.process)));
+        let target = broker(|broker| {
+            let target = (broker.topic(topic), partition);
+            broker.tell(|| format!("process {}: stops {target:?}", self.process));
+            target
+        });
         let before = self.positions.borrow_mut().remove(&target);
         assert!(before.is_some(), "{target:?} is not read");
         Ok(())
@@ -285,6 +307,10 @@ impl Reader {
 
     pub(crate) fn poll(&self, limit: Duration) -> Polled<'_> {
         step(self.process, Step::Poll);
+        if is_away() {
+            idle(limit);
+            return Polled::Nothing;
+        }
         let mut positions = self.positions.borrow_mut();
         let polled = broker(|broker| {
             use rand::Rng as _;
@@ -310,7 +336,14 @@ impl Reader {
                             *position += 1;
                             self.last.set(Some(target));
                             let reader = PhantomData;
-                            return Polled::Record(Fetched { target, offset, record, reader });
+                            let name = broker.name(target.0);
+                            return Polled::Record(Fetched {
+                                name,
+                                target,
+                                offset,
+                                record,
+                                reader,
+                            });
                         }
                         Seen::End if *told_end == Some(*position) => break,
                         Seen::End => {
@@ -323,7 +356,7 @@ impl Reader {
             Polled::Nothing
         });
         if matches!(polled, Polled::Nothing) {
-            broker(|broker| broker.advance(limit));
+            idle(limit);
         }
         polled
     }
@@ -335,7 +368,7 @@ impl Reader {
     pub(crate) fn positions(&self) -> Result<HashMap<(String, i32), i64>, kafka_io::KafkaError> {
         let positions = self.positions.borrow();
         let named = |((topic, partition), (at, _)): (&Target, &(i64, _))| {
-            ((topic.name().to_owned(), *partition), *at)
+            ((broker(|broker| broker.name(*topic)).to_string(), *partition), *at)
         };
         Ok(positions.iter().map(named).collect())
     }

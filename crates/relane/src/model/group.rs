@@ -65,6 +65,8 @@ pub(crate) struct Group {
     leaving: BTreeSet<i32>,
     pub(crate) clients: BTreeMap<usize, Client>,
     numbers: u64,
+    /// Partitions are shared out in turn, beginning with this member; by chance where it is `None`.
+    pub(crate) rotation: Option<usize>,
 }
 
 impl Group {
@@ -78,6 +80,7 @@ impl Group {
             leaving: BTreeSet::new(),
             clients: BTreeMap::new(),
             numbers: 0,
+            rotation: None,
         }
     }
 
@@ -90,11 +93,13 @@ impl Group {
     }
 
     /// Whether it has no members.
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
     /// Whether a process owns a partition.
+    #[cfg(test)]
     pub(crate) fn owner_is(&self, partition: i32, process: usize) -> bool {
         let owner = self.owners[partition as usize].and_then(|id| self.members.get(&id));
         owner.is_some_and(|member| member.process == process)
@@ -123,6 +128,13 @@ impl Group {
         let gone: Vec<u64> = gone.map(|(id, _)| *id).collect();
         gone.iter().for_each(|id| self.remove(*id));
         gone
+    }
+
+    /// A process died: the group does not wait for it.
+    pub(crate) fn forget(&mut self, process: usize) {
+        let of = self.members.iter().filter(|(_, member)| member.process == process);
+        let ids: Vec<u64> = of.map(|(id, _)| *id).collect();
+        ids.into_iter().for_each(|id| self.remove(id));
     }
 
     fn remove(&mut self, id: u64) {
@@ -249,11 +261,17 @@ impl Group {
         self.leaving.clear();
         self.members.values_mut().for_each(|member| member.has_joined = false);
         let ids: Vec<u64> = self.members.keys().copied().collect();
+        let rotation = self.rotation;
         for (partition, owner) in (0..).zip(&mut self.owners) {
-            let choice = ids[random.random_range(0..ids.len())];
+            let index = match rotation {
+                Some(first) => (first + partition as usize) % ids.len(),
+                None => random.random_range(0..ids.len()),
+            };
+            let choice = ids[index];
+            let moves = |random: &mut SmallRng| rotation.is_some() || random.random_bool(0.5);
             match *owner {
                 None => *owner = Some(choice),
-                Some(id) if id != choice && self.may_move && random.random_bool(0.5) => {
+                Some(id) if id != choice && self.may_move && moves(random) => {
                     self.leaving.insert(partition);
                 }
                 Some(_) => {}
