@@ -22,6 +22,20 @@ fn a_completion_survives_its_text_form() {
     assert_eq!(Completion::decode(&text, CommitPosition(1000)), Ok(completion));
 }
 
+/// As versions before this one have written them.
+#[test]
+fn recorded_texts_are_read_as_they_were_meant_and_written_as_they_were() {
+    let tally = Tally::new(300, 1_000, 400);
+    for (text, recorded) in [
+        ("AQPoBwOpAgEB", sample()),
+        ("AgPoB6wC6AeQAwOpAgEB", sample().with_tally(tally, usize::MAX)),
+        ("AQAA", Completion::at(CommitPosition(0))),
+    ] {
+        assert_eq!(Completion::decode(text, CommitPosition(1000)), Ok(recorded.clone()), "{text}");
+        assert_eq!(recorded.encode(), text);
+    }
+}
+
 #[test]
 fn settled_ranges_are_first_and_last() {
     assert_eq!(sample().settled_ranges(CommitPosition(1000)), [(1003, 1299), (1301, 1301)]);

@@ -60,7 +60,65 @@ pub(crate) fn restore_one<S: Stage>(
 
 #[cfg(test)]
 mod tests {
+    use kafka_io::native::RecordHeaders;
+    use pipeline::record::{Offset, Timestamp, TimestampType};
+
     use super::*;
+    use crate::clock::Instant;
+    use crate::lane::simulation::business::{Business, Sums};
+    use crate::settings::KeyOrdering;
+
+    const GROUP: &str = "count";
+
+    /// A record of the state, with the position of main that it notes.
+    fn record(key: &str, value: Option<&str>, main: &str, reset: Option<&str>) -> HeldRecord {
+        let mut headers = RecordHeaders::new();
+        for (name, value) in [(STATE_GROUP, GROUP), ("x-main-offset", main)] {
+            headers.add(name.as_bytes(), Some(value.as_bytes()));
+        }
+        if let Some(reset) = reset {
+            headers.add(b"x-reset-id", Some(reset.as_bytes()));
+        }
+        HeldRecord {
+            partition: 0,
+            offset: Offset(0),
+            timestamp: Timestamp { ms: 0, kind: TimestampType::CreateTime },
+            key: Some(key.as_bytes().into()),
+            value: value.map(|value| value.as_bytes().into()),
+            headers: Some(headers),
+        }
+    }
+
+    /// What a restore reads back of these: the sums, and the position of main.
+    fn restored(records: &[HeldRecord]) -> (Vec<(String, u64, i128)>, Option<i64>) {
+        let mut stage = Business { latency: std::time::Duration::ZERO, away_ms: (0, 0), asked: 0 };
+        let mut owned = PartitionState::<Sums>::new(0, Instant::now(), KeyOrdering::None);
+        for record in records {
+            assert_eq!(restore_one(&mut stage, &mut owned, record, GROUP), Ok(true));
+        }
+        let sums = owned.state.iter().map(|(key, (count, sum))| (key.to_string(), *count, *sum));
+        (sums.collect(), owned.checkpoint.main.map(|main| main.position))
+    }
+
+    #[test]
+    fn a_note_with_the_header_of_a_replay_voids_the_state_and_the_offsets_before_it() {
+        let counted = || record("tea", Some("4 100"), "9", None);
+        let sum = |count, sum| vec![("tea".to_owned(), count, sum)];
+        // A note of a turn that counted nothing takes nothing back, however old it is.
+        let note = record("", None, "2", None);
+        assert_eq!(restored(&[counted(), note]), (sum(4, 100), Some(9)));
+        let reset = || record("", None, "2", Some("replay-7"));
+        assert_eq!(restored(&[counted(), reset()]), (Vec::new(), Some(2)));
+        let again = record("tea", Some("1 30"), "3", None);
+        assert_eq!(restored(&[counted(), reset(), again]), (sum(1, 30), Some(3)));
+    }
+
+    #[test]
+    fn the_header_of_a_replay_on_a_record_with_a_value_voids_nothing() {
+        let counted = record("tea", Some("4 100"), "9", None);
+        let other = record("cake", Some("1 5"), "9", Some("replay-7"));
+        assert_eq!(restored(&[counted, other]).0.len(), 2);
+    }
 
     #[test]
     fn a_record_whose_schema_becomes_known_meanwhile_is_still_taken_before_those_behind_it() {
