@@ -12,6 +12,7 @@
 
 pub mod asking;
 pub mod cluster;
+pub mod conformance;
 pub mod http;
 pub mod input;
 pub mod ledger;

@@ -7,8 +7,17 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::http::HttpAnswer;
-use crate::ledger::{Ledger, Verdict};
+use crate::ledger::{Ledger, StockEnd, Verdict};
 use crate::wait;
+
+/// The menu of all tests of the flows: without end, a million, and few.
+pub const MENU: &str = r#"
+burger = { price = 8.5, stock = 1000000 }
+tea = { price = 2.0 }
+few = { price = 1.0, stock = 3 }
+dozen = { price = 1.0, stock = 12 }
+"last one" = { price = 2.0, stock = 1 }
+"#;
 
 /// What the type of each problem begins with.
 const PROBLEM_PREFIX: &str = "urn:orders:problem:";
@@ -43,6 +52,19 @@ pub fn problem(answer: &HttpAnswer) -> String {
 pub fn slug(problem: &Value) -> String {
     let kind = problem["type"].as_str().expect("a type");
     kind.strip_prefix(PROBLEM_PREFIX).expect("our prefix").to_owned()
+}
+
+/// The stock that `GET /stock` tells.
+#[track_caller]
+pub fn stock(answer: &HttpAnswer) -> Vec<StockEnd> {
+    let levels = answer.json();
+    let level = |level: &Value| StockEnd {
+        item: level["item"].as_str().expect("a name").to_owned(),
+        initial: level["initial"].as_u64(),
+        reserved: level["reserved"].as_u64().expect("a number"),
+        left: level["left"].as_u64(),
+    };
+    levels.as_array().expect("a list").iter().map(level).collect()
 }
 
 struct IsOver<'a>(&'a AtomicBool);

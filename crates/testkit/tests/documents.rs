@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use testkit::conformance::{self, Kind, Offer, ROWS};
+
 /// Words of a row that no test shows.
 const NOT_TESTED: &str = "*not tested*";
 
@@ -120,6 +122,38 @@ fn every_row_of_the_document_on_delivery_names_a_test_or_says_that_there_is_none
     let text = delivery();
     assert!(text.matches(SHOWN_BY).count() >= 7, "the tables were not found");
     assert_eq!(rows_without_a_test(&text), Vec::<&str>::new());
+}
+
+#[test]
+fn the_table_of_promises_is_the_one_that_the_flows_are_checked_against() {
+    let table = conformance::table();
+    let text = document("docs/paradigms.md");
+    assert!(text.contains(&format!("\n\n{table}\n\n")), "docs/paradigms.md lacks this:\n{table}");
+}
+
+#[test]
+fn a_promise_that_is_shown_by_a_test_of_a_flow_names_one_that_exists() {
+    let offers = ROWS.iter().flat_map(|row| Kind::ALL.map(|kind| (kind, row.offer(kind))));
+    let names: Vec<_> = offers
+        .filter_map(|(kind, offer)| match offer {
+            Offer::Own(name) => Some((kind, name)),
+            Offer::Yes(_) | Offer::No(..) => None,
+        })
+        .collect();
+    assert!(!names.is_empty());
+    for (kind, name) in names {
+        assert_eq!(fault(name), None);
+        assert!(name.starts_with(&format!("{}::", kind.name())), "{name}");
+    }
+}
+
+#[test]
+fn no_promise_is_made_twice() {
+    let promises: std::collections::BTreeSet<&str> = ROWS.iter().map(|row| row.promise).collect();
+    assert_eq!(promises.len(), ROWS.len());
+    for row in ROWS {
+        assert!(!row.promise.ends_with('.') && !row.promise.contains('|'), "{}", row.promise);
+    }
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! Messages that fail: later again, or among the dead letters, and back.
 
-use std::time::{Duration, Instant};
-
 use lapin::BasicProperties;
 use lapin::options::QueueDeleteOptions;
 use lapin::types::{AMQPValue, FieldTable};
@@ -11,25 +9,6 @@ use testkit::wait;
 
 use crate::mute::MuteProxy;
 use crate::rig::{Rig, SOON, Service};
-
-#[test]
-fn a_malformed_message_is_a_dead_letter_and_others_go_on() {
-    let rig = Rig::start(&[]);
-    rig.publish(&rig.prefix, "order.placed", b"\x01not an order");
-    assert_eq!(rig.post("k1", &burgers(1)).unwrap().status, 202);
-    wait::is_true("the outcome", SOON, || rig.status("k1").as_deref() == Some("confirmed"));
-    wait::is_true("a dead letter", SOON, || rig.depth("inventory.dlq") == 1);
-    let dead = rig.take_all("inventory.dlq").remove(0);
-    assert_eq!(dead.body, b"\x01not an order");
-    for (name, value) in [
-        ("x-failure-class", "malformed"),
-        ("x-failure-reason", "bad-magic"),
-        ("x-attempt", "1"),
-        ("x-origin-topic", rig.queue("inventory").as_str()),
-    ] {
-        assert_eq!(dead.header(name).as_deref(), Some(value), "{name}");
-    }
-}
 
 #[test]
 fn a_dead_letter_does_not_ask_the_broker_for_what_its_message_asked() {
@@ -56,22 +35,6 @@ fn a_dead_letter_does_not_ask_the_broker_for_what_its_message_asked() {
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(text.into())
-}
-
-#[test]
-fn a_failed_attempt_comes_back_after_its_delay_and_not_before() {
-    let rig =
-        Rig::start(&["--simulate-failures", "1", "--retry-delay", "1s,2s", "--max-retries", "2"]);
-    let start = Instant::now();
-    assert_eq!(rig.post("k1", &burgers(1)).unwrap().status, 202);
-    wait::is_true("a dead letter", SOON, || rig.depth("inventory.dlq") == 1);
-    let elapsed = start.elapsed();
-    assert!(elapsed >= Duration::from_secs(3), "both delays in {elapsed:?}");
-    assert!(elapsed < Duration::from_secs(12), "both delays in {elapsed:?}");
-    let dead = rig.take_all("inventory.dlq").remove(0);
-    assert_eq!(dead.header("x-attempt").as_deref(), Some("3"));
-    assert_eq!(dead.header("x-failure-reason").as_deref(), Some("simulated"));
-    assert_eq!(rig.reserved("burger"), 0);
 }
 
 #[test]
@@ -180,30 +143,6 @@ fn failed_with(rig: &Rig, order_id: &str) -> serde_json::Value {
         answer.status == 200 && answer.json()["status"] == "failed"
     });
     rig.get(Service::Order, &path).json()
-}
-
-#[test]
-fn an_order_whose_message_became_a_dead_letter_has_failed_and_goes_on_when_it_is_redriven() {
-    let mut rig = Rig::start(&["--simulate-failures", "1", "--max-retries", "0"]);
-    assert_eq!(rig.post("k1", &burgers(2)).unwrap().status, 202);
-    let order_id = testkit::order_flow::order_id_of("k1");
-    let body = failed_with(&rig, &order_id);
-    assert_eq!(
-        (body["class"].as_str(), body["reason"].as_str(), body["item"].as_str()),
-        (Some("transient"), Some("simulated"), Some("burger"))
-    );
-    let again = rig.post("k1", &burgers(2)).unwrap();
-    assert_eq!((again.status, &again.json()["class"]), (202, &"transient".into()));
-    assert!(!rig.is_told("k1"));
-    wait::is_true("a dead letter", SOON, || rig.depth("inventory.dlq") == 1);
-
-    rig.restart_all_with(&[]);
-    rig.command(&["dlq", "redrive", "--execute"]).expect_code(0);
-    wait::is_true("the outcome", SOON, || rig.status("k1").as_deref() == Some("confirmed"));
-    let body = rig.get(Service::Order, &format!("/orders/{order_id}")).json();
-    assert_eq!((&body["class"], &body["reason"]), (&serde_json::Value::Null, &body["class"]));
-    wait::is_true("the customer being told", SOON, || rig.is_told("k1"));
-    assert_eq!(rig.reserved("burger"), 2);
 }
 
 #[test]

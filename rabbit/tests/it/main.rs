@@ -1,6 +1,6 @@
-//! The real program against a real broker.
+//! The real program against a real broker. What all three flows promise stands in `conformance`.
 
-mod crash;
+mod conformance;
 mod duplicates;
 mod failures;
 mod flow;

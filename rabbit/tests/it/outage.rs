@@ -20,55 +20,6 @@ fn place(rig: &Rig, ledger: &Ledger, from: u32, to: u32) {
 }
 
 #[test]
-fn orders_wait_for_a_consumer_that_is_down_and_are_done_once() {
-    let mut rig = Rig::start(&[]);
-    rig.listen();
-    rig.process(Service::Inventory).kill_9();
-    let ledger = Ledger::new();
-    std::thread::scope(|scope| {
-        for part in 0..4 {
-            let (rig, ledger) = (&rig, &ledger);
-            scope.spawn(move || place(rig, ledger, part * 250, (part + 1) * 250));
-        }
-    });
-    assert_eq!(ledger.count(Verdict::Accepted), 1_000);
-    assert_eq!(rig.depth("inventory"), 1_000);
-    rig.restart(Service::Inventory);
-    rig.wait_until_drained(&ledger);
-    rig.audit(&ledger);
-}
-
-#[test]
-fn a_broker_that_restarts_in_the_middle_loses_and_doubles_nothing() {
-    let mut rig = Rig::with_own_broker(&[], &[]);
-    rig.listen();
-    let ledger = Ledger::new();
-    place(&rig, &ledger, 0, 100);
-    assert_eq!(ledger.count(Verdict::Accepted), 100);
-    rig.server().kill_9();
-    place(&rig, &ledger, 100, 110);
-    assert_eq!(ledger.count(Verdict::Accepted), 100, "nobody takes orders now");
-    assert_eq!(rig.get(Service::Order, "/readyz").status, 503);
-    rig.server().restart().expect("the broker starts again");
-    wait::is_true("being ready", SOON, || {
-        Service::ALL.iter().all(|service| rig.get(*service, "/readyz").status == 200)
-    });
-    place(&rig, &ledger, 110, 200);
-    assert_eq!(ledger.count(Verdict::Accepted), 190, "all take orders again");
-    for service in Service::ALL {
-        let log = rig.process(service).log();
-        for line in ["RabbitMQ is unavailable", "RabbitMQ is available again after "] {
-            assert_eq!(log.matches(line).count(), 1, "{service:?}, {line}:\n{log}");
-        }
-        assert!(!log.contains("lapin"), "{service:?}:\n{log}");
-        let unavailable = "orders_unavailable{what=\"rabbitmq\"} 0";
-        assert!(rig.get(service, "/metrics").body.contains(unavailable), "{service:?}");
-    }
-    rig.wait_until_drained(&ledger);
-    rig.audit(&ledger);
-}
-
-#[test]
 fn a_broker_killed_as_soon_as_a_service_is_ready_forgets_no_queue() {
     let mut rig = Rig::without_services(&[], &[]);
     rig.start_one(Service::Inventory);

@@ -20,9 +20,17 @@ use crate::rig::{Rig, SETTLE, SOON, variable};
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// A message of a queue.
+#[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) body: Vec<u8>,
     pub(crate) properties: BasicProperties,
+}
+
+/// What becomes of messages that were got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Take,
+    Leave,
 }
 
 impl Seen {
@@ -127,13 +135,33 @@ impl Rig {
 
     /// Takes everything out of a queue.
     pub(crate) fn take_all(&self, queue: &str) -> Vec<Seen> {
+        self.get_all(queue, Then::Take)
+    }
+
+    /// Looks at everything in a queue, where it stays.
+    pub(crate) fn look(&self, queue: &str) -> Vec<Seen> {
+        self.get_all(queue, Then::Leave)
+    }
+
+    /// Everything that has been in a queue which only the test reads.
+    pub(crate) fn seen(&self, queue: &str) -> Vec<Seen> {
+        let mut all = self.seen.lock().expect("nobody panicked");
+        let seen = all.entry(queue.to_owned()).or_default();
+        seen.extend(self.take_all(queue));
+        seen.clone()
+    }
+
+    fn get_all(&self, queue: &str, then: Then) -> Vec<Seen> {
         let name = self.queue(queue);
         self.amqp(async |channel| {
             let mut seen = Vec::new();
             while let Some(message) =
                 channel.basic_get(name.as_str().into(), BasicGetOptions::default()).await?
             {
-                message.delivery.acker.ack(BasicAckOptions::default()).await?;
+                // What is not acknowledged goes back with the end of the channel.
+                if then == Then::Take {
+                    message.delivery.acker.ack(BasicAckOptions::default()).await?;
+                }
                 let properties = message.delivery.properties.clone();
                 seen.push(Seen { body: message.delivery.data, properties });
             }

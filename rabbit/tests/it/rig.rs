@@ -1,6 +1,7 @@
 //! Three services as three processes, and a broker.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use codec::decode::Decoder;
@@ -11,41 +12,23 @@ use order_schemas::InventoryResult;
 use orders::InventoryOutcome;
 use stack::{RabbitConfig, RabbitServer};
 use tempfile::TempDir;
+pub(crate) use testkit::conformance::Service;
 use testkit::http::{self, HttpAnswer};
 use testkit::ledger::{Ended, Final, Ledger, StockEnd, Unknowns};
-use testkit::order_flow::order_id_of;
+use testkit::order_flow::{self, MENU, order_id_of};
 use testkit::{Finished, Process, wait};
 use tokio::runtime::Runtime;
+
+use crate::queues::Seen;
 
 /// Longest wait for anything that should happen soon, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 /// As the services do: RabbitMQ notes on disk what was declared a second after it has answered.
 pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
-const MENU: &str = "[burger]\nprice = 8.5\nstock = 1000000\n[few]\nprice = 1\nstock = 3\n";
-
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: start servers with the program stack"))
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    Order,
-    Inventory,
-    Notification,
-}
-
-impl Service {
-    pub(crate) const ALL: [Self; 3] = [Self::Inventory, Self::Notification, Self::Order];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Order => "order",
-            Self::Inventory => "inventory",
-            Self::Notification => "notification",
-        }
-    }
 }
 
 /// One more instance of a service.
@@ -55,9 +38,18 @@ pub(crate) struct Beside {
     pub(crate) address: String,
 }
 
+/// A service, whose address stays known when it has ended.
+struct Running {
+    service: Service,
+    process: Option<Process>,
+    address: String,
+}
+
 pub(crate) struct Rig {
-    processes: Vec<(Service, Process, String)>,
+    running: Vec<Running>,
     args: Vec<String>,
+    /// Messages that were taken out of queues to be looked at, by queue.
+    pub(crate) seen: Mutex<BTreeMap<String, Vec<Seen>>>,
     pub(crate) prefix: String,
     /// The broker, as services and commands reach it.
     pub(crate) url: String,
@@ -110,7 +102,8 @@ impl Rig {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let runtime = Runtime::new().expect("a runtime");
         let (prefix, own_url) = (format!("t-{name}"), url.clone());
-        Self { processes: Vec::new(), args, prefix, url, own_url, runtime, server, dir }
+        let (running, seen) = (Vec::new(), Mutex::default());
+        Self { running, args, seen, prefix, url, own_url, runtime, server, dir }
     }
 
     fn all(mut self) -> Self {
@@ -124,18 +117,9 @@ impl Rig {
         self.start_service(service, "127.0.0.1:0");
     }
 
-    /// Starts all services anew, with other arguments.
-    pub(crate) fn restart_all_with(&mut self, args: &[&str]) {
+    /// Arguments of what is started from now on.
+    pub(crate) fn set_args(&mut self, args: &[&str]) {
         self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        self.restart_all();
-    }
-
-    /// Starts all services anew.
-    pub(crate) fn restart_all(&mut self) {
-        self.processes.clear();
-        for service in Service::ALL {
-            self.start_one(service);
-        }
     }
 
     /// Whether it may be killed.
@@ -164,7 +148,12 @@ impl Rig {
     #[track_caller]
     fn start_service(&mut self, service: Service, at: &str) {
         let (process, address) = self.launch(service, at, &self.data_dir(), &[]);
-        self.processes.push((service, process, address));
+        self.put(service, process, address);
+    }
+
+    fn put(&mut self, service: Service, process: Process, address: String) {
+        self.running.retain(|known| known.service != service);
+        self.running.push(Running { service, process: Some(process), address });
     }
 
     /// Starts one more instance of a service, which the rig does not know yet.
@@ -183,8 +172,7 @@ impl Rig {
     /// Kills an instance and lets another one stand in its place.
     pub(crate) fn kill_and_replace(&mut self, beside: Beside) {
         self.process(beside.service).kill_9();
-        self.processes.retain(|(known, ..)| *known != beside.service);
-        self.processes.push((beside.service, beside.process, beside.address));
+        self.put(beside.service, beside.process, beside.address);
     }
 
     #[track_caller]
@@ -222,31 +210,34 @@ impl Rig {
         self.path("data")
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.dir.path().join(name).to_str().expect("text").to_owned()
     }
 
+    fn at(&self, service: Service) -> usize {
+        self.running.iter().position(|known| known.service == service).expect("started")
+    }
+
     pub(crate) fn address(&self, service: Service) -> String {
-        self.processes.iter().find(|(known, ..)| *known == service).expect("started").2.clone()
+        self.running[self.at(service)].address.clone()
     }
 
     pub(crate) fn process(&mut self, service: Service) -> &mut Process {
-        &mut self.processes.iter_mut().find(|(known, ..)| *known == service).expect("started").1
+        let at = self.at(service);
+        self.running[at].process.as_mut().expect("it was not stopped")
     }
 
-    /// Starts a service that was killed where it was.
+    /// Starts a service where it was, having killed it if it runs.
     pub(crate) fn restart(&mut self, service: Service) {
-        let at = self.address(service);
-        self.process(service).kill_9();
-        self.processes.retain(|(known, ..)| *known != service);
-        self.start_service(service, &at);
+        let at = self.at(service);
+        drop(self.running[at].process.take());
+        self.start_service(service, &self.address(service));
     }
 
     /// Asks a service to stop, and returns how it ended.
     pub(crate) fn stop(&mut self, service: Service) -> Finished {
-        let at = self.processes.iter().position(|(known, ..)| *known == service).expect("started");
-        let (_, process, _) = self.processes.remove(at);
-        process.stop()
+        let at = self.at(service);
+        self.running[at].process.take().expect("it was not stopped").stop()
     }
 
     pub(crate) fn post(&self, key: &str, body: &str) -> std::io::Result<HttpAnswer> {
@@ -269,14 +260,7 @@ impl Rig {
     }
 
     fn stock(&self) -> Vec<StockEnd> {
-        let levels = self.get(Service::Inventory, "/stock").json();
-        let level = |level: &serde_json::Value| StockEnd {
-            item: level["item"].as_str().expect("a name").to_owned(),
-            initial: level["initial"].as_u64(),
-            reserved: level["reserved"].as_u64().expect("a number"),
-            left: level["left"].as_u64(),
-        };
-        levels.as_array().expect("a list").iter().map(level).collect()
+        order_flow::stock(&self.get(Service::Inventory, "/stock"))
     }
 
     pub(crate) fn queue(&self, name: &str) -> String {
@@ -325,7 +309,7 @@ impl Rig {
         let settings = RegistrySettings::new(&variable("SCHEMA_REGISTRY_URL")).expect("a URL");
         let registry = Registry::new(settings).expect("a registry");
         let resolver = SchemaResolver::new(registry, self.runtime.handle().clone());
-        for seen in self.take_all("audit") {
+        for seen in self.seen("audit") {
             let frame = codec::frame::split(Some(&seen.body)).expect("a frame");
             self.runtime.block_on(resolver.resolve(frame.schema_id));
             let result = Decoder::<InventoryResult>::new(resolver.clone())
@@ -359,7 +343,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.processes.clear();
+        self.running.clear();
         if self.server.is_some() || std::thread::panicking() {
             return;
         }

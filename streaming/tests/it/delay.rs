@@ -1,4 +1,4 @@
-//! A slow or missing consumer: orders are accepted, wait in the log, and are decided later.
+//! A slow consumer: orders wait in the log, and the lag tells how many.
 
 use testkit::ledger::{Ledger, Verdict};
 use testkit::order_flow::burgers;
@@ -34,32 +34,4 @@ fn lag_grows_under_a_processing_delay_and_drains() {
     testkit::promtool::check(&rig.get(Service::Inventory, "/metrics").body);
     rig.audit(&ledger);
     wait::is_true("no lag in the metrics", SOON, || of_metrics() == 0.0);
-}
-
-#[test]
-fn orders_wait_for_an_inventory_that_is_stopped_and_are_decided_when_it_is_back() {
-    let mut rig = Rig::start(&Service::FLOW, &[]);
-    let ledger = Ledger::new();
-    place(&rig, &ledger, "a", 100);
-    rig.wait_until_drained();
-    let stopped = rig.stop(Service::Inventory);
-    stopped.expect_code(0);
-    place(&rig, &ledger, "b", 500);
-    assert_eq!(rig.inventory.lag(), 500);
-    assert_eq!(rig.status("b#0").as_deref(), Some("pending"));
-    rig.start_services(&[Service::Inventory], &[]);
-    rig.audit(&ledger);
-}
-
-#[test]
-fn a_service_that_is_asked_to_stop_finishes_what_it_began_and_exits_0() {
-    let services = [Service::Inventory, Service::Analytics, Service::Notification, Service::Order];
-    let mut rig = Rig::start(&services, &["--inventory-delay", "200ms"]);
-    let ledger = Ledger::new();
-    place(&rig, &ledger, "a", 300);
-    for service in services {
-        rig.stop(service).expect_code(0);
-    }
-    rig.start_services(&services, &[]);
-    rig.audit(&ledger);
 }

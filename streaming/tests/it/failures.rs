@@ -1,12 +1,11 @@
 //! Records that cannot be decided about, and attempts that fail.
 
-use order_schemas::Notification;
 use orders::Order;
 use testkit::ledger::{Ledger, Verdict};
-use testkit::order_flow::{burgers, order_id_of};
+use testkit::order_flow::burgers;
 use testkit::{Input, wait};
 
-use crate::rig::{Rig, SOON, Service, decode_all};
+use crate::rig::{Rig, SOON, Service};
 
 #[test]
 fn a_malformed_record_becomes_a_dead_letter_and_the_others_are_decided() {
@@ -34,6 +33,13 @@ fn a_malformed_record_becomes_a_dead_letter_and_the_others_are_decided() {
     assert_eq!(dead[0].header_text("x-origin-topic"), topic);
     assert_eq!(rig.decisions().len(), 100);
 
+    // An order that breaks a rule of the wire has failed with the class of its dead letter, also for the next process.
+    let failed = |rig: &Rig| rig.get(Service::Order, "/orders/o-1").json();
+    wait::is_true("the outcome", SOON, || failed(&rig)["class"] == "invalid");
+    rig.restart(Service::Order);
+    let order = failed(&rig);
+    assert_eq!((&order["status"], &order["reason"]), (&"failed".into(), &"negative-price".into()));
+
     // The same among the decisions: analytics gives it up, and counts the others.
     let decided = rig.name("inventory-events");
     rig.inventory.send(&decided, &[Input::new(0, None, Some(b"no frame"))]);
@@ -42,85 +48,6 @@ fn a_malformed_record_becomes_a_dead_letter_and_the_others_are_decided() {
         rig.get(Service::Analytics, "/analytics").json()["total"] == 100
     });
     assert_eq!(rig.get(Service::Order, "/readyz").status, 200);
-}
-
-#[test]
-fn an_order_whose_message_became_a_dead_letter_has_failed_with_its_class() {
-    let args = ["--simulate-failures", "1", "--max-retries", "0"];
-    let mut rig = Rig::start(&Service::FLOW, &args);
-    assert_eq!(rig.post("k", &burgers(1)).unwrap().status, 202);
-    rig.wait_for_status("k", "failed");
-    let told = |rig: &Rig, id: &str| rig.get(Service::Order, &format!("/orders/{id}")).json();
-    let dead = told(&rig, &order_id_of("k"));
-    assert_eq!((&dead["class"], &dead["reason"]), (&"transient".into(), &"simulated".into()));
-    assert_eq!(dead["quantity"], 1, "what was asked for stays known");
-    let again = rig.post("k", &burgers(1)).unwrap();
-    assert_eq!((again.status, again.header("idempotent-replayed")), (202, Some("true")));
-
-    // Past the front, with a price that no order has.
-    let negative = rig.inventory.orders_v2().encode(&Order::new("o-1", "burger", -1.0));
-    let input = Input::new(0, Some(b"burger"), Some(&negative));
-    rig.inventory.send(&rig.name("order-events"), &[input]);
-    wait::is_true("the outcome", SOON, || told(&rig, "o-1")["class"] == "invalid");
-    assert_eq!(told(&rig, "o-1")["reason"], "negative-price");
-    rig.restart(Service::Order);
-    assert_eq!(told(&rig, "o-1")["status"], "failed", "it survives a restart");
-}
-
-#[test]
-fn a_dead_letter_of_inventory_goes_back_as_those_of_the_consumer_do_and_its_order_is_confirmed() {
-    let failing = ["--simulate-failures", "1", "--max-retries", "0"];
-    let mut rig = Rig::start(&[Service::Order], &[]);
-    rig.start_services(&[Service::Inventory], &failing);
-    assert_eq!(rig.post("k", &burgers(2)).unwrap().status, 202);
-    rig.wait_for_status("k", "failed");
-    rig.stop(Service::Inventory).expect_code(0);
-    let (_inventory, _) = rig.start_beside(Service::Inventory, &[]);
-
-    let order_id = order_id_of("k");
-    let found = rig.dead_letters("list", &["--order-id", &order_id, "-o", "json"]);
-    let found: serde_json::Value = serde_json::from_str(&found).expect("one JSON value");
-    assert_eq!(found[0]["class"], "transient", "{found}");
-    let group = ["--group-id", &rig.name("inventory"), "--order-id", &order_id, "--execute"];
-    rig.dead_letters("redrive", &group);
-    rig.wait_for_status("k", "confirmed");
-    assert_eq!(rig.decisions().len(), 1);
-    rig.dead_letters("redrive", &group);
-    rig.wait_until_drained();
-    assert_eq!(rig.records("order-events-retry").len(), 1, "the second time sends nothing");
-}
-
-#[test]
-fn what_the_front_refuses_inventory_refuses_too_and_nobody_is_told_that_it_comes() {
-    let services = [Service::Inventory, Service::Notification, Service::Order];
-    let rig = Rig::start(&services, &[]);
-    let user_id = Some("u1".to_owned());
-    let good = Order { user_id, ..Order::new("good", "burger", 1.0) };
-    let bad = [("zero", 0), ("minus", -5), ("much", 1_000_001)];
-    let mut orders: Vec<Order> = bad
-        .map(|(id, quantity)| Order { order_id: id.to_owned(), quantity, ..good.clone() })
-        .to_vec();
-    let user_id = Some(" ".to_owned());
-    orders.push(Order { order_id: "nobody".to_owned(), user_id, ..good.clone() });
-    orders.push(good);
-    let encoded: Vec<Vec<u8>> =
-        orders.iter().map(|order| rig.inventory.orders_v2().encode(order)).collect();
-    let inputs: Vec<Input> =
-        encoded.iter().map(|value| Input::new(0, Some(b"burger"), Some(value))).collect();
-    rig.inventory.send(&rig.name("order-events"), &inputs);
-    for order in &orders[..4] {
-        wait::is_true("the refusal", SOON, || {
-            let told = rig.get(Service::Order, &format!("/orders/{}", order.order_id)).json();
-            (&told["status"], &told["reason"]) == (&"failed".into(), &"invalid-order".into())
-        });
-    }
-    wait::is_true("the good one", SOON, || rig.reserved("burger") == 1);
-    let told = wait::until("the messages", SOON, || {
-        let told = decode_all::<Notification>(&rig.records("notification-events"));
-        (told.len() == 5).then_some(told)
-    });
-    let coming = told.iter().filter(|message| message.text.ends_with("is on its way"));
-    assert_eq!(coming.map(|message| message.order_id.as_str()).collect::<Vec<_>>(), ["good"]);
 }
 
 #[test]

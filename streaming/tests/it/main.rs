@@ -1,12 +1,11 @@
-//! The real program on real servers.
+//! The real program on real servers. What all three flows promise stands in `conformance`.
 
 mod rig;
 
 mod batch;
-mod crash;
+mod conformance;
 mod delay;
 mod failures;
-mod flow;
 mod outage;
 mod replay;
 mod replicas;

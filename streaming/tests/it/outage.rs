@@ -3,47 +3,12 @@
 use std::time::{Duration, Instant};
 
 use testkit::order_flow::{burgers, problem};
-use testkit::{Cluster, lone_broker, wait};
+use testkit::{Cluster, wait};
 
-use crate::crash::under_load;
 use crate::rig::{Rig, SOON, Service};
 
 /// Longest time that an order may take when Kafka is away.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-
-#[test]
-fn kafka_stops_and_starts_under_load_and_the_books_are_right() {
-    lone_broker::play(stop_and_start_kafka_under_load);
-}
-
-fn stop_and_start_kafka_under_load() {
-    let mut rig = Rig::on(Cluster::own_kafka(&[]));
-    let services = [Service::Inventory, Service::Notification, Service::Order];
-    rig.start_services(&services, &[]);
-    under_load(&mut rig, |rig, more_orders| {
-        more_orders();
-        rig.cluster.kill_kafka();
-        wait::is_true("not being ready", SOON, || {
-            services.iter().all(|service| rig.get(*service, "/readyz").status == 503)
-        });
-        // One that is sent before the service knows has to wait for its delivery.
-        wait::is_true("the publisher knowing", SOON, || {
-            rig.get(Service::Order, "/readyz").body.contains("kafka-publish")
-        });
-        let begun = Instant::now();
-        let answer = rig.post("away", &burgers(1)).unwrap();
-        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
-        assert_eq!((answer.status, problem(&answer).as_str()), (503, "kafka-away"));
-        assert!(answer.header("retry-after").is_some(), "{answer:?}");
-        assert!(!answer.body.contains("\"outcome\":\"unknown\""), "it was surely not sent");
-        rig.cluster.restart_kafka();
-        lone_broker::expect_markers(rig.cluster.kafka());
-        more_orders();
-    });
-    wait::is_true("being ready", SOON, || {
-        services.iter().all(|service| rig.get(*service, "/readyz").status == 200)
-    });
-}
 
 #[test]
 fn an_order_that_a_frozen_kafka_does_not_acknowledge_is_unknown_within_a_bound() {

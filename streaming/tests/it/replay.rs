@@ -8,9 +8,7 @@ use crate::rig::{Rig, SOON, Service};
 /// Reads everything there is under a group of its own, and reports.
 fn replay(rig: &Rig, group: &str, args: &[&str]) -> Finished {
     let mut all = vec!["analytics".to_owned(), "--listen".to_owned(), "127.0.0.1:0".to_owned()];
-    all.extend(rig.common_args());
-    let at = all.iter().position(|arg| arg == "--analytics-group").expect("among them") + 1;
-    all[at] = rig.name(group);
+    all.extend(rig.common_args_with("--analytics-group", &rig.name(group)));
     all.extend(["--exit-at-end", "-o", "json"].map(str::to_owned));
     all.extend(args.iter().map(|arg| (*arg).to_owned()));
     let finished = Process::start("streaming", &all, &[]).wait(SOON);

@@ -1,22 +1,14 @@
-//! Clients that are too slow, too large, too many, or send what is no order.
+//! Clients that are too slow or too many.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use testkit::http::{self, HttpAnswer};
+use testkit::http;
 use testkit::order_flow::{burgers, problem};
 use testkit::{machine, wait};
 
-use crate::rig::{Rig, SOON, Service, is_described};
-
-/// Sends bytes as they are, and reads the answer to the end of the connection.
-fn raw(rig: &Rig, bytes: &str) -> HttpAnswer {
-    let mut stream = TcpStream::connect(rig.address(Service::Order)).expect("a connection");
-    stream.set_read_timeout(Some(SOON)).expect("a timeout");
-    stream.write_all(bytes.as_bytes()).expect("it reads on");
-    http::read_answer(&mut stream).expect("an answer")
-}
+use crate::rig::{Rig, SOON, Service};
 
 #[test]
 fn clients_that_send_headers_or_bodies_slowly_are_cut_off_and_others_are_served() {
@@ -60,53 +52,6 @@ fn a_connection_that_says_nothing_is_closed() {
         let mut all = Vec::new();
         stream.read_to_end(&mut all).expect("it is closed in time");
     }
-}
-
-#[test]
-fn a_body_over_the_limit_is_413() {
-    let rig = Rig::start(&[]);
-    let large = format!(r#"{{"user_id":"{}","item":"burger","quantity":1}}"#, "u".repeat(1 << 20));
-    let answer = raw(
-        &rig,
-        &format!(
-            "POST /order HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{large}",
-            large.len()
-        ),
-    );
-    assert_eq!((answer.status, problem(&answer).as_str()), (413, "body-too-large"));
-    is_described("/order", "post", &answer);
-}
-
-#[test]
-fn what_is_no_order_is_4xx_and_reaches_nobody() {
-    let rig = Rig::start(&[]);
-    let deep = format!(r#"{{"user_id":{}"#, "[".repeat(5_000));
-    for (body, status, kind) in [
-        ("", 400, "invalid-json"),
-        (deep.as_str(), 400, "invalid-json"),
-        ("\u{feff}{}", 400, "invalid-json"),
-        (r#"{"user_id":"u","item":"burger","quantity":1,"price":1e400}"#, 400, "invalid-json"),
-        (r#"{"user_id":"\ud800","item":"burger","quantity":1}"#, 400, "invalid-json"),
-        (r#"{"user_id":"u","item":"burger","quantity":1,"quantity":2}"#, 422, "invalid-order"),
-        (r#"{"user_id":"u","item":"burger","quantity":"1"}"#, 422, "invalid-order"),
-        (r#"{"user_id":"u","item":"burger","quantity":0}"#, 422, "invalid-order"),
-        (r#"{"user_id":"","item":"burger","quantity":1}"#, 422, "invalid-order"),
-        (r#"{"user_id":"u","item":"burger","quantity":1,"price":-1}"#, 422, "invalid-order"),
-        (r#"{"user_id":"u","item":"burger","quantity":1,"price":1e39}"#, 422, "invalid-order"),
-        (r#"["u","burger",1,null]"#, 422, "invalid-order"),
-        (r#"{"user_id":"u","item":"unicorn","quantity":1}"#, 422, "unknown-item"),
-    ] {
-        let answer = rig.post(body);
-        assert_eq!((answer.status, problem(&answer).as_str()), (status, kind), "{body:.80}");
-    }
-    let form = [("content-type", "text/plain")];
-    let address = rig.address(Service::Order);
-    let answer = http::request(&address, "POST", "/order", &form, b"{}").expect("an answer");
-    assert_eq!((answer.status, problem(&answer).as_str()), (415, "unsupported-media-type"));
-    let headers = [("x-deadline-ms", "soon")];
-    assert_eq!(rig.post_with(&headers, &burgers(1)).expect("an answer").status, 400);
-    assert_eq!(rig.taken("burger"), 0);
-    assert_eq!(rig.metric(Service::Order, "orders_accepted_total"), 0.0);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! The real program with real sockets and files: what clients see while its services are well,
-//! slow, full, away and killed.
+//! slow, full and away. What all three flows promise stands in `conformance`.
 
 mod rig;
 mod startup;
@@ -10,5 +10,4 @@ mod trouble;
 mod unfinished;
 mod replicas;
 mod abuse;
-mod retries;
-mod crash;
+mod conformance;

@@ -8,43 +8,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+pub(crate) use testkit::conformance::Service;
 use testkit::http::{self, HttpAnswer};
-use testkit::{Process, wait};
+use testkit::order_flow::MENU;
+use testkit::{Finished, Process, wait};
 
 /// Longest wait for anything that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
-
-const MENU: &str = r#"
-burger = { price = 8.5 }
-"last one" = { price = 2.0, stock = 1 }
-dozen = { price = 1.0, stock = 12 }
-"#;
-
-/// One of the services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
-    Order,
-    Inventory,
-    Notification,
-}
-
-impl Service {
-    pub(crate) const ALL: [Self; 3] = [Self::Inventory, Self::Notification, Self::Order];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Order => "order",
-            Self::Inventory => "inventory",
-            Self::Notification => "notification",
-        }
-    }
-}
 
 /// The three services, each a process that can be killed and started anew where it was.
 pub(crate) struct Rig {
     dir: TempDir,
     args: Vec<String>,
-    processes: Vec<(Service, Process, String)>,
+    running: Vec<Running>,
+}
+
+/// A service, whose address stays known when it has ended.
+struct Running {
+    service: Service,
+    process: Option<Process>,
+    address: String,
 }
 
 impl Rig {
@@ -54,7 +37,7 @@ impl Rig {
         let dir = TempDir::with_prefix("sync-rest-").expect("a directory");
         std::fs::write(dir.path().join("menu.toml"), MENU).expect("a file");
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut rig = Self { dir, args, processes: Vec::new() };
+        let mut rig = Self { dir, args, running: Vec::new() };
         for service in Service::ALL {
             rig.start_service(service, "127.0.0.1:0");
         }
@@ -71,7 +54,7 @@ impl Rig {
         self.path("data").display().to_string()
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
@@ -80,7 +63,8 @@ impl Rig {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         let mut process = self.spawn(service, at, &self.data_dir(), &args);
         let address = process.address_of(service.name());
-        self.processes.push((service, process, address));
+        self.running.retain(|known| known.service != service);
+        self.running.push(Running { service, process: Some(process), address });
     }
 
     /// Starts another instance with a folder of its own.
@@ -120,16 +104,25 @@ impl Rig {
         Process::start("sync-rest", &args, &logged)
     }
 
+    fn at(&self, service: Service) -> usize {
+        self.running.iter().position(|known| known.service == service).expect("it was started")
+    }
+
     /// Address of a service: the same before and after it was killed.
     pub(crate) fn address(&self, service: Service) -> String {
-        let found = self.processes.iter().find(|(known, ..)| *known == service);
-        found.expect("it was started").2.clone()
+        self.running[self.at(service)].address.clone()
     }
 
     /// The process of a service.
     pub(crate) fn process(&mut self, service: Service) -> &mut Process {
-        let found = self.processes.iter_mut().find(|(known, ..)| *known == service);
-        &mut found.expect("it was started").1
+        let at = self.at(service);
+        self.running[at].process.as_mut().expect("it was not stopped")
+    }
+
+    /// Asks a service to stop, and returns how it ended.
+    pub(crate) fn stop(&mut self, service: Service) -> Finished {
+        let at = self.at(service);
+        self.running[at].process.take().expect("it was not stopped").stop()
     }
 
     /// Arguments of what is started from now on.
@@ -142,13 +135,12 @@ impl Rig {
         self.process(service).kill_9();
     }
 
-    /// Starts a killed service where it was.
+    /// Starts a service where it was, having killed it if it runs.
     #[track_caller]
     pub(crate) fn restart(&mut self, service: Service) {
-        let at = self.address(service);
-        self.kill_9(service);
-        self.processes.retain(|(known, ..)| *known != service);
-        self.start_service(service, &at);
+        let at = self.at(service);
+        drop(self.running[at].process.take());
+        self.start_service(service, &self.address(service));
     }
 
     /// Places an order.

@@ -3,7 +3,7 @@
 use testkit::order_flow::{burgers, order_id_of, problem};
 use testkit::{http, wait};
 
-use crate::rig::{Rig, SOON, Service};
+use crate::rig::{Rig, SOON, Service, order_id};
 
 /// Longest wait for what is tried again after growing waits.
 const LATER: std::time::Duration = std::time::Duration::from_secs(90);
@@ -73,4 +73,24 @@ fn a_release_goes_on_after_kill_9_of_the_order_service() {
     let id = order_id_of("k");
     assert_eq!(rig.reservation_of(&id).as_deref(), Some("released"));
     assert_eq!((rig.taken("burger"), rig.status_of(&id)), (0, None));
+}
+
+#[test]
+fn a_retry_after_a_crash_between_reservation_and_stored_outcome_reserves_once() {
+    let mut rig = Rig::start(&["--notification-delay", "1s"]);
+    let address = rig.address(Service::Order);
+    let body = burgers(4);
+    let client = std::thread::spawn(move || {
+        let headers = [("idempotency-key", "k")];
+        http::post_json(&address, "/order", &headers, &body)
+    });
+    wait::is_true("the reservation", SOON, || rig.taken("burger") == 4);
+    rig.kill_9(Service::Order);
+    assert!(client.join().expect("a client").is_err(), "it was killed under the request");
+    rig.restart(Service::Order);
+    let again = rig.post_keyed("k", &burgers(4)).expect("an answer");
+    assert_eq!(again.status, 200, "{again:?}");
+    assert_eq!(again.header("idempotent-replayed"), None, "it had not been stored");
+    assert_eq!(rig.taken("burger"), 4);
+    assert!(rig.is_notified(&order_id(&again)));
 }
