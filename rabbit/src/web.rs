@@ -32,6 +32,24 @@ pub(crate) struct NotificationWeb {
     pub(crate) store: Store,
 }
 
+/// What a customer was told, as every flow that is asked over HTTP says it.
+#[derive(Serialize)]
+struct Notified<'a> {
+    order_id: &'a str,
+    status: &'static str,
+    user_id: Option<&'a str>,
+    text: &'a str,
+    told_at_ms: i64,
+}
+
+impl<'a> Notified<'a> {
+    fn of(told: &'a Told) -> Self {
+        let Told { order_id, user_id, text, told_at_ms } = told;
+        let (user_id, told_at_ms) = (user_id.as_deref(), *told_at_ms);
+        Self { order_id, status: "notified", user_id, text, told_at_ms }
+    }
+}
+
 impl InventoryWeb {
     fn answer(&self, path: &str) -> Result<Reply, Problem> {
         let levels = || inventory::levels(&self.store, &self.menu).map_err(failed);
@@ -60,7 +78,7 @@ impl NotificationWeb {
         let order_id = path.strip_prefix(NOTIFICATIONS).unwrap_or_default();
         check_order_id(order_id)?;
         let told = self.store.get::<Told>(TOLD, order_id).map_err(failed)?;
-        told.map(|told| json_reply(&told)).ok_or_else(|| nothing_known(order_id))
+        told.map(|told| json_reply(&Notified::of(&told))).ok_or_else(|| nothing_known(order_id))
     }
 }
 

@@ -17,6 +17,9 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 /// Messages that are known: an order that comes again after so many others is told again.
 const TOLD_MAX: u64 = 1_000_000;
 
+/// Status of an order whose user was told.
+const NOTIFIED: &str = "notified";
+
 /// Users told, by order id.
 const TOLD: Table = Table::bounded("told", TOLD_MAX);
 
@@ -79,14 +82,20 @@ impl Notification {
 
     fn find(&self, order_id: &str) -> Result<Reply, Problem> {
         match self.store.get::<Told>(TOLD, order_id).map_err(answers::failed)? {
-            Some(_) => Ok(notified(order_id)),
+            Some(told) => Ok(answers::json_reply(&json!({
+                "order_id": order_id,
+                "status": NOTIFIED,
+                "user_id": told.user_id,
+                "text": told.text,
+                "told_at_ms": u64::try_from(told.told_at_ms).unwrap_or(u64::MAX),
+            }))),
             None => Err(answers::nothing_known(order_id)),
         }
     }
 }
 
 fn notified(order_id: &str) -> Reply {
-    answers::json_reply(&json!({ "order_id": order_id, "status": "notified" }))
+    answers::json_reply(&json!({ "order_id": order_id, "status": NOTIFIED }))
 }
 
 /// Its paths.

@@ -183,6 +183,13 @@ pub const ROWS: &[Row] = &[
     ),
     all(AllIsWell, "metrics count what happened, under the same names", services::metrics_count),
     all(AllIsWell, "`GET /stock` tells what is left of all items or of one", services::stock),
+    one_by_one(
+        AllIsWell,
+        "`GET /notifications/{id}` tells what the customer of an order was told",
+        Yes(services::notification),
+        Yes(services::notification),
+        No("its messages are records of a topic", Some(services::notification_is_not_asked_for)),
+    ),
     // Behind it.
     both(
         AllIsWell,

@@ -21,6 +21,9 @@ const COUNTERS: [&str; 8] = [
 const MOVED: [&str; 3] =
     ["http_requests_in_flight", "http_connections", "http_connections_opened_total"];
 
+/// What the customer of two burgers is told.
+const MESSAGE: &str = "2 x burger is on its way";
+
 pub(super) fn counters_begin_at_0(flow: &mut dyn Flow) {
     for service in Service::ALL {
         let page = flow.get(service, "/metrics").body;
@@ -105,6 +108,25 @@ pub(super) fn stock(flow: &mut dyn Flow) {
     assert!(tea["initial"].is_null() && tea["left"].is_null(), "there is no end of it: {tea}");
     let unknown = flow.get(Service::Inventory, "/stock/unicorn");
     assert_eq!((unknown.status, problem(&unknown).as_str()), (404, "unknown-item"));
+}
+
+pub(super) fn notification(flow: &mut dyn Flow) {
+    let id = flow.place("asked-for", &burgers(2));
+    flow.confirmed(&id);
+    flow.told_once(&id);
+    let path = format!("/notifications/{id}");
+    wait::is_true("the note of it", SOON, || flow.get(Service::Notification, &path).status == 200);
+    let told = flow.get(Service::Notification, &path).json();
+    assert_eq!((&told["order_id"], &told["status"]), (&id.into(), &"notified".into()));
+    assert_eq!((&told["user_id"], &told["text"]), (&"u1".into(), &MESSAGE.into()));
+    assert!(told["told_at_ms"].is_i64(), "{told}");
+    let unknown = flow.get(Service::Notification, "/notifications/nobody");
+    assert_eq!((unknown.status, problem(&unknown).as_str()), (404, "no-such-order"));
+}
+
+pub(super) fn notification_is_not_asked_for(flow: &mut dyn Flow) {
+    let answer = flow.get(Service::Notification, "/notifications/nobody");
+    assert_eq!((answer.status, problem(&answer).as_str()), (404, "no-such-path"));
 }
 
 pub(super) fn prints_its_work(flow: &mut dyn Flow) {
