@@ -98,6 +98,7 @@ impl<W: Watch> Scan<'_, W> {
         let mut give_up_at = Instant::now() + STALL_MAX;
         let all = offsets(bounds.low, bounds.end);
         let place = Place { topic, partition };
+        let mut topic_id = None;
         loop {
             if self.watch.wants_stop() {
                 return Ok(());
@@ -105,9 +106,13 @@ impl<W: Watch> Scan<'_, W> {
             match self.reader.poll(POLL) {
                 Polled::Record(record) => {
                     let offset = record.offset().0;
-                    if record.partition() != partition || record.topic() != topic {
+                    // Names are compared once: all records of a topic have the same id.
+                    let is_of_topic =
+                        topic_id == Some(record.topic_id()) || record.topic() == topic;
+                    if !is_of_topic || record.partition() != partition {
                         continue;
                     }
+                    topic_id = Some(record.topic_id());
                     if offset >= bounds.end || take(&record)?.is_break() {
                         return Ok(());
                     }

@@ -11,20 +11,17 @@
 #![expect(unsafe_code, reason = "the named FFI module")]
 
 use std::ffi::{CStr, CString, c_void};
-use std::os::raw::c_char;
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::slice;
 #[cfg(any(test, feature = "mock"))]
 use std::time::Duration;
 
-use pipeline::headers::HeaderEdit;
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 #[cfg(any(test, feature = "mock"))]
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::BorrowedMessage;
 #[cfg(any(test, feature = "mock"))]
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
@@ -32,6 +29,7 @@ use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 pub(crate) mod access;
 mod group;
 pub(crate) mod groups;
+mod headers;
 pub(crate) mod listing;
 mod request;
 pub(crate) mod settings;
@@ -39,6 +37,7 @@ pub(crate) mod trust;
 
 pub(crate) use group::{GroupMetadata, send_offsets};
 pub use group::{Membership, membership};
+pub use headers::{HeaderIter, RecordHeaders, headers_of, last_header};
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -87,148 +86,6 @@ pub(crate) fn set_join_wait_of_mock(client: &Client<DefaultProducerContext>, wai
             sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, wait_ms);
         }
     }
-}
-
-/// Headers of a record, copied byte for byte: names and values of any encoding, null values,
-/// duplicates and order included.
-#[derive(Debug)]
-pub struct RecordHeaders(NonNull<sys::rd_kafka_headers_t>);
-
-// SAFETY: the list is owned by this value alone and has no tie to a thread.
-unsafe impl Send for RecordHeaders {}
-
-impl RecordHeaders {
-    /// An empty list.
-    pub fn new() -> Self {
-        // SAFETY: allocates a list that this value owns.
-        let list = unsafe { sys::rd_kafka_headers_new(16) };
-        Self(NonNull::new(list).expect("librdkafka allocates or aborts"))
-    }
-
-    /// Copies the headers of a fetched record; `None` if it has none.
-    pub fn of(record: &BorrowedMessage<'_>) -> Option<Self> {
-        let borrowed = borrowed_headers(record)?;
-        // SAFETY: `borrowed` lives as long as `record`; the copy is owned by this value.
-        NonNull::new(unsafe { sys::rd_kafka_headers_copy(borrowed) }).map(Self)
-    }
-
-    /// Removes and adds headers as `edit` says.
-    pub fn apply(&mut self, edit: &HeaderEdit) {
-        for name in &edit.remove {
-            let name = header_name(name);
-            // SAFETY: list and name are live; a missing name is an error code, ignored.
-            unsafe { sys::rd_kafka_header_remove(self.0.as_ptr(), name.as_ptr()) };
-        }
-        for (name, value) in &edit.add {
-            self.add(name.as_bytes(), Some(value));
-        }
-    }
-
-    /// Adds one header after the others.
-    pub fn add(&mut self, name: &[u8], value: Option<&[u8]>) {
-        let (value_ptr, value_len) = value.map_or((ptr::null(), 0), |v| (v.as_ptr(), v.len()));
-        // SAFETY: name and value are read for their given lengths and copied.
-        unsafe {
-            sys::rd_kafka_header_add(
-                self.0.as_ptr(),
-                name.as_ptr().cast::<c_char>(),
-                name.len().cast_signed(),
-                value_ptr.cast::<c_void>(),
-                value_len.cast_signed(),
-            );
-        }
-    }
-
-    /// The last value of a header by name; `None` if it is absent or null.
-    pub fn last(&self, name: &str) -> Option<&[u8]> {
-        last_value(self.0.as_ptr(), name)
-    }
-
-    /// Every header in order, name and value as bytes.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        entries(self.0.as_ptr())
-    }
-
-    /// Bytes that the headers take in a record, names and values.
-    pub fn bytes(&self) -> usize {
-        self.iter().map(|(name, value)| name.len() + value.map_or(0, <[u8]>::len) + 4).sum()
-    }
-}
-
-impl Default for RecordHeaders {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Clone for RecordHeaders {
-    fn clone(&self) -> Self {
-        // SAFETY: the list is live; the copy is owned by the new value.
-        let copy = unsafe { sys::rd_kafka_headers_copy(self.0.as_ptr()) };
-        Self(NonNull::new(copy).expect("librdkafka allocates or aborts"))
-    }
-}
-
-impl Drop for RecordHeaders {
-    fn drop(&mut self) {
-        // SAFETY: owned by this value and freed once.
-        unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
-    }
-}
-
-/// The last value of a fetched record's header; `None` if it is absent or null.
-pub fn last_header<'a>(record: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
-    last_value(borrowed_headers(record)?, name)
-}
-
-/// Every header of a fetched record in order, name and value as bytes, without a copy of any.
-pub fn headers_of<'a>(
-    record: &'a BorrowedMessage<'_>,
-) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-    borrowed_headers(record).into_iter().flat_map(|list| entries(list))
-}
-
-fn borrowed_headers(record: &BorrowedMessage<'_>) -> Option<*mut sys::rd_kafka_headers_t> {
-    let mut list = ptr::null_mut();
-    // SAFETY: the record is live; the list belongs to it. Headers that cannot be parsed are
-    // an error code, which reads as none.
-    let error = unsafe { sys::rd_kafka_message_headers(record.ptr(), &mut list) };
-    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null())
-        .then_some(list)
-}
-
-/// The caller's lifetime must not outlive the list.
-fn entries<'a>(
-    list: *const sys::rd_kafka_headers_t,
-) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> {
-    (0..).map_while(move |index| {
-        let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0_usize);
-        // SAFETY: the list is live for the caller's lifetime; the out pointers point into it.
-        unsafe {
-            let error = sys::rd_kafka_header_get_all(list, index, &mut name, &mut value, &mut size);
-            if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                return None;
-            }
-            Some((CStr::from_ptr(name).to_bytes(), bytes(value, size)))
-        }
-    })
-}
-
-fn last_value<'a>(list: *const sys::rd_kafka_headers_t, name: &str) -> Option<&'a [u8]> {
-    let name = header_name(name);
-    let (mut value, mut size) = (ptr::null(), 0_usize);
-    // SAFETY: the list is live for the caller's lifetime; the value points into it.
-    unsafe {
-        let error = sys::rd_kafka_header_get_last(list, name.as_ptr(), &mut value, &mut size);
-        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-            return None;
-        }
-        bytes(value, size)
-    }
-}
-
-fn header_name(name: &str) -> CString {
-    CString::new(name).expect("header names of ours hold no NUL")
 }
 
 /// # Safety

@@ -95,7 +95,7 @@ impl Fetched<'_> {
     }
 
     /// Every header in order, name and value as bytes.
-    pub fn headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+    pub fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
         native::headers_of(&self.0)
     }
 

@@ -30,7 +30,7 @@ pub fn one_line(text: &str) -> String {
 #[must_use]
 pub fn tame_json(json: String) -> String {
     // Such a character stands in a string only, and none of them needs a pair of escapes.
-    if !json.chars().any(is_wild) {
+    if !has_wild(&json) {
         return json;
     }
     let mut tame = String::with_capacity(json.len() + 16);
@@ -63,7 +63,7 @@ impl<W: Write> Write for TameJson<W> {
             Err(error) if error.valid_up_to() == 0 => return self.0.write(piece),
             Err(error) => std::str::from_utf8(&piece[..error.valid_up_to()]).unwrap_or_default(),
         };
-        if text.chars().any(is_wild) {
+        if has_wild(text) {
             self.0.write_all(tame_json(text.to_owned()).as_bytes())?;
         } else {
             self.0.write_all(text.as_bytes())?;
@@ -74,6 +74,11 @@ impl<W: Write> Write for TameJson<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
     }
+}
+
+/// Whether a text has any of them. All are above printable ASCII, of which most texts are.
+fn has_wild(text: &str) -> bool {
+    !text.bytes().all(|byte| byte < 0x7f) && text.chars().any(is_wild)
 }
 
 /// What is no ASCII control below the blank, and moves the cursor, breaks lines or reorders them.

@@ -36,7 +36,8 @@ pub enum DlqCommand {
     jq -r '[.partition, .offset, .detail] | @tsv'
 
 Columns: PLACE is PARTITION:OFFSET, for 'orders dlq show'; TRIES is the number
-of attempts; CAUSE is the reason, or the root exception")]
+of attempts; CAUSE is the reason, or the root exception. With --handled, the
+column HANDLED says redriven or discarded, and only -o json has the attempts")]
     List(Box<ListFlags>),
 
     /// Everything about one dead letter: cause, origin, headers, decoded value

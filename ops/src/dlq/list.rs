@@ -1,6 +1,7 @@
 //! `orders dlq list`: one line for each dead letter that is meant.
 
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 use std::io::Write;
 
 use service_kit::args::OutputFormat;
@@ -11,6 +12,7 @@ use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::moment::Utc;
 use super::printed::{Line, Source, json_line};
+use super::redrive::Mark;
 use super::source::Tally;
 use super::value::hex;
 use super::view::Summary;
@@ -21,11 +23,16 @@ const COLUMNS_MIN: usize = 80;
 /// A wider terminal gives more room to the words of a failure, up to this.
 const COLUMNS_MAX: usize = 200;
 
-/// Columns of `WRITTEN (UTC)`, `TRIES`, `CAUSE` and `KEY`.
+/// Columns of `WRITTEN (UTC)`, `TRIES`, `FINGERPRINT` and `CAUSE`.
 const WRITTEN: usize = 19;
 const TRIES: usize = 5;
 const FINGERPRINT: usize = 11;
 const CAUSE: usize = 18;
+
+/// Columns of `HANDLED`. Where those that are handled are shown it stands in the place of `TRIES`, and the
+/// time has no seconds.
+const HANDLED: usize = 9;
+const WRITTEN_TO_THE_MINUTE: usize = 16;
 
 /// Shortest part of a detail that is worth its columns.
 const DETAIL_MIN: usize = 20;
@@ -39,7 +46,9 @@ const KEY_BESIDE_DETAIL: usize = 16;
 ///
 /// As [`super::DlqTopic::scan`].
 pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
-    let layout = Layout::of(source.topic.place_columns(), stdout_columns());
+    let (place, shows_handled) = (source.topic.place_columns(), source.shows_handled);
+    let layout = Layout::of(place, stdout_columns(), shows_handled);
+    let mut rows = Rows::of(layout);
     let format = source.settings.output;
     source.each_written(
         |out| match format {
@@ -47,7 +56,7 @@ pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
             OutputFormat::Json => Ok(write!(out, "[")?),
             OutputFormat::Jsonl => Ok(()),
         },
-        |out, shown| line(out, format, &layout, shown),
+        |out, shown| line(out, format, &mut rows, shown),
         |out| match format {
             OutputFormat::Json => Ok(writeln!(out, "\n]")?),
             _ => Ok(()),
@@ -58,12 +67,12 @@ pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
 fn line(
     out: &mut dyn Write,
     format: OutputFormat,
-    layout: &Layout,
+    rows: &mut Rows,
     shown: &Line<'_>,
 ) -> Result<(), DlqError> {
     let json = || json_line(&Summary::of(shown.topic, shown.letter).marked(shown.mark));
     match format {
-        OutputFormat::Table => writeln!(out, "{}", layout.row(shown.letter))?,
+        OutputFormat::Table => out.write_all(rows.row(shown.letter, shown.mark).as_bytes())?,
         OutputFormat::Json => {
             let before = if shown.is_first { "\n" } else { ",\n" };
             write!(out, "{before}{}", json()?)?;
@@ -79,50 +88,118 @@ struct Layout {
     place: usize,
     key: usize,
     detail: usize,
+    /// Whether those that are handled are shown, and so marked.
+    shows_handled: bool,
 }
 
 impl Layout {
     /// `place` is what `PARTITION:OFFSET` takes at most, `terminal` the columns of one, if there is one.
-    fn of(place: usize, terminal: Option<usize>) -> Self {
+    fn of(place: usize, terminal: Option<usize>, shows_handled: bool) -> Self {
         let place = place.max("PLACE".len());
         let columns = terminal.unwrap_or(COLUMNS_MIN).clamp(COLUMNS_MIN, COLUMNS_MAX);
-        let fixed = place + WRITTEN + TRIES + FINGERPRINT + CAUSE + 5 * 2;
+        let [written, third] = Self::written_and_third(shows_handled);
+        let fixed = place + written + third + FINGERPRINT + CAUSE + 5 * 2;
         let rest = columns.saturating_sub(fixed);
         match rest.checked_sub(KEY_BESIDE_DETAIL + 2).filter(|left| *left >= DETAIL_MIN) {
-            Some(detail) => Self { place, key: KEY_BESIDE_DETAIL, detail },
-            None => Self { place, key: rest.max(3), detail: 0 },
+            Some(detail) => Self { place, key: KEY_BESIDE_DETAIL, detail, shows_handled },
+            None => Self { place, key: rest.max(3), detail: 0, shows_handled },
         }
     }
 
-    fn heading(&self) -> String {
-        self.line(["PLACE", "WRITTEN (UTC)", "TRIES", "FINGERPRINT", "CAUSE", "KEY", "DETAIL"])
+    /// Columns of the time, and of what stands behind it.
+    const fn written_and_third(shows_handled: bool) -> [usize; 2] {
+        if shows_handled { [WRITTEN_TO_THE_MINUTE, HANDLED] } else { [WRITTEN, TRIES] }
     }
 
-    fn row(&self, letter: &DeadLetter<'_>) -> String {
-        let record = &letter.record;
-        self.line([
-            &format!("{}:{}", record.partition, record.offset),
-            &Utc(record.written_ms).to_the_second(),
-            &letter.attempts.map_or_else(|| "-".to_owned(), |attempts| attempts.to_string()),
-            &format!("{:08x}", letter.fingerprint),
-            letter.cause_in_short(),
-            &bytes_in_short(record.key),
-            letter.cause.detail.as_deref().unwrap_or_default(),
-        ])
+    fn heading(&self) -> String {
+        let third = if self.shows_handled { "HANDLED" } else { "TRIES" };
+        self.line(["PLACE", "WRITTEN (UTC)", third, "FINGERPRINT", "CAUSE", "KEY", "DETAIL"])
+    }
+
+    fn widths(&self) -> [usize; 7] {
+        let [written, third] = Self::written_and_third(self.shows_handled);
+        [self.place, written, third, FINGERPRINT, CAUSE, self.key, self.detail]
     }
 
     fn line(&self, cells: [&str; 7]) -> String {
-        let widths = [self.place, WRITTEN, TRIES, FINGERPRINT, CAUSE, self.key, self.detail];
         let mut line = String::with_capacity(COLUMNS_MIN);
-        for (cell, columns) in cells.into_iter().zip(widths).filter(|(_, columns)| *columns > 0) {
-            if !line.is_empty() {
-                line.push_str("  ");
-            }
-            push_filled(&mut line, cell, columns);
+        for (cell, columns) in cells.into_iter().zip(self.widths()) {
+            push_cell(&mut line, cell, columns);
         }
         line.truncate(line.trim_end().len());
         line
     }
+}
+
+/// Makes a row of each dead letter, in memory that is used again: there are millions of them.
+struct Rows {
+    layout: Layout,
+    row: String,
+    cell: String,
+    /// The last second that was printed, and its text: many dead letters share it.
+    second: Option<i64>,
+    written: String,
+}
+
+impl Rows {
+    fn of(layout: Layout) -> Self {
+        let written = Utc(None).to_the_second();
+        Self { layout, row: String::new(), cell: String::new(), second: None, written }
+    }
+
+    /// The row of a dead letter, with its line's end.
+    fn row(&mut self, letter: &DeadLetter<'_>, mark: Option<Mark>) -> &str {
+        let [place, written, third, fingerprint, cause, key, detail] = self.layout.widths();
+        let record = &letter.record;
+        self.tell_time(record.written_ms);
+        let Self { layout, row, cell, written: time, .. } = self;
+        row.clear();
+        push_told(row, cell, place, format_args!("{}:{}", record.partition, record.offset));
+        push_cell(row, time, written);
+        match (layout.shows_handled, letter.attempts) {
+            (true, _) => push_cell(row, mark.map_or("-", Mark::as_str), third),
+            (false, Some(attempts)) => push_told(row, cell, third, format_args!("{attempts}")),
+            (false, None) => push_cell(row, "-", third),
+        }
+        push_told(row, cell, fingerprint, format_args!("{:08x}", letter.fingerprint));
+        push_cell(row, letter.cause_in_short(), cause);
+        push_cell(row, &bytes_in_short(record.key), key);
+        push_cell(row, letter.cause.detail.as_deref().unwrap_or_default(), detail);
+        row.truncate(row.trim_end().len());
+        row.push('\n');
+        row
+    }
+
+    fn tell_time(&mut self, written_ms: Option<i64>) {
+        let second = written_ms.map(|ms| ms.div_euclid(1_000));
+        if second == self.second {
+            return;
+        }
+        let time = Utc(written_ms);
+        self.written = match self.layout.shows_handled {
+            true => time.to_the_minute(),
+            false => time.to_the_second(),
+        };
+        self.second = second;
+    }
+}
+
+/// Adds what is written by numbers as a cell.
+fn push_told(row: &mut String, cell: &mut String, columns: usize, told: fmt::Arguments<'_>) {
+    cell.clear();
+    let _ = cell.write_fmt(told); // a String takes all
+    push_cell(row, cell, columns);
+}
+
+/// Adds a cell behind the others; one without columns is left out.
+fn push_cell(line: &mut String, cell: &str, columns: usize) {
+    if columns == 0 {
+        return;
+    }
+    if !line.is_empty() {
+        line.push_str("  ");
+    }
+    push_filled(line, cell, columns);
 }
 
 /// Adds a cell of just so many columns. Most of them are plain: what measuring takes is left out then.
@@ -171,28 +248,69 @@ mod tests {
         })
     }
 
+    /// The row of that dead letter, without its line's end.
+    fn row(layout: Layout, mark: Option<Mark>) -> String {
+        let mut rows = Rows::of(layout);
+        let row = rows.row(&letter(), mark).to_owned();
+        assert_eq!(rows.row(&letter(), mark), row, "what is kept of the last row changes no other");
+        row.strip_suffix('\n').expect("a whole line").to_owned()
+    }
+
+    #[test]
+    fn each_row_has_its_own_time_also_where_it_has_none() {
+        let mut rows = Rows::of(Layout::of(13, None, false));
+        for (written_ms, expected) in [
+            (None, "  -  "),
+            (Some(1_795_256_952_843), "2026-11-21 10:29:12"),
+            (Some(1_795_256_952_999), "2026-11-21 10:29:12"),
+            (Some(1_795_256_953_000), "2026-11-21 10:29:13"),
+            (None, "  -  "),
+            (Some(-1), "1969-12-31 23:59:59"),
+        ] {
+            let mut letter = letter();
+            letter.record.written_ms = written_ms;
+            let row = rows.row(&letter, None);
+            assert!(row.contains(expected), "{written_ms:?}: {row}");
+        }
+    }
+
     #[test]
     fn lines_fit_80_columns_also_with_billions_of_records_and_foreign_keys() {
         for (place, terminal) in [(3, None), (13, None), (13, Some(40)), (3, Some(80))] {
-            let layout = Layout::of(place, terminal);
-            for line in [layout.heading(), layout.row(&letter())] {
-                assert!(width(&line) <= 80, "{line}");
-                assert!(!line.contains(char::is_control), "{line:?}");
+            for (shows_handled, mark) in [(false, None), (true, Some(Mark::Discarded))] {
+                let layout = Layout::of(place, terminal, shows_handled);
+                for line in [layout.heading(), row(layout, mark)] {
+                    assert!(width(&line) <= 80, "{line}");
+                    assert!(!line.contains(char::is_control), "{line:?}");
+                }
             }
         }
     }
 
     #[test]
     fn what_is_copied_into_the_next_command_is_never_cut() {
-        let row = Layout::of(13, None).row(&letter());
+        let row = row(Layout::of(13, None, false), None);
         for whole in ["11:9876543210", "2026-11-21 10:29:12", "d0186006", "too-large-to-retry"] {
             assert!(row.contains(whole), "{row}");
         }
     }
 
     #[test]
+    fn where_handled_ones_are_shown_each_row_says_whether_it_is_one() {
+        let layout = Layout::of(13, None, true);
+        assert!(layout.heading().contains("  HANDLED    FINGERPRINT"), "{}", layout.heading());
+        for (mark, word) in
+            [(None, "-"), (Some(Mark::Redriven), "redriven"), (Some(Mark::Discarded), "discarded")]
+        {
+            let row = row(layout, mark);
+            let expected = format!("11:9876543210  2026-11-21 10:29  {word:9}  d0186006");
+            assert!(row.starts_with(&expected), "{row}");
+        }
+    }
+
+    #[test]
     fn a_wide_terminal_shows_the_words_of_the_failure_as_well() {
-        let row = Layout::of(13, Some(200)).row(&letter());
+        let row = row(Layout::of(13, Some(200), false), None);
         assert!(row.ends_with("the topic refuses it\\nfor its size"), "{row}");
         assert!(width(&row) <= 200);
     }

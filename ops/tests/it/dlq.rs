@@ -1,7 +1,8 @@
 //! `orders dlq` over dead letters of mixed causes and tools, on real servers.
 
 mod discard;
-mod planted;
+mod others;
+pub(crate) mod planted;
 mod program;
 mod redrive;
 

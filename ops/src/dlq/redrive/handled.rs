@@ -20,6 +20,17 @@ pub enum Mark {
     Discarded,
 }
 
+impl Mark {
+    /// Its name in results.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Redriven => "redriven",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
 /// What one transaction writes into the ledger, beside the records that it sends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -184,6 +195,13 @@ mod tests {
 
     fn entry(text: &str) -> Entry {
         serde_json::from_str(text).expect("an entry")
+    }
+
+    #[test]
+    fn a_mark_has_the_same_name_in_tables_and_in_json() {
+        for mark in [Mark::Redriven, Mark::Discarded] {
+            assert_eq!(serde_json::to_value(mark).expect("it is JSON"), mark.as_str());
+        }
     }
 
     #[test]

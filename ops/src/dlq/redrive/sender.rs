@@ -229,13 +229,20 @@ impl Pace {
         (1..=BATCH_RECORDS).rev().find(|count| *count as f64 <= a_second).unwrap_or(1)
     }
 
+    /// When the next batch is due; at once where there is no rate.
+    fn due(&self, done: u64) -> Instant {
+        let Some(rate) = self.rate else { return self.begun_at };
+        let periods = done as f64 / f64::from(rate.count());
+        self.begun_at + rate.period().mul_f64(periods)
+    }
+
     /// Waits until the next batch is due, or a stop is asked for.
     fn wait(&self, done: u64) {
-        let Some(rate) = self.rate else { return };
-        let periods = done as f64 / f64::from(rate.count());
-        let due = self.begun_at + rate.period().mul_f64(periods);
+        if self.rate.is_none() {
+            return;
+        }
         // Who asked for the stop is heard by the scan.
-        let _ = self.stop.wait(due.saturating_duration_since(Instant::now()));
+        let _ = self.stop.wait(self.due(done).saturating_duration_since(Instant::now()));
     }
 }
 
@@ -250,4 +257,28 @@ fn refused(error: &WriteError, batch: &[Held]) -> Option<String> {
 
 fn failed(error: &WriteError, done: u64) -> DlqError {
     DlqError::Stopped { done, why: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_by_batches_that_are_due_one_after_the_other() {
+        for (rate, batch_max, after_6000_ms) in [
+            (None, BATCH_RECORDS, 0),
+            (Some("100/s"), 100, 60_000),
+            (Some("6000/m"), 100, 60_000),
+            (Some("5000/s"), BATCH_RECORDS, 1_200),
+            (Some("1/m"), 1, 360_000_000),
+        ] {
+            let parse = |text: &str| text.parse().unwrap_or_else(|e| panic!("{text}: {e}"));
+            let begun_at = Instant::now();
+            let pace = Pace { rate: rate.map(parse), stop: Shutdown::new(), begun_at };
+            assert_eq!(pace.batch_max(), batch_max, "{rate:?}");
+            let after = pace.due(6_000) - begun_at;
+            assert_eq!(after.as_millis(), after_6000_ms, "{rate:?}");
+            assert_eq!(pace.due(0), begun_at);
+        }
+    }
 }

@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kafka_io::admin::Admin;
-use kafka_io::client_config::Role;
 use serde_json::Value;
 use testkit::terminal::OnTerminal;
 use testkit::{Cluster, Finished, Input, Pipeline, Process, wait};
 
 use super::planted::Topic;
-use super::redrive::{config, is_ours, redrive, redrive_args, told};
+use super::redrive::{is_ours, redrive, redrive_args, told};
 use super::{dlq, lines, place};
-use crate::rig::{Log, expect_green};
+use crate::rig::{Log, expect_green, make_dead_letters_anew};
 
 const RUN_MAX: Duration = Duration::from_secs(60);
 
@@ -90,6 +88,7 @@ fn those_that_are_discarded_are_left_out_and_told_and_go_back_on_request_only() 
     assert_eq!(again["discarded"].as_u64(), Some(0), "{again}");
     assert_eq!(again["skipped"]["discarded"].as_u64(), Some(count));
     assert_eq!(marked(&entries(pipeline), "discarded").len(), handler.len());
+    each_entry_says_who_when_and_which(pipeline, count);
 
     let left = listed(&[]);
     assert_eq!(lines(&left, 0), Vec::<Value>::new());
@@ -97,6 +96,7 @@ fn those_that_are_discarded_are_left_out_and_told_and_go_back_on_request_only() 
     let shown = lines(&listed(&["--handled"]), 0);
     assert_eq!(shown.iter().map(place).collect::<Vec<_>>(), handler);
     assert!(shown.iter().all(|line| line["handled"] == "discarded"));
+    rows_are_marked(pipeline, handler.len());
     stats_tell(pipeline, count);
 
     let preview = told(&redrive(pipeline, "shop", &some), 0);
@@ -106,6 +106,32 @@ fn those_that_are_discarded_are_left_out_and_told_and_go_back_on_request_only() 
     assert_eq!(told(&redrive(pipeline, "shop", &back), 0)["sent"].as_u64(), Some(0));
     assert_eq!(pipeline.records(&pipeline.retry).len(), handler.len());
     assert!(lines(&listed(&["--handled"]), 0).iter().all(|line| line["handled"] == "redriven"));
+}
+
+/// What the ledger notes of a run besides the places.
+fn each_entry_says_who_when_and_which(pipeline: &Pipeline, count: u64) {
+    let entries = entries(pipeline);
+    let first = &entries[0];
+    for entry in &entries {
+        assert_eq!(entry["filter"], serde_json::json!({"reasons": ["handler"]}), "{entry}");
+        assert_eq!(entry["dlq_topic"], *pipeline.dlq);
+        assert_eq!((&entry["redrive_id"], &entry["by"]), (&first["redrive_id"], &first["by"]));
+        assert!(entry["by"].is_string() && entry["at_ms"].is_i64(), "{entry}");
+    }
+    let counts = entries.iter().filter_map(|entry| entry["count"].as_u64());
+    assert_eq!(counts.sum::<u64>(), count);
+}
+
+/// `list --handled` as a table, after so many were discarded.
+fn rows_are_marked(pipeline: &Pipeline, discarded: usize) {
+    let flags = ["list", "--handled", "--ledger-topic", &ledger_of(pipeline)];
+    let table = dlq(pipeline, &flags);
+    table.expect_code(0);
+    let mut rows = table.stdout.lines();
+    assert!(rows.next().is_some_and(|heading| heading.contains("HANDLED")), "{}", table.stdout);
+    let marks: Vec<&str> = rows.filter_map(|row| row.split_whitespace().nth(3)).collect();
+    let count = |word: &str| marks.iter().filter(|mark| **mark == word).count();
+    assert_eq!((count("discarded"), count("-")), (discarded, marks.len() - discarded));
 }
 
 /// `stats`, after so many of the reason *handler* were discarded.
@@ -203,12 +229,7 @@ fn a_topic_that_is_deleted_and_made_anew_is_another_one() {
         dlq(pipeline, &["list", "-o", "jsonl", "--ledger-topic", &ledger])
     };
     assert_eq!(lines(&list(), 0).len(), 0);
-    let admin = Admin::new(&config(pipeline, Role::Admin)).expect("settings are good");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.expect("a runtime");
-    assert!(runtime.block_on(admin.delete_topic(&pipeline.dlq)).expect("the broker does it"));
-    wait::is_true("the topic being gone", RUN_MAX, || pipeline.describe(&pipeline.dlq).is_none());
-    pipeline.create(testkit::Role::DeadLetter, 3, &[]);
+    make_dead_letters_anew(pipeline, 3);
     let inputs: Vec<Input> = topic.planted.iter().map(|planted| planted.input.clone()).collect();
     pipeline.send(&pipeline.dlq, &inputs);
     let listed = list();

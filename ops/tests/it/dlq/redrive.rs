@@ -282,6 +282,13 @@ fn an_order_that_fails_and_is_redriven_counts_once_and_the_audit_is_green() {
     let dead = before["dead_lettered"].as_u64().expect("a number");
     assert!(dead > 50, "{before}");
     expect_green(&pipeline, &[]);
+    let listed = lines(&dlq(&pipeline, &["list", "--class", "transient", "-o", "jsonl"]), 0);
+    assert_eq!(listed.len() as u64, dead);
+    let (partition, offset) = place(&listed[0]);
+    let shown = dlq(&pipeline, &["show", &format!("{partition}:{offset}"), "-o", "json"]);
+    let shown = lines(&shown, 0).remove(0);
+    assert_eq!(shown["reason"], "simulated", "{shown}");
+    assert!(shown["value"]["orderId"].is_string(), "{shown}");
     let args = ["--class", "transient", "--execute", "-o", "json"];
     let sent = told(&redrive(&pipeline, &pipeline.group, &args), 0);
     assert_eq!(sent["sent"].as_u64(), Some(dead), "{sent}");
