@@ -6,5 +6,7 @@ use ops::Cli;
 use service_kit::program::Program;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    let _until_the_end = fail::FailScenario::setup();
     Program::new("orders", build_info::commit!()).run(|_, cli: Cli| cli.run())
 }

@@ -15,6 +15,8 @@ mod plan;
 mod reset;
 mod start_at;
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
 use kafka_io::ends::{Ends, GroupMember, GroupOffsets};
@@ -106,6 +108,11 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
     };
     // Nor can a redrive send what it still takes for dead letters of the present count.
     let _redrives_stand = joined.as_ref().map(|_| reset::stop_redrives(&settings)).transpose()?;
+    // Before its bounds: offsets of a topic that is made anew meanwhile are not taken for its own.
+    let topic_ids = match joined {
+        Some(_) => topic_ids(&settings)?,
+        None => BTreeMap::new(),
+    };
     let mut found = look(&settings, &mut standing, flags, &chosen, joined.as_ref())?;
     count_dead_letters(&settings, &flags.redrives, &mut found)?;
     let mut plan = Plan::new(&settings.group, &flags.to.to_string(), flags.partial, &found);
@@ -114,13 +121,19 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
     plan.warnings = plan.warnings();
     if let Some(joined) = joined {
         plan.refuse()?;
-        let reset = Reset::new(&settings, &flags.to.to_string(), &found);
+        let reset = Reset::new(&settings, &flags.to.to_string(), &found, topic_ids);
         runtime.block_on(reset.ensure_ledger())?;
         plan.replay_id = Some(reset.execute(joined)?);
     }
     runtime.shutdown_background();
     print(&plan, output)?;
     Ok(ExitStatus::Done)
+}
+
+/// By name the ids that the topics were made with.
+fn topic_ids(settings: &Settings) -> Result<BTreeMap<String, String>, AppError> {
+    let ledger = dlq::redrive::Ledger::new(&settings.kafka, &settings.replays)?;
+    Ok(ledger.topic_ids(settings.topics.names())?)
 }
 
 /// Partitions that are meant, in order.

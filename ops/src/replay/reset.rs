@@ -3,10 +3,11 @@
 //! A transaction's offsets are taken from a member of the group's present generation only. So a consumer
 //! that joins meanwhile makes the commit fail, and nothing has changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
+use fail::fail_point;
 use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
 use kafka_io::ends::GroupOffsets;
 use kafka_io::member::{Change, Member, OffsetCommit};
@@ -112,13 +113,20 @@ pub(super) fn stop_redrives(settings: &Settings) -> Result<Writer, AppError> {
 pub(super) struct Reset<'a> {
     settings: &'a Settings,
     found: &'a [Found],
+    /// By name the ids of the topics, from before anything was looked at.
+    topic_ids: BTreeMap<String, String>,
     id: String,
     to: String,
 }
 
 impl<'a> Reset<'a> {
-    pub(super) fn new(settings: &'a Settings, to: &str, found: &'a [Found]) -> Self {
-        Self { settings, found, id: run_id(), to: to.to_owned() }
+    pub(super) fn new(
+        settings: &'a Settings,
+        to: &str,
+        found: &'a [Found],
+        topic_ids: BTreeMap<String, String>,
+    ) -> Self {
+        Self { settings, found, topic_ids, id: run_id(), to: to.to_owned() }
     }
 
     /// Makes the ledger where there is none.
@@ -166,7 +174,19 @@ impl<'a> Reset<'a> {
             offsets.push(OffsetCommit::new(&topics.retry, partition, &retry, retry_to));
         }
         writer.acknowledged()?;
-        writer.commit(member, &offsets, || ())
+        fail_point!("replay-produced", |_| std::process::abort());
+        writer.commit(member, &offsets, || {
+            fail_point!("replay-offsets-sent", |_| std::process::abort());
+            fail_point!("replay-commit-sent", |_| {
+                // The commit is sent next: the process dies while its answer is on the way.
+                std::thread::spawn(|| {
+                    std::thread::sleep(Duration::from_micros(400));
+                    std::process::abort();
+                });
+            });
+        })?;
+        fail_point!("replay-committed", |_| std::process::abort());
+        Ok(())
     }
 
     /// A tombstone for each product, and then the note that the count begins anew. It comes last: whatever
@@ -213,6 +233,7 @@ impl<'a> Reset<'a> {
             dead_letters: of(&topics.dead_letter, bounds.dead_letter.end),
             averages: of(&topics.averages, bounds.averages.end),
             outcomes: topics.outcomes.as_ref().map(|name| of(name, bounds.outcomes.end)),
+            topic_ids: self.topic_ids.clone(),
             to: self.to.clone(),
             at_ms: dlq::now_ms(),
             by: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),

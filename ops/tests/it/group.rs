@@ -1,6 +1,7 @@
 //! What a group has counted, and how it counts anew.
 
 mod averages;
+mod killed;
 mod replay;
 
 use std::time::Duration;
@@ -11,10 +12,20 @@ pub(crate) const RUN_MAX: Duration = Duration::from_secs(60);
 
 /// Runs a subcommand on the topics of a pipeline.
 pub(crate) fn orders(pipeline: &Pipeline, subcommand: &str, flags: &[&str]) -> Finished {
+    start(pipeline, subcommand, flags, &[]).wait(RUN_MAX)
+}
+
+/// As [`orders`], with these variables, and beside the test.
+fn start(
+    pipeline: &Pipeline,
+    subcommand: &str,
+    flags: &[&str],
+    variables: &[(&str, &str)],
+) -> Process {
     let mut all = pipeline.audit_args(true);
     subcommand.clone_into(&mut all[0]);
     all.extend(flags.iter().map(|flag| (*flag).to_owned()));
-    Process::start("orders", &all, &[]).wait(RUN_MAX)
+    Process::start("orders", &all, variables)
 }
 
 /// Consumes all there is, and returns the final statistics.

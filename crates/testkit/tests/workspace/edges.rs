@@ -92,6 +92,7 @@ pub(super) const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("ops", "kafka-io", Normal, "it reads topics and committed offsets"),
     ("ops", "service-kit", Normal, "it is a program"),
     ("ops", "consumer", Test, "its tests have the program built with what plants bugs in it"),
+    ("ops", "ops", Test, "the program that its tests start can be made to die"),
     ("ops", "testkit", Test, "its tests drive real servers"),
     ("demo", "consumer", Normal, "it runs both ends in one process"),
     ("demo", "producer", Normal, "it runs both ends in one process"),

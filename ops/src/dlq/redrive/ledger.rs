@@ -4,7 +4,7 @@
 //! neither is. It is read to its end, open transactions waited out, after the transactional id was taken
 //! over: what an earlier run has begun is decided by then, and no other can go on.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -117,6 +117,19 @@ impl<'a> Ledger<'a> {
             })?;
         }
         Ok(())
+    }
+
+    /// By name the ids that topics were made with; of those that are there, where the brokers tell.
+    pub(crate) fn topic_ids<'t>(
+        &self,
+        names: impl IntoIterator<Item = &'t str>,
+    ) -> Result<BTreeMap<String, String>, DlqError> {
+        let mut ids = BTreeMap::new();
+        for name in names {
+            let id = self.admin.topic_id(name, BROKER_PROBE_LIMIT).map_err(away)?;
+            ids.extend(id.map(|id| (name.to_owned(), id)));
+        }
+        Ok(ids)
     }
 
     /// An entry that cannot be read stops the run: what it names must not go back twice.

@@ -4,19 +4,19 @@ use serde_json::Value;
 use testkit::{Cluster, Pipeline, Process, machine, wait};
 
 use super::{RUN_MAX, consume, orders};
-use crate::rig::{audit, expect_green};
+use crate::rig::{audit, expect_green, make_dead_letters_anew};
 use crate::runs::mixed;
 
-const FAILURES: [&str; 2] = ["--simulate-failures", "0.3"];
+pub(super) const FAILURES: [&str; 2] = ["--simulate-failures", "0.3"];
 
 /// What `orders averages -o json` prints, to the byte.
-fn averages(pipeline: &Pipeline) -> String {
+pub(super) fn averages(pipeline: &Pipeline) -> String {
     let finished = orders(pipeline, "averages", &["-o", "json"]);
     finished.expect_code(0);
     finished.stdout
 }
 
-fn replay(pipeline: &Pipeline, flags: &[&str]) -> Value {
+pub(super) fn replay(pipeline: &Pipeline, flags: &[&str]) -> Value {
     let finished = orders(pipeline, "replay", &[flags, &["-o", "json"]].concat());
     finished.expect_code(0);
     finished.stats()
@@ -128,4 +128,24 @@ fn a_start_in_the_middle_is_refused_unless_such_averages_are_wanted() {
     assert!(table.stdout.lines().all(|line| line.chars().count() <= 80), "{}", table.stdout);
     assert!(table.stderr.contains("--execute does it"), "{}", table.stderr);
     expect_green(&pipeline, &["--expect-drained"]);
+}
+
+#[test]
+fn dead_letters_of_a_topic_that_is_made_anew_after_a_replay_are_of_the_present_count() {
+    let _machine = machine::shared();
+    let pipeline = Cluster::shared().pipeline(1);
+    pipeline.send(&pipeline.orders, &mixed(&pipeline, 200));
+    consume(&pipeline, &FAILURES);
+    let dead = pipeline.records(&pipeline.dlq).len() as u64;
+    replay(&pipeline, &["--to", "earliest", "--execute"]);
+    make_dead_letters_anew(&pipeline, 1);
+    consume(&pipeline, &FAILURES);
+    assert_eq!(pipeline.records(&pipeline.dlq).len() as u64, dead, "below the mark of the first");
+    let report = audit(&pipeline, true, &["--expect-drained"]);
+    assert_eq!(report.code, Some(0), "{:#}", report.stats());
+    assert!(report.stderr.contains("about an earlier topic of this name"), "{}", report.stderr);
+    let args = ["dlq", "redrive", "-b", &pipeline.servers.bootstrap_servers, "-t", &pipeline.dlq];
+    let names = ["--group-id", &pipeline.group, "--retry-topic", &pipeline.retry, "-o", "json"];
+    let preview = Process::start("orders", &[&args[..], &names].concat(), &[]).wait(RUN_MAX);
+    assert_eq!(preview.stats()["to_send"], dead, "{}", preview.stdout);
 }
