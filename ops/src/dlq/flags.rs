@@ -65,7 +65,7 @@ pub struct Group {
 #[derive(Debug, Clone, Default, Args)]
 pub struct LedgerFlags {
     /// Topic that records what was redriven or discarded [default: orders-redrives]
-    #[arg(long, value_name = "TOPIC", help_heading = "Connection")]
+    #[arg(long, env = "ORDERS_LEDGER_TOPIC", value_name = "TOPIC", help_heading = "Connection")]
     pub ledger_topic: Option<String>,
 }
 

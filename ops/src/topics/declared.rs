@@ -174,6 +174,7 @@ mod tests {
             "orders-dlq",
             "orders-averages",
             "orders-redrives",
+            "orders-replays",
             "ecommerce.orders",
             "ecommerce.payments",
             "ecommerce.inventory",
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(names, expected);
         assert!(topics.iter().all(|topic| topic.key.is_some() && topic.key_reason.is_some()));
         let example: Vec<_> =
-            topics[5..].iter().map(|topic| (topic.partitions, topic.key.as_deref())).collect();
+            topics[6..].iter().map(|topic| (topic.partitions, topic.key.as_deref())).collect();
         let expected = [(3, Some("customer")), (3, Some("order")), (3, Some("product"))];
         assert_eq!(example, expected);
     }

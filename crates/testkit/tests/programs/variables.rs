@@ -7,8 +7,8 @@ use std::path::Path;
 
 use service_kit::args::OTHER_VARIABLES;
 
-use crate::run::run;
-use crate::{COMMANDS, variables_of};
+use crate::commands::commands;
+use crate::variables_of;
 
 /// Named in the document, and set by `stack env` for other tools; no program of ours reads them.
 const SET_BY_THE_STACK: [&str; 5] =
@@ -44,10 +44,7 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_document_names_the_variables_that_are_read_and_no_others() {
     let mut read: BTreeSet<String> = OTHER_VARIABLES.iter().map(|&name| name.to_owned()).collect();
-    for (program, before) in COMMANDS {
-        let help = run(program, &[before, &["--help"]].concat(), &[]).stdout;
-        read.extend(variables_of(&help));
-    }
+    commands().iter().for_each(|known| read.extend(variables_of(&known.help)));
     assert!(read.len() > 120, "{read:?}");
     let named = named(&document());
     let missing: Vec<_> = read.difference(&named).collect();

@@ -3,6 +3,7 @@
 use console::measure_text_width;
 use testkit::terminal::OnTerminal;
 
+use crate::commands::subcommands;
 use crate::run::{PROGRAMS, command};
 
 const COLUMNS: u16 = 80;
@@ -20,15 +21,6 @@ fn assert_fits(what: &str, printed: &str) {
         let width = measure_text_width(line);
         assert!(width <= COLUMNS.into(), "{what}: {width} columns: {line}\nin\n{printed}");
     }
-}
-
-/// Names of the subcommands that a help text lists.
-fn subcommands(help: &str) -> Vec<String> {
-    let lines = help.lines().skip_while(|line| !line.trim().starts_with("Commands:")).skip(1);
-    let lines = lines.take_while(|line| !line.trim().is_empty());
-    let is_a_name = |line: &&str| line.starts_with("  ") && !line[2..].starts_with(' ');
-    let names = lines.filter(is_a_name).filter_map(|line| line.split_whitespace().next());
-    names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
 #[test]
