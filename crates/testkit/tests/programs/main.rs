@@ -86,6 +86,7 @@ fn a_variable_of_a_program_that_it_does_not_read_ends_it_with_what_was_meant() {
         ("stack", &["status"], "STACK_DIRS", "STACK_DIR"),
         ("demo", &[], "DEMO_SEEDS", "DEMO_SEED"),
         ("faults", &["list"], "FAULTS_SED", "FAULTS_SEED"),
+        ("lab", &["report", "a.json"], "LAB_OUTT", "LAB_OUT"),
         ("consumer", &[], "KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
         ("producer", &[], "SCHEMA_REGISTRY_ULR", "SCHEMA_REGISTRY_URL"),
     ] {
@@ -145,6 +146,7 @@ fn a_reader_that_has_gone_ends_no_program_with_a_panic() {
         ("demo", &["--help"]),
         ("faults", &["list"]),
         ("faults", &["list", "-o", "json"]),
+        ("lab", &["--help"]),
     ] {
         let done = run_with_reader(program, args, Reader::GoneFromStdout);
         assert_eq!(done.code, Some(0), "{program} {args:?}: {}", done.stderr);
@@ -158,6 +160,7 @@ fn a_reader_that_has_gone_ends_no_program_with_a_panic() {
         ("rabbit", &["dlq", "list", "--rabbitmq-url", "amqp://127.0.0.1:1"], 1),
         ("stack", &["logs", "nobody"], 1),
         ("faults", &["run", "nothing-of-this-name"], 1),
+        ("lab", &["run", "not-there.toml"], 2),
     ] {
         let done = run_with_reader(program, args, Reader::GoneFromBoth);
         assert_eq!(done.code, Some(code), "{program} {args:?}");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use testkit::process::path_of;
 
 /// Every program of the workspace.
-pub(crate) const PROGRAMS: [&str; 9] = [
+pub(crate) const PROGRAMS: [&str; 10] = [
     "producer",
     "consumer",
     "orders",
@@ -18,6 +18,7 @@ pub(crate) const PROGRAMS: [&str; 9] = [
     "stack",
     "demo",
     "faults",
+    "lab",
 ];
 
 /// How a run ended, and what it printed.

@@ -1,0 +1,132 @@
+//! Orders at a rate, and orders that wait for a service that is away.
+
+use std::time::Duration;
+
+use super::{BEHIND, Bench, Rig, label_of};
+use crate::asked::{Asks, Shares};
+use crate::client::ANSWER_MAX;
+use crate::generator::drive;
+use crate::measure::{Window, measure};
+use crate::plan::Cell;
+use crate::results::{Drain, Run};
+use crate::schedule::planned_us;
+use crate::timeline::{recovery, seconds, timeline};
+use crate::workload::{Paradigm, Segment, Workload};
+
+/// The slowest pace at which a backlog is waited for, in orders per second.
+const SLOWEST_PER_S: f64 = 50.0;
+
+fn us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Bench {
+    /// Sends orders at a rate; a fault happens meanwhile.
+    pub(super) fn load(
+        &mut self,
+        run: &mut Run,
+        workload: &Workload,
+        cell: &Cell,
+    ) -> Result<(), String> {
+        let rate_per_s = run.rate_per_s;
+        let warm_up = Segment { rate_per_s, length: self.file.warm_up };
+        let segments = [&[warm_up][..], &workload.segments(rate_per_s)].concat();
+        let planned = planned_us(&segments, workload.arrivals, cell.seed);
+        let shares = Shares { poison: workload.poison, again: workload.duplicates };
+        let asks = Asks::new(&self.name_of(cell), &planned, &self.items, shares, cell.seed);
+        let mut rig = self.rig(workload, cell.paradigm, asks)?;
+        let watch = rig.processes.watch().map_err(|error| error.to_string())?;
+        let from_us = us(self.file.warm_up);
+        let window = Window { from_us, to_us: from_us + us(workload.length) };
+        let fault = self.drive_and_break(workload, window, cell.paradigm, &mut rig)?;
+        self.settle(&rig, cell.paradigm, self.file.drain);
+        let cost = watch.end(rig.book.so_far().2);
+        self.fill_in(run, &mut rig, cell.paradigm, window);
+        run.cost = rig.services.is_some().then_some(cost);
+        let (traces, _) = rig.book.read();
+        if let (Some(fault), Some((begin_us, end_us))) = (workload.fault, fault) {
+            run.fault = Some(recovery(&traces, &label_of(fault), begin_us, end_us, from_us));
+        }
+        if workload.fault.is_some() || workload.burst.is_some() {
+            // What fails or piles up then says nothing of the rate.
+            run.is_saturated = false;
+            run.timeline = timeline(&traces, from_us);
+        }
+        Ok(())
+    }
+
+    fn drive_and_break(
+        &mut self,
+        workload: &Workload,
+        window: Window,
+        paradigm: Paradigm,
+        rig: &mut Rig,
+    ) -> Result<Option<(u64, u64)>, String> {
+        let (asks, book, client) = (rig.asks.clone(), rig.book.clone(), rig.client.clone());
+        let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
+        std::thread::scope(|scope| {
+            let sending =
+                scope.spawn(move || drive(&asks, &book, &client, &runtime, &stop, ANSWER_MAX));
+            let broken = workload
+                .fault
+                .map(|fault| self.break_and_mend(fault, window.from_us, paradigm, rig));
+            sending.join().map_err(|_panic| "the generator has failed".to_owned())?;
+            broken.transpose()
+        })
+    }
+
+    /// Asks for what only the services know, and measures.
+    pub(super) fn fill_in(&self, run: &mut Run, rig: &mut Rig, paradigm: Paradigm, window: Window) {
+        if paradigm == Paradigm::SyncRest {
+            self.ask_who_was_told(rig);
+        }
+        let dead_letters = self.dead_letters(rig, paradigm).saturating_sub(rig.dead_before);
+        rig.listener = None;
+        let (traces, others) = rig.book.read();
+        measure(run, &traces, &others, dead_letters, window);
+    }
+
+    /// Lets orders wait for inventory, and has it come back.
+    pub(super) fn backlog(
+        &mut self,
+        run: &mut Run,
+        workload: &Workload,
+        cell: &Cell,
+    ) -> Result<(), String> {
+        let lasts = Duration::from_secs_f64(f64::from(workload.orders) / run.rate_per_s);
+        let segment = Segment { rate_per_s: run.rate_per_s, length: lasts };
+        let planned = planned_us(&[segment], workload.arrivals, cell.seed);
+        let asks =
+            Asks::new(&self.name_of(cell), &planned, &self.items, Shares::default(), cell.seed);
+        let mut rig = self.rig(workload, cell.paradigm, asks)?;
+        let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
+        services.end(BEHIND, false);
+        let watch = rig.processes.watch().map_err(|error| error.to_string())?;
+        drive(&rig.asks, &rig.book, &rig.client, &self.runtime, &self.stop, ANSWER_MAX);
+        let begin_us = rig.book.clock().now_us();
+        let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
+        services.start_again(BEHIND)?;
+        let longest =
+            self.file.drain + Duration::from_secs_f64(f64::from(workload.orders) / SLOWEST_PER_S);
+        self.settle(&rig, cell.paradigm, longest);
+        let cost = watch.end(rig.book.so_far().2);
+        let window = Window { from_us: 0, to_us: begin_us };
+        self.fill_in(run, &mut rig, cell.paradigm, window);
+        (run.cost, run.is_saturated, run.void) = (Some(cost), false, None);
+        let (traces, _) = rig.book.read();
+        run.timeline = timeline(&traces, 0);
+        run.drain = Some(drain_of(run, &traces, begin_us));
+        Ok(())
+    }
+}
+
+/// How what waited was worked on from `begin_us` on.
+pub(super) fn drain_of(run: &Run, traces: &[crate::book::Trace], begin_us: u64) -> Drain {
+    let audit = run.audit.unwrap_or_default();
+    let last_us = traces.iter().filter_map(|trace| trace.outcome_us).max().unwrap_or(begin_us);
+    let took_s = seconds(last_us.saturating_sub(begin_us));
+    let done =
+        traces.iter().filter(|trace| trace.outcome_us.is_some_and(|us| us >= begin_us)).count();
+    let per_s = if took_s > 0.0 { done as f64 / took_s } else { 0.0 };
+    Drain { orders: audit.accepted, turned_away: audit.planned - audit.accepted, took_s, per_s }
+}

@@ -1,0 +1,157 @@
+//! What a comparison ran on, and what each paradigm promised there.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use service_kit::program::Program;
+
+use crate::programs::Programs;
+use crate::results::{Environment, ParadigmInfo, ServerInfo};
+use crate::servers::Servers;
+use crate::workload::Paradigm;
+
+/// Account of a RabbitMQ that the lab has started: it lets in nobody from elsewhere.
+const GUEST: (&str, &str) = ("guest", "guest");
+
+/// Looks at the machine and the servers.
+pub(crate) async fn look(
+    program: &Program,
+    programs: &Programs,
+    servers: &Servers,
+    http: &reqwest::Client,
+    dir: &Path,
+    kafka_brokers: u16,
+) -> Environment {
+    let mut infos = Vec::new();
+    if let Some(url) = servers.rabbit_management_url() {
+        infos.push(rabbit(http, &url).await);
+    }
+    if let Some(classpath) = servers.kafka_classpath() {
+        infos.push(kafka(&classpath, kafka_brokers));
+    }
+    Environment { servers: infos, ..machine(program, programs.profile(), dir) }
+}
+
+/// Looks at the machine.
+#[must_use]
+pub(crate) fn machine(program: &Program, profile: &str, dir: &Path) -> Environment {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let memory = field(&read("/proc/meminfo"), "MemTotal").unwrap_or_default();
+    let memory_kib: u64 = memory.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let load = read("/proc/loadavg");
+    Environment {
+        version: program.version.to_owned(),
+        commit: program.commit.to_owned(),
+        profile: profile.to_owned(),
+        cpu: field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown".to_owned()),
+        cores: std::thread::available_parallelism().map_or(0, |n| n.get() as u64),
+        memory_bytes: memory_kib << 10,
+        kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
+        storage: storage_of(&read("/proc/mounts"), dir),
+        load_before: load.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
+        servers: Vec::new(),
+    }
+}
+
+/// File system of a folder, by the longest mount point that it lies below.
+fn storage_of(mounts: &str, dir: &Path) -> String {
+    let dir = dir.canonicalize().unwrap_or_else(|_| dir.to_path_buf());
+    let of_line = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind) = (words.next()?.to_owned(), words.next()?.to_owned());
+        dir.starts_with(&point).then_some((point.len(), kind))
+    };
+    let found = mounts.lines().filter_map(of_line).max_by_key(|(length, _)| *length);
+    found.map_or_else(|| "unknown".to_owned(), |(_, kind)| kind)
+}
+
+async fn rabbit(http: &reqwest::Client, url: &str) -> ServerInfo {
+    let request = http.get(format!("{url}/api/overview")).basic_auth(GUEST.0, Some(GUEST.1));
+    let overview: Value = match request.send().await {
+        Ok(answer) => answer.json().await.unwrap_or_default(),
+        Err(_) => Value::Null,
+    };
+    let text = |name: &str| overview[name].as_str().unwrap_or("unknown").to_owned();
+    ServerInfo {
+        name: "RabbitMQ".to_owned(),
+        version: format!("{}, Erlang {}", text("rabbitmq_version"), text("erlang_version")),
+        settings: vec!["one node".to_owned(), "quorum queues of one member".to_owned()],
+        is_mock: false,
+    }
+}
+
+fn kafka(classpath: &str, brokers: u16) -> ServerInfo {
+    let in_sync = if brokers == 1 { 1 } else { 2 };
+    ServerInfo {
+        name: "Apache Kafka".to_owned(),
+        version: kafka_version(classpath).unwrap_or_else(|| "unknown".to_owned()),
+        settings: vec![
+            format!("{brokers} broker{}, KRaft", if brokers == 1 { "" } else { "s" }),
+            format!("default.replication.factor={brokers}"),
+            format!("min.insync.replicas={in_sync}"),
+            "log.flush.interval: the operating system's".to_owned(),
+        ],
+        is_mock: false,
+    }
+}
+
+/// The version in the name of the broker's jar.
+fn kafka_version(classpath: &str) -> Option<String> {
+    let folders = classpath.split(':').map(|part| part.trim_end_matches('*'));
+    for folder in folders {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let version =
+                name.strip_prefix("kafka_2.13-").and_then(|rest| rest.strip_suffix(".jar"));
+            if let Some(version) = version {
+                return Some(version.to_owned());
+            }
+        }
+    }
+    None
+}
+
+/// What an acceptance means in each paradigm, as it is run here.
+#[must_use]
+pub(crate) fn promises(paradigm: Paradigm, kafka_brokers: u16) -> ParadigmInfo {
+    let lines: &[&str] = match paradigm {
+        Paradigm::SyncRest => &[
+            "200 says that inventory has reserved and notification has told: acceptance and outcome are one moment",
+            "each of the three services commits to its own file, with fsync, before it answers; requests that wait share a flush",
+            "one copy, on one disk",
+        ],
+        Paradigm::Rabbit => &[
+            "202 says that a durable quorum queue has the order and the broker has confirmed it (publisher confirms, mandatory)",
+            "the broker flushes its write-ahead log before it confirms; order, inventory and notification commit to files of their own, with fsync",
+            "one queue member, on one disk: a cluster of three would keep three",
+        ],
+        Paradigm::Streaming if kafka_brokers == 3 => &[
+            "202 says that all in-sync replicas have the order (acks=all, idempotent producer, min.insync.replicas=2)",
+            "replicas have it in memory; the operating system writes it later: it is safe as long as not all of them lose power at once",
+            "three copies, here on one disk; results, state and offsets of a step are one transaction; members have names (--instance-id)",
+        ],
+        Paradigm::Streaming => &[
+            "202 says that the broker has the order (acks=all, idempotent producer)",
+            "the broker has it in memory, and the operating system writes it later: no flush before the answer. A killed broker loses nothing, a power failure may",
+            "one copy: a cluster of three would keep three; results, state and offsets of a step are one transaction; members have names (--instance-id)",
+        ],
+    };
+    ParadigmInfo { paradigm, durability: lines.iter().map(|line| (*line).to_owned()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_system_is_that_of_the_nearest_mount_point() {
+        let mounts = "a / ext4 rw 0 0\nb /dev/shm tmpfs rw 0 0\n";
+        assert_eq!(storage_of(mounts, Path::new("/dev/shm/not-there")), "tmpfs");
+        assert_eq!(storage_of(mounts, Path::new("/not-there")), "ext4");
+    }
+}

@@ -1,0 +1,92 @@
+//! Takes messages out of the queue that a mail service would read.
+
+use std::collections::HashSet;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use lapin::message::Delivery;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use service_kit::shutdown::Shutdown;
+use tokio::time::{sleep, timeout};
+
+use super::READY_MAX;
+use crate::book::Book;
+
+/// Messages that the broker sends ahead of their acknowledgement.
+const AHEAD_MAX: u16 = 1_000;
+const AGAIN_AFTER: Duration = Duration::from_millis(200);
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Reads until it is stopped, through as many connections as it takes; says once whether the first one reads.
+pub(super) async fn read(
+    url: &str,
+    queue: &str,
+    book: &Book,
+    stop: &Shutdown,
+    ready: &SyncSender<Result<(), String>>,
+) {
+    let deadline = Instant::now() + READY_MAX;
+    let (mut is_told, mut heard) = (false, HashSet::new());
+    while !stop.is_requested() {
+        match timeout(CONNECT_MAX, open(url, queue)).await {
+            Ok(Ok((_connection, _channel, mut consumer))) => {
+                if !std::mem::replace(&mut is_told, true) {
+                    // Nobody waits any more: then it is stopped soon.
+                    let _ = ready.send(Ok(()));
+                }
+                take(&mut consumer, book, stop, &mut heard).await;
+            }
+            failed if !is_told && Instant::now() > deadline => {
+                let why = failed.map_or_else(
+                    |_| "no answer".to_owned(),
+                    |opened| opened.err().map_or_else(String::new, |error| error.to_string()),
+                );
+                let _ = ready.send(Err(format!("{queue}: {why}")));
+                return;
+            }
+            _ => {
+                tokio::select! {
+                    () = sleep(AGAIN_AFTER) => {}
+                    () = stop.requested() => {}
+                }
+            }
+        }
+    }
+}
+
+async fn open(url: &str, queue: &str) -> lapin::Result<(Connection, Channel, Consumer)> {
+    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(AHEAD_MAX, BasicQosOptions::default()).await?;
+    let options = BasicConsumeOptions::default();
+    let consumer =
+        channel.basic_consume(queue.into(), "lab".into(), options, FieldTable::default()).await?;
+    Ok((connection, channel, consumer))
+}
+
+async fn take(consumer: &mut Consumer, book: &Book, stop: &Shutdown, heard: &mut HashSet<String>) {
+    loop {
+        let next = tokio::select! {
+            biased;
+            next = consumer.next() => next,
+            () = stop.requested() => return,
+        };
+        let Some(Ok(delivery)) = next else { return };
+        if let Some(order_id) = new_message(&delivery, heard) {
+            book.told(&order_id);
+        }
+        // Where the connection breaks, the broker sends it again, and says so.
+        let _ = delivery.ack(BasicAckOptions::default()).await;
+    }
+}
+
+/// The order that a message is about; nothing where the broker sends again what was heard already because its
+/// acknowledgement was lost. A message that was published twice is heard twice.
+fn new_message(delivery: &Delivery, heard: &mut HashSet<String>) -> Option<String> {
+    let order_id = delivery.properties.message_id().as_ref()?.as_str().to_owned();
+    let is_first = heard.insert(order_id.clone());
+    (is_first || !delivery.redelivered).then_some(order_id)
+}

@@ -1,0 +1,132 @@
+//! Which run comes when: rounds, in each of which every workload meets every paradigm once, shuffled. What drifts on
+//! the machine while a comparison runs then meets all of them alike.
+
+use std::time::Duration;
+
+use rand::SeedableRng as _;
+use rand::seq::SliceRandom as _;
+use rand_chacha::ChaCha8Rng;
+
+use crate::workload::{Fault, Kind, Paradigm, Workload, WorkloadFile};
+
+/// One run to be made.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    /// Place of the workload in the file.
+    pub workload: usize,
+    /// Place of the rate among those of the workload.
+    pub rate: usize,
+    /// Who is measured.
+    pub paradigm: Paradigm,
+    /// From 0.
+    pub round: u32,
+    /// Seed of this run. It is the same for all paradigms: they get the same orders at the same times.
+    pub seed: u64,
+}
+
+/// Time for starting and stopping services, by guess: it only serves to say how long is left.
+const AROUND_A_RUN: Duration = Duration::from_secs(5);
+/// Orders per second that a batch or a backlog is worked on at, by guess.
+const DRAINED_PER_S: f64 = 400.0;
+
+/// All runs in their order. The same file gives the same plan.
+#[must_use]
+pub fn plan(file: &WorkloadFile) -> Vec<Cell> {
+    let rounds = file.workloads.iter().map(|workload| workload.rounds).max().unwrap_or(0);
+    let mut random = ChaCha8Rng::seed_from_u64(file.seed);
+    let mut cells = Vec::new();
+    for round in 0..rounds {
+        let mut of_round = Vec::new();
+        for (workload, is) in file.workloads.iter().enumerate().filter(|(_, w)| round < w.rounds) {
+            for rate in 0..is.rates_per_s.len() {
+                let seed = seed_of(file.seed, round, workload, rate);
+                let cell = |&paradigm| Cell { workload, rate, paradigm, round, seed };
+                of_round.extend(file.paradigms.iter().map(cell));
+            }
+        }
+        of_round.shuffle(&mut random);
+        // What is replayed must have been placed.
+        of_round.sort_by_key(|cell| file.workloads[cell.workload].kind == Kind::Replay);
+        cells.extend(of_round);
+    }
+    cells
+}
+
+fn seed_of(seed: u64, round: u32, workload: usize, rate: usize) -> u64 {
+    let parts = [u64::from(round), workload as u64, rate as u64];
+    parts.into_iter().fold(seed, |seed, part| {
+        (seed ^ part.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+    })
+}
+
+/// How long a run is expected to take.
+#[must_use]
+pub fn expected(file: &WorkloadFile, cell: &Cell) -> Duration {
+    let workload = &file.workloads[cell.workload];
+    let sent = match workload.kind {
+        Kind::Load | Kind::Sweep => file.warm_up + workload.length,
+        Kind::Backlog => Duration::from_secs_f64(backlog_s(workload)),
+        Kind::Batch => Duration::from_secs_f64(f64::from(workload.orders) / DRAINED_PER_S),
+        Kind::Replay => Duration::ZERO,
+    };
+    let after = match workload.fault {
+        Some(Fault::ServiceDown { length, .. }) => length / 4,
+        Some(Fault::BrokerRestart { .. }) => Duration::from_secs(8),
+        None => Duration::ZERO,
+    };
+    sent + after + AROUND_A_RUN
+}
+
+fn backlog_s(workload: &Workload) -> f64 {
+    let orders = f64::from(workload.orders);
+    orders / workload.rates_per_s[0] + orders / DRAINED_PER_S
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const TEXT: &str = "name = 'x'\nrounds = 4\n[[workload]]\nname = 'a'\nrate = 10\nfor = '2s'\n\
+                        [[workload]]\nname = 'b'\nkind = 'sweep'\nrates = [1, 2]\nfor = '1s'\nrounds = 2\n\
+                        [[workload]]\nname = 'c'\nkind = 'replay'\nrounds = 1\n";
+
+    #[test]
+    fn every_workload_meets_every_paradigm_once_in_each_of_its_rounds() {
+        let cells = plan(&WorkloadFile::parse(TEXT).unwrap());
+        assert_eq!(cells.len(), 3 * (4 + 2 * 2 + 1));
+        let met: BTreeSet<_> =
+            cells.iter().map(|c| (c.round, c.workload, c.rate, c.paradigm)).collect();
+        assert_eq!(met.len(), cells.len());
+        assert!(cells.is_sorted_by_key(|cell| cell.round));
+        assert!(
+            cells[..10].iter().position(|cell| cell.workload == 2) >= Some(7),
+            "replay is last"
+        );
+    }
+
+    #[test]
+    fn the_order_of_a_round_is_shuffled_and_the_same_again_for_the_same_seed() {
+        let file = WorkloadFile::parse(TEXT).unwrap();
+        assert_eq!(plan(&file), plan(&file));
+        let other = WorkloadFile { seed: 7, ..file.clone() };
+        let order = |file| plan(file).iter().map(|c| (c.workload, c.paradigm)).collect::<Vec<_>>();
+        assert_ne!(order(&file), order(&other));
+        let rounds: BTreeSet<Vec<_>> = (2..4)
+            .map(|round| {
+                plan(&file).iter().filter(|c| c.round == round).map(|c| c.paradigm).collect()
+            })
+            .collect();
+        assert!(rounds.len() > 1 || plan(&other)[..3] != plan(&file)[..3]);
+    }
+
+    #[test]
+    fn paradigms_get_the_same_orders_at_the_same_times() {
+        let cells = plan(&WorkloadFile::parse(TEXT).unwrap());
+        let key = |cell: &Cell| (cell.round, cell.workload, cell.rate);
+        for (a, b) in cells.iter().flat_map(|a| cells.iter().map(move |b| (a, b))) {
+            assert_eq!(a.seed == b.seed, key(a) == key(b), "{a:?} {b:?}");
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The page.
+
+use std::fmt::Write as _;
+
+use super::charts::{Figure, spectrum, sweep};
+use super::plot::escape;
+use super::style::STYLE;
+use super::timelines::{legend, timelines};
+use super::{csv, title};
+use crate::cells::{Cell, cells};
+use crate::results::Results;
+use crate::tables::{Entry, Table, tables};
+use crate::verdict::verdict;
+use crate::words::{mebibytes, number};
+use crate::workload::Paradigm;
+
+/// The whole report as one page without anything from elsewhere.
+#[must_use]
+pub fn html(results: &Results) -> String {
+    let all = cells(results);
+    let tables = tables(results, &all);
+    let of = |id: &str| tables.iter().find(|table| table.id == id);
+    let mut body = String::new();
+    head(&mut body, results, &all);
+    section(
+        &mut body,
+        "times",
+        "Times",
+        &[of("headline")],
+        spectrum(&all).into_iter().collect(),
+        results,
+    );
+    section(
+        &mut body,
+        "sweep",
+        "How much each can take",
+        &[of("sweep")],
+        sweep(&all).into_iter().collect(),
+        results,
+    );
+    section(
+        &mut body,
+        "outages",
+        "Outages, bursts and backlogs",
+        &[of("faults"), of("lots"), of("replay")],
+        timelines(&all),
+        results,
+    );
+    section(
+        &mut body,
+        "audit",
+        "What was promised, and what came of it",
+        &[of("audit"), of("failures")],
+        Vec::new(),
+        results,
+    );
+    section(&mut body, "cost", "Cost", &[of("cost")], Vec::new(), results);
+    section(
+        &mut body,
+        "qualities",
+        "What numbers do not say",
+        &[of("qualities")],
+        Vec::new(),
+        results,
+    );
+    method(&mut body, results, of("generator"));
+    environment(&mut body, results);
+    again(&mut body, results);
+    data(&mut body, &tables);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" \
+         content=\"width=device-width,initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+        escape(&title(results))
+    )
+}
+
+fn head(body: &mut String, results: &Results, cells: &[Cell<'_>]) {
+    let when = results.started_at.split('.').next().unwrap_or_default().replace('T', " ");
+    let _ = writeln!(
+        body,
+        "<h1>{}</h1>\n<p class=\"when\">{} UTC, version {} ({}), seed {}, {} runs</p>\n<p class=\"verdict\">{}</p>",
+        escape(&title(results)),
+        escape(when.trim_end_matches('Z')),
+        escape(&results.environment.version),
+        escape(&results.environment.commit),
+        results.seed,
+        results.runs.len(),
+        escape(&verdict(results, cells))
+    );
+    if results.environment.profile == "debug" {
+        body.push_str(
+            "<p class=\"warn\">The programs were no release builds: their times say little.</p>\n",
+        );
+    }
+    if !results.is_complete {
+        body.push_str(
+            "<p class=\"warn\">The comparison was ended before all of its runs were made.</p>\n",
+        );
+    }
+    body.push_str(
+        "<nav><a href=\"#times\">Times</a><a href=\"#sweep\">Throughput</a><a href=\"#outages\">Outages</a>\
+         <a href=\"#audit\">Audit</a><a href=\"#cost\">Cost</a><a href=\"#method\">Method</a>\
+         <a href=\"#again\">Run it again</a></nav>\n",
+    );
+}
+
+fn section(
+    body: &mut String,
+    id: &str,
+    title: &str,
+    tables: &[Option<&Table>],
+    figures: Vec<Figure>,
+    results: &Results,
+) {
+    let tables: Vec<&Table> = tables.iter().copied().flatten().collect();
+    if tables.is_empty() && figures.is_empty() {
+        return;
+    }
+    let _ = writeln!(body, "<h2 id=\"{id}\">{title}</h2>");
+    let shown: Vec<Paradigm> = results.paradigms.iter().map(|info| info.paradigm).collect();
+    let has_one_title = tables.len() == 1;
+    for (n, table) in tables.iter().enumerate() {
+        if !has_one_title {
+            let _ = writeln!(body, "<h3>{}</h3>", table.title);
+        }
+        body.push_str(&markup(table));
+        if n == 0 {
+            for figure in &figures {
+                body.push_str(&figure_markup(figure, &shown));
+            }
+        }
+    }
+    if tables.is_empty() {
+        for figure in &figures {
+            body.push_str(&figure_markup(figure, &shown));
+        }
+    }
+}
+
+fn figure_markup(figure: &Figure, shown: &[Paradigm]) -> String {
+    format!(
+        "<figure>\n{}<div class=\"scroll\">\n{}</div>\n<figcaption><b>{}.</b> {}</figcaption>\n</figure>\n",
+        legend(shown),
+        figure.svg,
+        escape(&figure.title),
+        escape(&figure.finding)
+    )
+}
+
+fn markup(table: &Table) -> String {
+    let mut text = String::from("<div class=\"scroll\"><table>\n");
+    let _ = writeln!(
+        text,
+        "<caption>{} <a class=\"csv\" download=\"{}.csv\" href=\"data:text/csv;charset=utf-8,{}\">CSV</a></caption>",
+        escape(&table.caption),
+        table.id,
+        percent_encoded(&csv(table))
+    );
+    let class = |is_number| if is_number { " class=\"n\"" } else { "" };
+    let heads = table
+        .columns
+        .iter()
+        .map(|c| format!("<th scope=\"col\"{}>{}</th>", class(c.is_number), c.title));
+    let _ = writeln!(text, "<thead><tr>{}</tr></thead>\n<tbody>", heads.collect::<String>());
+    let mut before = "";
+    for row in &table.rows {
+        let name = row.first().map_or("", |entry| &entry.text);
+        let is_first = !before.is_empty() && before != name && table.columns.len() > 2;
+        before = name;
+        let cells = row.iter().zip(&table.columns).map(|(entry, column)| {
+            format!("<td{}>{}</td>", class(column.is_number), entry_markup(entry))
+        });
+        let first = if is_first { " class=\"first\"" } else { "" };
+        let _ = writeln!(text, "<tr{first}>{}</tr>", cells.collect::<String>());
+    }
+    text.push_str("</tbody></table></div>\n");
+    text
+}
+
+fn entry_markup(entry: &Entry) -> String {
+    let (value, band) = match entry.text.split_once(" (") {
+        Some((value, band)) if entry.value.is_some() => (value, Some(band.trim_end_matches(')'))),
+        _ => (entry.text.as_str(), None),
+    };
+    let value = escape(value);
+    let value = match value.as_str() {
+        "RED" => "<span class=\"red\">red</span>".to_owned(),
+        text if entry.is_struck => format!("<s>{text}</s>"),
+        text => text.to_owned(),
+    };
+    let band = band
+        .map_or_else(String::new, |band| format!("<span class=\"band\">{}</span>", escape(band)));
+    value + &band
+}
+
+/// Text in an address: everything but letters, digits and what is safe there.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + text.len() / 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~,".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
+fn method(body: &mut String, results: &Results, generator: Option<&Table>) {
+    body.push_str("<h2 id=\"method\">Method</h2>\n<ul>\n");
+    for line in [
+        "The loop is open: every request has a planned time before a run begins, as independent customers come (Poisson), \
+         and is sent then whatever became of those before. Times count from the planned moment, so a system that stands \
+         still shows in every order that was planned meanwhile.",
+        "Two clocks for each order, both read in one process from one monotonic clock: until its acceptance (200 or 202), \
+         and until its customer is told: for HTTP the answer, for RabbitMQ the message in the queue of notifications, for \
+         Kafka the committed record in the topic of notifications.",
+        "All paradigms get the same orders at the same times, through the same rules, schemas and front. Runs are \
+         interleaved in shuffled rounds; each starts its services anew, and its first seconds are not measured.",
+        "Percentiles are those of each round (HdrHistogram, three digits), told as the median over the rounds with the \
+         least and the greatest; curves are the histograms of all rounds added up. No percentile is averaged.",
+        "A run whose generator was late is void, one in which more and more orders wait is called saturated, and the \
+         figures of runs whose audit failed are struck out.",
+    ] {
+        let _ = writeln!(body, "<li>{line}</li>");
+    }
+    body.push_str("</ul>\n");
+    if let Some(table) = generator {
+        body.push_str(&markup(table));
+    }
+    body.push_str("<h3>What an acceptance promises</h3>\n");
+    for info in &results.paradigms {
+        let lines = info.durability.iter().map(|line| format!("<li>{}</li>", escape(line)));
+        let _ = writeln!(
+            body,
+            "<p><b>{}</b></p><ul>{}</ul>",
+            info.paradigm.title(),
+            lines.collect::<String>()
+        );
+    }
+    body.push_str("<h3>Limits of this comparison</h3>\n<ul>\n");
+    for line in [
+        "Generator, services and brokers share one machine: they take processors from each other, and no network is between them.",
+        "One broker each. What a cluster adds, and costs, a workload file with three brokers shows for Kafka.",
+        "The broker that is not measured stays up, and does next to nothing.",
+        "The order service of each paradigm is the same code in front; what differs behind it is this project&#39;s own design, and \
+         other designs have other figures.",
+        "Clients do not try again: what was turned away stays so, except where a workload says that requests are sent twice.",
+    ] {
+        let _ = writeln!(body, "<li>{line}</li>");
+    }
+    body.push_str("</ul>\n");
+}
+
+fn environment(body: &mut String, results: &Results) {
+    let of = &results.environment;
+    let mut pairs = vec![
+        ("processor".to_owned(), format!("{}, {} cores", of.cpu, of.cores)),
+        ("memory".to_owned(), mebibytes(of.memory_bytes as f64)),
+        ("system".to_owned(), of.kernel.clone()),
+        ("data on".to_owned(), of.storage.clone()),
+        ("load before".to_owned(), format!("{:.2}", of.load_before)),
+        ("programs".to_owned(), format!("{} ({}), {} build", of.version, of.commit, of.profile)),
+    ];
+    for server in &of.servers {
+        let settings = server.settings.join(", ");
+        pairs.push((server.name.clone(), format!("{}; {settings}", server.version)));
+    }
+    let pairs = pairs
+        .iter()
+        .map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>", escape(name), escape(value)));
+    let _ = writeln!(
+        body,
+        "<h2 id=\"environment\">Environment</h2>\n<dl>{}</dl>",
+        pairs.collect::<String>()
+    );
+}
+
+fn again(body: &mut String, results: &Results) {
+    let _ = writeln!(
+        body,
+        "<h2 id=\"again\">Run it again</h2>\n<pre>{}</pre>\n<p>The workload file was:</p>\n<pre>{}</pre>\n<p>{} runs between {} \
+         and {}. Beside this page lie results.json with every histogram, summary.md, csv/ and hgrm/.</p>",
+        escape(&results.command),
+        escape(&results.workload_file),
+        number(results.runs.len() as f64),
+        escape(&results.started_at),
+        escape(&results.ended_at)
+    );
+}
+
+/// The tables for programs: in JSON that no `<` can end early.
+fn data(body: &mut String, tables: &[Table]) {
+    let rows = |table: &Table| -> Vec<Vec<serde_json::Value>> {
+        let entry = |entry: &Entry| match entry.value {
+            Some(value) => serde_json::json!(value),
+            None => serde_json::json!(entry.text),
+        };
+        table.rows.iter().map(|row| row.iter().map(entry).collect()).collect()
+    };
+    let one = |table: &Table| {
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.title).collect();
+        serde_json::json!({"id": table.id, "columns": columns, "rows": rows(table)})
+    };
+    let all: Vec<_> = tables.iter().map(one).collect();
+    let text = serde_json::json!(all).to_string().replace('<', "\\u003c");
+    let _ = writeln!(body, "<script type=\"application/json\" id=\"tables\">{text}</script>");
+}

@@ -1,0 +1,96 @@
+//! What it cost, and whether the generator was up to it.
+
+use super::figures::named;
+use super::{Entry, Table, numbers, words};
+use crate::cells::Cell;
+use crate::results::Cost;
+use crate::stats::Spread;
+use crate::words::{mebibytes, number, percent};
+
+/// Orders that costs are told for.
+const PER_ORDERS: f64 = 10_000.0;
+
+pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
+    let row = |cell: &Cell<'_>| {
+        let costs: Vec<Cost> =
+            cell.runs.iter().filter_map(|run| run.cost).filter(|c| c.orders > 0).collect();
+        if costs.is_empty() {
+            return None;
+        }
+        let struck = !cell.is_green();
+        let median = |of: &dyn Fn(&Cost) -> f64| {
+            Spread::of(costs.iter().map(of)).map(|spread| spread.median)
+        };
+        let per_orders = |of: &dyn Fn(&Cost) -> f64| {
+            median(&|cost: &Cost| of(cost) * PER_ORDERS / cost.orders as f64)
+        };
+        let seconds = |value: f64| format!("{value:.1} s");
+        let [workload, paradigm] = named(cell);
+        Some(vec![
+            workload,
+            paradigm,
+            Entry::number(cell.rate_per_s),
+            Entry::of(per_orders(&|cost| cost.services_cpu_s), seconds).struck(struck),
+            Entry::of(per_orders(&|cost| cost.brokers_cpu_s), seconds).struck(struck),
+            Entry::of(median(&|cost| cost.services_peak_bytes as f64), mebibytes).struck(struck),
+            Entry::of(median(&|cost| cost.brokers_peak_bytes as f64), mebibytes).struck(struck),
+        ])
+    };
+    let columns = vec![
+        words("workload"),
+        words("paradigm"),
+        numbers("offered per s"),
+        numbers("services, CPU"),
+        numbers("broker, CPU"),
+        numbers("services, memory"),
+        numbers("broker, memory"),
+    ];
+    let caption = "Processor time for 10,000 orders, user and system, and the most memory that was in use at once. The \
+                   time that programs take for nothing but being there is in it: at low rates it is most of it."
+        .to_owned();
+    Table {
+        id: "cost",
+        title: "Cost",
+        caption,
+        columns,
+        rows: cells.iter().filter_map(row).collect(),
+    }
+}
+
+pub(super) fn generator(cells: &[Cell<'_>]) -> Table {
+    let row = |cell: &Cell<'_>| {
+        let delays = cell.runs.iter().filter(|run| run.send_delay.count > 0);
+        let delay = Spread::of(delays.map(|run| run.send_delay.p99_us as f64))?;
+        let share = cell.runs.iter().filter_map(|run| {
+            let lasted_s = run.length_s;
+            run.cost.filter(|_| lasted_s > 0.0).map(|cost| cost.generator_cpu_s / lasted_s)
+        });
+        let [workload, paradigm] = named(cell);
+        let voids = cell.voids();
+        Some(vec![
+            workload,
+            paradigm,
+            Entry::number(cell.rate_per_s),
+            Entry::time(Some(delay)),
+            Entry::of(Spread::of(share).map(|spread| spread.median), percent),
+            Entry::of(Some(voids as f64), number),
+        ])
+    };
+    let is_paced = |cell: &&Cell<'_>| {
+        use crate::workload::Kind;
+        matches!(cell.workload.kind, Kind::Load | Kind::Sweep)
+    };
+    let columns = vec![
+        words("workload"),
+        words("paradigm"),
+        numbers("offered per s"),
+        numbers("send delay, p99"),
+        numbers("of one processor"),
+        numbers("void runs"),
+    ];
+    let caption = "Was the generator up to it? A run is void when 1 % of its requests began later than planned by a tenth \
+                   of the median time to outcome, or 2 ms where that is more. Times count from the planned moment in any case."
+        .to_owned();
+    let rows = cells.iter().filter(is_paced).filter_map(row).collect();
+    Table { id: "generator", title: "The generator", caption, columns, rows }
+}

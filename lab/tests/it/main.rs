@@ -1,0 +1,7 @@
+//! The report against a golden file, the comparison of two results, and a comparison of all three paradigms on real
+//! servers.
+
+mod commands;
+mod golden;
+mod sample;
+mod smoke;
