@@ -71,6 +71,8 @@ pub(crate) struct Services {
     running: Vec<Running>,
     /// Addresses of services that are down, to be started where they were.
     down: BTreeMap<String, String>,
+    /// Whether all have started once: what starts later is a part of the run, and of its cost.
+    are_up: bool,
     processes: Processes,
     http: reqwest::Client,
     runtime: Handle,
@@ -96,6 +98,7 @@ impl Services {
             extra: trouble_of(workload),
             running: Vec::new(),
             down: BTreeMap::new(),
+            are_up: false,
             processes: processes.clone(),
             http: http.clone(),
             runtime: runtime.clone(),
@@ -110,6 +113,7 @@ impl Services {
         }
         services.find(&[Service::Order])?;
         services.wait_ready()?;
+        services.are_up = true;
         Ok(services)
     }
 
@@ -143,7 +147,7 @@ impl Services {
         let _ = std::fs::remove_file(&log);
         let process =
             OwnedProcess::start(&launch, &log, None).map_err(|error| error.to_string())?;
-        self.processes.add(process.id().pid, Part::Service, true);
+        self.processes.add(process.id().pid, Part::Service, self.are_up);
         self.running.push(Running {
             name: name.to_owned(),
             service,

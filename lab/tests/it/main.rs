@@ -2,6 +2,7 @@
 //! servers.
 
 mod commands;
+mod elsewhere;
 mod golden;
 mod sample;
 mod smoke;

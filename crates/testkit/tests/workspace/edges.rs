@@ -120,6 +120,7 @@ pub(super) const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("lab", "build-info", Normal, "its version names the commit"),
     ("lab", "stack", Normal, "it starts the servers, and processes that end with it"),
     ("lab", "kafka-io", Normal, "it reads what customers are told, and writes what is no order"),
+    ("lab", "kafka-io", Test, "its tests bring brokers that only pretend"),
     ("lab", "codec", Normal, "it decodes what customers are told"),
     ("lab", "order-schemas", Normal, "it speaks the schemas of the order flow"),
     ("lab", "pipeline", Normal, "positions in a topic are the path's"),
