@@ -87,8 +87,7 @@ impl Stage for AveragesStage {
                 Ok(())
             }
             Err(mut error) => {
-                if let HandleError::Failed(failure) | HandleError::Downstream(failure) = &mut error
-                {
+                if let Some(failure) = error.failure_mut() {
                     failure.schema_id = frame::schema_id(context.value);
                 }
                 Err(error)

@@ -79,6 +79,13 @@ const CONNECT: [&str; 10] = [
     "__connect.errors.exception.stacktrace",
 ];
 
+/// Whether a header is one that the path itself writes, in any dialect: no header of the record's own.
+pub fn is_of_the_path(name: &[u8]) -> bool {
+    let groups: [&[&str]; 6] =
+        [&LINEAGE, &PER_HOP, &REDRIVE, &SPRING_RETRY, &SPRING_DEAD_LETTER, &CONNECT];
+    groups.iter().any(|names| names.iter().any(|known| known.as_bytes() == name))
+}
+
 /// How a dead letter speaks to other tools, besides our own headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dialects<'a> {

@@ -307,10 +307,7 @@ impl Builder {
         let resolver = self.resolver(runtime, has_schemas)?;
         let settings = self.settings()?;
         let connections = crate::connect(&settings.kafka, &SettingNames::default())?;
-        let make_stage = || {
-            let decode = payload.decoder(&resolver);
-            HandlerStage::new(decode, has_schemas, Arc::clone(&handler))
-        };
+        let make_stage = || HandlerStage::new(payload, &resolver, Arc::clone(&handler));
         let around =
             Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
         let mut engine = Engine::start(settings, around, make_stage, |_| Ok(()))?;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use codec::decode::DecodeError;
 use codec::frame;
+use codec::resolver::SchemaResolver;
+use pipeline::headers;
 
-use crate::payload::Decode;
+use crate::payload::{Decode, Payload};
 use crate::stage::{Context, Delivery, HandleError, RecordId, Stage, State, Work};
 
 /// Name and value of a header.
@@ -20,6 +22,12 @@ pub struct Record<T> {
     pub key: Option<Box<[u8]>>,
     /// Its headers, in order, those of earlier attempts included.
     pub headers: Vec<Header>,
+    /// Topic of its first appearance.
+    pub topic: String,
+    /// Its partition there.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
     /// `topic/partition/offset` of the record's first appearance: the same for every attempt at
     /// this record, also after retries and redrives, and unique to it. A service that accepts each
     /// key once makes the handler's work happen once.
@@ -39,11 +47,30 @@ impl<T> Record<T> {
             value,
             key: delivery.key.map(Into::into),
             headers: headers.map(|(name, value)| (name.into(), value.map(Into::into))).collect(),
+            topic: delivery.topic.to_owned(),
+            partition: delivery.partition,
+            offset: delivery.offset,
             idempotency_key: delivery.idempotency_key(),
             timestamp_ms: delivery.timestamp_ms,
             attempt: delivery.attempt,
             redrives: delivery.redrives,
         }
+    }
+
+    /// Its headers without those that retries and redrives have added: the same at each attempt.
+    pub fn own_headers(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let all = self.headers.iter().map(|(name, value)| (&**name, value.as_deref()));
+        all.filter(|(name, _)| !headers::is_of_the_path(name))
+    }
+
+    /// Since when attempts at it fail, in milliseconds since the Unix epoch; `None` at the first one. Of a record
+    /// that was redriven it is when this attempt was due: those before it may be long ago.
+    #[must_use]
+    pub fn failing_since_ms(&self) -> Option<i64> {
+        let name = if self.redrives > 0 { headers::DUE_AT_MS } else { headers::FIRST_FAILED_AT_MS };
+        let last = self.headers.iter().rev().find(|(of, _)| **of == *name.as_bytes());
+        let text = last.filter(|_| self.attempt > 1)?.1.as_deref()?;
+        std::str::from_utf8(text).ok()?.parse().ok()
     }
 }
 
@@ -86,22 +113,41 @@ where
     }
 }
 
-/// A stage without state that leaves the work to a handler.
-pub(crate) struct HandlerStage<T, H> {
+/// What tells the records of one partition apart, by value and key.
+pub type Identity<T> = fn(&T, Option<&[u8]>) -> String;
+
+/// A stage without state that leaves the work to a handler, for programs that build their own
+/// [`Engine`](crate::Engine).
+pub struct HandlerStage<T, H> {
     decode: Decode<T>,
     has_schemas: bool,
     handler: Arc<H>,
+    identity: Option<Identity<T>>,
 }
 
 impl<T, H> HandlerStage<T, H> {
-    pub(crate) fn new(decode: Decode<T>, has_schemas: bool, handler: Arc<H>) -> Self {
-        Self { decode, has_schemas, handler }
+    /// The stage of one lane. All lanes share the handler.
+    pub fn new<P: Payload<Value = T>>(
+        payload: &P,
+        resolver: &SchemaResolver,
+        handler: Arc<H>,
+    ) -> Self {
+        let (decode, has_schemas) = (payload.decoder(resolver), payload.has_schemas());
+        Self { decode, has_schemas, handler, identity: None }
+    }
+
+    /// Says which records are duplicates of each other: those of one identity. Without it all of them are, so
+    /// that the search for duplicates must be off.
+    #[must_use]
+    pub fn identified_by(mut self, identity: Identity<T>) -> Self {
+        self.identity = Some(identity);
+        self
     }
 }
 
 /// The state of a stage that keeps none.
 #[derive(Debug, Default)]
-pub(crate) struct NoState;
+pub struct NoState;
 
 impl State for NoState {
     fn is_empty(&self) -> bool {
@@ -139,6 +185,10 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         true
     }
 
+    fn identity(&self, value: &Arc<T>, key: Option<&[u8]>) -> Option<String> {
+        self.identity.map(|identity| identity(value, key))
+    }
+
     fn waits(&self) -> bool {
         true
     }
@@ -149,8 +199,7 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         let schema_id = self.schema_id(delivery.value);
         Box::pin(async move {
             handler.handle(record).await.map_err(|mut error| {
-                if let HandleError::Failed(failure) | HandleError::Downstream(failure) = &mut error
-                {
+                if let Some(failure) = error.failure_mut() {
                     failure.schema_id = failure.schema_id.or(schema_id);
                 }
                 error

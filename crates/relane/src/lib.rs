@@ -47,7 +47,7 @@ pub mod testing;
 pub use builder::{Builder, Pipeline};
 pub use engine::{Ended, Engine, Resources};
 pub use error::Error;
-pub use handler::{Handler, Header, Record};
+pub use handler::{Handler, HandlerStage, Header, Identity, NoState, Record};
 pub use kafka::Kafka;
 pub use lane::Connections;
 

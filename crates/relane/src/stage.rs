@@ -7,6 +7,8 @@
 mod delivery;
 mod names;
 
+use std::time::Duration;
+
 use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 
@@ -55,6 +57,13 @@ pub trait Stage: Send + 'static {
 
     /// Whether the record is valid, and so counts for the detection of duplicates.
     fn is_valid(&self, input: &Self::Input) -> bool;
+
+    /// What the search for duplicates compares within a partition; `None` for the id of its
+    /// [`name`](Self::name).
+    fn identity(&self, input: &Self::Input, key: Option<&[u8]>) -> Option<String> {
+        let _ = (input, key);
+        None
+    }
 
     /// Whether the stage has asynchronous work: then the lane calls [`Stage::start`] for each
     /// record first. Called once, when a lane starts.
@@ -171,6 +180,14 @@ pub enum HandleError {
     /// Something that the handler called failed. The record may be at fault; if the records of many
     /// keys fail in the same way, it is an outage.
     Downstream(Failure),
+    /// As [`Downstream`](Self::Downstream), and it has said how long this record is not to be tried again. The
+    /// retry delay counts where it is longer.
+    Postponed {
+        /// Why it failed.
+        failure: Failure,
+        /// From now on.
+        wait: Duration,
+    },
     /// A dependency of all records is unavailable; with a message. No record is at fault: the
     /// pipeline waits, and nothing is retried or dead-lettered.
     Away(String),
@@ -204,9 +221,33 @@ impl HandleError {
         Self::Downstream(failure(FailureReason::Handler, detail))
     }
 
+    /// As [`unavailable`](Self::unavailable), where what was asked has said when to come again: this record is
+    /// not tried before. Of a wait above 30 days, 30 days count.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use relane::HandleError;
+    ///
+    /// let busy = HandleError::unavailable_for(Duration::from_secs(120), "429 Too Many Requests");
+    /// assert!(matches!(busy, HandleError::Postponed { wait, .. } if wait.as_secs() == 120));
+    /// ```
+    pub fn unavailable_for(wait: Duration, detail: impl Into<String>) -> Self {
+        Self::Postponed { failure: failure(FailureReason::Handler, detail), wait }
+    }
+
     /// A dependency of all records is unavailable: the pipeline waits at once.
     pub fn away(detail: impl Into<String>) -> Self {
         Self::Away(detail.into())
+    }
+
+    /// The failure of the record, where there is one.
+    pub const fn failure_mut(&mut self) -> Option<&mut Failure> {
+        match self {
+            Self::Failed(failure) | Self::Downstream(failure) | Self::Postponed { failure, .. } => {
+                Some(failure)
+            }
+            Self::Away(_) => None,
+        }
     }
 }
 

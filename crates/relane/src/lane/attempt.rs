@@ -1,5 +1,7 @@
 //! One attempt at a record: decoded, unless its handler has worked on it already, then handled.
 
+use std::time::Duration;
+
 use codec::decode::DecodeError;
 use pipeline::failure::Failure;
 use pipeline::headers::FINGERPRINT;
@@ -18,7 +20,8 @@ use crate::stage::{Context, HandleError, RecordId, Stage};
 /// How one attempt went.
 pub(crate) enum Attempted {
     Counted,
-    Failed(Failure),
+    /// It is not tried again before this wait is over, nor before the retry delay is.
+    Failed(Failure, Duration),
     /// The record's schema is not known yet; the surroundings are to blame, not the record.
     Unresolved,
 }
@@ -51,7 +54,9 @@ impl<S: Stage> Processor<S> {
         origin: impl FnOnce() -> (i32, Offset),
         answered: Option<Answered<S::Input>>,
     ) -> Attempted {
-        if self.gate.is_held_up() {
+        // What a handler has done is not asked of it again because another one has met an outage since.
+        let is_done = matches!(answered, Some(Answered { answer: Ok(()), .. }));
+        if self.gate.is_held_up() && !is_done {
             return Attempted::Unresolved;
         }
         let (key, origin) = (key(), origin());
@@ -67,7 +72,7 @@ impl<S: Stage> Processor<S> {
         let (attempted, input, note) = match decoded {
             Err(error) => match (framed_in_header(subject.header), error) {
                 (Some(failure), _) | (None, DecodeError::Failed(failure)) => {
-                    (Attempted::Failed(failure), None, None)
+                    (Attempted::Failed(failure, Duration::ZERO), None, None)
                 }
                 (None, DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
             },
@@ -130,8 +135,9 @@ impl<S: Stage> Processor<S> {
             self.turn.emitted.truncate(emitted_before);
             panics::handler_error(self.stage.schema_id(subject.value))
         });
-        let spread = |processor: &mut Self| processor.random.random::<f64>();
         match handled {
+            // While an outage lasts nothing gets a route.
+            Err(_) if self.gate.is_held_up() => (Attempted::Unresolved, None),
             Ok(()) => {
                 owned.has_state |= self.keeps_state;
                 let hears = self.stage.hears_settled();
@@ -140,17 +146,30 @@ impl<S: Stage> Processor<S> {
                 self.gate.record_success(self.now_ms);
                 (Attempted::Counted, note)
             }
-            Err(HandleError::Failed(failure)) => (Attempted::Failed(failure), None),
+            Err(HandleError::Failed(failure)) => (Attempted::Failed(failure, Duration::ZERO), None),
             Err(HandleError::Downstream(failure)) => {
-                let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
-                self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
-                (Attempted::Failed(failure), None)
+                (self.downstream_failed(failure, Duration::ZERO, subject, name), None)
+            }
+            Err(HandleError::Postponed { failure, wait }) => {
+                (self.downstream_failed(failure, wait, subject, name), None)
             }
             Err(HandleError::Away(detail)) => {
-                let spread = spread(self);
+                let spread = self.random.random::<f64>();
                 self.gate.surroundings_away(self.now_ms, detail, spread);
                 (Attempted::Unresolved, None)
             }
         }
+    }
+
+    fn downstream_failed(
+        &mut self,
+        failure: Failure,
+        wait: Duration,
+        subject: &Subject<'_, '_>,
+        name: Name<'_>,
+    ) -> Attempted {
+        let (spread, is_repeat) = (self.random.random::<f64>(), subject.failed_before(&failure));
+        self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
+        Attempted::Failed(failure, wait)
     }
 }

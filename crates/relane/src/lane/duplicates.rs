@@ -34,12 +34,15 @@ impl<S: Stage> Processor<S> {
         let decoded = self.decode(record.value());
         let decoded = decoded.map(|input| {
             let is_valid = self.stage.is_valid(&input);
-            is_valid.then(|| self.stage.name(input))
+            is_valid.then(|| {
+                let identity = self.stage.identity(&input, record.key());
+                (self.stage.name(input), identity)
+            })
         });
         let Some(owned) = self.owned_mut(partition) else { return DedupeVerdict::Fresh };
         let Some(dedupe) = owned.dedupe.as_mut() else { return DedupeVerdict::Fresh };
-        let name = match decoded {
-            Ok(Some(name)) => name,
+        let (name, identity) = match decoded {
+            Ok(Some(named)) => named,
             Ok(None) | Err(DecodeError::Failed(_)) => {
                 dedupe.pass(offset.next().0);
                 return DedupeVerdict::Fresh;
@@ -49,7 +52,7 @@ impl<S: Stage> Processor<S> {
                 return DedupeVerdict::Undecided;
             }
         };
-        match dedupe.take(offset, &name.id) {
+        match dedupe.take(offset, identity.as_ref().unwrap_or(&name.id)) {
             Seen::First | Seen::Forgotten => DedupeVerdict::Fresh,
             Seen::Before(_) => DedupeVerdict::Duplicate(name),
         }

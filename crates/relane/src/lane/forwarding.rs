@@ -1,8 +1,11 @@
 //! What follows from an attempt: a failed record is put on its way, to the retry topic with a due time
 //! or to the dead letters.
 
+use std::time::Duration;
+
 use pipeline::failure::Failure;
 use pipeline::record::Timestamp;
+use pipeline::retry::RetryPlan;
 use pipeline::route::{Route, route};
 use rand::Rng as _;
 
@@ -27,20 +30,21 @@ impl<S: Stage> Processor<S> {
         match attempted {
             Attempted::Unresolved => return Some(record),
             Attempted::Counted => self.turn.ended.push(timestamp.ms),
-            Attempted::Failed(failure) => {
+            Attempted::Failed(failure, wait_min) => {
                 let pending = PendingRecord { attempt, ..pending(self, record) };
-                self.forward(pending, failure);
+                self.forward(pending, failure, wait_min);
             }
         }
         None
     }
 
     /// Puts a failed record on its way.
-    fn forward(&mut self, pending: PendingRecord, failure: Failure) {
+    fn forward(&mut self, pending: PendingRecord, failure: Failure, wait_min: Duration) {
         let spread = self.random.random::<f64>();
         let destination = match route(&failure, pending.attempt, &self.plan, spread) {
             Route::DeadLetter => Destination::DeadLetter,
             Route::Retry(wait) => {
+                let wait = wait.max(wait_min.min(RetryPlan::DELAY_MAX));
                 let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
                 Destination::Retry { due_at_ms: self.now_ms.saturating_add(wait_ms) }
             }

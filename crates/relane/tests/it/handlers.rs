@@ -168,3 +168,55 @@ fn a_record_that_fails_fast_does_not_keep_an_outage_up_when_the_others_take_long
     let report = rig.builder().run(payload::raw(), handler).expect("it ends well");
     assert_eq!((report.succeeded, report.dead_lettered), (RECORDS as u64 - 1, 1));
 }
+
+#[test]
+fn a_handler_that_says_when_to_come_again_is_not_called_before() {
+    const WAIT: Duration = Duration::from_millis(1500);
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send(["busy", "fine"]);
+    let calls: Arc<Mutex<Vec<(String, Instant)>>> = Arc::default();
+    let noted = Arc::clone(&calls);
+    let handler = move |record: Record<Option<Box<[u8]>>>| {
+        let order = text(record.value.as_deref());
+        assert_eq!(record.idempotency_key, format!("{}/{}/{}", record.topic, 0, record.offset));
+        noted.lock().expect("no panic while held").push((order.clone(), Instant::now()));
+        let is_busy = order == "busy" && record.attempt == 1;
+        async move { if is_busy { Err(HandleError::unavailable_for(WAIT, "429")) } else { FINE } }
+    };
+    assert!(DELAY < WAIT, "else the retry delay would hold it up");
+    let report = rig.builder().run(payload::raw(), handler).expect("it ends well");
+    assert_eq!((report.succeeded, report.retried, report.dead_lettered), (2, 1, 0));
+    let calls = calls.lock().expect("no panic while held");
+    let of: Vec<Instant> =
+        calls.iter().filter(|(order, _)| order == "busy").map(|(_, at)| *at).collect();
+    assert!(of.len() == 2 && of[1] - of[0] >= WAIT, "{calls:?}");
+}
+
+#[test]
+fn what_a_handler_has_done_when_another_meets_an_outage_is_not_asked_of_it_again() {
+    const RECORDS: usize = 12;
+    let _machine = machine::shared();
+    let rig = Rig::new(1);
+    rig.send((0..RECORDS).map(|n| n.to_string()));
+    let (journal, is_away) = (Journal::default(), Arc::new(AtomicBool::new(true)));
+    let (noted, away) = (journal.clone(), Arc::clone(&is_away));
+    let handler = move |record: Record<Option<Box<[u8]>>>| {
+        noted.note(&record);
+        let is_first = record.value.as_deref() == Some(b"0");
+        let away = Arc::clone(&away);
+        async move {
+            if is_first && away.swap(false, Ordering::SeqCst) {
+                return Err(HandleError::away("nobody listens"));
+            }
+            // They end while the first one has opened the breaker.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            FINE
+        }
+    };
+    let report = rig.builder().run(payload::raw(), handler).expect("it ends well");
+    assert_eq!((report.succeeded, report.retried), (RECORDS as u64, 0));
+    let attempts = journal.attempts(&rig.topics.orders);
+    let again: Vec<_> = attempts.iter().filter(|(_, of)| of.len() > 1).collect();
+    assert_eq!(again, [(&0, &vec![1, 1])]);
+}
