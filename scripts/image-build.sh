@@ -23,4 +23,4 @@ echo "image-build: $command" >&2
 cd "$copy"
 read -ra words <<<"$command"
 "${words[@]}"
-ls -l "$CARGO_TARGET_DIR"/release/{producer,consumer,orders,sync-rest,rabbit,streaming,demo}
+ls -l "$CARGO_TARGET_DIR"/release/{producer,consumer,orders,sync-rest,rabbit,streaming,push,demo}

@@ -40,7 +40,8 @@ const PORTS_TRIED_MAX: u16 = 100;
 
 /// Where programs serve their metrics when nothing else is said. A program whose own port is taken
 /// leaves those of the others alone: one of them may start later.
-const PORTS_OF_PROGRAMS: [(&str, u16); 2] = [("consumer", 9464), ("producer", 9465)];
+const PORTS_OF_PROGRAMS: [(&str, u16); 3] =
+    [("consumer", 9464), ("producer", 9465), ("push", 9466)];
 
 /// The paths that are answered.
 pub(crate) const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];

@@ -15,11 +15,14 @@ pub(crate) struct Known {
 }
 
 /// What stands for an argument that a command cannot do without, by its name in the usage.
-const ARGUMENTS: [(&str, &str); 8] = [
+const ARGUMENTS: [(&str, &str); 11] = [
     ("FILE", "order.avsc"),
     ("NAME", "kafka"),
+    ("NEW", "new.json"),
+    ("OLD", "old.json"),
     ("PARTITION:OFFSET", "0:0"),
     ("POINT", "earliest"),
+    ("RESULTS", "results.json"),
     ("SERVICE", "all"),
     ("SHELL", "bash"),
     ("SUBJECT", "orders-value"),

@@ -77,6 +77,7 @@ fn a_variable_of_a_program_that_it_does_not_read_ends_it_with_what_was_meant() {
     for (program, args, slip, meant) in [
         ("producer", &[][..], "PRODUCER_COUNTS", "PRODUCER_COUNT"),
         ("consumer", &[], "CONSUMER_MAX_RETRYS", "CONSUMER_MAX_RETRIES"),
+        ("push", &[], "PUSH_TOKEN_FIEL", "PUSH_TOKEN_FILE"),
         ("orders", &["audit"], "ORDERS_GROUPID", "ORDERS_GROUP_ID"),
         ("rabbit", &["topology"], "RABBIT_PREFIXX", "RABBIT_PREFIX"),
         ("rabbit", &["topology"], "RABBITMQ_URI", "RABBITMQ_URL"),
@@ -155,6 +156,7 @@ fn a_reader_that_has_gone_ends_no_program_with_a_panic() {
     // Errors and logs on stderr: the code is what it would be with a reader.
     for (program, args, code) in [
         ("consumer", &["--lanes", "0"][..], 2),
+        ("push", &["--topic", "t", "--to", "http://127.0.0.1:1", "-b", "127.0.0.1:1"], 1),
         ("orders", &["audit", "-b", "127.0.0.1:1"], 1),
         ("producer", &["-b", "127.0.0.1:1", "--schema-registry-url", "http://127.0.0.1:1"], 1),
         ("rabbit", &["dlq", "list", "--rabbitmq-url", "amqp://127.0.0.1:1"], 1),

@@ -11,6 +11,7 @@ use testkit::process::path_of;
 pub(crate) const PROGRAMS: [&str; 10] = [
     "producer",
     "consumer",
+    "push",
     "orders",
     "rabbit",
     "streaming",

@@ -110,13 +110,31 @@ const SERVICES: [Source; 4] = [
     Settings("notification-url = ['''http://me:{}@127.0.0.1:1''']"),
 ];
 
+const CALLED: [Source; 14] = [
+    Args(&["--to", "http://me:{}@127.0.0.1:1"]),
+    Args(&["--to=", "http://me:{}@127.0.0.1:1"]),
+    Args(&["--to", "{}"]),
+    Variable("PUSH_TO", "http://me:12/{}@127.0.0.1:1"),
+    Variable("PUSH_TO", "http://{}@127.0.0.1:1/in"),
+    Variable("PUSH_TO", "http://127.0.0.1:1/in?key={}"),
+    Variable("PUSH_TOKEN_FILE", "/{}"),
+    File("PUSH_TOKEN_FILE", "{}"),
+    File("PUSH_BASIC_FILE", "me:{}"),
+    File("PUSH_BASIC_FILE", "{}"),
+    File("PUSH_HEADER_FILE", "x-key: {}"),
+    File("PUSH_HEADER_FILE", "{}: 1"),
+    File("PUSH_CA", "{}"),
+    Settings("to = ['''http://me:{}@127.0.0.1:1''']"),
+];
+
 /// A program, what ends it by itself, and the sources that it reads.
 type Program = (&'static str, &'static [&'static str], [&'static [Source]; 2]);
 
 /// All programs that read secrets.
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 7] = [
     ("producer", &["--count", "1", "--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
     ("consumer", &["--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
+    ("push", &["--topic", "t", "--metrics-addr", "off"], [&CALLED, &REGISTRY]),
     ("orders", &["audit"], [&KAFKA, &REGISTRY]),
     ("streaming", &["order", "--menu", "none"], [&KAFKA, &REGISTRY]),
     ("rabbit", &["order", "--menu", "none"], [&AMQP, &REGISTRY]),
@@ -157,9 +175,14 @@ fn printed(case: &Case) -> String {
     let write = |path: &Path, text: String| fs::write(path, text).expect("a file");
     let mut args: Vec<String> = case.before.iter().map(|&arg| arg.to_owned()).collect();
     let mut variables = vec![("RUST_LOG", "trace".to_owned())];
-    for (name, address) in
-        [("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1"), ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")]
-    {
+    let mut addresses = vec![
+        ("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
+    ];
+    if case.program == "push" {
+        addresses.push(("PUSH_TO", "http://127.0.0.1:1"));
+    }
+    for (name, address) in addresses {
         if !matches!(case.source, Variable(own, _) if own == name) {
             variables.push((name, address.to_owned()));
         }

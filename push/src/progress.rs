@@ -1,0 +1,198 @@
+//! Shows how a running push is doing: a view on a terminal, log lines elsewhere.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use relane::Snapshot;
+use service_kit::live::{Leave, Live, Paint, SHOW_EVERY, Size, fill, fit};
+
+/// Without a terminal there is a line this often while something changes.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// And this often when nothing does.
+const LINE_EVERY_WHEN_IDLE: Duration = Duration::from_secs(60);
+
+/// Columns of the words before each line.
+const LABEL_COLUMNS: usize = 14;
+
+/// What is shown, and where.
+pub(crate) struct Progress {
+    /// Topic and service.
+    what: String,
+    live: Option<Live>,
+    paint: Paint,
+    shown_at: Instant,
+    shown: Snapshot,
+    said_at: Instant,
+}
+
+impl Progress {
+    /// Shows nothing yet.
+    pub(crate) fn new(what: String, live: Option<Live>) -> Self {
+        let now = Instant::now();
+        let paint = Paint::on_stderr();
+        Self { what, live, paint, shown_at: now, shown: Snapshot::default(), said_at: now }
+    }
+
+    /// Shows what is seen now, if it is time to.
+    pub(crate) fn look(&mut self, snapshot: impl FnOnce() -> Snapshot) {
+        let every = if self.live.is_some() { SHOW_EVERY } else { LINE_EVERY };
+        let passed = self.shown_at.elapsed();
+        if passed < every {
+            return;
+        }
+        let now = snapshot();
+        let sent = now.consumed.saturating_sub(self.shown.consumed);
+        let per_second = sent as f64 / passed.as_secs_f64();
+        match &self.live {
+            Some(live) => {
+                let lines = lines(&self.what, &now, per_second, now_ms());
+                live.show(painted(lines, live.size(), self.paint));
+            }
+            None => self.say(&now, per_second),
+        }
+        (self.shown, self.shown_at) = (now, Instant::now());
+    }
+
+    fn say(&mut self, now: &Snapshot, per_second: f64) {
+        if is_idle(&self.shown, now) && self.said_at.elapsed() < LINE_EVERY_WHEN_IDLE {
+            return;
+        }
+        self.said_at = Instant::now();
+        let not_ready = troubles(now);
+        tracing::info!(
+            records_per_second = (per_second * 10.0).round() / 10.0,
+            consumed = now.consumed,
+            done = now.succeeded,
+            retried = now.retried,
+            dead_lettered = now.dead_letters(),
+            waiting = now.waiting,
+            lag = now.lag,
+            not_ready,
+            "progress"
+        );
+    }
+
+    /// Takes the view away.
+    pub(crate) fn end(self, leave: Leave) {
+        if let Some(live) = self.live {
+            live.end(leave);
+        }
+    }
+}
+
+/// Whether nothing has happened between two looks.
+fn is_idle(before: &Snapshot, now: &Snapshot) -> bool {
+    let of = |it: &Snapshot| {
+        let counts = [it.consumed, it.succeeded, it.duplicates, it.retried, it.waiting];
+        let conditions = it.reasons.iter().map(|reason| reason.condition.clone());
+        (counts, it.dead_letters(), conditions.collect::<Vec<_>>())
+    };
+    of(before) == of(now)
+}
+
+/// What keeps it from working, in words.
+fn troubles(now: &Snapshot) -> Option<String> {
+    let all = now.reasons.iter().map(|it| format!("{}: {}", it.condition, it.detail));
+    let all: Vec<String> = all.collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Label, text, and whether it is bad news.
+fn lines(
+    what: &str,
+    now: &Snapshot,
+    per_second: f64,
+    now_ms: i64,
+) -> Vec<(&'static str, String, bool)> {
+    let Snapshot { consumed, succeeded, duplicates, retried, waiting, .. } = now;
+    let lag = now.lag.map_or_else(|| "not known yet".to_owned(), |lag| lag.to_string());
+    let mut records = format!("{consumed} consumed, {succeeded} done");
+    if *duplicates > 0 {
+        records += &format!(", {duplicates} duplicates");
+    }
+    let mut retries = format!("{retried} sent, {waiting} waiting");
+    if let Some(due_at_ms) = now.next_due_at_ms.filter(|_| *waiting > 0) {
+        let in_s = due_at_ms.saturating_sub(now_ms).max(0).unsigned_abs().div_ceil(1000);
+        retries += &format!(", next due in {in_s} s");
+    }
+    let classes = now.dead_lettered.iter().filter(|(_, count)| *count > 0);
+    let classes: Vec<String> =
+        classes.map(|(class, count)| format!("{count} {}", class.as_str())).collect();
+    let dead = if classes.is_empty() { "none".to_owned() } else { classes.join(", ") };
+    let trouble = troubles(now);
+    let is_bad = trouble.is_some();
+    vec![
+        ("push", what.to_owned(), false),
+        ("records", format!("{records}, {per_second:.0} a second, lag {lag}"), false),
+        ("retries", retries, false),
+        ("dead letters", dead, false),
+        ("not ready", trouble.unwrap_or_else(|| "nothing is unavailable".to_owned()), is_bad),
+    ]
+}
+
+/// The lines as a terminal of this size shows them.
+fn painted(lines: Vec<(&'static str, String, bool)>, size: Size, paint: Paint) -> Vec<String> {
+    let columns = size.columns;
+    let line = |(label, text, is_bad): (&str, String, bool)| {
+        let label = fill(label, LABEL_COLUMNS.min(columns));
+        let text = fit(&text, columns.saturating_sub(LABEL_COLUMNS));
+        paint.dim(&label) + &if is_bad { paint.red(&text) } else { text }
+    };
+    lines.into_iter().map(line).take(size.rows.saturating_sub(1).max(1)).collect()
+}
+
+/// Now, in epoch milliseconds.
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use relane::FailureClass;
+    use service_kit::health::Reason;
+
+    use super::*;
+
+    fn snapshot() -> Snapshot {
+        let reason = Reason { condition: "downstream".to_owned(), detail: "503".to_owned() };
+        Snapshot {
+            consumed: 12,
+            succeeded: 9,
+            retried: 2,
+            dead_lettered: vec![(FailureClass::Invalid, 0), (FailureClass::Refused, 1)],
+            waiting: 1,
+            next_due_at_ms: Some(2_500),
+            lag: Some(3),
+            reasons: vec![reason],
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn the_view_has_a_line_for_each_part_of_the_path() {
+        let lines = lines("payments to http://a", &snapshot(), 4.0, 1_000);
+        let text: Vec<String> =
+            lines.iter().map(|(label, it, _)| format!("{label}: {it}")).collect();
+        assert_eq!(
+            text,
+            [
+                "push: payments to http://a",
+                "records: 12 consumed, 9 done, 4 a second, lag 3",
+                "retries: 2 sent, 1 waiting, next due in 2 s",
+                "dead letters: 1 refused",
+                "not ready: downstream: 503",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_has_happened_where_only_words_differ() {
+        let before = snapshot();
+        let mut later = before.clone();
+        later.reasons[0].detail = "for 9 s".to_owned();
+        assert!(is_idle(&before, &later));
+        assert!(!is_idle(&before, &Snapshot { waiting: 2, ..before.clone() }));
+        assert!(!is_idle(&before, &Snapshot { reasons: Vec::new(), ..before.clone() }));
+    }
+}

@@ -1,0 +1,59 @@
+//! What a run did.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// What a run did; `waiting` is what it left in retry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Records of the main topic that are settled.
+    pub consumed: u64,
+    /// Records that the service has taken.
+    pub succeeded: u64,
+    /// Failed attempts whose record was sent to retry.
+    pub retried: u64,
+    /// Records that were given up.
+    pub dead_lettered: u64,
+    /// Records that wait in retry.
+    pub waiting: u64,
+}
+
+impl Tally {
+    /// Writes it as one JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Fails as `out` does.
+    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+        serde_json::to_writer(&mut out, self)?;
+        writeln!(out)
+    }
+
+    /// The same for people, in two lines.
+    pub fn text(&self) -> String {
+        let Self { consumed, succeeded, retried, dead_lettered, waiting } = self;
+        format!(
+            "this run: {consumed} consumed, {succeeded} succeeded, {retried} sent to retry, \
+             {dead_lettered} dead-lettered\nleft in retry: {waiting}\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_one_object_or_two_lines() {
+        let tally = Tally { consumed: 9, succeeded: 7, retried: 3, dead_lettered: 1, waiting: 1 };
+        let mut json = Vec::new();
+        tally.write_json(&mut json).unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            "{\"consumed\":9,\"succeeded\":7,\"retried\":3,\"dead_lettered\":1,\"waiting\":1}\n"
+        );
+        assert!(tally.text().starts_with("this run: 9 consumed, 7 succeeded, 3 sent to retry"));
+        assert!(tally.text().ends_with("left in retry: 1\n"));
+    }
+}

@@ -1,0 +1,36 @@
+//! How fast calls are made.
+
+use std::time::{Duration, Instant};
+
+use crate::receiver::{Receiver, Reply};
+use crate::rig::Rig;
+
+const RECORDS: usize = 10_000;
+const CONCURRENCY: usize = 64;
+/// What the service takes for each call.
+const TAKES: Duration = Duration::from_millis(20);
+/// Most that the whole may take, as a multiple of what the calls alone take.
+const RATIO_MAX: f64 = 1.3;
+
+mod alone {
+    use testkit::machine;
+
+    use super::*;
+
+    #[test]
+    fn ten_thousand_records_take_little_longer_than_their_calls() {
+        let _machine = machine::alone();
+        let rig = Rig::new(1);
+        rig.send((0..RECORDS).map(|n| ("k", n.to_string())));
+        let receiver = Receiver::start(|_, _| Reply::after(TAKES));
+        rig.push_all(&receiver.url(), &["--lanes", "1", "--concurrency", "64"]);
+        let calls = receiver.calls();
+        assert_eq!(calls.len(), RECORDS, "each record is called once");
+        let begin = calls.iter().map(|call| call.at).min().expect("there are some");
+        let end: Instant = calls.iter().filter_map(|call| call.answered_at).max().expect("some");
+        let floor = TAKES.as_secs_f64() * RECORDS as f64 / CONCURRENCY as f64;
+        let ratio = (end - begin).as_secs_f64() / floor;
+        eprintln!("{ratio:.2} of the floor of {floor:.2} s");
+        assert!(ratio < RATIO_MAX, "{ratio:.2} of the floor of {floor:.2} s");
+    }
+}
