@@ -96,8 +96,7 @@ where
     }
     let handler = Arc::new(handler);
     with_stage(builder.settings()?, move || {
-        let decode = payload.decoder(&SchemaResolver::offline());
-        HandlerStage::new(decode, false, Arc::clone(&handler))
+        HandlerStage::new(&payload, &SchemaResolver::offline(), Arc::clone(&handler))
     })
 }
 

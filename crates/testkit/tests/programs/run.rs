@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use testkit::process::path_of;
 
 /// Every program of the workspace.
-pub(crate) const PROGRAMS: [&str; 10] = [
+pub(crate) const PROGRAMS: [&str; 11] = [
     "producer",
     "consumer",
     "push",
