@@ -14,7 +14,7 @@ use order_store::{Store, StoreError};
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
 use service_kit::health::{HealthReport, HealthSource};
-use service_kit::http::{Endpoint, Handler, Server};
+use service_kit::http::{Routes, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::output;
 use service_kit::shutdown::Shutdown;
@@ -30,11 +30,11 @@ use crate::link::{ConnectError, Link, Purpose, Target};
 use crate::metrics;
 use crate::notification::{Notifications, Teller};
 use crate::order::PublishOrders;
-use crate::owner::{WaitingHealth, name_of, wait_for};
+use crate::owner::{WaitingHealth, name_of, wait_for, waiting};
 use crate::publish::{Address, Publisher};
 use crate::settings::{Settings, WhenInUse};
 use crate::topology::{INVENTORY_DECIDED, NOTIFICATION_SENT, ORDER_PLACED, QueuePlan, WorkQueue};
-use crate::web::{INVENTORY_PATHS, InventoryWeb, NOTIFICATION_PATHS, NotificationWeb};
+use crate::web::{self, InventoryWeb, NotificationWeb};
 
 /// Everything that services need to be started.
 struct Parts {
@@ -148,7 +148,8 @@ async fn start_inventory(parts: &Parts) -> Result<Vec<Task>, AppError> {
         decided: parts.address(INVENTORY_DECIDED),
     };
     let web = InventoryWeb { store: kept.store.clone(), menu: settings.menu.clone() };
-    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, web, wired)])
+    let routes = web::inventory().with_state(Arc::new(web));
+    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, routes, wired)])
 }
 
 async fn start_notification(parts: &Parts) -> Result<Vec<Task>, AppError> {
@@ -169,7 +170,8 @@ async fn start_notification(parts: &Parts) -> Result<Vec<Task>, AppError> {
         ),
     };
     let web = NotificationWeb { store: kept.store.clone() };
-    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, web, wired)])
+    let routes = web::notification().with_state(Arc::new(web));
+    Ok(vec![parts.consumes(&wired, work), parts.serves(kept, routes, wired)])
 }
 
 async fn start_order(parts: &Parts) -> Result<Vec<Task>, AppError> {
@@ -195,7 +197,7 @@ async fn start_order(parts: &Parts) -> Result<Vec<Task>, AppError> {
     let stop = parts.stop.clone();
     let reads: Task =
         Box::pin(async move { events.run(stop).await.map_err(|error| store_error(&error)) });
-    Ok(vec![reads, takes_over, parts.serves(kept, front, wired)])
+    Ok(vec![reads, takes_over, parts.serves(kept, front.routes(), wired)])
 }
 
 impl Parts {
@@ -216,7 +218,7 @@ impl Parts {
                 tracing::info!(file, "another instance uses the store; this one waits");
                 let health = WaitingHealth { folder: file };
                 let admin = Admin::new(self.metrics.clone(), Arc::new(health));
-                let waiting = (server.twin()?, paths(queue));
+                let waiting = (server.twin()?, waiting_routes(queue));
                 wait_for(|| Store::open(&path), waiting, admin, &self.stop).await
             }
             opened => opened.map(Some),
@@ -315,26 +317,26 @@ impl Parts {
     }
 
     /// Answers over HTTP.
-    fn serves(&self, kept: Kept, web: impl Handler, wired: Wired) -> Task {
+    fn serves(&self, kept: Kept, routes: Routes, wired: Wired) -> Task {
         let Kept { store, server, .. } = kept;
         let health: Arc<dyn HealthSource> = Arc::new(ServiceHealth { store });
         self.status.watch(&health);
         let admin = Admin::new(self.metrics.clone(), health);
         let stop = self.stop.clone();
         Box::pin(async move {
-            server.serve(web, admin, stop).await;
+            server.serve(routes, admin, stop).await;
             drop(wired); // its connections, no earlier than the last answer
             Ok(())
         })
     }
 }
 
-/// Paths of a service.
-const fn paths(queue: WorkQueue) -> &'static [Endpoint] {
+/// The paths of a service that waits for its store.
+fn waiting_routes(queue: WorkQueue) -> Routes {
     match queue {
-        WorkQueue::Inventory => &INVENTORY_PATHS,
-        WorkQueue::Notification => &NOTIFICATION_PATHS,
-        WorkQueue::Outcomes => &order_api::FRONT_ENDPOINTS,
+        WorkQueue::Inventory => waiting(web::inventory()),
+        WorkQueue::Notification => waiting(web::notification()),
+        WorkQueue::Outcomes => waiting(order_api::front_routes::<PublishOrders>()),
     }
 }
 

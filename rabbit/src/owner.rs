@@ -9,7 +9,7 @@ use std::time::Duration;
 use order_store::{Store, StoreError, Table};
 use service_kit::admin_http::Admin;
 use service_kit::health::{HealthReport, HealthSource};
-use service_kit::http::{Endpoint, Handler, HttpRequest, Problem, Reply, Server, StatusCode};
+use service_kit::http::{Problem, Routes, Server, StatusCode};
 use service_kit::shutdown::Shutdown;
 use tokio::time::sleep;
 
@@ -40,19 +40,19 @@ pub(crate) async fn name_of(store: &Store) -> Result<String, StoreError> {
 }
 
 /// Opens a store when the process that works with it has ended. Until then requests are answered
-/// that this one waits. `None` if a stop comes first.
+/// by `waiting`. `None` if a stop comes first.
 ///
 /// # Errors
 ///
 /// If the store cannot be opened for another reason.
 pub(crate) async fn wait_for(
     open: impl Fn() -> Result<Store, StoreError>,
-    (server, paths): (Server, &'static [Endpoint]),
+    (server, waiting): (Server, Routes),
     admin: Admin,
     stop: &Shutdown,
 ) -> Result<Option<Store>, StoreError> {
     let is_over = Shutdown::new();
-    let answering = tokio::spawn(server.serve(Waiting { paths }, admin, is_over.clone()));
+    let answering = tokio::spawn(server.serve(waiting, admin, is_over.clone()));
     let opened = loop {
         match open() {
             Err(StoreError::InUse { .. }) => {}
@@ -69,23 +69,15 @@ pub(crate) async fn wait_for(
     opened
 }
 
-/// Answers for a service that waits.
-struct Waiting {
-    paths: &'static [Endpoint],
+/// The paths of a service, as it answers them while it waits.
+pub(crate) fn waiting<S: Clone + Send + Sync + 'static>(of_service: Routes<S>) -> Routes {
+    of_service.answered_by(standby)
 }
 
-impl Handler for Waiting {
-    fn endpoints(&self) -> &[Endpoint] {
-        self.paths
-    }
-
-    async fn handle(&self, _request: HttpRequest) -> Reply {
-        let detail = "another instance is active; this one takes over when that one ends";
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        Problem::new(status, "standby", "This instance is on standby", detail)
-            .retry_after(RETRY_AFTER)
-            .reply()
-    }
+async fn standby() -> Problem {
+    let detail = "another instance is active; this one takes over when that one ends";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Problem::new(status, "standby", "This instance is on standby", detail).retry_after(RETRY_AFTER)
 }
 
 /// Alive and not ready.

@@ -19,13 +19,14 @@ use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
 use service_kit::health::{HealthReport, HealthSource};
-use service_kit::http::Server;
+use service_kit::http::{Routes, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::runtime::Handle;
 
+use crate::batch;
 use crate::decisions::DecisionsStage;
 use crate::inventory::{InventoryEncoders, InventoryStage, Rules};
 use crate::order::StreamOrders;
@@ -34,7 +35,7 @@ use crate::outcomes::{Outcomes, Sources};
 use crate::pipelines::{Parts, Plan, Running, run_reporting, run_showing, sum_of_tallies, thread};
 use crate::settings::Settings;
 use crate::stock::StockLevels;
-use crate::web::{AnalyticsWeb, Board, InventoryWeb, NoWeb};
+use crate::web::{self, Board};
 
 /// What the lines of the log and the table at the end say.
 const STATUS: status::Sources = status::Sources {
@@ -137,8 +138,8 @@ fn start_inventory(
         simulated_rate: settings.simulated_rate,
     };
     let board = Board::default();
-    let web = InventoryWeb { board: board.clone(), menu: settings.menu.clone() };
-    let plan = Plan { name: "inventory", listen, web, settings: pipeline };
+    let routes = web::inventory(board.clone(), settings.menu.clone());
+    let plan = Plan { name: "inventory", listen, routes, settings: pipeline };
     let latency = settings.trouble.inventory_delay;
     let make_stage =
         || InventoryStage::new(&parts.resolver, encoders.clone(), rules.clone(), latency);
@@ -154,8 +155,8 @@ fn start_analytics(
     let (pipeline, reporting) = (settings.pipelines.analytics.clone(), settings.reporting);
     let encoder = parts.encoder(pipeline.topics.state.as_deref().unwrap_or_default())?;
     let board = Board::default();
-    let web = AnalyticsWeb { board: board.clone() };
-    let plan = Plan { name: "analytics", listen, web, settings: pipeline };
+    let routes = web::analytics(board.clone());
+    let plan = Plan { name: "analytics", listen, routes, settings: pipeline };
     let make_stage = || DecisionsStage::new(&parts.resolver, encoder.clone(), None, Duration::ZERO);
     parts.start(plan, make_stage, move |engine| run_reporting(engine, &board, reporting))
 }
@@ -168,7 +169,7 @@ fn start_notification(
     let pipeline = settings.pipelines.notification.clone();
     let messages = parts.encoder(pipeline.topics.output.as_deref().unwrap_or_default())?;
     let encoder = parts.encoder(pipeline.topics.state.as_deref().unwrap_or_default())?;
-    let plan = Plan { name: "notification", listen, web: NoWeb, settings: pipeline };
+    let plan = Plan { name: "notification", listen, routes: Routes::new([]), settings: pipeline };
     let latency = settings.trouble.notification_delay;
     let make_stage =
         || DecisionsStage::new(&parts.resolver, encoder.clone(), Some(messages.clone()), latency);
@@ -217,14 +218,15 @@ fn start_order(
     let admin = Admin::new(parts.metrics.clone(), health);
     let menu = settings.menu.clone();
     let paradigm = StreamOrders { outbox, encoder, orders: orders.clone(), menu: menu.clone() };
-    let front = Front::new(paradigm, orders, menu, front_resolver);
+    let batches = batch::routes(paradigm.clone());
+    let routes = Front::new(paradigm, orders, menu, front_resolver).routes().and(batches);
     let (runtime, stop) = (parts.runtime.clone(), parts.stop.clone());
     let reader = thread("outcomes", move || {
         outcomes.run();
         Ok(())
     })?;
     thread("order", move || {
-        runtime.block_on(server.serve(front, admin, stop));
+        runtime.block_on(server.serve(routes, admin, stop));
         // All who could hand in orders have gone with the server: the outbox empties itself.
         let (sent, read) = (sending.join(), reader.join());
         if sent.is_err() || read.is_err() {

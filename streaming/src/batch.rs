@@ -1,15 +1,19 @@
 //! `POST /orders`: many orders in one request, each with a result of its own.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::future::join_all;
 use order_api::{NewOrder, idempotency_key, metrics, outcome_unknown, read_json};
 use serde_json::{Value, json};
-use service_kit::http::header::{CONTENT_TYPE, RETRY_AFTER as RETRY_AFTER_HEADER};
-use service_kit::http::{HeaderValue, HttpRequest, Problem, Reply, Response, StatusCode};
+use service_kit::http::header::RETRY_AFTER as RETRY_AFTER_HEADER;
+use service_kit::http::{
+    Bytes, Endpoint, Extension, HeaderMap, HeaderValue, IntoResponse as _, JsonLine, Problem,
+    RequestContext, Response, Routes, State, StatusCode,
+};
 
 use crate::items::BatchForm;
-use crate::limits::{PLACE_MAX, RETRY_AFTER};
+use crate::limits::{BATCH_BYTES_MAX, PLACE_MAX, RETRY_AFTER};
 use crate::order::{StreamOrders, problem};
 use crate::trail;
 
@@ -23,15 +27,36 @@ enum Item {
     Unknown { order_id: String, problem: Problem },
 }
 
+/// The path of batches.
+pub(crate) fn routes(to: StreamOrders) -> Routes {
+    let batches = Endpoint::at("/orders").taking(BATCH_BYTES_MAX);
+    Routes::new([batches.post(place_counted)]).with_state(Arc::new(to))
+}
+
+async fn place_counted(
+    State(to): State<Arc<StreamOrders>>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let placed = place(&to, &context, &headers, &body).await;
+    placed.inspect_err(|problem| metrics::rejected(problem.slug()))
+}
+
 /// Places the orders of a batch.
 ///
 /// # Errors
 ///
 /// Why the batch as a whole is none; nothing of it is placed then.
-pub(crate) async fn place(to: &StreamOrders, request: &HttpRequest) -> Result<Reply, Problem> {
-    let form = BatchForm::of(&request.headers)?;
-    let key = idempotency_key(&request.headers)?;
-    let bodies = form.items(&request.body)?;
+async fn place(
+    to: &StreamOrders,
+    context: &RequestContext,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
+    let form = BatchForm::of(headers)?;
+    let key = idempotency_key(headers)?;
+    let bodies = form.items(body)?;
     let mut items: Vec<Option<Item>> = Vec::with_capacity(bodies.len());
     let mut new: Vec<(usize, NewOrder)> = Vec::new();
     for (index, body) in bodies.into_iter().enumerate() {
@@ -44,7 +69,7 @@ pub(crate) async fn place(to: &StreamOrders, request: &HttpRequest) -> Result<Re
             Err(problem) => items.push(Some(Item::Rejected { order_id: None, problem })),
         }
     }
-    for (index, item) in send(to, request, new).await {
+    for (index, item) in send(to, context, new).await {
         items[index] = Some(item);
     }
     let items: Vec<Item> = items.into_iter().flatten().collect();
@@ -72,12 +97,13 @@ fn read(to: &StreamOrders, body: &[u8], index: usize, key: Option<&str>) -> Resu
 /// Appends the orders, and stores those that were acknowledged in one commit.
 async fn send(
     to: &StreamOrders,
-    request: &HttpRequest,
+    context: &RequestContext,
     new: Vec<(usize, NewOrder)>,
 ) -> Vec<(usize, Item)> {
-    let context = request.context.clone().within(PLACE_MAX);
+    let received_at = context.received_at;
+    let context = context.clone().within(PLACE_MAX);
     let deadline = context.deadline.unwrap_or_else(|| Instant::now() + PLACE_MAX);
-    let trail = std::sync::Arc::new(trail::begun_by(&context));
+    let trail = Arc::new(trail::begun_by(&context));
     let sent = join_all(new.iter().map(|(_, order)| to.send(order, &trail, deadline))).await;
     let mut items = Vec::with_capacity(new.len());
     let (mut places, mut accepted) = (Vec::new(), Vec::new());
@@ -99,7 +125,7 @@ async fn send(
     }
     let stored = match accepted.is_empty() {
         true => Ok(()),
-        false => to.orders.accepted(&accepted, request.context.received_at).await.map(drop),
+        false => to.orders.accepted(&accepted, received_at).await.map(drop),
     };
     for (index, order) in places.into_iter().zip(accepted) {
         let (order_id, warning) = (order.order.order_id, order.warning);
@@ -123,7 +149,7 @@ fn count(item: &Item) {
 }
 
 /// 202 if all were accepted, 207 if some were, and where none was, the status of the first problem.
-fn answer(items: &[Item]) -> Reply {
+fn answer(items: &[Item]) -> Response {
     let count = |is: fn(&Item) -> bool| items.iter().filter(|item| is(item)).count();
     let accepted = count(|item| matches!(item, Item::Accepted { .. }));
     let unknown = count(|item| matches!(item, Item::Unknown { .. }));
@@ -142,9 +168,7 @@ fn answer(items: &[Item]) -> Reply {
     let body = json!({
         "accepted": accepted, "rejected": rejected, "unknown": unknown, "results": results,
     });
-    let mut reply = Response::new(format!("{body}\n").into());
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut reply = (status, JsonLine(body)).into_response();
     if problems.clone().any(|problem| problem.status().is_server_error()) {
         let seconds = HeaderValue::from(RETRY_AFTER.as_secs());
         reply.headers_mut().insert(RETRY_AFTER_HEADER, seconds);

@@ -7,14 +7,14 @@ use codec::encode::Encoder;
 use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
 use order_schemas::OrderRecord;
 use orders::Menu;
-use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext, StatusCode};
+use service_kit::http::{Problem, RequestContext, StatusCode};
 
-use crate::batch;
-use crate::limits::{BATCH_BYTES_MAX, PLACE_MAX, RETRY_AFTER};
+use crate::limits::{PLACE_MAX, RETRY_AFTER};
 use crate::outbox::{Outbox, Parcel, SendError};
 use crate::trail::{self, Trail};
 
 /// Places orders by appending them to the log.
+#[derive(Clone)]
 pub(crate) struct StreamOrders {
     pub(crate) outbox: Outbox,
     pub(crate) encoder: Encoder<OrderRecord>,
@@ -56,21 +56,6 @@ impl Paradigm for StreamOrders {
             Ok(()) => Ok(Placed::Accepted),
             Err(error) if error.is_unknown() => Err(outcome_unknown(problem(&error))),
             Err(error) => Err(problem(&error)),
-        }
-    }
-
-    fn extra_endpoints(&self) -> &'static [Endpoint] {
-        const BATCHES: [Endpoint; 1] = [Endpoint::post("/orders", BATCH_BYTES_MAX)];
-        &BATCHES
-    }
-
-    async fn extra(&self, request: HttpRequest) -> Reply {
-        match batch::place(self, &request).await {
-            Ok(reply) => reply,
-            Err(problem) => {
-                order_api::metrics::rejected(problem.slug());
-                problem.reply()
-            }
         }
     }
 }

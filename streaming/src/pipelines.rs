@@ -13,7 +13,7 @@ use relane::{Connections, Engine, Resources};
 use service_kit::admin_http::Admin;
 use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
-use service_kit::http::{Handler, Limits, Server};
+use service_kit::http::{Limits, Routes, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::output;
 use service_kit::shutdown::Shutdown;
@@ -42,10 +42,11 @@ pub(crate) struct Parts {
 pub(crate) type Running = JoinHandle<Result<(), AppError>>;
 
 /// One pipeline, and where it is asked.
-pub(crate) struct Plan<W> {
+pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) listen: SocketAddr,
-    pub(crate) web: W,
+    /// Besides metrics and health.
+    pub(crate) routes: Routes,
     pub(crate) settings: EngineSettings,
 }
 
@@ -57,11 +58,11 @@ impl Parts {
     /// Fails within 5 s when a topic or permission is missing, or the address is taken.
     pub(crate) fn start<S: Stage>(
         &self,
-        plan: Plan<impl Handler>,
+        plan: Plan,
         make_stage: impl FnMut() -> S,
         run: impl FnOnce(Engine<S>) -> Result<(), AppError> + Send + 'static,
     ) -> Result<Running, AppError> {
-        let Plan { name, listen, web, settings } = plan;
+        let Plan { name, listen, routes, settings } = plan;
         let server = self.runtime.block_on(Server::bind(name, listen, self.limits))?;
         let around = Resources {
             connections: self.connections.clone(),
@@ -73,7 +74,7 @@ impl Parts {
             self.status.watch(&health);
             let admin = Admin::new(self.metrics.clone(), health);
             // It ends with the process: what it answers comes from memory.
-            self.runtime.spawn(server.serve(web, admin, self.stop.clone()));
+            self.runtime.spawn(server.serve(routes, admin, self.stop.clone()));
             Ok(())
         })?;
         thread(name, move || run(engine))

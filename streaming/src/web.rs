@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use order_api::stock;
 use orders::Menu;
-use service_kit::http::header::CONTENT_TYPE;
-use service_kit::http::{Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply, Response};
+use service_kit::http::{Endpoint, JsonLine, Routes, State};
 
 use crate::report::Report;
 use crate::stock::StockLevels;
@@ -31,52 +30,14 @@ impl<T: Clone> Board<T> {
     }
 }
 
-/// Answers for inventory.
-pub(crate) struct InventoryWeb {
-    pub(crate) board: Board<StockLevels>,
-    pub(crate) menu: Menu,
+/// Paths of inventory.
+pub(crate) fn inventory(board: Board<StockLevels>, menu: Menu) -> Routes {
+    let levels = |(board, menu): &(Board<StockLevels>, Arc<Menu>)| Ok(board.get().levels(menu));
+    stock::routes(levels).with_state((board, Arc::new(menu)))
 }
 
-/// Answers for analytics.
-pub(crate) struct AnalyticsWeb {
-    pub(crate) board: Board<Tally>,
-}
-
-/// Answers for notification, which has only metrics and health.
-pub(crate) struct NoWeb;
-
-impl Handler for InventoryWeb {
-    fn endpoints(&self) -> &[Endpoint] {
-        &stock::ENDPOINTS
-    }
-
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        let levels = || Ok(self.board.get().levels(&self.menu));
-        stock::answer(&request.path, levels).unwrap_or_else(|| Problem::no_such_path(&[]).reply())
-    }
-}
-
-impl Handler for AnalyticsWeb {
-    fn endpoints(&self) -> &[Endpoint] {
-        const ANALYTICS: [Endpoint; 1] = [Endpoint::get("/analytics")];
-        &ANALYTICS
-    }
-
-    async fn handle(&self, _request: HttpRequest) -> Reply {
-        let report = Report::of(&self.board.get());
-        let text = serde_json::to_string(&report).unwrap_or_else(|error| format!("\"{error}\""));
-        let mut reply = Response::new((text + "\n").into());
-        reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        reply
-    }
-}
-
-impl Handler for NoWeb {
-    fn endpoints(&self) -> &[Endpoint] {
-        &[]
-    }
-
-    async fn handle(&self, _request: HttpRequest) -> Reply {
-        Problem::no_such_path(&[]).reply()
-    }
+/// Paths of analytics.
+pub(crate) fn analytics(board: Board<Tally>) -> Routes {
+    let report = async |State(board): State<Board<Tally>>| JsonLine(Report::of(&board.get()));
+    Routes::new([Endpoint::at("/analytics").get(report)]).with_state(board)
 }

@@ -2,48 +2,28 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
-use order_api::check_order_id;
 use order_store::StoreError;
 use orders::{FailureReason, InventoryOutcome};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use service_kit::http::header::CONTENT_TYPE;
 use service_kit::http::{
-    Endpoint, HeaderValue, Problem, Reply, RequestContext, Response, StatusCode,
+    Endpoint, IntoResponse as _, JsonLine, Problem, RequestContext, Response, Routes, StatusCode,
 };
 
 use crate::reservation::{DecidedFor, ReservationState};
 use crate::wire::BY_EARLIER_ATTEMPT;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 /// Longest text of a parser that is handed on.
 const DETAIL_CHARS_MAX: usize = 200;
-
-/// Path of the API's description, on each service.
-pub(crate) const OPENAPI_ENDPOINT: Endpoint = Endpoint::get("/openapi.json");
 
 /// The API's description.
 pub(crate) const OPENAPI_TEXT: &str = include_str!("../openapi.json");
 
-/// The order's id in a path; else what to answer at once. The one path that has no `prefix` is that of
-/// the API's description.
-pub(crate) fn order_id(path: &str, prefix: &str) -> Result<String, Box<Reply>> {
-    match path.strip_prefix(prefix) {
-        Some(order_id) => match check_order_id(order_id) {
-            Ok(()) => Ok(order_id.to_owned()),
-            Err(problem) => Err(Box::new(problem.reply())),
-        },
-        None => Err(Box::new(openapi())),
-    }
-}
-
-/// The API's description.
-pub(crate) fn openapi() -> Reply {
-    let mut reply = Response::new(Bytes::from_static(OPENAPI_TEXT.as_bytes()));
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
-    reply
+/// Path of the API's description, on each service.
+pub(crate) fn openapi() -> Routes {
+    let text = async || ([(CONTENT_TYPE, "application/json")], OPENAPI_TEXT);
+    Routes::new([Endpoint::at("/openapi.json").get(text)])
 }
 
 /// Reads a JSON body.
@@ -86,14 +66,15 @@ pub(crate) fn decided(
     order_id: &str,
     outcome: InventoryOutcome,
     decided_for: DecidedFor,
-) -> Result<Reply, Problem> {
+) -> Result<Response, Problem> {
     let by_earlier_attempt = decided_for == DecidedFor::AnEarlierOne;
     let reason = match outcome {
         InventoryOutcome::Reserved => {
-            return Ok(json_reply(&json!({
+            let body = json!({
                 "order_id": order_id, "status": "reserved",
                 BY_EARLIER_ATTEMPT: by_earlier_attempt,
-            })));
+            });
+            return Ok(JsonLine(body).into_response());
         }
         InventoryOutcome::Failed(reason) => reason,
     };
@@ -117,13 +98,13 @@ pub(crate) fn decided(
 }
 
 /// What is known of a reservation.
-pub(crate) fn reservation(order_id: &str, state: ReservationState) -> Reply {
+pub(crate) fn reservation(order_id: &str, state: ReservationState) -> Response {
     let (status, reason) = state.words();
     let mut body = json!({ "order_id": order_id, "status": status });
     if let (Some(reason), Some(body)) = (reason, body.as_object_mut()) {
         body.insert("reason".to_owned(), reason.into());
     }
-    json_reply(&body)
+    JsonLine(body).into_response()
 }
 
 /// The attempt was released before its reservation came.
@@ -149,11 +130,4 @@ pub(crate) fn nothing_known(order_id: &str) -> Problem {
     let detail = "inventory has no decision about this order";
     Problem::new(StatusCode::NOT_FOUND, "no-such-order", "No such order", detail)
         .with("order_id", order_id)
-}
-
-/// 200 with a body.
-pub(crate) fn json_reply(body: &serde_json::Value) -> Reply {
-    let mut reply = Response::new(Bytes::from(format!("{body}\n")));
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
-    reply
 }

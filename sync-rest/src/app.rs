@@ -13,15 +13,16 @@ use reqwest::Url;
 use service_kit::admin_http::Admin;
 use service_kit::exit::AppError;
 use service_kit::health::{Conditions, HealthReport, HealthSource};
-use service_kit::http::{Handler, Server};
+use service_kit::http::{Routes, Server};
 use service_kit::metrics_recorder::Metrics;
 use service_kit::output;
 use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
 
+use crate::answers;
 use crate::downstream::Downstream;
-use crate::identity::{self, Met, Named};
+use crate::identity::{self, Met, named};
 use crate::inventory::Inventory;
 use crate::metrics::STATUS;
 use crate::notification::Notification;
@@ -43,9 +44,9 @@ const STANDBY_LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// The services of one process, bound and not yet serving.
 pub struct App {
-    order: Option<(Server, Front<AskBoth>, AskBoth, SchemaResolver)>,
-    inventory: Option<(Server, Named<Inventory>)>,
-    notification: Option<(Server, Named<Notification>)>,
+    order: Option<(Server, Routes, AskBoth, SchemaResolver)>,
+    inventory: Option<(Server, Routes)>,
+    notification: Option<(Server, Routes)>,
     metrics: Metrics,
 }
 
@@ -88,16 +89,12 @@ impl App {
         // The order service drains first, since it needs the other two for what it has begun.
         let others_stop = Shutdown::new();
         let mut others = JoinSet::new();
-        if let Some((server, handler)) = inventory {
+        for (server, routes) in inventory.into_iter().chain(notification) {
             let admin = Admin::new(metrics.clone(), Arc::clone(&always_ready));
-            spawn(&mut others, server, handler, admin, others_stop.clone());
-        }
-        if let Some((server, handler)) = notification {
-            let admin = Admin::new(metrics.clone(), always_ready);
-            spawn(&mut others, server, handler, admin, others_stop.clone());
+            others.spawn(server.serve(routes, admin, others_stop.clone()));
         }
         let mut paradigm = None;
-        if let Some((server, handler, asks, resolver)) = order {
+        if let Some((server, routes, asks, resolver)) = order {
             paradigm = Some(asks.clone());
             let (mender, until) = (asks.clone(), stop.clone());
             services.spawn(async move { mender.mend(until).await });
@@ -106,7 +103,7 @@ impl App {
             services.spawn(watch_registry(vec![resolver], stop.clone()));
             let health: Arc<dyn HealthSource> = Arc::new(OrderHealth);
             status.watch(&health);
-            spawn(&mut services, server, handler, Admin::new(metrics, health), stop.clone());
+            services.spawn(server.serve(routes, Admin::new(metrics, health), stop.clone()));
         }
         let lines = status.clone().log(stop.clone());
         lines.await;
@@ -143,7 +140,8 @@ impl App {
         let server = Server::bind("order", at, settings.limits).await?;
         let asks = paradigm.clone();
         let front = Front::new(paradigm, orders, settings.menu.clone(), resolver.clone());
-        self.order = Some((server, front, asks, resolver));
+        let routes = front.routes().and(answers::openapi());
+        self.order = Some((server, routes, asks, resolver));
         Ok(())
     }
 
@@ -158,7 +156,7 @@ impl App {
         let reservations = Reservations::new(store, settings.menu.clone(), trouble.refusals);
         let server = Server::bind("inventory", at, settings.limits).await?;
         let inventory = Inventory::new(reservations, trouble.inventory_delay);
-        self.inventory = Some((server, Named::new(inventory, name)));
+        self.inventory = Some((server, named(inventory.routes(), &name)));
         Ok(())
     }
 
@@ -171,19 +169,9 @@ impl App {
         let name = identity::name_of(&store).await.map_err(failed)?;
         let server = Server::bind("notification", at, settings.limits).await?;
         let notification = Notification::new(store, settings.trouble.notification_delay);
-        self.notification = Some((server, Named::new(notification, name)));
+        self.notification = Some((server, named(notification.routes(), &name)));
         Ok(())
     }
-}
-
-fn spawn<H: Handler>(
-    services: &mut JoinSet<()>,
-    server: Server,
-    handler: H,
-    admin: Admin,
-    stop: Shutdown,
-) {
-    services.spawn(server.serve(handler, admin, stop));
 }
 
 async fn join(services: &mut JoinSet<()>) -> Result<(), AppError> {

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use order_store::{Rows, Store, StoreError, Table};
 use service_kit::http::{
-    Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply, RequestContext, StatusCode,
+    HeaderValue, IntoResponse as _, Next, Problem, Request, RequestContext, Response, Routes,
+    State, StatusCode, from_fn_with_state,
 };
 
 /// Header with the name of a store: of an answer, the service's own; of a request, the one that is meant.
@@ -30,36 +31,22 @@ pub(crate) async fn name_of(store: &Store) -> Result<String, StoreError> {
     store.change(step).await
 }
 
-/// A service whose answers tell its store, and that does nothing for who means another one.
-#[derive(Debug)]
-pub(crate) struct Named<H> {
-    handler: H,
-    store_name: String,
+/// Paths whose answers tell the store of their service, and that do nothing for who means another one.
+pub(crate) fn named(routes: Routes, store_name: &str) -> Routes {
+    // A name that is no header is none that anybody can mean.
+    let Ok(name) = HeaderValue::from_str(store_name) else { return routes };
+    routes.map(|handlers| handlers.layer(from_fn_with_state(name.clone(), keep_to_store)))
 }
 
-impl<H> Named<H> {
-    pub(crate) fn new(handler: H, store_name: String) -> Self {
-        Self { handler, store_name }
-    }
-}
-
-impl<H: Handler> Handler for Named<H> {
-    fn endpoints(&self) -> &[Endpoint] {
-        self.handler.endpoints()
-    }
-
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        let meant = request.headers.get(STORE_HEADER);
-        let mut reply = if meant.is_some_and(|meant| meant != self.store_name.as_str()) {
-            other_store().reply()
-        } else {
-            self.handler.handle(request).await
-        };
-        if let Ok(name) = HeaderValue::from_str(&self.store_name) {
-            reply.headers_mut().insert(STORE_HEADER, name);
-        }
-        reply
-    }
+async fn keep_to_store(State(name): State<HeaderValue>, request: Request, next: Next) -> Response {
+    let meant = request.headers().get(STORE_HEADER);
+    let mut reply = if meant.is_some_and(|meant| meant != name) {
+        other_store().into_response()
+    } else {
+        next.run(request).await
+    };
+    reply.headers_mut().insert(STORE_HEADER, name);
+    reply
 }
 
 fn other_store() -> Problem {

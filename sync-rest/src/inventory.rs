@@ -1,17 +1,19 @@
 //! The inventory service: decides about each order once, and takes back what is released.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use order_api::stock;
+use order_api::{check_order_id, stock};
 use orders::{Order, check_wish};
 use serde::Deserialize;
 use service_kit::http::{
-    Endpoint, Handler, HeaderMap, HttpRequest, Method, Problem, Reply, StatusCode,
+    Bytes, Endpoint, Extension, HeaderMap, PathEnd, Problem, RequestContext, Response, Routes,
+    State, StatusCode,
 };
 
-use crate::answers::{self, OPENAPI_ENDPOINT};
+use crate::answers;
 use crate::reservations::{Answered, Ask, Reservations};
-use crate::wire::{ATTEMPT_HEADER, RESERVATIONS};
+use crate::wire::{ATTEMPT_HEADER, RESERVATION};
 
 /// Largest request.
 const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -37,75 +39,64 @@ impl Inventory {
         Self { reservations, delay }
     }
 
-    async fn reserve(&self, order_id: &str, request: &HttpRequest) -> Result<Reply, Problem> {
-        let body: Body = answers::read_body(&request.body)?;
-        let attempt = attempt(&request.headers)?;
-        check_wish(None, &body.item, body.quantity)
-            .map_err(|rule| answers::invalid(&rule.to_string()))?;
-        if !self.delay.is_zero() {
-            tokio::time::sleep(self.delay).await;
-        }
-        answers::check_time(&request.context)?;
-        let Body { item, quantity } = body;
-        let order = Order { quantity, ..Order::new(order_id, item, 0.0) };
-        let ask = Ask { order, attempt };
-        match self.reservations.reserve(ask).await.map_err(answers::failed)? {
-            Answered::Decided(outcome, decided_for) => {
-                answers::decided(order_id, outcome, decided_for)
-            }
-            Answered::TooLate => Err(answers::released(order_id)),
-            Answered::Other => Err(answers::other_order(order_id)),
-        }
+    /// Its paths.
+    pub(crate) fn routes(self) -> Routes {
+        let reservations = Endpoint::at(RESERVATION).taking(BODY_BYTES_MAX);
+        let stock = stock::routes(|inventory: &Arc<Self>| {
+            inventory.reservations.stock().map_err(answers::failed)
+        });
+        Routes::new([reservations.get(find).put(reserve).delete(release)])
+            .and(stock)
+            .with_state(Arc::new(self))
+            .and(answers::openapi())
     }
 }
 
-impl Inventory {
-    async fn release(&self, order_id: &str, request: &HttpRequest) -> Result<Reply, Problem> {
-        let attempt = attempt(&request.headers)?;
-        let state = self.reservations.release(order_id, attempt).await.map_err(answers::failed)?;
-        Ok(answers::reservation(order_id, state))
+async fn reserve(
+    State(inventory): State<Arc<Inventory>>,
+    PathEnd(order_id): PathEnd,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    check_order_id(&order_id)?;
+    let Body { item, quantity } = answers::read_body(&body)?;
+    let attempt = attempt(&headers)?;
+    check_wish(None, &item, quantity).map_err(|rule| answers::invalid(&rule.to_string()))?;
+    if !inventory.delay.is_zero() {
+        tokio::time::sleep(inventory.delay).await;
     }
-
-    fn find(&self, order_id: &str) -> Result<Reply, Problem> {
-        match self.reservations.find(order_id).map_err(answers::failed)? {
-            Some(state) => Ok(answers::reservation(order_id, state)),
-            None => Err(answers::nothing_known(order_id)),
+    answers::check_time(&context)?;
+    let order = Order { quantity, ..Order::new(order_id.as_str(), item, 0.0) };
+    let ask = Ask { order, attempt };
+    match inventory.reservations.reserve(ask).await.map_err(answers::failed)? {
+        Answered::Decided(outcome, decided_for) => {
+            answers::decided(&order_id, outcome, decided_for)
         }
+        Answered::TooLate => Err(answers::released(&order_id)),
+        Answered::Other => Err(answers::other_order(&order_id)),
     }
 }
 
-/// Its paths.
-const ENDPOINTS: [Endpoint; 4] = [
-    Endpoint {
-        path: "/reservations/{id}",
-        methods: "GET, PUT, DELETE",
-        body_bytes_max: BODY_BYTES_MAX,
-    },
-    stock::ENDPOINTS[0],
-    stock::ENDPOINTS[1],
-    OPENAPI_ENDPOINT,
-];
+async fn release(
+    State(inventory): State<Arc<Inventory>>,
+    PathEnd(order_id): PathEnd,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    check_order_id(&order_id)?;
+    let attempt = attempt(&headers)?;
+    let released = inventory.reservations.release(&order_id, attempt).await;
+    Ok(answers::reservation(&order_id, released.map_err(answers::failed)?))
+}
 
-impl Handler for Inventory {
-    fn endpoints(&self) -> &[Endpoint] {
-        &ENDPOINTS
-    }
-
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        let levels = || self.reservations.stock().map_err(answers::failed);
-        if let Some(reply) = stock::answer(&request.path, levels) {
-            return reply;
-        }
-        let order_id = match answers::order_id(&request.path, RESERVATIONS) {
-            Ok(order_id) => order_id,
-            Err(reply) => return *reply,
-        };
-        let answer = match request.method {
-            Method::PUT => self.reserve(&order_id, &request).await,
-            Method::DELETE => self.release(&order_id, &request).await,
-            _ => self.find(&order_id),
-        };
-        answer.unwrap_or_else(|problem| problem.reply())
+async fn find(
+    State(inventory): State<Arc<Inventory>>,
+    PathEnd(order_id): PathEnd,
+) -> Result<Response, Problem> {
+    check_order_id(&order_id)?;
+    match inventory.reservations.find(&order_id).map_err(answers::failed)? {
+        Some(state) => Ok(answers::reservation(&order_id, state)),
+        None => Err(answers::nothing_known(&order_id)),
     }
 }
 

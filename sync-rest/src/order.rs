@@ -22,10 +22,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use order_api::{AnswerForm, Left, NewOrder, Orders, Paradigm, Placed, Rest, outcome_unknown};
 use orders::InventoryOutcome;
-use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext};
+use service_kit::http::{Problem, RequestContext};
 use service_kit::shutdown::Shutdown;
 
-use crate::answers::{self, OPENAPI_ENDPOINT};
 use crate::calls::{Attempt, Reserved, Services, problem, within};
 use crate::downstream::{Begun, CallError, Downstream};
 use crate::mend::Mending;
@@ -130,15 +129,6 @@ impl Paradigm for AskBoth {
         }
         // This attempt or an earlier one may have told the user.
         Err(self.leave(&attempt, Rest::Complete, &error).await)
-    }
-
-    fn extra_endpoints(&self) -> &'static [Endpoint] {
-        const OPENAPI: [Endpoint; 1] = [OPENAPI_ENDPOINT];
-        &OPENAPI
-    }
-
-    async fn extra(&self, _request: HttpRequest) -> Reply {
-        answers::openapi()
     }
 }
 

@@ -6,18 +6,18 @@ pub(crate) const ATTEMPT_HEADER: &str = "x-attempt";
 /// Member of an answer: whether an attempt before this one reserved it.
 pub(crate) const BY_EARLIER_ATTEMPT: &str = "by_earlier_attempt";
 
-/// Path of reservations, before the order's id.
-pub(crate) const RESERVATIONS: &str = "/reservations/";
+/// Path of a reservation.
+pub(crate) const RESERVATION: &str = "/reservations/{id}";
 
-/// Path of notifications, before the order's id.
-pub(crate) const NOTIFICATIONS: &str = "/notifications/";
+/// Path of a notification.
+pub(crate) const NOTIFICATION: &str = "/notifications/{id}";
 
 /// Path of the reservation of an order.
 pub(crate) fn reservation_path(order_id: &str) -> String {
-    format!("{RESERVATIONS}{order_id}")
+    RESERVATION.replace("{id}", order_id)
 }
 
 /// Path of the notification of an order.
 pub(crate) fn notification_path(order_id: &str) -> String {
-    format!("{NOTIFICATIONS}{order_id}")
+    NOTIFICATION.replace("{id}", order_id)
 }

@@ -1,8 +1,13 @@
 //! The HTTP front: the same for all three paradigms.
 
+use std::sync::Arc;
+
 use codec::resolver::SchemaResolver;
 use orders::Menu;
-use service_kit::http::{Endpoint, Handler, HeaderValue, HttpRequest, Problem, Reply};
+use service_kit::http::{
+    Bytes, Endpoint, Extension, HeaderMap, HeaderValue, PathEnd, Problem, RequestContext, Response,
+    Routes, State,
+};
 
 use crate::asked::Asked;
 use crate::body::{self, BodyForm, ORDER_BYTES_MAX};
@@ -12,19 +17,10 @@ use crate::metrics;
 use crate::paradigm::Paradigm;
 use crate::view;
 
-/// Path of a new order.
-const ORDER: &str = "/order";
-/// Path of known orders, before their id.
-const ORDERS: &str = "/orders/";
-/// Paths of every front.
-pub const ENDPOINTS: [Endpoint; 2] =
-    [Endpoint::post(ORDER, ORDER_BYTES_MAX), Endpoint::get("/orders/{id}")];
-
 /// The front of one paradigm.
 #[derive(Debug)]
 pub struct Front<P> {
     paradigm: P,
-    endpoints: Vec<Endpoint>,
     orders: Orders,
     menu: Menu,
     resolver: SchemaResolver,
@@ -36,8 +32,13 @@ impl<P: Paradigm> Front<P> {
     /// schemas of `resolver`.
     pub fn new(paradigm: P, orders: Orders, menu: Menu, resolver: SchemaResolver) -> Self {
         metrics::start(P::REJECTS);
-        let endpoints = [&ENDPOINTS[..], paradigm.extra_endpoints()].concat();
-        Self { paradigm, endpoints, orders, menu, resolver, running: Running::default() }
+        Self { paradigm, orders, menu, resolver, running: Running::default() }
+    }
+
+    /// Its paths.
+    #[must_use]
+    pub fn routes(self) -> Routes {
+        routes().with_state(Arc::new(self))
     }
 
     /// Places the order of a request, as `POST /order` does.
@@ -45,14 +46,17 @@ impl<P: Paradigm> Front<P> {
     /// # Errors
     ///
     /// Why it is not placed.
-    async fn place(&self, request: &HttpRequest) -> Result<Reply, Problem> {
-        let form = BodyForm::of(&request.headers)?;
-        let key = idempotency::key(&request.headers)?;
+    async fn place(
+        &self,
+        context: &RequestContext,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Response, Problem> {
+        let form = BodyForm::of(headers)?;
+        let key = idempotency::key(headers)?;
         let asked = match form {
-            BodyForm::Json => Asked::by_json(body::json_order(&request.body)?),
-            BodyForm::Avro => {
-                Asked::by_record(body::avro_order(&request.body, &self.resolver).await?)?
-            }
+            BodyForm::Json => Asked::by_json(body::json_order(body)?),
+            BodyForm::Avro => Asked::by_record(body::avro_order(body, &self.resolver).await?)?,
         };
         let order_id = asked.order_id(key.as_deref());
         let _running = self.running.begin(&order_id)?;
@@ -63,37 +67,40 @@ impl<P: Paradigm> Front<P> {
             return Ok(reply);
         }
         let order = asked.into_new(order_id.clone(), &self.menu)?;
-        let received_at = request.context.received_at;
-        let placed = self.paradigm.place(&order, &request.context).await;
+        let received_at = context.received_at;
+        let placed = self.paradigm.place(&order, context).await;
         let placed = placed.map_err(|problem| problem.with("order_id", order_id))?;
         let known = self.orders.placed(&order, placed, key.as_deref(), received_at).await?;
         Ok(view::answer(&known, P::ANSWER))
     }
-
-    fn find(&self, order_id: &str) -> Result<Reply, Problem> {
-        match self.orders.find(order_id)? {
-            Some(known) => Ok(view::found(&known)),
-            None => Err(view::not_found(order_id)),
-        }
-    }
 }
 
-impl<P: Paradigm> Handler for Front<P> {
-    fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
-    }
+/// Paths of every front.
+#[must_use]
+pub fn routes<P: Paradigm>() -> Routes<Arc<Front<P>>> {
+    Routes::new([
+        Endpoint::at("/order").taking(ORDER_BYTES_MAX).post(place::<P>),
+        Endpoint::at("/orders/{id}").get(find::<P>),
+    ])
+}
 
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        if self.paradigm.extra_endpoints().iter().any(|extra| extra.is_at(&request.path)) {
-            return self.paradigm.extra(request).await;
-        }
-        if let Some(order_id) = request.path.strip_prefix(ORDERS) {
-            return self.find(order_id).unwrap_or_else(|problem| problem.reply());
-        }
-        self.place(&request).await.unwrap_or_else(|problem| {
-            metrics::rejected(problem.slug());
-            problem.reply()
-        })
+async fn place<P: Paradigm>(
+    State(front): State<Arc<Front<P>>>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let placed = front.place(&context, &headers, &body).await;
+    placed.inspect_err(|problem| metrics::rejected(problem.slug()))
+}
+
+async fn find<P: Paradigm>(
+    State(front): State<Arc<Front<P>>>,
+    PathEnd(order_id): PathEnd,
+) -> Result<Response, Problem> {
+    match front.orders.find(&order_id)? {
+        Some(known) => Ok(view::found(&known)),
+        None => Err(view::not_found(&order_id)),
     }
 }
 

@@ -2,10 +2,15 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bytes::Bytes;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Method;
+use http_body_util::BodyExt as _;
 use order_store::Store;
 use orders::{FailureReason, InventoryOutcome, MenuItem, Stock};
-use service_kit::http::{HeaderMap, HeaderValue, Method, RequestContext, StatusCode};
+use service_kit::http::StatusCode;
+use tower::ServiceExt as _;
 
 use super::*;
 use crate::{NewOrder, Placed, outcome_unknown};
@@ -27,19 +32,13 @@ impl Paradigm for &'static Told {
         }
         Ok(Placed::Accepted)
     }
-
-    fn extra_endpoints(&self) -> &'static [Endpoint] {
-        const ORDERS: [Endpoint; 1] = [Endpoint::post("/orders", 7)];
-        &ORDERS
-    }
-
-    async fn extra(&self, request: HttpRequest) -> Reply {
-        Reply::new(request.body)
-    }
 }
 
+/// An answer, read to its end.
+type Reply = axum::http::Response<Bytes>;
+
 struct Rig {
-    front: Front<&'static Told>,
+    routes: Routes,
     told: &'static Told,
     orders: Orders,
     _folder: tempfile::TempDir,
@@ -52,7 +51,9 @@ fn rig() -> Rig {
     let item = MenuItem { price: 2.0, stock: Stock::Unlimited };
     let menu = Menu::new([("tea".to_owned(), item)]).unwrap();
     let front = Front::new(told, orders.clone(), menu, SchemaResolver::offline());
-    Rig { front, told, orders, _folder: folder }
+    let extra = Endpoint::at("/orders").taking(7).post(async |body: Bytes| body);
+    let routes = front.routes().and(Routes::new([extra]));
+    Rig { routes, told, orders, _folder: folder }
 }
 
 impl Rig {
@@ -66,10 +67,14 @@ impl Rig {
     }
 
     async fn send_body(&self, method: Method, path: &str, all: HeaderMap, body: &str) -> Reply {
-        let context = RequestContext::internal();
-        let body = Bytes::copy_from_slice(body.as_bytes());
-        let (path, query) = (path.to_owned(), None);
-        self.front.handle(HttpRequest { method, path, query, headers: all, body, context }).await
+        let mut request = Request::new(Body::from(body.to_owned()));
+        *request.method_mut() = method;
+        *request.uri_mut() = path.parse().unwrap();
+        *request.headers_mut() = all;
+        request.extensions_mut().insert(RequestContext::internal());
+        let reply = Router::from(self.routes.clone()).oneshot(request).await.unwrap();
+        let (head, body) = reply.into_parts();
+        Reply::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
     async fn post(&self, key: &str) -> Reply {
@@ -141,7 +146,7 @@ async fn an_accepted_order_is_answered_202_however_soon_its_outcome_comes_and_at
 #[tokio::test]
 async fn a_paradigm_may_have_paths_of_its_own() {
     let rig = rig();
-    let paths: Vec<&str> = rig.front.endpoints().iter().map(|known| known.path).collect();
+    let paths: Vec<&str> = rig.routes.iter().map(Endpoint::path).collect();
     assert_eq!(paths, ["/order", "/orders/{id}", "/orders"]);
     let reply = rig.send(Method::POST, "/orders", &[]).await;
     assert!(reply.body().starts_with(b"{\"user_id\""));

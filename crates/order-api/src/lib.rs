@@ -30,7 +30,7 @@ mod unfinished;
 mod view;
 
 pub use asked::{check_order_id, read_json};
-pub use front::{ENDPOINTS as FRONT_ENDPOINTS, Front};
+pub use front::{Front, routes as front_routes};
 pub use idempotency::{IDEMPOTENCY_KEY_HEADER, REPLAYED_HEADER, key as idempotency_key};
 pub use known::{KnownOrder, ORDERS_KNOWN_MAX, OrderStatus, Orders, Wish, outcome_unknown};
 pub use news::{News, Progress};

@@ -1,7 +1,7 @@
 //! What stands behind the front.
 
 use orders::{InventoryOutcome, Order, OrderRequest};
-use service_kit::http::{Endpoint, HttpRequest, Problem, Reply, RequestContext};
+use service_kit::http::{Problem, RequestContext};
 
 /// How one paradigm places orders. The front has read and checked the order, knows it under its
 /// id, and has seen to it that no other request of this process places it now.
@@ -29,16 +29,6 @@ pub trait Paradigm: Send + Sync + 'static {
         order: &NewOrder,
         context: &RequestContext,
     ) -> impl Future<Output = Result<Placed, Problem>> + Send;
-
-    /// Paths of its own, beside those of the front.
-    fn extra_endpoints(&self) -> &'static [Endpoint] {
-        &[]
-    }
-
-    /// Answers a request to a path of its own.
-    fn extra(&self, _request: HttpRequest) -> impl Future<Output = Reply> + Send {
-        async { Problem::no_such_path(&[]).reply() }
-    }
 }
 
 /// An order that nobody has settled before.

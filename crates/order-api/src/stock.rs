@@ -1,30 +1,24 @@
 //! What is left of each item, told by inventory; the same in all three paradigms.
 
 use order_store::inventory::StockLevel;
-use serde::Serialize;
-use service_kit::http::header::CONTENT_TYPE;
-use service_kit::http::{Endpoint, HeaderValue, Problem, Reply, Response, StatusCode};
+use service_kit::http::{Endpoint, JsonLine, PathEnd, Problem, Routes, State, StatusCode};
 
-/// Path of all items.
-const STOCK: &str = "/stock";
+/// `/stock` and `/stock/{item}`, answered with these levels.
+pub fn routes<S: Clone + Send + Sync + 'static>(
+    levels: fn(&S) -> Result<Vec<StockLevel>, Problem>,
+) -> Routes<S> {
+    Routes::new([
+        Endpoint::at("/stock")
+            .get(async move |State(state): State<S>| levels(&state).map(JsonLine)),
+        Endpoint::at("/stock/{item}").get(async move |State(state): State<S>, PathEnd(item)| {
+            levels(&state).and_then(|levels| one(levels, &item)).map(JsonLine)
+        }),
+    ])
+}
 
-/// Its paths.
-pub const ENDPOINTS: [Endpoint; 2] = [Endpoint::get(STOCK), Endpoint::get("/stock/{item}")];
-
-/// The answer to a request to one of [`ENDPOINTS`]; `None` for any other path.
-pub fn answer(
-    path: &str,
-    levels: impl FnOnce() -> Result<Vec<StockLevel>, Problem>,
-) -> Option<Reply> {
-    let item = path.strip_prefix(STOCK)?;
-    if item.is_empty() {
-        return Some(levels().map_or_else(|problem| problem.reply(), |levels| json(&levels)));
-    }
-    let item = percent_encoding::percent_decode_str(item.strip_prefix('/')?).decode_utf8_lossy();
-    let level = levels().and_then(|levels| {
-        levels.into_iter().find(|level| level.item == item).ok_or_else(unknown_item)
-    });
-    Some(level.map_or_else(|problem| problem.reply(), |level| json(&level)))
+fn one(levels: Vec<StockLevel>, item: &str) -> Result<StockLevel, Problem> {
+    let item = percent_encoding::percent_decode_str(item).decode_utf8_lossy();
+    levels.into_iter().find(|level| level.item == item).ok_or_else(unknown_item)
 }
 
 fn unknown_item() -> Problem {
@@ -32,34 +26,38 @@ fn unknown_item() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "unknown-item", "The item is unknown", detail)
 }
 
-fn json(value: &impl Serialize) -> Reply {
-    let text = serde_json::to_string(value).unwrap_or_else(|error| format!("\"{error}\""));
-    let mut reply = Response::new((text + "\n").into());
-    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    reply
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::extract::Request;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
     use super::*;
 
     fn level(item: &str) -> StockLevel {
         StockLevel { item: item.to_owned(), initial: Some(3), reserved: 1, left: Some(2) }
     }
 
-    fn ask(path: &str) -> Option<(u16, serde_json::Value)> {
-        let reply = answer(path, || Ok(vec![level("tea"), level("last one")]))?;
-        Some((reply.status().as_u16(), serde_json::from_slice(reply.body()).unwrap()))
+    async fn ask(path: &str) -> Option<(u16, serde_json::Value)> {
+        let levels = |(): &()| Ok(vec![level("tea"), level("last one")]);
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let reply = Router::from(routes(levels)).oneshot(request).await.unwrap();
+        let status = reply.status().as_u16();
+        let body = reply.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        (body["type"] != "urn:orders:problem:no-such-path").then_some((status, body))
     }
 
-    #[test]
-    fn all_items_or_one_are_told_and_an_unknown_one_is_404() {
-        let (status, all) = ask("/stock").unwrap();
+    #[tokio::test]
+    async fn all_items_or_one_are_told_and_an_unknown_one_is_404() {
+        let (status, all) = ask("/stock").await.unwrap();
         assert_eq!((status, all.as_array().unwrap().len()), (200, 2));
-        let (status, one) = ask("/stock/last%20one").unwrap();
+        let (status, one) = ask("/stock/last%20one").await.unwrap();
         assert_eq!((status, &one["item"], &one["left"]), (200, &"last one".into(), &2.into()));
-        let (status, none) = ask("/stock/ham").unwrap();
+        let (status, none) = ask("/stock/ham").await.unwrap();
         assert_eq!((status, &none["type"]), (404, &"urn:orders:problem:unknown-item".into()));
-        assert_eq!(ask("/stocks"), None);
+        assert_eq!(ask("/stocks").await, None);
     }
 }

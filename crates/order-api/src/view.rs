@@ -1,23 +1,20 @@
 //! Known orders as answers.
 
-use bytes::Bytes;
 use orders::FailureReason;
-use service_kit::http::header::{CONTENT_TYPE, LOCATION};
-use service_kit::http::{HeaderValue, Problem, Reply, Response, StatusCode};
+use service_kit::http::header::LOCATION;
+use service_kit::http::{HeaderValue, IntoResponse as _, JsonLine, Problem, Response, StatusCode};
 
 use crate::known::{KnownOrder, OrderStatus};
 use crate::paradigm::AnswerForm;
 
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
 /// The answer to `POST /order`.
-pub(crate) fn answer(order: &KnownOrder, form: AnswerForm) -> Reply {
+pub(crate) fn answer(order: &KnownOrder, form: AnswerForm) -> Response {
     let status = match (form, order.status) {
         (AnswerForm::Accepted, _) | (_, OrderStatus::Pending) => StatusCode::ACCEPTED,
         (_, OrderStatus::Confirmed) => StatusCode::OK,
-        (_, OrderStatus::Failed) => return refused(order).reply(),
+        (_, OrderStatus::Failed) => return refused(order).into_response(),
     };
-    let mut reply = json(status, order);
+    let mut reply = (status, JsonLine(order)).into_response();
     if let Ok(location) = HeaderValue::from_str(&format!("/orders/{}", order.order_id)) {
         reply.headers_mut().insert(LOCATION, location);
     }
@@ -25,8 +22,8 @@ pub(crate) fn answer(order: &KnownOrder, form: AnswerForm) -> Reply {
 }
 
 /// The answer to `GET /orders/{id}`: 200, whatever became of it.
-pub(crate) fn found(order: &KnownOrder) -> Reply {
-    json(StatusCode::OK, order)
+pub(crate) fn found(order: &KnownOrder) -> Response {
+    JsonLine(order).into_response()
 }
 
 /// The answer where nothing is known.
@@ -60,12 +57,4 @@ pub(crate) fn refused(order: &KnownOrder) -> Problem {
         Some(warning) => problem.with("warning", warning),
         None => problem,
     }
-}
-
-fn json(status: StatusCode, order: &KnownOrder) -> Reply {
-    let text = serde_json::to_string(order).unwrap_or_else(|error| format!("\"{error}\""));
-    let mut reply = Response::new(Bytes::from(text + "\n"));
-    *reply.status_mut() = status;
-    reply.headers_mut().insert(CONTENT_TYPE, JSON);
-    reply
 }

@@ -3,27 +3,25 @@
 //! It has its own accept loop because it must stay answerable under abuse: headers that trickle in
 //! are cut off, bodies are ignored, connections are few and short.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::exit::AppError;
 use crate::health::{HealthReport, HealthSource};
-use crate::http::{Problem, linger};
+use crate::http::{Endpoint, IntoResponse, JsonLine, Response, Routes, linger};
 use crate::metrics_recorder::Metrics;
 use crate::output::note;
 
@@ -46,13 +44,8 @@ const PORTS_OF_PROGRAMS: [(&str, u16); 3] =
 /// The paths that are answered.
 pub(crate) const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
 
-/// Methods of all of them.
-const READ: &str = "GET, HEAD";
-
-const TEXT_METRICS: HeaderValue =
-    HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-const TEXT_PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Form of `/metrics`.
+const TEXT_METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Where to listen, and what to do if the port is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,15 +151,18 @@ impl std::fmt::Debug for Admin {
 
 async fn accept_loop(listener: TcpListener, admin: Arc<Admin>, connections_max: usize) {
     let slots = Arc::new(Semaphore::new(connections_max));
+    let index = Endpoint::at("/").read(async || PATHS.join("\n") + "\n");
+    let routes = admin.routes().and(Routes::new([index]));
+    let router = Router::from(routes).fallback_service(Routes::new([]).elsewhere());
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
             return; // The semaphore is never closed.
         };
         match listener.accept().await {
             Ok((stream, _peer)) => {
-                let admin = Arc::clone(&admin);
+                let router = router.clone();
                 tokio::spawn(async move {
-                    serve_connection(stream, admin).await;
+                    serve_connection(stream, router).await;
                     drop(slot);
                 });
             }
@@ -178,31 +174,16 @@ async fn accept_loop(listener: TcpListener, admin: Arc<Admin>, connections_max: 
     }
 }
 
-async fn serve_connection(stream: TcpStream, admin: Arc<Admin>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let response = respond(&admin, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(response.map(Full::new)) }
-    });
+async fn serve_connection(stream: TcpStream, router: Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), answer);
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     match timeout(CONNECTION_TIMEOUT, connection.without_shutdown()).await {
         Ok(Ok(parts)) => linger(parts.io.into_inner()).await,
         Ok(Err(error)) => tracing::debug!(%error, "metrics connection failed"),
         Err(_elapsed) => tracing::debug!("metrics connection took too long"),
-    }
-}
-
-fn respond(admin: &Admin, method: &Method, path: &str) -> Response<Bytes> {
-    match admin.answer(method, path) {
-        Some(response) => response,
-        None if path != "/" => Problem::no_such_path(&[]).reply(),
-        None if method != Method::GET && method != Method::HEAD => {
-            Problem::no_such_method(method, READ)
-        }
-        None => reply(StatusCode::OK, TEXT_PLAIN, format!("{}\n", PATHS.join("\n"))),
     }
 }
 
@@ -213,53 +194,43 @@ impl Admin {
         Self { metrics, health }
     }
 
-    /// The answer, if this is one of the paths about the process: `/metrics`, `/livez`, `/readyz`,
-    /// `/health`.
-    #[must_use]
-    pub fn answer(&self, method: &Method, path: &str) -> Option<Response<Bytes>> {
-        if !PATHS.contains(&path) {
-            return None;
+    /// `/metrics`, `/livez`, `/readyz` and `/health`.
+    pub(crate) fn routes(self: &Arc<Self>) -> Routes {
+        let [metrics, live, ready, health] = PATHS.map(Endpoint::at);
+        Routes::new([
+            metrics.read(async |State(admin): State<Arc<Self>>| admin.metrics()),
+            live.read(async |State(admin): State<Arc<Self>>| report(&admin.health.live())),
+            ready.read(async |State(admin): State<Arc<Self>>| report(&admin.health.ready())),
+            health.read(async |State(admin): State<Arc<Self>>| admin.overview()),
+        ])
+        .with_state(Arc::clone(self))
+    }
+
+    fn metrics(&self) -> impl IntoResponse + use<> {
+        ([(CONTENT_TYPE, TEXT_METRICS)], self.metrics.render())
+    }
+
+    /// One answer for people: 200 while the process lives; what it waits for makes it `degraded`.
+    fn overview(&self) -> Response {
+        let (live, ready) = (self.health.live(), self.health.ready());
+        if !live.is_ok() {
+            return answer(StatusCode::SERVICE_UNAVAILABLE, "failing", &live);
         }
-        if method != Method::GET && method != Method::HEAD {
-            return Some(Problem::no_such_method(method, READ));
-        }
-        Some(match path {
-            "/metrics" => reply(StatusCode::OK, TEXT_METRICS, self.metrics.render()),
-            "/livez" => report(&self.health.live()),
-            "/readyz" => report(&self.health.ready()),
-            _ => overview(&self.health.live(), &self.health.ready()),
-        })
+        answer(StatusCode::OK, if ready.is_ok() { "ok" } else { "degraded" }, &ready)
     }
 }
 
-fn report(health: &HealthReport) -> Response<Bytes> {
-    let (status, word) = if health.is_ok() {
-        (StatusCode::OK, "ok")
+fn report(health: &HealthReport) -> Response {
+    if health.is_ok() {
+        answer(StatusCode::OK, "ok", health)
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "failing")
-    };
+        answer(StatusCode::SERVICE_UNAVAILABLE, "failing", health)
+    }
+}
+
+fn answer(status: StatusCode, word: &str, health: &HealthReport) -> Response {
     let body = serde_json::json!({ "status": word, "reasons": health.reasons });
-    reply(status, JSON, format!("{body}\n"))
-}
-
-/// One answer for people: 200 while the process lives; what it waits for makes it `degraded`.
-fn overview(live: &HealthReport, ready: &HealthReport) -> Response<Bytes> {
-    let (status, word, reasons) = if !live.is_ok() {
-        (StatusCode::SERVICE_UNAVAILABLE, "failing", &live.reasons)
-    } else if !ready.is_ok() {
-        (StatusCode::OK, "degraded", &ready.reasons)
-    } else {
-        (StatusCode::OK, "ok", &ready.reasons)
-    };
-    let body = serde_json::json!({ "status": word, "reasons": reasons });
-    reply(status, JSON, format!("{body}\n"))
-}
-
-fn reply(status: StatusCode, content_type: HeaderValue, body: String) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response
+    (status, JsonLine(body)).into_response()
 }
 
 #[cfg(test)]

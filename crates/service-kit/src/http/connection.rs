@@ -1,29 +1,29 @@
 //! One connection: how long its client may take for what, and how it ends.
+//!
+//! It stays own: a layer sees a request when its head is complete, and hyper's own header timeout
+//! closes without an answer and also counts the silence between two requests.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Response;
+use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
+use tokio_util::io::InspectReader;
 
-use super::limits::Limits;
+use super::exchange::BeganAt;
 use super::metric_names::CUT_OFF;
 use super::problem::Problem;
-use super::request::Handler;
 use super::server::Serving;
 
 /// Longest request line with headers; hyper answers 431 beyond it.
@@ -52,15 +52,14 @@ enum Phase {
 
 /// Follows what the client of one connection does.
 #[derive(Debug)]
-pub(super) struct Watch {
+struct Watch {
     phase: Mutex<Phase>,
-    limits: Limits,
-    open: Arc<AtomicUsize>,
+    serving: Arc<Serving>,
 }
 
 impl Watch {
-    fn new(limits: Limits, open: Arc<AtomicUsize>) -> Self {
-        Self { phase: Mutex::new(Phase::Silent { since: Instant::now() }), limits, open }
+    fn new(serving: Arc<Serving>) -> Self {
+        Self { phase: Mutex::new(Phase::Silent { since: Instant::now() }), serving }
     }
 
     fn phase(&self) -> MutexGuard<'_, Phase> {
@@ -77,7 +76,7 @@ impl Watch {
     }
 
     /// A head is complete: says when its first byte came.
-    pub(super) fn request_came(&self) -> Instant {
+    fn request_came(&self) -> Instant {
         let before = std::mem::replace(&mut *self.phase(), Phase::Busy);
         match before {
             Phase::Head { since } => since,
@@ -87,7 +86,7 @@ impl Watch {
     }
 
     /// The answer is handed over.
-    pub(super) fn answered(&self) {
+    fn answered(&self) {
         *self.phase() = Phase::Idle { since: Instant::now() };
     }
 
@@ -95,64 +94,11 @@ impl Watch {
     fn overdue_at(&self) -> Option<Instant> {
         match *self.phase() {
             Phase::Silent { since } | Phase::Head { since } => {
-                Some(since + self.limits.header_read_timeout)
+                Some(since + self.serving.limits.header_read_timeout)
             }
             Phase::Busy => None,
-            Phase::Idle { since } => {
-                Some(since + self.limits.idle_timeout_at(self.open.load(Ordering::Relaxed)))
-            }
+            Phase::Idle { since } => Some(since + self.serving.idle_timeout()),
         }
-    }
-}
-
-/// A socket that tells its watch when bytes come.
-struct Watched {
-    stream: TcpStream,
-    watch: Arc<Watch>,
-}
-
-impl AsyncRead for Watched {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            self.watch.bytes_came();
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Watched {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -166,26 +112,28 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve<H: Handler>(
-    stream: TcpStream,
-    serving: Arc<Serving<H>>,
-    open: Arc<AtomicUsize>,
-) {
+pub(super) async fn serve(stream: TcpStream, router: Router, serving: Arc<Serving>) {
     let service_name = serving.name;
-    let stop = serving.stop.clone();
     // Answers are small and wanted now; without it, an old socket just has them later.
     let _ = stream.set_nodelay(true);
-    let watch = Arc::new(Watch::new(serving.limits, open));
-    let io = TokioIo::new(Watched { stream, watch: Arc::clone(&watch) });
-    let exchange_watch = Arc::clone(&watch);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (serving, watch) = (Arc::clone(&serving), Arc::clone(&exchange_watch));
-        let answer = async move {
-            let answer = serving.exchange(request, watch.request_came()).await;
+    let stop = serving.stop.clone();
+    let watch = Arc::new(Watch::new(serving));
+    let read_watch = Arc::clone(&watch);
+    let watched = InspectReader::new(stream, move |bytes: &[u8]| {
+        if !bytes.is_empty() {
+            read_watch.bytes_came();
+        }
+    });
+    let io = TokioIo::new(watched);
+    let (router, exchange_watch) = (TowerToHyperService::new(router), Arc::clone(&watch));
+    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(BeganAt(exchange_watch.request_came()));
+        let (answer, watch) = (router.call(request), Arc::clone(&exchange_watch));
+        Box::pin(async move {
+            let answer = answer.await;
             watch.answered();
-            Ok::<Response<Full<Bytes>>, Infallible>(answer)
-        };
-        Box::pin(answer)
+            answer
+        })
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -220,7 +168,7 @@ pub(super) async fn serve<H: Handler>(
         }
     })
     .await;
-    let stream = connection.into_parts().io.into_inner().stream;
+    let stream = connection.into_parts().io.into_inner().into_inner();
     finish(stream, end, service_name).await;
 }
 

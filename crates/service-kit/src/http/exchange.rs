@@ -1,121 +1,132 @@
-//! One request and its answer.
+//! One request and its answer: a layer of axum around each path. What the layers of tower and
+//! tower-http do not do, or do otherwise, is told in [`http`](super).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use axum::body::{Body, Bytes, HttpBody as _};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use bytes::BytesMut;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::Reply;
-use super::endpoint::Found;
 use super::limits::permits_for;
-use super::metric_names::{CUT_OFF, IN_FLIGHT, REQUEST_SECONDS, REQUESTS, SHED, SHED_SECONDS};
+use super::metric_names::{
+    CUT_OFF, IN_FLIGHT, OneMore, REQUEST_SECONDS, REQUESTS, SHED, SHED_SECONDS,
+};
 use super::problem::Problem;
-use super::request::{Handler, HttpRequest, REQUEST_ID_HEADER, RequestContext};
+use super::request::{REQUEST_ID_HEADER, RequestContext};
+use super::routes::{Endpoint, takes};
 use super::server::Serving;
 
 /// When to come again after having been turned away: long enough for a wave to pass.
 const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Whether the connection can be used for another request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Then {
-    KeepAlive,
-    Close,
+/// When the first byte of a request came.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BeganAt(pub(super) Instant);
+
+/// One path of a server, or all that it does not have.
+#[derive(Debug)]
+pub(super) struct Place {
+    serving: Arc<Serving>,
+    /// Label of metrics.
+    route: &'static str,
+    methods: String,
+    body_bytes_max: usize,
 }
 
-impl<H: Handler> Serving<H> {
-    /// Answers one request whose first byte came at `began_at`.
-    pub(super) async fn exchange(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-        began_at: Instant,
-    ) -> Response<Full<Bytes>> {
-        if let Some(reply) = self.admin.answer(request.method(), request.uri().path()) {
-            return reply.map(Full::new);
-        }
-        let endpoints = self.handler.endpoints();
-        let found = Found::among(endpoints, request.method(), request.uri().path());
-        let context = RequestContext::read(request.headers(), began_at);
-        let request_id = match &context {
-            Ok(context) => HeaderValue::from_str(&context.request_id).ok(),
-            Err(_) => None,
-        };
-        let then = if request.body().is_end_stream() { Then::KeepAlive } else { Then::Close };
-        let (mut reply, then) = match (found, context) {
-            (Found::NoSuchPath, _) => (Problem::no_such_path(endpoints).reply(), then),
-            (Found::NoSuchMethod(known), _) => {
-                (Problem::no_such_method(request.method(), known.methods), then)
-            }
-            (Found::Endpoint(endpoint), Ok(context)) => {
-                self.admit(request, endpoint.body_bytes_max, context).await
-            }
-            (Found::Endpoint(_), Err(problem)) => (problem.reply(), Then::Close),
-        };
-        if let Some(request_id) = request_id {
-            reply.headers_mut().insert(REQUEST_ID_HEADER, request_id);
-        }
-        if then == Then::Close {
-            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let status = reply.status().as_str().to_owned();
-        let seconds = began_at.elapsed().as_secs_f64();
-        let (service, route) = (self.name, found.name());
-        metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => status)
-            .increment(1);
-        metrics::histogram!(REQUEST_SECONDS, "service" => service, "route" => route)
-            .record(seconds);
-        reply.map(Full::new)
+impl Place {
+    /// A path.
+    pub(super) fn of(serving: &Arc<Serving>, endpoint: &Endpoint) -> Arc<Self> {
+        let (serving, methods) = (Arc::clone(serving), endpoint.methods.clone());
+        let (route, body_bytes_max) = (endpoint.path, endpoint.body_bytes_max);
+        Arc::new(Self { serving, route, methods, body_bytes_max })
     }
 
+    /// All other paths.
+    pub(super) fn elsewhere(serving: &Arc<Serving>) -> Arc<Self> {
+        let serving = Arc::clone(serving);
+        Arc::new(Self { serving, route: "other", methods: String::new(), body_bytes_max: 0 })
+    }
+}
+
+/// Answers one request, and counts it.
+pub(super) async fn exchange(
+    State(place): State<Arc<Place>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began_at = request.extensions().get().map_or_else(Instant::now, |BeganAt(at)| *at);
+    let context = RequestContext::read(request.headers(), began_at);
+    let request_id =
+        context.as_ref().ok().map(|context| HeaderValue::from_str(&context.request_id));
+    let mut reply = match context {
+        // The path is not there, or takes no such method: the routes have the answer.
+        _ if !takes(&place.methods, request.method()) => next.run(request).await,
+        Ok(context) => place.admit(request, next, context).await,
+        Err(problem) => closing(problem.into_response()),
+    };
+    if let Some(Ok(request_id)) = request_id {
+        reply.headers_mut().insert(REQUEST_ID_HEADER, request_id);
+    }
+    let status = reply.status().as_str().to_owned();
+    let (service, route) = (place.serving.name, place.route);
+    metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => status)
+        .increment(1);
+    metrics::histogram!(REQUEST_SECONDS, "service" => service, "route" => route)
+        .record(began_at.elapsed().as_secs_f64());
+    reply
+}
+
+/// The connection cannot be used for another request.
+fn closing(mut reply: Response) -> Response {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+impl Place {
     /// Turns the request away if too many are worked on, and reads its body otherwise. The body is
     /// read outside the number of those worked on: a client that sends slowly keeps nobody away.
-    async fn admit(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        body_bytes_max: usize,
-        context: RequestContext,
-    ) -> (Reply, Then) {
-        if self.in_flight.available_permits() == 0 {
-            return (self.shed(&context), Then::KeepAlive);
+    async fn admit(&self, request: Request, next: Next, context: RequestContext) -> Response {
+        let serving = &self.serving;
+        if serving.in_flight.available_permits() == 0 {
+            return serving.shed(&context);
         }
         let (head, body) = request.into_parts();
-        let (body, room) = match self.read_body(body, &head.headers, body_bytes_max).await {
+        let (body, room) = match serving.read_body(body, self.body_bytes_max).await {
             Ok(read) => read,
-            Err(NotTaken::NoRoom) => return (self.shed(&context), Then::Close),
-            Err(NotTaken::Refused(problem)) => return (problem.reply(), Then::Close),
+            Err(not_read) => return serving.refuse(&not_read, self.body_bytes_max, &context),
         };
-        let Ok(permit) = Arc::clone(&self.in_flight).try_acquire_owned() else {
-            return (self.shed(&context), Then::KeepAlive);
+        let Ok(permit) = Arc::clone(&serving.in_flight).try_acquire_owned() else {
+            return serving.shed(&context);
         };
         if context.is_over(Instant::now()) {
-            return (deadline_over().reply(), Then::KeepAlive);
+            return deadline_over().into_response();
         }
-        let request = HttpRequest {
-            path: head.uri.path().to_owned(),
-            query: head.uri.query().map(str::to_owned),
-            method: head.method,
-            headers: head.headers,
-            body,
-            context,
-        };
-        (self.work(request, (permit, room)).await, Then::KeepAlive)
+        let mut request = Request::from_parts(head, Body::from(body));
+        // It is read, and was not too long for its path.
+        DefaultBodyLimit::disable().apply(&mut request);
+        serving.work(request, next, context, (permit, room)).await
     }
+}
 
-    /// Runs the handler in a task of its own, which holds its place until it is done.
+impl Serving {
+    /// Runs what answers in a task of its own, which holds its place until it is done.
     async fn work(
-        self: &Arc<Self>,
-        request: HttpRequest,
+        &self,
+        mut request: Request,
+        next: Next,
+        context: RequestContext,
         place: (OwnedSemaphorePermit, Room),
-    ) -> Reply {
+    ) -> Response {
         let gauge = metrics::gauge!(IN_FLIGHT, "service" => self.name);
-        let context = &request.context;
         let span = tracing::info_span!(
             "request",
             service = self.name,
@@ -123,13 +134,12 @@ impl<H: Handler> Serving<H> {
             trace_id = %context.trace.trace_id(),
             span_id = %context.trace.span_id(),
         );
-        let serving = Arc::clone(self);
+        let received_at = context.received_at;
+        request.extensions_mut().insert(context);
         let task = async move {
-            gauge.increment(1);
-            let _done = Decrement(gauge);
-            let (method, path) = (request.method.clone(), request.path.clone());
-            let received_at = request.context.received_at;
-            let reply = serving.handler.handle(request).await;
+            let _worked_on = OneMore::of(gauge);
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let reply = next.run(request).await;
             drop(place);
             let status = reply.status().as_u16();
             let elapsed_ms = u64::try_from(received_at.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -138,51 +148,35 @@ impl<H: Handler> Serving<H> {
         };
         tokio::spawn(task.instrument(span)).await.unwrap_or_else(|error| {
             tracing::error!(%error, service = self.name, "a request was not worked on to its end");
-            internal().reply()
+            internal().into_response()
         })
     }
 
-    fn shed(&self, context: &RequestContext) -> Reply {
-        let reply = full().reply();
+    fn shed(&self, context: &RequestContext) -> Response {
         metrics::counter!(SHED, "service" => self.name).increment(1);
         metrics::histogram!(SHED_SECONDS, "service" => self.name)
             .record(context.received_at.elapsed().as_secs_f64());
-        reply
+        full().into_response()
     }
 
-    async fn read_body(
-        &self,
-        body: Incoming,
-        headers: &HeaderMap,
-        bytes_max: usize,
-    ) -> Result<(Bytes, Room), NotTaken> {
-        let refused = |reason, problem| Err(NotTaken::Refused(self.cut_off(reason, problem)));
-        let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        let declared = declared.and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        if declared > bytes_max as u64 {
-            return refused("body-too-large", too_large(bytes_max));
+    async fn read_body(&self, body: Body, bytes_max: usize) -> Result<(Bytes, Room), NotRead> {
+        if body.size_hint().lower() > bytes_max as u64 {
+            return Err(NotRead::TooLarge);
         }
-        let whole = collect(body, bytes_max, &self.large_bodies);
-        match timeout(self.limits.body_read_timeout, whole).await {
-            Ok(Ok(read)) => Ok(read),
-            Ok(Err(NotRead::TooLarge)) => refused("body-too-large", too_large(bytes_max)),
-            Ok(Err(NotRead::NoRoom)) => Err(NotTaken::NoRoom),
-            Ok(Err(NotRead::Broken(detail))) => Err(NotTaken::Refused(broken_body(&detail))),
-            Err(_elapsed) => refused("body-timeout", timed_out("the body did not come in time")),
-        }
+        let whole = collect(Limited::new(body, bytes_max), &self.large_bodies);
+        timeout(self.limits.body_read_timeout, whole).await.unwrap_or(Err(NotRead::TooSlow))
     }
 
-    fn cut_off(&self, reason: &'static str, problem: Problem) -> Problem {
+    /// The answer to one whose body could not be read.
+    fn refuse(&self, why: &NotRead, bytes_max: usize, context: &RequestContext) -> Response {
+        let (reason, problem) = match why {
+            NotRead::NoRoom => return closing(self.shed(context)),
+            NotRead::Broken(detail) => return closing(broken_body(detail).into_response()),
+            NotRead::TooLarge => ("body-too-large", too_large(bytes_max)),
+            NotRead::TooSlow => ("body-timeout", timed_out("the body did not come in time")),
+        };
         metrics::counter!(CUT_OFF, "service" => self.name, "reason" => reason).increment(1);
-        problem
-    }
-}
-
-struct Decrement(metrics::Gauge);
-
-impl Drop for Decrement {
-    fn drop(&mut self) {
-        self.0.decrement(1);
+        closing(problem.into_response())
     }
 }
 
@@ -190,13 +184,9 @@ impl Drop for Decrement {
 type Room = Option<OwnedSemaphorePermit>;
 
 /// Why a request has no body to work on.
-enum NotTaken {
-    NoRoom,
-    Refused(Problem),
-}
-
 enum NotRead {
     TooLarge,
+    TooSlow,
     NoRoom,
     Broken(String),
 }
@@ -204,18 +194,17 @@ enum NotRead {
 /// Reads a body. The part of it that makes it large takes its memory as it comes, so that a client
 /// that only says it will send much takes none.
 async fn collect(
-    mut body: Incoming,
-    bytes_max: usize,
+    mut body: Limited<Body>,
     large_bodies: &Arc<Semaphore>,
 ) -> Result<(Bytes, Room), NotRead> {
     let (mut whole, mut room) = (BytesMut::new(), Room::None);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| NotRead::Broken(error.to_string()))?;
+        let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
+            true => NotRead::TooLarge,
+            false => NotRead::Broken(error.to_string()),
+        })?;
         // Trailers are of no use to anybody here.
         let Ok(data) = frame.into_data() else { continue };
-        if data.len() > bytes_max - whole.len() {
-            return Err(NotRead::TooLarge);
-        }
         let has = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let lacks = permits_for(whole.len() + data.len()).saturating_sub(has);
         let more = u32::try_from(lacks).map_err(|_| NotRead::TooLarge)?;

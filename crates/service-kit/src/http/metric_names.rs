@@ -1,6 +1,6 @@
 //! Names of what every server measures; docs/paradigms.md explains them.
 
-use super::endpoint::Endpoint;
+use super::routes::{Endpoint, Routes};
 
 /// Requests answered, by service, route and status.
 pub const REQUESTS: &str = "http_requests_total";
@@ -24,7 +24,7 @@ const CUT_OFF_REASONS: [&str; 6] =
     ["header-timeout", "body-timeout", "body-too-large", "idle", "silent", "connections-max"];
 
 /// Describes what is measured, and lets the counters of a service begin at 0.
-pub(super) fn start(service: &'static str, endpoints: &[Endpoint]) {
+pub(super) fn start(service: &'static str, routes: &Routes) {
     metrics::describe_counter!(REQUESTS, "requests answered, by service, route and status");
     metrics::describe_histogram!(REQUEST_SECONDS, "first byte of a request to its answer");
     metrics::describe_counter!(SHED, "requests turned away because too many were worked on");
@@ -40,9 +40,24 @@ pub(super) fn start(service: &'static str, endpoints: &[Endpoint]) {
     for reason in CUT_OFF_REASONS {
         metrics::counter!(CUT_OFF, "service" => service, "reason" => reason).increment(0);
     }
-    for endpoint in endpoints {
-        let route = endpoint.path;
+    for route in routes.iter().map(Endpoint::path) {
         metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => "200")
             .increment(0);
+    }
+}
+
+/// One more in a gauge, until it is dropped.
+pub(super) struct OneMore(metrics::Gauge);
+
+impl OneMore {
+    pub(super) fn of(gauge: metrics::Gauge) -> Self {
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.decrement(1);
     }
 }

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use axum::body::{Body, Bytes};
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
 use serde_json::{Map, Value};
-
-use super::Reply;
 
 /// What an answer of this form is labelled with.
 pub const CONTENT_TYPE_PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -94,9 +93,9 @@ impl Problem {
         body
     }
 
-    /// The answer.
+    /// The answer, whose body is in memory.
     #[must_use]
-    pub fn reply(&self) -> Reply {
+    pub fn reply(&self) -> Response<Bytes> {
         let mut reply = Response::new(Bytes::from(format!("{}\n", self.body())));
         *reply.status_mut() = self.0.status;
         reply.headers_mut().insert(CONTENT_TYPE, CONTENT_TYPE_PROBLEM);
@@ -105,6 +104,12 @@ impl Problem {
             reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds.max(1)));
         }
         reply
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        self.reply().map(Body::from)
     }
 }
 

@@ -1,13 +1,13 @@
-//! A request as the program sees it, and the program as the server sees it.
+//! What is known of a request besides what it asks: its name, its place in a trace, its deadline.
+//!
+//! It stays own: tower-http's request ids take any id that is sent, and this one also travels where
+//! no HTTP is, to a broker and back.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hyper::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 
-use super::Reply;
-use super::endpoint::Endpoint;
 use super::problem::Problem;
 use super::trace::TraceContext;
 
@@ -22,33 +22,6 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 
 /// Longest time that a caller can give; more is taken as this.
 const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
-
-/// A program behind a [`Server`](super::Server).
-pub trait Handler: Send + Sync + 'static {
-    /// Its paths. What is not among them is answered by the server: 404, or 405 with `Allow`.
-    fn endpoints(&self) -> &[Endpoint];
-
-    /// Answers a request to one of its paths, with a method that the path takes. It runs in a task of its own and is never dropped half-way, also when
-    /// the client has gone; a panic is answered 500.
-    fn handle(&self, request: HttpRequest) -> impl Future<Output = Reply> + Send;
-}
-
-/// A request, read completely.
-#[derive(Debug, Clone)]
-pub struct HttpRequest {
-    /// Its method.
-    pub method: Method,
-    /// Its path, as sent.
-    pub path: String,
-    /// Its query, as sent, without the question mark.
-    pub query: Option<String>,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// Its body; at most as long as its path allows.
-    pub body: Bytes,
-    /// Where it belongs, and until when its answer is of use.
-    pub context: RequestContext,
-}
 
 /// Where a request belongs, and until when its answer is of use.
 #[derive(Debug, Clone)]

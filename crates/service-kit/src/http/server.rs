@@ -1,25 +1,30 @@
 //! The accept loop, and an orderly stop.
+//!
+//! It stays own: `axum::serve` has no most number of connections, no answer to those beyond it, and
+//! no end to waiting for those that are open when it is asked to stop.
 
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use hyper::StatusCode;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::connection;
+use super::exchange::{Place, exchange};
 use super::limits::{Limits, body_permits};
 use super::metric_names;
-use super::metric_names::{CONNECTIONS, CONNECTIONS_OPENED, CUT_OFF};
+use super::metric_names::{CONNECTIONS, CONNECTIONS_OPENED, CUT_OFF, OneMore};
 use super::problem::Problem;
-use super::request::Handler;
+use super::routes::{Endpoint, Routes};
 use crate::admin_http::{Admin, announce};
 use crate::exit::AppError;
 use crate::open_files;
@@ -43,11 +48,12 @@ pub struct Server {
 }
 
 /// What the tasks of a server share.
-pub(super) struct Serving<H> {
+#[derive(Debug)]
+pub(super) struct Serving {
     pub(super) name: &'static str,
     pub(super) limits: Limits,
-    pub(super) handler: H,
-    pub(super) admin: Admin,
+    /// One permit for each connection that may come.
+    connections: Arc<Semaphore>,
     pub(super) in_flight: Arc<Semaphore>,
     pub(super) large_bodies: Arc<Semaphore>,
     pub(super) stop: Shutdown,
@@ -104,16 +110,22 @@ impl Server {
     /// Serves until `stop` is requested, then takes no more connections and returns when what was
     /// begun is answered, or after [`Limits::drain_timeout`]. The address is announced as
     /// `listening on http://ADDR`.
-    pub async fn serve<H: Handler>(self, handler: H, admin: Admin, stop: Shutdown) {
+    pub async fn serve(self, routes: Routes, admin: Admin, stop: Shutdown) {
         let Self { listener, address, name, limits } = self;
-        metric_names::start(name, handler.endpoints());
+        metric_names::start(name, &routes);
         announce(&format!("listening on http://{address}"), name);
-        let in_flight = Arc::new(Semaphore::new(limits.in_flight_max));
-        let large_bodies = Arc::new(Semaphore::new(body_permits(limits.large_bodies_bytes_max)));
-        let serving = Serving { name, limits, handler, admin, in_flight, large_bodies, stop };
-        let serving = Arc::new(serving);
+        let permits = |count| Arc::new(Semaphore::new(count));
+        let serving = Arc::new(Serving {
+            name,
+            limits,
+            connections: permits(limits.connections_max),
+            in_flight: permits(limits.in_flight_max),
+            large_bodies: permits(body_permits(limits.large_bodies_bytes_max)),
+            stop,
+        });
+        let router = serving.router(&routes, Arc::new(admin));
         let mut connections = JoinSet::new();
-        accept_loop(listener, &serving, &mut connections).await;
+        accept_loop(listener, &serving, &router, &mut connections).await;
         let drained = timeout(limits.drain_timeout, drain(&serving, &mut connections)).await;
         if drained.is_err() {
             let connections = connections.len();
@@ -122,12 +134,33 @@ impl Server {
     }
 }
 
-async fn accept_loop<H: Handler>(
+impl Serving {
+    /// The paths of the program with the server's work around each, and those about the process
+    /// with none: they answer from memory, also when nothing else does.
+    fn router(self: &Arc<Self>, routes: &Routes, admin: Arc<Admin>) -> Router {
+        let around = |place| from_fn_with_state(place, exchange);
+        let route = |router: Router, endpoint: &Endpoint| {
+            let handlers = endpoint.handlers().layer(around(Place::of(self, endpoint)));
+            router.route(endpoint.path(), handlers)
+        };
+        let elsewhere = routes.elsewhere().layer(around(Place::elsewhere(self)));
+        let about_process = Router::from(admin.routes());
+        routes.iter().fold(about_process, route).fallback_service(elsewhere)
+    }
+
+    /// How long a connection may be silent, as many as there are now.
+    pub(super) fn idle_timeout(&self) -> Duration {
+        let free = self.connections.available_permits();
+        self.limits.idle_timeout_at(self.limits.connections_max.saturating_sub(free))
+    }
+}
+
+async fn accept_loop(
     listener: TcpListener,
-    serving: &Arc<Serving<H>>,
+    serving: &Arc<Serving>,
+    router: &Router,
     connections: &mut JoinSet<()>,
 ) {
-    let open = Arc::new(AtomicUsize::new(0));
     let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
     loop {
         let accepted = tokio::select! {
@@ -144,15 +177,16 @@ async fn accept_loop<H: Handler>(
                 continue;
             }
         };
-        if open.load(Ordering::Relaxed) >= serving.limits.connections_max {
+        let Ok(permit) = Arc::clone(&serving.connections).try_acquire_owned() else {
             refuse(stream, serving.name, &refusals);
             continue;
-        }
-        let counted = Counted::new(Arc::clone(&open), serving.name);
-        let serving = Arc::clone(serving);
+        };
+        metrics::counter!(CONNECTIONS_OPENED, "service" => serving.name).increment(1);
+        let open = OneMore::of(metrics::gauge!(CONNECTIONS, "service" => serving.name));
+        let (serving, router) = (Arc::clone(serving), router.clone());
         connections.spawn(async move {
-            connection::serve(stream, serving, Arc::clone(&counted.open)).await;
-            drop(counted);
+            connection::serve(stream, router, serving).await;
+            drop((permit, open));
         });
     }
 }
@@ -170,9 +204,9 @@ fn refuse(stream: TcpStream, service: &'static str, refusals: &Arc<Semaphore>) {
     });
 }
 
-/// Waits until all connections are closed and all handlers have ended; those whose clients have
+/// Waits until all connections are closed and all work has ended; those whose clients have
 /// gone hold a permit and no connection.
-async fn drain<H>(serving: &Serving<H>, connections: &mut JoinSet<()>) {
+async fn drain(serving: &Serving, connections: &mut JoinSet<()>) {
     let began_at = Instant::now();
     while connections.join_next().await.is_some() {}
     let all = u32::try_from(serving.limits.in_flight_max).unwrap_or(u32::MAX);
@@ -180,29 +214,6 @@ async fn drain<H>(serving: &Serving<H>, connections: &mut JoinSet<()>) {
     let _ = serving.in_flight.acquire_many(all).await;
     let elapsed_ms = u64::try_from(began_at.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(service = serving.name, elapsed_ms, "everything begun is answered");
-}
-
-/// One of the open connections.
-struct Counted {
-    open: Arc<AtomicUsize>,
-    gauge: metrics::Gauge,
-}
-
-impl Counted {
-    fn new(open: Arc<AtomicUsize>, service: &'static str) -> Self {
-        open.fetch_add(1, Ordering::Relaxed);
-        let gauge = metrics::gauge!(CONNECTIONS, "service" => service);
-        gauge.increment(1);
-        metrics::counter!(CONNECTIONS_OPENED, "service" => service).increment(1);
-        Self { open, gauge }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-        self.gauge.decrement(1);
-    }
 }
 
 #[cfg(test)]

@@ -2,14 +2,12 @@
 
 use std::sync::Mutex;
 
-use bytes::Bytes;
-use hyper::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 use super::*;
 use crate::health::Conditions;
-use crate::http::{Endpoint, HttpRequest, Reply};
+use crate::http::{Bytes, State};
 use crate::metrics_recorder::unregistered;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -26,28 +24,28 @@ struct Echo {
     ended: Arc<Mutex<Vec<String>>>,
 }
 
-impl Handler for Echo {
-    fn endpoints(&self) -> &[Endpoint] {
-        const BOTH: &str = "GET, POST";
-        const ALL: [Endpoint; 5] = [
-            Endpoint { path: "/echo", methods: BOTH, body_bytes_max: BODY_BYTES_MAX },
-            Endpoint::post("/wait", BODY_BYTES_MAX),
-            Endpoint::post("/panic", BODY_BYTES_MAX),
-            Endpoint::post("/large", LARGE_BODY_BYTES_MAX),
-            Endpoint::post("/large/{what}", LARGE_BODY_BYTES_MAX),
-        ];
-        &ALL
+impl Echo {
+    fn routes(self) -> Routes<()> {
+        Routes::new([
+            Endpoint::at("/echo").taking(BODY_BYTES_MAX).get(echo).post(echo),
+            Endpoint::at("/wait").taking(BODY_BYTES_MAX).post(echo),
+            Endpoint::at("/panic").taking(BODY_BYTES_MAX).post(echo),
+            Endpoint::at("/large").taking(LARGE_BODY_BYTES_MAX).post(echo),
+            Endpoint::at("/large/{what}").taking(LARGE_BODY_BYTES_MAX).post(echo),
+        ])
+        .with_state(self)
     }
+}
 
-    async fn handle(&self, request: HttpRequest) -> Reply {
-        assert_ne!(request.path, "/panic", "a panic that the test asked for");
-        if request.path.ends_with("/wait") {
-            self.began.notify_one();
-            self.let_go.notified().await;
-        }
-        self.ended.lock().unwrap().push(request.path);
-        Response::new(Bytes::from(format!("echo:{}", String::from_utf8_lossy(&request.body))))
+async fn echo(State(echo): State<Echo>, uri: axum::http::Uri, body: Bytes) -> String {
+    let path = uri.path().to_owned();
+    assert_ne!(path, "/panic", "a panic that the test asked for");
+    if path.ends_with("/wait") {
+        echo.began.notify_one();
+        echo.let_go.notified().await;
     }
+    echo.ended.lock().unwrap().push(path);
+    format!("echo:{}", String::from_utf8_lossy(&body))
 }
 
 struct Running {
@@ -66,7 +64,7 @@ async fn started(limits: Limits) -> Running {
     let server = Server::bind("echo", any_port, limits).await.unwrap();
     let (address, echo, stop) = (server.address(), Echo::default(), Shutdown::new());
     let admin = Admin::new(unregistered().1, Arc::new(Conditions::new()));
-    let served = tokio::spawn(server.serve(echo.clone(), admin, stop.clone()));
+    let served = tokio::spawn(server.serve(echo.clone().routes(), admin, stop.clone()));
     Running { address, echo, stop, served }
 }
 

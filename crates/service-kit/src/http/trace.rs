@@ -1,8 +1,11 @@
 //! W3C trace context: which request of which caller this work belongs to.
+//!
+//! It stays own: what reads it for tower or tracing brings OpenTelemetry along, and here the ids are
+//! only passed on and logged.
 
 use std::fmt;
 
-use hyper::HeaderMap;
+use axum::http::HeaderMap;
 
 /// Header with the ids.
 pub const TRACEPARENT: &str = "traceparent";

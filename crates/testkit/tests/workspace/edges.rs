@@ -144,6 +144,8 @@ pub(super) const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("rdkafka", "kafka-io", Normal, "one crate speaks to Kafka"),
     ("openssl-sys", "kafka-io", Normal, "it sets up what librdkafka speaks TLS with"),
     ("axum", "codec", Normal, "its registry in memory, behind the feature mini-registry"),
+    ("axum", "service-kit", Normal, "it routes what is asked over HTTP"),
+    ("axum", "order-api", Test, "its tests ask the front without a server"),
     ("hyper", "service-kit", Normal, "it serves HTTP"),
     ("hyper-util", "service-kit", Normal, "it serves HTTP"),
     ("reqwest", "codec", Normal, "it asks the schema registry"),
