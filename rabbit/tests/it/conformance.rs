@@ -6,7 +6,7 @@ use lapin::BasicProperties;
 use orders::Order;
 use stack::Server as _;
 use testkit::conformance::{DeadLetter, Flow, Kind, Scene, Service, Staged};
-use testkit::{Finished, HttpAnswer, Ledger, Process, wait};
+use testkit::{Finished, HttpAnswer, Ledger, Process, Services, wait};
 
 use crate::rig::{Rig, SOON, variable};
 
@@ -36,20 +36,16 @@ impl Flow for Rig {
         Self::KIND
     }
 
-    fn address(&self, service: Service) -> String {
-        self.address(service)
+    fn services(&self) -> &Services {
+        &self.services
     }
 
-    fn kill_9(&mut self, service: Service) {
-        self.process(service).kill_9();
+    fn services_mut(&mut self) -> &mut Services {
+        &mut self.services
     }
 
     fn start_again(&mut self, service: Service) {
         self.restart(service);
-    }
-
-    fn stop(&mut self, service: Service) -> Finished {
-        self.stop(service)
     }
 
     fn set_args(&mut self, args: &[&str]) {

@@ -52,7 +52,7 @@ fn the_folder_that_has_the_stock_is_known_for_as_long_as_the_broker_is() {
     let mut rig = Rig::start(&[]);
     assert_eq!(rig.post("k1", &of("few", 3)).unwrap().status, 202);
     wait::is_true("the outcome", SOON, || rig.status("k1").as_deref() == Some("confirmed"));
-    rig.stop(Service::Inventory);
+    rig.services.stop(Service::Inventory.name());
     // Nobody is there, and the stock is all the same not this one's.
     assert_eq!(rig.run_beside(Service::Inventory, "another").code, Some(1));
     rig.start_one(Service::Inventory);
@@ -118,7 +118,7 @@ fn each_of_two_order_services_knows_every_order_and_one_that_comes_later_as_well
     assert_eq!((again.status, &again.json()["order_id"]), (202, &order_id_of("k0").into()));
 
     // An order that is not decided yet is pending at both.
-    rig.stop(Service::Inventory);
+    rig.services.stop(Service::Inventory.name());
     assert_eq!(post(fronts[0], "late", &burgers(1)).status, 202);
     for front in fronts {
         wait_for_status(front, "late", "pending");

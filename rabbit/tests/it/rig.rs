@@ -16,7 +16,7 @@ pub(crate) use testkit::conformance::Service;
 use testkit::http::{self, HttpAnswer};
 use testkit::ledger::{Ended, Final, Ledger, StockEnd, Unknowns};
 use testkit::order_flow::{self, MENU, order_id_of};
-use testkit::{Finished, Process, wait};
+use testkit::{Finished, Process, Services, wait};
 use tokio::runtime::Runtime;
 
 use crate::queues::Seen;
@@ -38,15 +38,8 @@ pub(crate) struct Beside {
     pub(crate) address: String,
 }
 
-/// A service, whose address stays known when it has ended.
-struct Running {
-    service: Service,
-    process: Option<Process>,
-    address: String,
-}
-
 pub(crate) struct Rig {
-    running: Vec<Running>,
+    pub(crate) services: Services,
     args: Vec<String>,
     /// Messages that were taken out of queues to be looked at, by queue.
     pub(crate) seen: Mutex<BTreeMap<String, Vec<Seen>>>,
@@ -102,8 +95,8 @@ impl Rig {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let runtime = Runtime::new().expect("a runtime");
         let (prefix, own_url) = (format!("t-{name}"), url.clone());
-        let (running, seen) = (Vec::new(), Mutex::default());
-        Self { running, args, seen, prefix, url, own_url, runtime, server, dir }
+        let (services, seen) = (Services::default(), Mutex::default());
+        Self { services, args, seen, prefix, url, own_url, runtime, server, dir }
     }
 
     fn all(mut self) -> Self {
@@ -147,19 +140,15 @@ impl Rig {
 
     #[track_caller]
     fn start_service(&mut self, service: Service, at: &str) {
-        let (process, address) = self.launch(service, at, &self.data_dir(), &[]);
-        self.put(service, process, address);
-    }
-
-    fn put(&mut self, service: Service, process: Process, address: String) {
-        self.running.retain(|known| known.service != service);
-        self.running.push(Running { service, process: Some(process), address });
+        let process = self.launch(service, at, &self.data_dir(), &[]);
+        self.services.put(service.name(), process);
     }
 
     /// Starts one more instance of a service, which the rig does not know yet.
     #[track_caller]
     pub(crate) fn start_beside(&self, service: Service, folder: &str, more: &[&str]) -> Beside {
-        let (process, address) = self.launch(service, "127.0.0.1:0", &self.path(folder), more);
+        let mut process = self.launch(service, "127.0.0.1:0", &self.path(folder), more);
+        let address = process.address_of(service.name());
         Beside { service, process, address }
     }
 
@@ -171,17 +160,14 @@ impl Rig {
 
     /// Kills an instance and lets another one stand in its place.
     pub(crate) fn kill_and_replace(&mut self, beside: Beside) {
-        self.process(beside.service).kill_9();
-        self.put(beside.service, beside.process, beside.address);
+        self.services.put(beside.service.name(), beside.process);
     }
 
     #[track_caller]
-    fn launch(&self, service: Service, at: &str, folder: &str, more: &[&str]) -> (Process, String) {
+    fn launch(&self, service: Service, at: &str, folder: &str, more: &[&str]) -> Process {
         let mut args = self.service_args(service, at, folder);
         args.extend(more.iter().map(|arg| (*arg).to_owned()));
-        let mut process = Process::start("rabbit", &args, &[("RUST_LOG", "info")]);
-        let address = process.address_of(service.name());
-        (process, address)
+        Process::start("rabbit", &args, &[("RUST_LOG", "info")])
     }
 
     fn service_args(&self, service: Service, at: &str, folder: &str) -> Vec<String> {
@@ -214,30 +200,18 @@ impl Rig {
         self.dir.path().join(name).to_str().expect("text").to_owned()
     }
 
-    fn at(&self, service: Service) -> usize {
-        self.running.iter().position(|known| known.service == service).expect("started")
-    }
-
     pub(crate) fn address(&self, service: Service) -> String {
-        self.running[self.at(service)].address.clone()
+        self.services.address(service.name())
     }
 
     pub(crate) fn process(&mut self, service: Service) -> &mut Process {
-        let at = self.at(service);
-        self.running[at].process.as_mut().expect("it was not stopped")
+        self.services.process(service.name())
     }
 
     /// Starts a service where it was, having killed it if it runs.
     pub(crate) fn restart(&mut self, service: Service) {
-        let at = self.at(service);
-        drop(self.running[at].process.take());
-        self.start_service(service, &self.address(service));
-    }
-
-    /// Asks a service to stop, and returns how it ended.
-    pub(crate) fn stop(&mut self, service: Service) -> Finished {
-        let at = self.at(service);
-        self.running[at].process.take().expect("it was not stopped").stop()
+        let at = self.services.end(service.name());
+        self.start_service(service, &at);
     }
 
     pub(crate) fn post(&self, key: &str, body: &str) -> std::io::Result<HttpAnswer> {
@@ -343,7 +317,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.running.clear();
+        self.services.clear();
         if self.server.is_some() || std::thread::panicking() {
             return;
         }

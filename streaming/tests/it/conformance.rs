@@ -5,7 +5,7 @@ use std::time::Duration;
 use order_schemas::Notification;
 use orders::Order;
 use testkit::conformance::{DeadLetter, Flow, Kind, Scene, Service as Shared, Staged};
-use testkit::{Cluster, Finished, HttpAnswer, Input, Ledger, Process, lone_broker, wait};
+use testkit::{Cluster, Finished, HttpAnswer, Input, Ledger, Process, Services, lone_broker, wait};
 
 use crate::rig::{Rig, SOON, Service, decode_all};
 
@@ -56,20 +56,16 @@ impl Flow for Rig {
         Self::KIND
     }
 
-    fn address(&self, service: Shared) -> String {
-        self.address(service.into())
+    fn services(&self) -> &Services {
+        &self.services
     }
 
-    fn kill_9(&mut self, service: Shared) {
-        self.process(service.into()).kill_9();
+    fn services_mut(&mut self) -> &mut Services {
+        &mut self.services
     }
 
     fn start_again(&mut self, service: Shared) {
         self.restart(service.into());
-    }
-
-    fn stop(&mut self, service: Shared) -> Finished {
-        self.stop(service.into())
     }
 
     fn set_args(&mut self, args: &[&str]) {

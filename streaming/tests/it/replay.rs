@@ -37,7 +37,7 @@ fn a_replay_from_the_start_gives_the_same_report_byte_for_byte() {
         rig.get(Service::Analytics, "/analytics").json()["total"] == 3_000
     });
     let told = rig.get(Service::Analytics, "/analytics").body;
-    let live = rig.stop(Service::Analytics);
+    let live = rig.services.stop(Service::Analytics.name());
     live.expect_code(0);
     assert_eq!(last_line(&live), told.trim_end());
     assert!(live.stdout.lines().count() > 1, "a report every 200 ms, and one at the end");

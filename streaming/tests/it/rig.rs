@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use testkit::http::{self, HttpAnswer};
 use testkit::ledger::{Ended, Final, Ledger, StockEnd, Unknowns};
 use testkit::order_flow::{self, MENU, order_id_of};
-use testkit::{Cluster, Finished, LogRecord, Pipeline, Process, wait};
+use testkit::{Cluster, LogRecord, Pipeline, Process, Services, wait};
 
 /// Longest wait for anything that should happen soon, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
@@ -33,7 +33,7 @@ impl Service {
     /// Those that every order passes.
     pub(crate) const FLOW: [Self; 2] = [Self::Inventory, Self::Order];
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Order => "order",
             Self::Inventory => "inventory",
@@ -43,16 +43,10 @@ impl Service {
     }
 }
 
-/// A service, whose address stays known when it has ended.
-struct Running {
-    service: Service,
-    process: Option<Process>,
-    address: String,
-    args: Vec<String>,
-}
-
 pub(crate) struct Rig {
-    running: Vec<Running>,
+    pub(crate) services: Services,
+    /// Arguments of each.
+    args: BTreeMap<&'static str, Vec<String>>,
     pub(crate) cluster: Cluster,
     /// Of the inventory service: its group, and orders as its main topic.
     pub(crate) inventory: Pipeline,
@@ -88,7 +82,8 @@ impl Rig {
             averages: name("inventory-state"),
             ..names
         };
-        Self { running: Vec::new(), cluster, inventory, prefix, dir }
+        let (services, args) = (Services::default(), BTreeMap::new());
+        Self { services, args, cluster, inventory, prefix, dir }
     }
 
     pub(crate) fn start_services(&mut self, services: &[Service], args: &[&str]) {
@@ -105,10 +100,8 @@ impl Rig {
         all.extend(args.iter().filter(|arg| variable(arg).is_none()).cloned());
         let mut variables = vec![("RUST_LOG", "info")];
         variables.extend(args.iter().filter_map(|arg| variable(arg)));
-        let mut process = Process::start("streaming", &all, &variables);
-        let address = process.address_of(service.name());
-        self.running.retain(|known| known.service != service);
-        self.running.push(Running { service, process: Some(process), address, args });
+        self.services.put(service.name(), Process::start("streaming", &all, &variables));
+        self.args.insert(service.name(), args);
     }
 
     /// Starts another instance with a folder of its own.
@@ -175,38 +168,25 @@ impl Rig {
         format!("{}-{suffix}", self.prefix)
     }
 
-    fn at(&self, service: Service) -> usize {
-        self.running.iter().position(|known| known.service == service).expect("started")
-    }
-
     pub(crate) fn address(&self, service: Service) -> String {
-        self.running[self.at(service)].address.clone()
+        self.services.address(service.name())
     }
 
     pub(crate) fn process(&mut self, service: Service) -> &mut Process {
-        let at = self.at(service);
-        self.running[at].process.as_mut().expect("it was not stopped")
+        self.services.process(service.name())
     }
 
     /// Starts a service where it was, having killed it if it runs.
     pub(crate) fn restart(&mut self, service: Service) {
-        let at = self.at(service);
-        drop(self.running[at].process.take());
-        let (address, args) = (self.address(service), self.running[at].args.clone());
-        self.start_service(service, &address, args);
+        let at = self.services.end(service.name());
+        self.start_service(service, &at, self.args[service.name()].clone());
     }
 
     /// Arguments of what is started from now on.
     pub(crate) fn set_args(&mut self, args: &[&str]) {
-        for known in &mut self.running {
-            known.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        for known in self.args.values_mut() {
+            *known = args.iter().map(|arg| (*arg).to_owned()).collect();
         }
-    }
-
-    /// Asks a service to stop, and returns how it ended.
-    pub(crate) fn stop(&mut self, service: Service) -> Finished {
-        let at = self.at(service);
-        self.running[at].process.take().expect("it was not stopped").stop()
     }
 
     pub(crate) fn post(&self, key: &str, body: &str) -> std::io::Result<HttpAnswer> {
@@ -304,7 +284,9 @@ impl Rig {
 
     /// How often the customer of each order was told; `None` where nobody tells.
     fn times_told(&self) -> Option<BTreeMap<String, usize>> {
-        self.running.iter().find(|known| known.service == Service::Notification)?;
+        if !self.services.has(Service::Notification.name()) {
+            return None;
+        }
         let group = Pipeline {
             group: self.name("notification"),
             orders: self.name("inventory-events"),

@@ -12,7 +12,7 @@ use testkit::conformance::{DeadLetter, Describes, Flow, Kind, Scene, Service, St
 use testkit::http::{self, HttpAnswer};
 use testkit::ledger::{Ended, Final, Ledger, Unknowns};
 use testkit::order_flow::{self, order_id_of};
-use testkit::{Finished, Process, wait};
+use testkit::{Finished, Process, Services, wait};
 
 use crate::rig::{Rig, is_described};
 
@@ -62,20 +62,16 @@ impl Flow for Rig {
         Self::KIND
     }
 
-    fn address(&self, service: Service) -> String {
-        self.address(service)
+    fn services(&self) -> &Services {
+        &self.services
     }
 
-    fn kill_9(&mut self, service: Service) {
-        self.kill_9(service);
+    fn services_mut(&mut self) -> &mut Services {
+        &mut self.services
     }
 
     fn start_again(&mut self, service: Service) {
         self.restart(service);
-    }
-
-    fn stop(&mut self, service: Service) -> Finished {
-        self.stop(service)
     }
 
     fn set_args(&mut self, args: &[&str]) {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 pub(crate) use testkit::conformance::Service;
 use testkit::http::{self, HttpAnswer};
 use testkit::order_flow::MENU;
-use testkit::{Finished, Process, wait};
+use testkit::{Process, Services, wait};
 
 /// Longest wait for anything that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -20,14 +20,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct Rig {
     dir: TempDir,
     args: Vec<String>,
-    running: Vec<Running>,
-}
-
-/// A service, whose address stays known when it has ended.
-struct Running {
-    service: Service,
-    process: Option<Process>,
-    address: String,
+    pub(crate) services: Services,
 }
 
 impl Rig {
@@ -37,7 +30,7 @@ impl Rig {
         let dir = TempDir::with_prefix("sync-rest-").expect("a directory");
         std::fs::write(dir.path().join("menu.toml"), MENU).expect("a file");
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let mut rig = Self { dir, args, running: Vec::new() };
+        let mut rig = Self { dir, args, services: Services::default() };
         for service in Service::ALL {
             rig.start_service(service, "127.0.0.1:0");
         }
@@ -61,10 +54,8 @@ impl Rig {
     #[track_caller]
     fn start_service(&mut self, service: Service, at: &str) {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
-        let mut process = self.spawn(service, at, &self.data_dir(), &args);
-        let address = process.address_of(service.name());
-        self.running.retain(|known| known.service != service);
-        self.running.push(Running { service, process: Some(process), address });
+        let process = self.spawn(service, at, &self.data_dir(), &args);
+        self.services.put(service.name(), process);
     }
 
     /// Starts another instance with a folder of its own.
@@ -104,25 +95,14 @@ impl Rig {
         Process::start("sync-rest", &args, &logged)
     }
 
-    fn at(&self, service: Service) -> usize {
-        self.running.iter().position(|known| known.service == service).expect("it was started")
-    }
-
     /// Address of a service: the same before and after it was killed.
     pub(crate) fn address(&self, service: Service) -> String {
-        self.running[self.at(service)].address.clone()
+        self.services.address(service.name())
     }
 
     /// The process of a service.
     pub(crate) fn process(&mut self, service: Service) -> &mut Process {
-        let at = self.at(service);
-        self.running[at].process.as_mut().expect("it was not stopped")
-    }
-
-    /// Asks a service to stop, and returns how it ended.
-    pub(crate) fn stop(&mut self, service: Service) -> Finished {
-        let at = self.at(service);
-        self.running[at].process.take().expect("it was not stopped").stop()
+        self.services.process(service.name())
     }
 
     /// Arguments of what is started from now on.
@@ -138,9 +118,8 @@ impl Rig {
     /// Starts a service where it was, having killed it if it runs.
     #[track_caller]
     pub(crate) fn restart(&mut self, service: Service) {
-        let at = self.at(service);
-        drop(self.running[at].process.take());
-        self.start_service(service, &self.address(service));
+        let at = self.services.end(service.name());
+        self.start_service(service, &at);
     }
 
     /// Places an order.

@@ -7,12 +7,29 @@ use serde_json::Value;
 use super::flow::{Flow, Service};
 use crate::http::{self, HttpAnswer};
 use crate::order_flow::order_id_of;
+use crate::process::Finished;
 use crate::wait;
 
 /// Longest wait for anything that should happen soon, on a busy machine.
 pub(super) const SOON: Duration = Duration::from_secs(60);
 
 impl dyn Flow + '_ {
+    /// Address of a service: the same before and after it was killed or stopped.
+    pub(super) fn address(&self, service: Service) -> String {
+        self.services().address(service.name())
+    }
+
+    /// Kills a service.
+    pub(super) fn kill_9(&mut self, service: Service) {
+        self.services_mut().process(service.name()).kill_9();
+    }
+
+    /// Asks a service to stop, and returns how it ended.
+    #[track_caller]
+    pub(super) fn stop(&mut self, service: Service) -> Finished {
+        self.services_mut().stop(service.name())
+    }
+
     /// Asks a service for a path.
     #[track_caller]
     pub(super) fn get(&self, service: Service, path: &str) -> HttpAnswer {

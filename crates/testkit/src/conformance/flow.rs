@@ -6,6 +6,7 @@ use super::rows::Scene;
 use crate::http::HttpAnswer;
 use crate::ledger::Ledger;
 use crate::process::{Finished, Process};
+use crate::services::Services;
 
 /// One of the three flows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,17 +100,14 @@ pub trait Flow {
     /// Which one it is.
     fn kind(&self) -> Kind;
 
-    /// Address of a service: the same before and after it was killed or stopped.
-    fn address(&self, service: Service) -> String;
+    /// Its services.
+    fn services(&self) -> &Services;
 
-    /// Kills a service.
-    fn kill_9(&mut self, service: Service);
+    /// Its services.
+    fn services_mut(&mut self) -> &mut Services;
 
     /// Starts a killed or stopped service where it was.
     fn start_again(&mut self, service: Service);
-
-    /// Asks a service to stop, and returns how it ended.
-    fn stop(&mut self, service: Service) -> Finished;
 
     /// Flags of what is started from now on.
     fn set_args(&mut self, args: &[&str]);
