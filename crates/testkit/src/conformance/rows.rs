@@ -217,13 +217,13 @@ pub const ROWS: &[Row] = &[
     ),
     both(
         AllIsWell,
-        "an inventory that is away loses no order",
+        "no order is lost while inventory is unavailable",
         Yes(trouble::refused_without_inventory),
         trouble::accepted_without_inventory,
     ),
     both(
         AllIsWell,
-        "a notification that is away loses no order",
+        "no order is lost while notification is unavailable",
         Yes(trouble::refused_without_notification),
         trouble::decided_without_notification,
     ),
@@ -241,7 +241,7 @@ pub const ROWS: &[Row] = &[
     ),
     both(
         AllIsWell,
-        "a server that is not there ends with 1 in 5 s and is named",
+        "a server that is unavailable at the start is named within 5 s, and the program ends with 1",
         No("it needs no server", None),
         starting::servers_are_not_there,
     ),
@@ -314,7 +314,7 @@ pub const ROWS: &[Row] = &[
     ),
     both(
         ServerIsAway,
-        "a server that is away makes 503 with `Retry-After` at once; nothing is lost or done twice",
+        "while the server between the services is unavailable, orders are 503 with `Retry-After` at once; nothing is lost or done twice",
         No("there is no server between its services", Some(starting::no_server_between)),
         load::server_is_away,
     ),
