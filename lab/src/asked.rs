@@ -33,7 +33,7 @@ pub enum What {
     Order(usize),
     /// The same request once more, as a client sends it that has lost the answer.
     Again(usize),
-    /// Something that is no order.
+    /// An invalid message.
     Poison,
 }
 
@@ -60,7 +60,7 @@ pub struct Asks {
 /// Shares of requests that are not just an order.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Shares {
-    /// Orders beside which something comes that is no order.
+    /// Orders that an invalid message accompanies.
     pub poison: f64,
     /// Orders that are sent twice.
     pub again: f64,

@@ -35,11 +35,11 @@ pub struct Audit {
     pub out_of_order: u64,
     /// Requests that were sent a second time.
     pub repeats: u64,
-    /// Things sent that are no orders.
+    /// Invalid messages that were sent.
     pub poison: u64,
-    /// Of them, turned away at the door.
+    /// Of them, rejected by the order API.
     pub poison_turned_away: u64,
-    /// Of them, set aside behind it as dead letters.
+    /// Of them, dead-lettered by a service.
     pub poison_dead_lettered: u64,
 }
 
@@ -92,8 +92,8 @@ impl Audit {
         }
     }
 
-    /// Whether every promise was kept: nothing lost, nothing done twice, nothing done after a no, and what is no order
-    /// was set aside.
+    /// Whether every promise was kept: nothing lost, nothing done twice, nothing done after a refusal, and every invalid
+    /// message rejected or dead-lettered.
     #[must_use]
     pub const fn is_green(&self) -> bool {
         self.lost == 0
@@ -110,7 +110,10 @@ impl Audit {
             (self.lost, "accepted and not done"),
             (self.duplicated, "done more than once"),
             (self.done_despite_no, "done although the answer said no"),
-            (self.poison.saturating_sub(set_aside), "no orders, and not set aside"),
+            (
+                self.poison.saturating_sub(set_aside),
+                "invalid messages, neither rejected nor dead-lettered",
+            ),
         ];
         found.into_iter().filter(|(n, _)| *n > 0).map(|(n, words)| format!("{n} {words}")).collect()
     }

@@ -75,9 +75,9 @@ pub struct Others {
     pub repeats: u64,
     /// Repeats that were answered as an order is that is taken already.
     pub repeats_accepted: u64,
-    /// Things sent that are no orders.
+    /// Invalid messages that were sent.
     pub poison: u64,
-    /// Of them, those that were turned away at the door.
+    /// Of them, those that the order API rejected.
     pub poison_turned_away: u64,
     /// Outcomes of orders that nobody of this run placed.
     pub foreign: u64,

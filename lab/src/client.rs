@@ -102,7 +102,7 @@ impl Target for OrderClient {
             },
             behind => {
                 if let Err(error) = behind.put().await {
-                    tracing::warn!(error, "a message that is no order was not sent");
+                    tracing::warn!(error, "an invalid message was not sent");
                 }
                 false
             }

@@ -44,7 +44,7 @@ pub trait Target: Send + Sync + 'static {
     /// Places an order.
     fn place(&self, order: &crate::asked::Asked) -> impl Future<Output = Answered> + Send;
 
-    /// Sends something that is no order; returns whether it was turned away at the door.
+    /// Sends an invalid message; returns whether the order API rejected it.
     fn poison(&self) -> impl Future<Output = bool> + Send;
 }
 

@@ -1,4 +1,4 @@
-//! What is no order, put where each paradigm may meet it: over HTTP at the door, in a queue or a topic behind it.
+//! Invalid messages, put where each paradigm may meet them: in a request over HTTP, else in the queue or topic of orders.
 
 use std::fmt;
 use std::time::Duration;

@@ -142,8 +142,8 @@ pub(crate) fn of_workload(workload: &Workload) -> String {
     }
     for (share, what) in [
         (workload.inventory_failure_rate, "of the orders are refused by inventory"),
-        (workload.poison, "as many messages that are no orders"),
-        (workload.duplicates, "of the requests are sent twice"),
+        (workload.poison, "as many invalid messages in addition"),
+        (workload.duplicates, "of the requests are repeated under the same key"),
     ] {
         if share > 0.0 {
             words.push_str(&format!("; {} {what}", percent(share)));

@@ -156,7 +156,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
         ]
         .map(numbers),
     );
-    columns.extend([words("no orders: sent, set aside"), words("verdict")]);
+    columns.extend([words("invalid messages"), words("verdict")]);
     let rows: Vec<Vec<Entry>> = cells.iter().filter_map(row).collect();
     let red = cells.iter().filter(|cell| !cell.is_green()).count();
     let finding = match red {
@@ -178,7 +178,7 @@ fn set_aside(audit: &crate::audit::Audit) -> String {
         return "–".to_owned();
     }
     let behind = audit.poison_dead_lettered;
-    format!("{}: {} at the door, {behind} as dead letters", audit.poison, audit.poison_turned_away)
+    format!("{}: {} rejected, {behind} dead-lettered", audit.poison, audit.poison_turned_away)
 }
 
 pub(super) fn failures(results: &Results) -> Table {
