@@ -157,6 +157,15 @@ fn no_promise_is_made_twice() {
 }
 
 #[test]
+fn every_test_that_the_page_of_push_names_exists() {
+    let text = document("docs/push.md");
+    let names = named(&text);
+    assert!(names.len() >= 3, "only {} names were found", names.len());
+    let faults: Vec<String> = names.into_iter().filter_map(fault).collect();
+    assert!(faults.is_empty(), "docs/push.md:\n{}", faults.join("\n"));
+}
+
+#[test]
 fn a_name_that_is_wrong_anywhere_is_found() {
     let right = "testkit::documents::a_name_that_is_wrong_anywhere_is_found";
     assert_eq!(fault(right), None);
