@@ -60,7 +60,7 @@ impl OrderClient {
     ) -> Result<Self, String> {
         let url = |base: &String| {
             let url = Url::parse(base).and_then(|base| base.join("/order"));
-            url.map_err(|error| format!("{base} is no address of a service: {error}"))
+            url.map_err(|error| format!("{base} is not the address of a service: {error}"))
         };
         let urls = bases.iter().map(url).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { http, urls, next: AtomicUsize::new(0), is_told_by_answer, poison })

@@ -56,7 +56,7 @@ pub(crate) fn address(text: &str) -> Result<Url, AppError> {
         return Err(wrong("it holds a login, which everyone on the machine could read")
             .hint("put it into a file: --basic-file, --token-file or --header-file"));
     }
-    require(url.fragment().is_none(), || "--to cannot be used: a '#' stands in it".to_owned())?;
+    require(url.fragment().is_none(), || "--to cannot be used: it contains a '#'".to_owned())?;
     Ok(url)
 }
 
@@ -131,7 +131,7 @@ fn parse_headers(text: &str, headers: &mut HeaderMap) -> Result<(), AppError> {
         let wrong = |why: &str| AppError::usage(format!("--header-file, line {number}: {why}"));
         let (name, value) = line.split_once(':').ok_or_else(|| wrong("not Name: value"))?;
         let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| wrong("what stands before the colon is no name of a header"))?;
+            .map_err(|_| wrong("the text before the colon is not a header name"))?;
         let is_ours = OURS.iter().any(|start| name.as_str().starts_with(start));
         if is_ours || NOT_TO_BE_SET.contains(&name.as_str()) {
             return Err(wrong(&format!("{name} is set by push or by HTTP itself")));

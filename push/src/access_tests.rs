@@ -90,7 +90,7 @@ fn what_a_file_may_not_say_is_refused_with_its_line_and_not_repeated() {
     let basic = |text: &str| Given { basic: Some(file(text)), ..Given::default() };
     for (given, part) in [
         (headers("a: 1\nhunter2"), "line 2: not Name: value"),
-        (headers("hunt er2: 1"), "line 1: what stands before the colon"),
+        (headers("hunt er2: 1"), "line 1: the text before the colon"),
         (headers("Connection: hunter2"), "connection is set by"),
         (headers("HOST: hunter2"), "host is set by"),
         (headers("Content-Length: 2"), "content-length is set by"),

@@ -12,14 +12,14 @@ use service_kit::units::DurationArg;
 use crate::body::Form;
 
 // Help of flags of the engine that are not quite the same here.
-const DEDUPE: &str = "Do not send a record whose key and value stand at most N offsets lower in its \
-                      partition; 0 for off [default: 0]";
-const CONCURRENCY: &str = "Calls that a lane has under way at a time [default: 64]";
-const HANDLER_TIMEOUT: &str = "Time of one attempt; an answer is waited for nine tenths of it \
-                               [default: 30s]";
+const DEDUPE: &str = "Do not send a record whose key and value occur at most N offsets earlier in \
+                      its partition; 0 for off [default: 0]";
+const CONCURRENCY: &str = "Concurrent calls per lane [default: 64]";
+const HANDLER_TIMEOUT: &str = "Time limit of one attempt; push waits nine tenths of it for an \
+                               answer [default: 30s]";
 const COMPACTED: &str = "Read a compacted topic: what compaction removes is never sent";
-const EXIT_AT_END: &str = "Send what is there at the start, wait for its retries, print what was done \
-                           and exit";
+const EXIT_AT_END: &str = "Send all records present at the start, wait for their retries, print \
+                           totals and exit";
 
 /// Sends each record of a Kafka topic to an HTTP service, in any language: with retries after a delay,
 /// dead letters, and pauses while the service is away.

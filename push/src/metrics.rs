@@ -39,7 +39,7 @@ impl Came {
 
 /// Says what there is to tell, before anything has happened.
 pub(crate) fn describe() {
-    metrics::describe_counter!(CALLS, "calls of the service, by what came of them");
+    metrics::describe_counter!(CALLS, "calls of the service, by result");
     metrics::describe_histogram!(
         CALL_SECONDS,
         "time of a call, from its start to the answer's status"

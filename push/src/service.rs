@@ -176,7 +176,7 @@ impl Service {
         let (kind, words) = match status.as_u16() {
             401 | 403 | 407 => (
                 0,
-                "the service does not let push in; check --token-file, --basic-file or --header-file",
+                "the service refuses push's login; check --token-file, --basic-file or --header-file",
             ),
             300..=399 => {
                 (1, "the service redirects, and redirects are not followed; give --to where it is")
@@ -207,7 +207,7 @@ impl Service {
                 if self.is_the_service(record) =>
             {
                 let service = &self.shown;
-                Err(HandleError::away(format!("{service} takes no record: {detail}")))
+                Err(HandleError::away(format!("{service} accepts no records: {detail}")))
             }
             Verdict::Unavailable { detail, wait, .. } => {
                 let detail = format!("{} answered: {detail}", self.shown);

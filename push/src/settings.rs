@@ -95,7 +95,7 @@ fn place(flags: &Flags, engine: &EngineSettings) -> Result<Place, AppError> {
     let to = flags.to.as_ref().map(Secret::expose).filter(|to| !to.is_empty());
     let to = to.ok_or_else(|| {
         AppError::usage("--to is missing")
-            .hint("say where the service is: --to http://HOST:PORT/PATH")
+            .hint("give the address of the service: --to http://HOST:PORT/PATH")
     })?;
     let files = Files {
         token: flags.token_file.as_deref(),

@@ -103,8 +103,8 @@ impl Replays {
         replays.ids = ledger.topic_ids(names)?;
         for name in replays.made_anew() {
             note(&format!(
-                "orders: what {topic} says of {name} is about an earlier topic of this name: it is \
-                 passed over"
+                "orders: entries of {topic} about {name} refer to an earlier topic of this name: \
+                 they are ignored"
             ));
         }
         Ok(replays)

@@ -68,7 +68,7 @@ fn the_answer_decides_what_becomes_of_its_record() {
     let finished = rig.push_all(&receiver.url(), &["--max-retries", "2"]);
     let stats = finished.stats();
     assert_eq!((stats["succeeded"].as_u64(), stats["dead_lettered"].as_u64()), (Some(10), Some(7)));
-    assert!(finished.stderr.contains("the service does not let push in"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("the service refuses push's login"), "{}", finished.stderr);
     assert!(!finished.stderr.contains("s3cret"), "{}", finished.stderr);
     let (calls, letters) = (receiver.calls(), rig.dead_letters());
     for (offset, (body, times, letter)) in rows.into_iter().enumerate() {

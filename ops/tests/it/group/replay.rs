@@ -143,7 +143,7 @@ fn dead_letters_of_a_topic_that_is_made_anew_after_a_replay_are_of_the_present_c
     assert_eq!(pipeline.records(&pipeline.dlq).len() as u64, dead, "below the mark of the first");
     let report = audit(&pipeline, true, &["--expect-drained"]);
     assert_eq!(report.code, Some(0), "{:#}", report.stats());
-    assert!(report.stderr.contains("about an earlier topic of this name"), "{}", report.stderr);
+    assert!(report.stderr.contains("refer to an earlier topic of this name"), "{}", report.stderr);
     let args = ["dlq", "redrive", "-b", &pipeline.servers.bootstrap_servers, "-t", &pipeline.dlq];
     let names = ["--group-id", &pipeline.group, "--retry-topic", &pipeline.retry, "-o", "json"];
     let preview = Process::start("orders", &[&args[..], &names].concat(), &[]).wait(RUN_MAX);
