@@ -91,7 +91,7 @@ fn counted(number: i32, noun: &str) -> String {
 }
 
 fn told(value: Option<&str>) -> &str {
-    value.unwrap_or("(not told)")
+    value.unwrap_or("(hidden)")
 }
 
 /// A step that was taken, or why it was not.
