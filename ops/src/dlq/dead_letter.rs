@@ -67,7 +67,8 @@ impl<'a> DeadLetter<'a> {
 #[must_use]
 pub fn simple_name(class: &str) -> &str {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '$' | '_');
-    if !class.chars().all(is_name) {
+    let is_nested = class.contains(['.', '$']);
+    if !is_nested || !class.chars().all(is_name) {
         return class;
     }
     class.rsplit(['.', '$']).next().filter(|name| !name.is_empty()).unwrap_or(class)

@@ -97,16 +97,15 @@ impl Dialect {
         let Some((_, last)) = last else { return Self::Unknown };
         let is_ours = places[0].is_some() && record.last(own::FAILURE_CLASS).is_some();
         let may_be_ours = matches!(last, Self::Orders | Self::Spring | Self::Connect);
-        if is_ours && may_be_ours && last.place(record) == Self::Orders.place(record) {
-            return Self::Orders;
-        }
-        last
+        let is_same_place =
+            last == Self::Orders || last.place(record) == Self::Orders.place(record);
+        if is_ours && may_be_ours && is_same_place { Self::Orders } else { last }
     }
 
     /// Origin as topic, partition and offset.
-    fn place<'a>(self, record: &Record<'a>) -> (Option<Cow<'a, str>>, Option<i64>, Option<i64>) {
+    fn place<'a>(self, record: &Record<'a>) -> (Option<&'a [u8]>, Option<i64>, Option<i64>) {
         let names = self.names();
-        let topic = record.text(names.topic);
+        let topic = record.last(names.topic);
         (topic, self.int32(record, names.partition), self.int64(record, names.offset))
     }
 

@@ -165,7 +165,7 @@ impl Rows {
         push_cell(row, letter.cause_in_short(), cause);
         push_cell(row, &bytes_in_short(record.key), key);
         push_cell(row, letter.cause.detail.as_deref().unwrap_or_default(), detail);
-        row.truncate(row.trim_end().len());
+        row.truncate(row.trim_end_matches(' ').len());
         row.push('\n');
         row
     }
@@ -202,12 +202,20 @@ fn push_cell(line: &mut String, cell: &str, columns: usize) {
     push_filled(line, cell, columns);
 }
 
+/// Blanks that are added at once.
+const BLANKS: &str = "                                ";
+
 /// Adds a cell of just so many columns. Most of them are plain: what measuring takes is left out then.
 fn push_filled(line: &mut String, cell: &str, columns: usize) {
     let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
     if cell.len() <= columns && cell.bytes().all(is_plain) {
         line.push_str(cell);
-        line.extend(std::iter::repeat_n(' ', columns - cell.len()));
+        let mut blanks = columns - cell.len();
+        while blanks > 0 {
+            let some = blanks.min(BLANKS.len());
+            line.push_str(&BLANKS[..some]);
+            blanks -= some;
+        }
     } else {
         line.push_str(&fill(cell, columns));
     }
