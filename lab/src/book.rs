@@ -140,6 +140,14 @@ impl Book {
         }
     }
 
+    /// Notes that a repeat of an order was accepted: the order is taken, whatever its first request came to.
+    pub fn taken_at_last(&self, order: usize) {
+        let trace = &mut self.pages().traces[order];
+        if matches!(trace.answer, Answer::None | Answer::Failed | Answer::Unknown) {
+            trace.answer = Answer::Accepted;
+        }
+    }
+
     /// Notes that the customer of an order was told.
     pub fn told(&self, order_id: &str) {
         let Some(&order) = self.by_id.get(order_id) else {

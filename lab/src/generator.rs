@@ -93,6 +93,9 @@ async fn perform<T: Target>(asks: &Asks, book: &Book, target: &T, what: What) {
         What::Again(order) => {
             let answered = target.place(&asks.orders[order]).await;
             let is_accepted = matches!(answered.answer, Answer::Accepted | Answer::Refused);
+            if answered.answer == Answer::Accepted {
+                book.taken_at_last(order);
+            }
             book.note(|others| {
                 others.repeats += 1;
                 others.repeats_accepted += u64::from(is_accepted);

@@ -46,4 +46,5 @@ pub mod report;
 pub mod compare;
 mod progress;
 mod session;
+mod work_folder;
 pub mod cli;

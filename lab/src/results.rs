@@ -249,10 +249,11 @@ impl Run {
         }
     }
 
-    /// Whether its audit is green, or there was nothing to audit.
+    /// Whether its audit is green, or there was nothing to audit; and a replay came to the same.
     #[must_use]
     pub fn is_green(&self) -> bool {
         self.audit.is_none_or(|audit| audit.is_green())
+            && self.replayed.as_ref().is_none_or(|replayed| replayed.is_same_again)
     }
 
     /// Whether its times count.

@@ -24,6 +24,7 @@ use crate::results::{Environment, Results, Run, SCHEMA, WorkloadInfo};
 use crate::servers::Servers;
 use crate::services::Surroundings;
 use crate::targets::Targets;
+use crate::work_folder::{self, InUse};
 use crate::workload::{Kind, WorkloadFile};
 use crate::{environment, report, words};
 
@@ -42,6 +43,7 @@ pub(crate) struct Session {
     results: Results,
     cells: Vec<Cell>,
     out: PathBuf,
+    _in_use: InUse,
 }
 
 impl Session {
@@ -56,11 +58,7 @@ impl Session {
             file.paradigms.retain(|paradigm| targets.addresses.contains_key(paradigm));
         }
         let out = args.out.clone().unwrap_or_else(|| Path::new("lab-results").join(&file.name));
-        let work = out.join("work");
-        // What a run before has left there.
-        let _ = std::fs::remove_dir_all(&work);
-        std::fs::create_dir_all(&work).map_err(|error| unwritable(&work, &error))?;
-        let work = work.canonicalize().map_err(|error| unwritable(&work, &error))?;
+        let (work, in_use) = work_folder::emptied(&out)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -90,7 +88,7 @@ impl Session {
             began: Instant::now(),
             dir: work,
         };
-        Ok(Self { bench, _runtime: runtime, results, cells, out })
+        Ok(Self { bench, _runtime: runtime, results, cells, out, _in_use: in_use })
     }
 
     /// Makes all runs, and writes the report.
@@ -202,7 +200,7 @@ pub(crate) fn tell(results: &Results, out: &Path) -> Result<(), AppError> {
     Ok(())
 }
 
-fn unwritable(path: &Path, error: &std::io::Error) -> AppError {
+pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> AppError {
     AppError::failed(format!("{} cannot be written: {error}", path.display()))
         .hint("give another folder with --out")
 }

@@ -78,7 +78,9 @@ fn outage(cells: &[Cell<'_>]) -> Option<String> {
     for cell in cells.iter().filter(|cell| cell.workload.name == first.workload.name) {
         let title = cell.paradigm.title();
         let missed = cell.missed()?;
-        parts.push(if missed == 0.0 {
+        parts.push(if !cell.is_green() {
+            format!("the audit of {title} is red")
+        } else if missed == 0.0 {
             let drained = cell.of_all(|run| run.fault.as_ref().map(|f| f.drained_after_s))?.median;
             format!("{title} accepts every order and has done all of them {drained:.1} s after its return")
         } else {

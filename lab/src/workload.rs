@@ -233,7 +233,7 @@ impl WorkloadFile {
     pub fn read(path: &Path) -> Result<Self, AppError> {
         let unreadable = |error: std::io::Error| {
             AppError::usage(format!("the workload file {} cannot be read: {error}", path.display()))
-                .hint("config/workloads holds files that can be run: standard.toml, quick.toml")
+                .hint("config/workloads holds files that can be run: standard.toml, smoke.toml")
         };
         let length = std::fs::metadata(path).map_err(unreadable)?.len();
         if length > FILE_BYTES_MAX {
@@ -257,6 +257,7 @@ impl WorkloadFile {
             let line = 1 + text.get(..start).unwrap_or(text).matches('\n').count();
             format!("line {line}: {}", error.message())
         })?;
+        check::name_of(&raw.name)?;
         let rounds = rounds_of(raw.rounds.unwrap_or(1))?;
         let (mut workloads, mut names) = (Vec::new(), BTreeSet::new());
         for workload in raw.workload {

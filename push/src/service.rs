@@ -129,17 +129,11 @@ impl Service {
             }
             Ok(Err(error)) => {
                 metrics::called(Came::NoAnswer, began_at.elapsed());
-                let why = root_cause(&error);
-                return Err(HandleError::unavailable(format!(
-                    "no answer of {}: {why}",
-                    self.shown
-                )));
+                return Ok(no_answer(format!("nothing: {}", root_cause(&error))));
             }
             Err(_elapsed) => {
                 metrics::called(Came::NoAnswer, began_at.elapsed());
-                let within = self.answer_max;
-                let detail = format!("no answer of {} within {within:?}", self.shown);
-                return Err(HandleError::unavailable(detail));
+                return Ok(no_answer(format!("nothing within {:?}", self.answer_max)));
             }
         };
         let took = began_at.elapsed();
@@ -251,6 +245,11 @@ async fn read(response: &mut Response, body: &mut Vec<u8>) -> bool {
             Ok(Some(_)) | Err(_) => return false,
         }
     }
+}
+
+/// No answer says nothing of the record, as little as a 503 does.
+const fn no_answer(detail: String) -> Verdict {
+    Verdict::Unavailable { detail, speaks: Speaks::OfItself, wait: None }
 }
 
 /// Now, in epoch milliseconds.

@@ -9,8 +9,11 @@ use std::process::{Command, Output, Stdio};
 use cargo_metadata::MetadataCommand;
 
 /// Programs that are not in the image, and why.
-const NOT_IN_THE_IMAGE: &[(&str, &str)] =
-    &[("stack", "it starts servers of this machine"), ("faults", "it is a tool for tests")];
+const NOT_IN_THE_IMAGE: &[(&str, &str)] = &[
+    ("stack", "it starts servers of this machine"),
+    ("lab", "it starts servers and services of this machine"),
+    ("faults", "it is a tool for tests"),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the root exists")

@@ -45,6 +45,15 @@ pub(super) fn rounds_of(rounds: u32) -> Result<u32, String> {
     is_fine.then_some(rounds).ok_or_else(|| format!("rounds is {rounds}: give 1 to {ROUNDS_MAX}"))
 }
 
+/// Checks a name that folders and files are made of.
+pub(super) fn name_of(name: &str) -> Result<(), String> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || !name.chars().all(is_part) {
+        return Err("a name has lower-case letters, digits and '-'".to_owned());
+    }
+    Ok(())
+}
+
 fn share(name: &str, given: Option<f64>) -> Result<f64, String> {
     let share = given.unwrap_or(0.0);
     let is_share = (0.0..=1.0).contains(&share);
@@ -53,9 +62,11 @@ fn share(name: &str, given: Option<f64>) -> Result<f64, String> {
 
 /// Checks a workload; `rounds` are the file's.
 pub(super) fn check(raw: RawWorkload, rounds: u32) -> Result<Workload, String> {
-    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if raw.name.is_empty() || !raw.name.chars().all(is_name) {
-        return Err("a name has lower-case letters, digits and '-'".to_owned());
+    name_of(&raw.name)?;
+    if !matches!(raw.kind, Kind::Load | Kind::Sweep)
+        && (raw.poison.is_some() || raw.duplicates.is_some())
+    {
+        return Err("'poison' and 'duplicates' are for the kinds load and sweep".to_owned());
     }
     let rates_per_s = rates(&raw)?;
     let length = raw.r#for.map_or(Duration::ZERO, DurationArg::get);

@@ -190,7 +190,7 @@ mod alone {
                 good.url(),
                 &authority,
                 "wrong",
-                &["401 Unauthorized", "hint: SCHEMA_REGISTRY_BASIC_AUTH"],
+                &["401 Unauthorized", "hint: set the login with SCHEMA_REGISTRY_BASIC_AUTH"],
             ),
         ]);
         assert_eq!(good.seen().let_in, 0);

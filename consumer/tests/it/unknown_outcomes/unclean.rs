@@ -61,8 +61,7 @@ fn expect_told(pipeline: &Pipeline, ended: &Finished) {
 
 /// The pipeline that the command of a refusal makes.
 fn start_anew_as_told(pipeline: &Pipeline, refused: &Finished) -> Pipeline {
-    let hint =
-        refused.stderr.lines().find_map(|line| line.split_once("topics of its own: consumer "));
+    let hint = refused.stderr.lines().find_map(|line| line.split_once("its own topics: consumer "));
     let (_, args) = hint.unwrap_or_else(|| panic!("no command in:\n{}", refused.stderr));
     let args: Vec<&str> = args.split_whitespace().collect();
     let told = |flag: &str| {
