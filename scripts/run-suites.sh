@@ -5,16 +5,16 @@
 # Prints a line when a suite ends, what a failed one printed, each suite's seconds and the ten slowest tests. All output
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
-#   SUITES_AT_ONCE=3          binaries side by side
+#   SUITES_AT_ONCE=2          binaries side by side
 #   RUST_TEST_THREADS=2       tests side by side in each
-#   LONGEST_SUITE_THREADS=3   in the longest, which has most of them
+#   LONGEST_SUITE_THREADS=2   in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
-suites_at_once=${SUITES_AT_ONCE:-3}
+suites_at_once=${SUITES_AT_ONCE:-2}
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
-longest_suite_threads=${LONGEST_SUITE_THREADS:-3}
+longest_suite_threads=${LONGEST_SUITE_THREADS:-2}
 # The module of the longest suite that waits most, for limits of time of Kafka's own: it runs as a suite beside the rest.
 longest_suite=consumer-it
 waiting_module=unknown_outcomes::

@@ -9,6 +9,9 @@ use super::{LIMIT, Rig};
 /// `PRODUCER_FENCED`.
 const FENCED: [i16; 2] = [47, 90];
 
+/// Scenes that are played at most until the machine is fast enough for one.
+const SCENES_MAX: u32 = 4;
+
 /// A ready consumer, whose next commit is caught.
 fn caught(rig: &mut Rig, trap: Trap) -> (Process, Caught) {
     let mut consumer = rig.consumer(&[]);
@@ -46,14 +49,20 @@ fn a_coordinator_connection_lost_while_commit_returns_ok_gets_a_new_producer_and
 #[test]
 fn a_commit_whose_answer_is_lost_was_committed_and_is_not_done_again() {
     let _machine = machine::shared();
-    let mut rig = Rig::one_broker(&[]);
-    let (mut consumer, _muted) = caught(&mut rig, Trap::Mute);
-    let orders = rig.pipeline.orders.clone();
-    let settled = || rig.pipeline.committed(&orders).into_iter().flatten().sum::<i64>();
-    wait::is_true("the broker having committed it", LIMIT, || settled() > 0);
-    assert!(!consumer.log().contains("outcome unknown"), "{}", consumer.log());
-    consumer.wait_for_log("outcome unknown", LIMIT);
-    rig.finish(consumer);
+    for _ in 0..SCENES_MAX {
+        let mut rig = Rig::one_broker(&[]);
+        let (mut consumer, _muted) = caught(&mut rig, Trap::Mute);
+        let orders = rig.pipeline.orders.clone();
+        let settled = || rig.pipeline.committed(&orders).into_iter().flatten().sum::<i64>();
+        wait::is_true("the broker having committed it", LIMIT, || settled() > 0);
+        if consumer.log().contains("outcome unknown") {
+            // It may have done it again before the test looked: this scene shows nothing.
+            continue;
+        }
+        consumer.wait_for_log("outcome unknown", LIMIT);
+        return rig.finish(consumer);
+    }
+    panic!("the consumer gave the answer up before the test looked, in {SCENES_MAX} scenes");
 }
 
 #[test]
