@@ -1,51 +1,12 @@
 //! With a known plan, decoding allocates what the record owns and encoding nothing.
-#![expect(unsafe_code, reason = "a counting allocator must implement the unsafe trait")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
+use allocations::allocations;
 use codec::decode::Decoder;
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use order_schemas::{ORDER_V1, ORDER_V2, OrderRecord};
 use order_schemas::{OrderOutcome, OrderOutcomeRef, Outcome, ProductAverage, ProductAverageRef};
 use orders::{Amount, Order, average, simulate, validate};
-
-thread_local! {
-    static COUNT: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        COUNT.with(|count| count.set(count.get() + 1));
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Allocations of this thread while `work` runs.
-fn allocations(work: impl FnOnce()) -> usize {
-    let before = COUNT.get();
-    work();
-    COUNT.get() - before
-}
 
 /// Writers of version 2, of version 1, and of a version that adds what nobody reads.
 fn writers() -> [(u32, String); 3] {
