@@ -89,7 +89,10 @@ impl Payload for Bodies {
                 return Ok(raw());
             }
             if frame::schema_id(value).is_some() {
-                return Ok(Body::new(Content::Json, avro.decode(value)?.into_json()));
+                return Ok(Body::new(
+                    Content::Json,
+                    avro.decode(value)?.into_value().to_string().into_bytes(),
+                ));
             }
             match (serde_json::from_slice::<IgnoredAny>(bytes), form) {
                 (Ok(_), _) => Ok(Body::new(Content::Json, Bytes::copy_from_slice(bytes))),

@@ -27,6 +27,7 @@
 //! ```
 
 mod datum;
+mod json;
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use pipeline::failure::{Failure, FailureReason};
 use serde::de::DeserializeOwned;
 
 use self::datum::{AnyError, read};
+pub use self::json::{AsJson, JsonForm};
 use crate::decode::DecodeError;
 use crate::frame::{self, Frame};
 use crate::resolver::SchemaResolver;

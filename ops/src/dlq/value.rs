@@ -1,15 +1,14 @@
 //! Values for people and programs: Avro of any schema as JSON, JSON and text as they are, all else as
 //! bytes.
 
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use codec::any::AnyDecoder;
+use codec::any::{AnyDecoder, AsJson, JsonForm};
 use codec::decode::DecodeError;
 use codec::registry::{Registry, RegistrySettings};
 use codec::resolver::SchemaResolver;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::error::DlqError;
@@ -74,7 +73,7 @@ impl ValueReader {
         let mut give_up_at = None;
         loop {
             match self.decoder.decode(value) {
-                Ok(Json(json)) => return Ok(Reading::Json(json)),
+                Ok(datum) => return Ok(Reading::Json(datum.into_value())),
                 Err(DecodeError::Failed(failure)) => {
                     let reason = failure.reason.as_str();
                     return Ok(Reading::Bytes(format!("{reason}: {}", failure.detail)));
@@ -128,79 +127,20 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A datum as JSON: bytes become hexadecimal text, floats their shortest decimal form.
-#[derive(Debug, Clone, PartialEq)]
-struct Json(Value);
+/// A datum as JSON: bytes become hexadecimal text, numbers that are not finite words.
+type Json = AsJson<Form>;
 
-impl<'de> Deserialize<'de> for Json {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor).map(Self)
-    }
-}
+#[derive(Debug)]
+enum Form {}
 
-struct JsonVisitor;
-
-impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+impl JsonForm for Form {
+    fn bytes(bytes: &[u8]) -> String {
+        hex(bytes)
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn not_finite(number: f64) -> String {
+        number.to_string()
     }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i32<E>(self, value: i32) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    /// As the shortest decimal that reads back to the same float: 12.3, and not 12.300000190734863.
-    fn visit_f32<E>(self, value: f32) -> Result<Value, E> {
-        let shortest = value.to_string().parse().unwrap_or(f64::from(value));
-        Ok(number(shortest))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(number(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
-        Ok(hex(value).into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Json(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some((name, Json(value))) = entries.next_entry::<String, Json>()? {
-            map.insert(name, value);
-        }
-        Ok(Value::Object(map))
-    }
-}
-
-/// JSON has no name for what is no finite number: it is told in words.
-fn number(value: f64) -> Value {
-    Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::Number)
 }
 
 #[cfg(test)]
@@ -227,7 +167,7 @@ mod tests {
         datum.extend(12.3_f32.to_le_bytes());
         datum.extend([2, 4, b'e', b'u', 0, 4, 0xff, 0x01, 2, 0x54]);
         datum.extend(f64::NAN.to_le_bytes());
-        let Json(json) = reader().decode(Some(&datum)).expect("a datum");
+        let json = reader().decode(Some(&datum)).expect("a datum").into_value();
         let expected = json!({
             "url": "/", "price": 12.3, "tags": ["eu"], "sum": "ff01", "parent": 42, "score": "NaN"
         });

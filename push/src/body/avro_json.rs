@@ -4,92 +4,30 @@
 //! and `fixed`, decimals among them, are base64; times are the number that was written. JSON has no word for a
 //! number that is none: `"NaN"`, `"Infinity"` and `"-Infinity"` are texts.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use codec::any::{AsJson, JsonForm};
 
 /// A datum.
-pub(super) struct Datum(Value);
+pub(super) type Datum = AsJson<Form>;
 
-impl Datum {
-    /// As JSON text.
-    pub(super) fn into_json(self) -> Vec<u8> {
-        self.0.to_string().into_bytes()
-    }
-}
+/// See the module.
+pub(super) enum Form {}
 
-fn number(number: f64) -> Value {
-    let text = if number.is_nan() {
-        "NaN"
-    } else if number > 0.0 {
-        "Infinity"
-    } else {
-        "-Infinity"
-    };
-    Number::from_f64(number).map_or_else(|| Value::from(text), Value::Number)
-}
-
-impl<'de> Deserialize<'de> for Datum {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue).map(Self)
-    }
-}
-
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
+impl JsonForm for Form {
+    fn bytes(bytes: &[u8]) -> String {
+        BASE64_STANDARD.encode(bytes)
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    /// A float has fewer digits than the double that is equal to it: `0.1` stays `0.1`.
-    fn visit_f32<E>(self, value: f32) -> Result<Value, E> {
-        Ok(number(value.to_string().parse().unwrap_or_else(|_| f64::from(value))))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(number(value))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Value, E> {
-        Ok(Value::from(BASE64_STANDARD.encode(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new(); // how many come is not believed
-        while let Some(Datum(value)) = items.next_element()? {
-            values.push(value);
-        }
-        Ok(Value::Array(values))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Datum(value))) = entries.next_entry::<String, Datum>()? {
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
+    fn not_finite(number: f64) -> String {
+        let text = if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        };
+        text.to_owned()
     }
 }
 
@@ -105,7 +43,7 @@ mod tests {
         resolver.insert(1, schema).expect("a schema");
         let framed = [&codec::frame::header(1)[..], datum].concat();
         let datum: Datum = AnyDecoder::new(resolver).decode(Some(&framed)).expect("it fits");
-        String::from_utf8(datum.into_json()).expect("JSON is text")
+        datum.into_value().to_string()
     }
 
     #[test]
