@@ -65,11 +65,12 @@ impl Stage for FaultyStage {
             if let Err(away @ HandleError::Away(_)) = self.0.handle(order, tried) {
                 return Err(away);
             }
-            return Err(HandleError::Downstream(Failure {
+            let failure = Failure {
                 reason: FailureReason::Handler,
                 schema_id: self.0.schema_id(context.value),
                 detail: "the downstream failed, as a test requests".to_owned(),
-            }));
+            };
+            return Err(HandleError::Downstream { failure, wait: Duration::ZERO });
         }
         if self.0.is_valid(order) {
             meet(&order.product);

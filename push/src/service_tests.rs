@@ -81,8 +81,10 @@ fn told(outcome: Result<(), HandleError>) -> (String, String) {
     match outcome {
         Ok(()) => ("done".to_owned(), String::new()),
         Err(HandleError::Away(detail)) => ("away".to_owned(), detail),
-        Err(HandleError::Downstream(failure)) => ("again".to_owned(), failure.detail),
-        Err(HandleError::Postponed { failure, wait }) => {
+        Err(HandleError::Downstream { failure, wait }) if wait.is_zero() => {
+            ("again".to_owned(), failure.detail)
+        }
+        Err(HandleError::Downstream { failure, wait }) => {
             (format!("in {} s", wait.as_secs()), failure.detail)
         }
         Err(HandleError::Failed(failure)) => {

@@ -179,13 +179,11 @@ pub enum HandleError {
     Failed(Failure),
     /// Something that the handler called failed. The record may be at fault; if the records of many
     /// keys fail in the same way, it is an outage.
-    Downstream(Failure),
-    /// As [`Downstream`](Self::Downstream), and it has said how long this record is not to be tried again. The
-    /// retry delay counts where it is longer.
-    Postponed {
+    Downstream {
         /// Why it failed.
         failure: Failure,
-        /// From now on.
+        /// How long this record is not to be tried again, from now on; zero if nothing was said. The retry delay
+        /// counts where it is longer.
         wait: Duration,
     },
     /// A dependency of all records is unavailable; with a message. No record is at fault: the
@@ -218,7 +216,7 @@ impl HandleError {
     /// [`transient`](Self::transient), but after failures of 20 keys in a row the pipeline waits,
     /// and uses up no further attempts.
     pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::Downstream(failure(FailureReason::Handler, detail))
+        Self::unavailable_for(Duration::ZERO, detail)
     }
 
     /// As [`unavailable`](Self::unavailable), where what was asked has said when to come again: this record is
@@ -229,10 +227,10 @@ impl HandleError {
     /// use relane::HandleError;
     ///
     /// let busy = HandleError::unavailable_for(Duration::from_secs(120), "429 Too Many Requests");
-    /// assert!(matches!(busy, HandleError::Postponed { wait, .. } if wait.as_secs() == 120));
+    /// assert!(matches!(busy, HandleError::Downstream { wait, .. } if wait.as_secs() == 120));
     /// ```
     pub fn unavailable_for(wait: Duration, detail: impl Into<String>) -> Self {
-        Self::Postponed { failure: failure(FailureReason::Handler, detail), wait }
+        Self::Downstream { failure: failure(FailureReason::Handler, detail), wait }
     }
 
     /// A dependency of all records is unavailable: the pipeline waits at once.
@@ -243,9 +241,7 @@ impl HandleError {
     /// The failure of the record, where there is one.
     pub const fn failure_mut(&mut self) -> Option<&mut Failure> {
         match self {
-            Self::Failed(failure) | Self::Downstream(failure) | Self::Postponed { failure, .. } => {
-                Some(failure)
-            }
+            Self::Failed(failure) | Self::Downstream { failure, .. } => Some(failure),
             Self::Away(_) => None,
         }
     }

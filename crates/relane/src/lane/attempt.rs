@@ -135,6 +135,7 @@ impl<S: Stage> Processor<S> {
             self.turn.emitted.truncate(emitted_before);
             panics::handler_error(self.stage.schema_id(subject.value))
         });
+        let spread = |processor: &mut Self| processor.random.random::<f64>();
         match handled {
             // While an outage lasts nothing gets a route.
             Err(_) if self.gate.is_held_up() => (Attempted::Unresolved, None),
@@ -147,29 +148,16 @@ impl<S: Stage> Processor<S> {
                 (Attempted::Counted, note)
             }
             Err(HandleError::Failed(failure)) => (Attempted::Failed(failure, Duration::ZERO), None),
-            Err(HandleError::Downstream(failure)) => {
-                (self.downstream_failed(failure, Duration::ZERO, subject, name), None)
-            }
-            Err(HandleError::Postponed { failure, wait }) => {
-                (self.downstream_failed(failure, wait, subject, name), None)
+            Err(HandleError::Downstream { failure, wait }) => {
+                let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
+                self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
+                (Attempted::Failed(failure, wait), None)
             }
             Err(HandleError::Away(detail)) => {
-                let spread = self.random.random::<f64>();
+                let spread = spread(self);
                 self.gate.surroundings_away(self.now_ms, detail, spread);
                 (Attempted::Unresolved, None)
             }
         }
-    }
-
-    fn downstream_failed(
-        &mut self,
-        failure: Failure,
-        wait: Duration,
-        subject: &Subject<'_, '_>,
-        name: Name<'_>,
-    ) -> Attempted {
-        let (spread, is_repeat) = (self.random.random::<f64>(), subject.failed_before(&failure));
-        self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
-        Attempted::Failed(failure, wait)
     }
 }

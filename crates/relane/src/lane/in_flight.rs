@@ -164,7 +164,7 @@ impl<I> InFlight<I> {
             return all;
         }
         let may_wait = |(_, _, it): &(i32, Place, Answered<I>)| {
-            matches!(it.answer, Err(HandleError::Downstream(_) | HandleError::Postponed { .. }))
+            matches!(it.answer, Err(HandleError::Downstream { .. }))
         };
         let (suspended, now) = all.into_iter().partition(may_wait);
         self.suspended = suspended;
