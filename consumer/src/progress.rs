@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use relane::{Snapshot, Watcher};
+use service_kit::clock::now_ms;
 use service_kit::live::{Leave, Live, Paint, SHOW_EVERY};
 
 use crate::products::Products;
@@ -85,7 +86,7 @@ fn log(watcher: &Watcher<Products>, ended: &mpsc::Receiver<Leave>) {
     while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LINE_EVERY) {
         let (now, at) = (watcher.snapshot(), Moment::now());
         course.note(&now, &at);
-        let is_idle = said.as_ref().is_some_and(|(before, _)| is_idle(before, &now));
+        let is_idle = said.as_ref().is_some_and(|(before, _)| now.is_idle_since(before));
         let is_due = said.as_ref().is_none_or(|(_, said_at)| {
             at.instant.duration_since(*said_at) >= LINE_EVERY_WHEN_IDLE - LINE_EVERY / 2
         });
@@ -94,18 +95,6 @@ fn log(watcher: &Watcher<Products>, ended: &mpsc::Receiver<Leave>) {
             said = Some((now, at.instant));
         }
     }
-}
-
-/// Whether nothing has happened between two looks.
-fn is_idle(before: &Snapshot, now: &Snapshot) -> bool {
-    let conditions = |snapshot: &Snapshot| {
-        let conditions = snapshot.reasons.iter().map(|reason| reason.condition.clone());
-        conditions.collect::<Vec<_>>()
-    };
-    let counts = |it: &Snapshot| {
-        (it.consumed, it.succeeded, it.duplicates, it.retried, it.dead_letters(), it.waiting)
-    };
-    counts(before) == counts(now) && conditions(before) == conditions(now)
 }
 
 fn say(now: &Snapshot, course: &Course, at: &Moment) {
@@ -134,9 +123,7 @@ struct Moment {
 
 impl Moment {
     fn now() -> Self {
-        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let epoch_ms = i64::try_from(epoch.as_millis()).unwrap_or(i64::MAX);
-        Self { instant: Instant::now(), epoch_ms }
+        Self { instant: Instant::now(), epoch_ms: now_ms() }
     }
 }
 
@@ -206,8 +193,8 @@ mod tests {
         };
         let before = Snapshot { reasons: vec![reason("broker", "for 4 s")], ..Snapshot::default() };
         let later = Snapshot { reasons: vec![reason("broker", "for 9 s")], ..Snapshot::default() };
-        assert!(is_idle(&before, &later));
-        assert!(!is_idle(&before, &Snapshot::default()));
-        assert!(!is_idle(&before, &Snapshot { waiting: 1, ..before.clone() }));
+        assert!(later.is_idle_since(&before));
+        assert!(!Snapshot::default().is_idle_since(&before));
+        assert!(!Snapshot { waiting: 1, ..before.clone() }.is_idle_since(&before));
     }
 }

@@ -35,7 +35,6 @@ pub use error::DlqError;
 pub use filter::{Attempts, Criterion, Filter, HeaderTest, Verdict, parse_fingerprint};
 pub use flags::{Connection, Group, LedgerFlags, Output, Settings, Which};
 pub use moment::{Moment, MomentError, Utc};
-pub(crate) use printed::now_ms;
 pub use record::{Header, Record};
 pub use show::PlaceArg;
 pub use source::{DlqTopic, Selection, Taken, Tally};

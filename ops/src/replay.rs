@@ -21,6 +21,7 @@ use clap::Args;
 use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
 use kafka_io::ends::{Ends, GroupMember, GroupOffsets};
 use service_kit::args::OutputFormat;
+use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{note, result, result_line};
 use service_kit::terminal::{one_line, tame_json};
@@ -195,7 +196,7 @@ fn look<P: FnMut(&str)>(
         let cut = standing.cut(partition)?;
         let main = &settings.topics.main;
         let at_time = |ms| ends.at_time(main, partition, ms, BROKER_PROBE_LIMIT);
-        let to = match flags.to.time_ms(dlq::now_ms()) {
+        let to = match flags.to.time_ms(now_ms()) {
             Some(ms) => at_time(ms).map_err(away)?.unwrap_or(cut.bounds.main.end),
             None => flags.to.offset(cut.bounds.main).map_err(|why| {
                 AppError::failed(format!("{main}/{partition} {why}"))

@@ -1,13 +1,14 @@
 //! Made-up orders: the same seed gives the same orders.
 
 use std::num::NonZeroU32;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use orders::Order;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use crate::source::{Defect, Next, Outgoing, Source};
+use service_kit::clock::now_ms;
 
 /// Names of the first products; further ones get a number: `espresso 2`.
 const PRODUCTS: [&str; 20] = [
@@ -162,11 +163,6 @@ fn below(stream: &mut ChaCha8Rng, bound: u32) -> u32 {
 fn happens(stream: &mut ChaCha8Rng, rate: f64) -> bool {
     let drawn = f64::from(stream.next_u32()) / (f64::from(u32::MAX) + 1.0);
     drawn < rate
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Shows how a running push is doing: a view on a terminal, log lines elsewhere.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use relane::Snapshot;
+use service_kit::clock::now_ms;
 use service_kit::live::{Leave, Live, Paint, SHOW_EVERY, Size, fill, fit};
 
 /// Without a terminal there is a line this often while something changes.
@@ -54,7 +55,7 @@ impl Progress {
     }
 
     fn say(&mut self, now: &Snapshot, per_second: f64) {
-        if is_idle(&self.shown, now) && self.said_at.elapsed() < LINE_EVERY_WHEN_IDLE {
+        if now.is_idle_since(&self.shown) && self.said_at.elapsed() < LINE_EVERY_WHEN_IDLE {
             return;
         }
         self.said_at = Instant::now();
@@ -78,16 +79,6 @@ impl Progress {
             live.end(leave);
         }
     }
-}
-
-/// Whether nothing has happened between two looks.
-fn is_idle(before: &Snapshot, now: &Snapshot) -> bool {
-    let of = |it: &Snapshot| {
-        let counts = [it.consumed, it.succeeded, it.duplicates, it.retried, it.waiting];
-        let conditions = it.reasons.iter().map(|reason| reason.condition.clone());
-        (counts, it.dead_letters(), conditions.collect::<Vec<_>>())
-    };
-    of(before) == of(now)
 }
 
 /// What keeps it from working, in words.
@@ -141,12 +132,6 @@ fn painted(lines: Vec<(&'static str, String, bool)>, size: Size, paint: Paint) -
     lines.into_iter().map(line).take(size.rows.saturating_sub(1).max(1)).collect()
 }
 
-/// Now, in epoch milliseconds.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use relane::FailureClass;
@@ -191,8 +176,8 @@ mod tests {
         let before = snapshot();
         let mut later = before.clone();
         later.reasons[0].detail = "for 9 s".to_owned();
-        assert!(is_idle(&before, &later));
-        assert!(!is_idle(&before, &Snapshot { waiting: 2, ..before.clone() }));
-        assert!(!is_idle(&before, &Snapshot { reasons: Vec::new(), ..before.clone() }));
+        assert!(later.is_idle_since(&before));
+        assert!(!Snapshot { waiting: 2, ..before.clone() }.is_idle_since(&before));
+        assert!(!Snapshot { reasons: Vec::new(), ..before.clone() }.is_idle_since(&before));
     }
 }

@@ -7,6 +7,7 @@ use codec::registry::root_cause;
 use relane::{HandleError, Handler, ReasonName, Record};
 use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, Client, RequestBuilder, Response, StatusCode, Url};
+use service_kit::clock::now_ms;
 use tokio::time::timeout;
 
 use crate::body::Body;
@@ -205,10 +206,7 @@ impl Service {
             }
             Verdict::Unavailable { detail, wait, .. } => {
                 let detail = format!("{} answered: {detail}", self.shown);
-                Err(match wait {
-                    Some(wait) => HandleError::unavailable_for(wait, detail),
-                    None => HandleError::unavailable(detail),
-                })
+                Err(HandleError::unavailable_for(wait.unwrap_or_default(), detail))
             }
         }
     }
@@ -250,12 +248,6 @@ async fn read(response: &mut Response, body: &mut Vec<u8>) -> bool {
 /// No answer says nothing of the record, as little as a 503 does.
 const fn no_answer(detail: String) -> Verdict {
     Verdict::Unavailable { detail, speaks: Speaks::OfItself, wait: None }
-}
-
-/// Now, in epoch milliseconds.
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

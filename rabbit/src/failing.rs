@@ -1,7 +1,5 @@
 //! What becomes of messages that fail: a retry queue, or the dead letters.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use orders::simulate;
 use pipeline::failure::{Failure, FailureReason};
 use pipeline::retry::RetryPlan;
@@ -13,6 +11,7 @@ use crate::metrics;
 use crate::publish::{Address, Message, Publisher};
 use crate::received::Received;
 use crate::topology::{Topology, WorkQueue};
+use service_kit::clock::now_ms;
 
 /// Longest id that AMQP has room for among the properties of a message.
 const MESSAGE_ID_BYTES_MAX: usize = 255;
@@ -120,10 +119,4 @@ fn failed<'a>(
 ) -> Failed<'a> {
     let (attempt, made_at_ms) = (received.attempt(), received.made_at_ms());
     Failed { queue, failure, attempt, made_at_ms, now_ms }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

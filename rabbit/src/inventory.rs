@@ -12,10 +12,11 @@ use pipeline::failure::FailureReason;
 use tokio::time::sleep;
 
 use crate::consume::{Done, Trouble, Work};
-use crate::failing::{Failures, now_ms};
+use crate::failing::Failures;
 use crate::publish::{Address, Message, Publisher};
 use crate::received::{Received, framed, properties};
 use crate::topology::WorkQueue;
+use service_kit::clock::now_ms;
 
 /// Decides about placed orders.
 pub(crate) struct Inventory {

@@ -29,11 +29,12 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::consume::{Done, Trouble, Work};
-use crate::failing::{Failures, now_ms};
+use crate::failing::Failures;
 use crate::limits::{TELLING_MAX, TOLD_MAX};
 use crate::publish::{Address, Message, Publisher};
 use crate::received::{Received, framed, properties};
 use crate::topology::WorkQueue;
+use service_kit::clock::now_ms;
 
 /// Customers told, by order id.
 pub(crate) const TOLD: Table = Table::bounded("told", TOLD_MAX);

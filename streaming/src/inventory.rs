@@ -1,7 +1,5 @@
 //! The inventory service: decides about each order exactly once.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use std::time::Duration;
 
 use codec::decode::{DecodeError, Decoder};
@@ -18,6 +16,7 @@ use relane::stage::{Context, Delivery, Emitted, HandleError, RecordId, Stage, Wo
 use crate::limits::ORDER_BYTES_MAX;
 use crate::stock::{Given, NOT_ON_MENU, StockLevels};
 use crate::trail;
+use service_kit::clock::now_ms;
 
 /// Why an order is refused whose texts are longer than they may be.
 const TEXTS_TOO_LONG: ReasonName = ReasonName::of("texts-too-long");
@@ -200,10 +199,4 @@ pub(crate) const fn broken_rule(rule: InvalidOrder) -> FailureReason {
         InvalidOrder::PriceNotFinite => FailureReason::PriceNotFinite,
         InvalidOrder::PriceTooLarge => FailureReason::PriceTooLarge,
     }
-}
-
-/// Milliseconds since the Unix epoch.
-pub(crate) fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

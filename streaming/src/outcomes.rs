@@ -21,11 +21,11 @@ use order_store::{Rows, Store, Table};
 use pipeline::failure::FailureClass;
 use pipeline::headers;
 use pipeline::record::CommitPosition;
+use service_kit::clock::now_ms;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use crate::inventory::now_ms;
 use crate::limits::{
     BOUNDS_ASK, BROKERS_ASK_MAX, OUTCOME_WAIT, OUTCOMES_LINGER, OUTCOMES_MAX, OUTCOMES_PAUSE,
     PARTITIONS_LOOK_EVERY, PLACED_LOOK_BACK,

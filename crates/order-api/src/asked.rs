@@ -1,8 +1,7 @@
 //! An order as a client asked for it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use orders::{Menu, Order, OrderRequest, PlaceError, menu_price_loss, place_order};
+use service_kit::clock::now_ms;
 use service_kit::http::{Problem, StatusCode};
 use sha2::{Digest as _, Sha256};
 
@@ -134,11 +133,6 @@ fn unknown_item() -> Problem {
     let detail = "the menu has no such item";
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     Problem::new(status, "unknown-item", "The item is unknown", detail)
-}
-
-fn now_ms() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

@@ -11,16 +11,12 @@ mod real {
     pub(crate) use std::time::Instant;
 
     pub(crate) use std::thread::sleep;
-    use std::time::{SystemTime, UNIX_EPOCH};
+
+    /// Milliseconds since the Unix epoch.
+    pub(crate) use service_kit::clock::now_ms;
 
     /// Ends after this time, without a thread that waits.
     pub(crate) use tokio::time::sleep as pass;
-
-    /// Milliseconds since the Unix epoch.
-    pub(crate) fn now_ms() -> i64 {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
 }
 
 /// The simulated clock on threads that have entered it, and the real one elsewhere.

@@ -47,6 +47,20 @@ impl Snapshot {
     pub fn dead_letters(&self) -> u64 {
         self.dead_lettered.iter().map(|(_, count)| count).sum()
     }
+
+    /// Whether nothing has happened since an earlier snapshot: no count and no condition is another one. The words of a
+    /// condition may be.
+    #[must_use]
+    pub fn is_idle_since(&self, before: &Self) -> bool {
+        let conditions = |it: &Self| {
+            let conditions = it.reasons.iter().map(|reason| reason.condition.clone());
+            conditions.collect::<Vec<_>>()
+        };
+        let counts = |it: &Self| {
+            (it.consumed, it.succeeded, it.duplicates, it.retried, it.dead_letters(), it.waiting)
+        };
+        counts(before) == counts(self) && conditions(before) == conditions(self)
+    }
 }
 
 impl<T: Clone + Default + Send + std::fmt::Debug> Watcher<T> {

@@ -22,6 +22,7 @@
 //! The crate knows nothing of orders, Kafka or what an API says, and depends on none of the other crates
 //! of the workspace.
 
+pub mod clock;
 pub mod settings;
 pub mod args;
 pub mod units;

@@ -1,9 +1,9 @@
 //! What every subcommand does: open the topic, write what is meant, say at the end how much that was.
 
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use service_kit::clock::now_ms;
 use service_kit::exit::AppError;
 use service_kit::output::{note, result_by};
 use service_kit::terminal::tame_json;
@@ -184,11 +184,6 @@ pub(super) fn written<T>(
 pub(super) fn json_line(value: &impl Serialize) -> Result<String, DlqError> {
     let line = serde_json::to_string(value).map_err(|error| DlqError::Output(error.into()))?;
     Ok(tame_json(line))
-}
-
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

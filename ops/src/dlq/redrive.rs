@@ -20,6 +20,7 @@ mod sender;
 
 use clap::Args;
 use serde::Serialize;
+use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
 
 pub use handled::{Entry, Handled, Mark, Ranges};
@@ -33,7 +34,7 @@ use self::run::{Ledgers, Outcome, Words};
 pub(crate) use self::sender::transactional_id;
 use super::error::DlqError;
 use super::flags::{Connection, Group, LedgerFlags, Output, Which};
-use super::printed::{Source, now_ms};
+use super::printed::Source;
 
 /// How often a dead letter may come back where nothing else is said.
 const REDRIVES_MAX: u32 = 3;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::cluster::{Cluster, Commits, Edge, Group, GroupMember, Layout};
@@ -12,6 +12,7 @@ use super::oldest::{Oldest, Wanted};
 use super::report::{GroupLag, PartitionLag, Role as TopicRole};
 use super::waiting::Retries;
 use crate::tail::{Place, Tail};
+use service_kit::clock::now_ms;
 
 mod retries;
 
@@ -320,9 +321,4 @@ fn owner_of(group: &Group, (topic, partition): &Place) -> Option<String> {
     };
     let owner = group.members.iter().find(owns);
     owner.map(|member| member.client_id.clone())
-}
-
-pub(crate) fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role, probe_brokers};
+use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::result_line;
 use service_kit::shutdown::Shutdown;
@@ -14,7 +15,7 @@ use super::plain;
 use super::screen::{Input, Screen};
 use super::view::{Effect, View};
 use super::watcher::Watcher;
-use crate::lag::look::{Breadth, Observer, Which, now_ms};
+use crate::lag::look::{Breadth, Observer, Which};
 use crate::lag::{LagError, Settings};
 
 /// So often keys, signals and new pictures are looked for.

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::member::AskError;
+use service_kit::clock::now_ms;
 use service_kit::shutdown::Shutdown;
 
 use super::brokers::Brokers;
 use super::dead::DeadLetters;
 use super::picture::{self, BROKERS, Picture, Unavailable};
 use crate::dlq::Record;
-use crate::lag::look::{ASK, Look, Observer, now_ms};
+use crate::lag::look::{ASK, Look, Observer};
 use crate::lag::report::{GroupLag, Judge};
 use crate::tail::{Drained, Place, Tail};
 

@@ -16,13 +16,14 @@ use kafka_io::write_error::WriteError;
 use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
 use pipeline::completion::Completion;
 use pipeline::record::CommitPosition;
+use service_kit::clock::now_ms;
 use service_kit::exit::AppError;
 
 use super::ledger::{Entry, VERSION};
 use super::plan::Found;
 use crate::audit::{GROUP, MAIN_OFFSET, RESET, RETRY_COMPLETION, RETRY_OFFSET, Settings};
+use crate::dlq::DlqError;
 use crate::dlq::redrive::{Ledger, run_id, transactional_id};
-use crate::dlq::{self, DlqError};
 
 /// Longest wait until a lone member has all partitions.
 const JOIN_MAX: Duration = Duration::from_secs(20);
@@ -235,7 +236,7 @@ impl<'a> Reset<'a> {
             outcomes: topics.outcomes.as_ref().map(|name| of(name, bounds.outcomes.end)),
             topic_ids: self.topic_ids.clone(),
             to: self.to.clone(),
-            at_ms: dlq::now_ms(),
+            at_ms: now_ms(),
             by: std::env::var("USER").unwrap_or_else(|_| "unknown".to_owned()),
         }
     }

@@ -1,10 +1,9 @@
 //! One run of a redrive or a discard, from the ledger to the last line.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use clap::Args;
 use serde::Serialize;
 use service_kit::args::OutputFormat;
+use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::note;
 use service_kit::shutdown::Shutdown;
@@ -20,7 +19,7 @@ use crate::dlq::dialect::Dialect;
 use crate::dlq::error::DlqError;
 use crate::dlq::filter::Filter;
 use crate::dlq::moment::Utc;
-use crate::dlq::printed::{LookOn, Source, json_line, now_ms, written};
+use crate::dlq::printed::{LookOn, Source, json_line, written};
 use crate::dlq::source::Taken;
 use crate::progress::Count;
 use crate::replay::{Earlier, Replays};
@@ -251,9 +250,7 @@ impl Outcome {
 
 /// Names a run: when it began, and its process.
 pub(crate) fn run_id() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let time = Utc(i64::try_from(now.as_millis()).ok()).to_string();
-    format!("{time}-{}", std::process::id())
+    format!("{}-{}", Utc(Some(now_ms())), std::process::id())
 }
 
 #[cfg(test)]
