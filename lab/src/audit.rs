@@ -19,6 +19,8 @@ pub struct Audit {
     pub refused: u64,
     /// Not taken, and nothing done, by the answer.
     pub failed: u64,
+    /// Not sent: the generator had no room for one more request. No paradigm is to blame.
+    pub not_sent: u64,
     /// Not taken, and what was done is not known, by the answer or for want of one.
     pub unknown: u64,
     /// Of the unknown: done.
@@ -35,27 +37,36 @@ pub struct Audit {
     pub out_of_order: u64,
     /// Requests that were sent a second time.
     pub repeats: u64,
+    /// Of them, answered as the order was: taken, or refused.
+    pub repeats_accepted: u64,
     /// Invalid messages that were sent.
     pub poison: u64,
     /// Of them, rejected by the order API.
     pub poison_turned_away: u64,
     /// Of them, dead-lettered by a service.
     pub poison_dead_lettered: u64,
+    /// Of them, those of which nobody says what became of them.
+    pub poison_unknown: u64,
 }
 
 impl Audit {
-    /// Audits traces; `dead_lettered` is what the services count.
+    /// Audits traces; `dead_lettered` is what the services count, where they tell.
     #[must_use]
-    pub fn of(traces: &[Trace], others: &Others, dead_lettered: u64) -> Self {
+    pub fn of(traces: &[Trace], others: &Others, dead_lettered: Option<u64>) -> Self {
         let count = |is: &dyn Fn(&Trace) -> bool| traces.iter().filter(|t| is(t)).count() as u64;
         let answer = |answer: Answer| count(&move |trace| trace.answer == answer);
-        let is_open = |trace: &Trace| matches!(trace.answer, Answer::Unknown | Answer::None);
+        let is_open = |trace: &Trace| {
+            trace.is_sent() && matches!(trace.answer, Answer::Unknown | Answer::None)
+        };
+        let behind = others.poison - others.poison_turned_away - others.poison_unknown;
+        let not_told = if dead_lettered.is_some() { 0 } else { behind };
         let is_accepted = |trace: &Trace| trace.answer == Answer::Accepted;
         Self {
             planned: traces.len() as u64,
             accepted: answer(Answer::Accepted),
             refused: answer(Answer::Refused),
             failed: answer(Answer::Failed),
+            not_sent: count(&|trace| !trace.is_sent()),
             unknown: count(&is_open),
             unknown_done: count(&|trace| is_open(trace) && trace.outcomes > 0),
             done_once: count(&|trace| is_accepted(trace) && trace.outcomes == 1),
@@ -64,9 +75,11 @@ impl Audit {
             done_despite_no: count(&|trace| trace.answer == Answer::Failed && trace.outcomes > 0),
             out_of_order: out_of_order(traces),
             repeats: others.repeats,
+            repeats_accepted: others.repeats_accepted,
             poison: others.poison,
             poison_turned_away: others.poison_turned_away,
-            poison_dead_lettered: dead_lettered,
+            poison_dead_lettered: dead_lettered.unwrap_or(0),
+            poison_unknown: others.poison_unknown + not_told,
         }
     }
 
@@ -78,6 +91,7 @@ impl Audit {
             accepted: self.accepted + other.accepted,
             refused: self.refused + other.refused,
             failed: self.failed + other.failed,
+            not_sent: self.not_sent + other.not_sent,
             unknown: self.unknown + other.unknown,
             unknown_done: self.unknown_done + other.unknown_done,
             done_once: self.done_once + other.done_once,
@@ -86,32 +100,49 @@ impl Audit {
             done_despite_no: self.done_despite_no + other.done_despite_no,
             out_of_order: self.out_of_order + other.out_of_order,
             repeats: self.repeats + other.repeats,
+            repeats_accepted: self.repeats_accepted + other.repeats_accepted,
             poison: self.poison + other.poison,
             poison_turned_away: self.poison_turned_away + other.poison_turned_away,
             poison_dead_lettered: self.poison_dead_lettered + other.poison_dead_lettered,
+            poison_unknown: self.poison_unknown + other.poison_unknown,
         }
     }
 
     /// Whether every promise was kept: nothing lost, nothing done twice, nothing done after a refusal, and every invalid
-    /// message rejected or dead-lettered.
+    /// message of which something is known rejected or dead-lettered.
     #[must_use]
     pub const fn is_green(&self) -> bool {
         self.lost == 0
             && self.duplicated == 0
             && self.done_despite_no == 0
-            && self.poison_turned_away + self.poison_dead_lettered >= self.poison
+            && self.set_aside() >= self.poison
+    }
+
+    const fn set_aside(&self) -> u64 {
+        self.poison_turned_away + self.poison_dead_lettered + self.poison_unknown
+    }
+
+    /// Orders that were sent and not accepted: what a client has to try again.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.failed + self.unknown
+    }
+
+    /// Orders that were sent.
+    #[must_use]
+    pub const fn sent(&self) -> u64 {
+        self.planned - self.not_sent
     }
 
     /// What was found, in words; nothing where all is well.
     #[must_use]
     pub fn findings(&self) -> Vec<String> {
-        let set_aside = self.poison_turned_away + self.poison_dead_lettered;
         let found = [
             (self.lost, "accepted and not done"),
             (self.duplicated, "done more than once"),
             (self.done_despite_no, "done although the answer said no"),
             (
-                self.poison.saturating_sub(set_aside),
+                self.poison.saturating_sub(self.set_aside()),
                 "invalid messages, neither rejected nor dead-lettered",
             ),
         ];
@@ -165,7 +196,7 @@ mod tests {
     }
 
     fn audit(traces: &[Trace]) -> Audit {
-        Audit::of(traces, &Others::default(), 0)
+        Audit::of(traces, &Others::default(), Some(0))
     }
 
     #[test]
@@ -196,8 +227,15 @@ mod tests {
 
     #[test]
     fn an_order_without_any_answer_is_not_known() {
-        let found = audit(&[Trace::default()]);
+        let found = audit(&[Trace { sent_us: Some(1), ..Trace::default() }]);
         assert_eq!((found.unknown, found.accepted, found.is_green()), (1, 0, true));
+    }
+
+    #[test]
+    fn an_order_that_the_generator_had_no_room_for_is_no_failure_of_the_paradigm() {
+        let found = audit(&[Trace::default(), order(0, 1, Some(2))]);
+        assert_eq!((found.not_sent, found.missed(), found.sent()), (1, 0, 1));
+        assert!(found.is_green());
     }
 
     #[test]
@@ -218,7 +256,24 @@ mod tests {
     #[test]
     fn what_is_no_order_is_set_aside_at_the_door_or_behind_it() {
         let others = Others { poison: 3, poison_turned_away: 2, ..Others::default() };
-        assert!(!Audit::of(&[], &others, 0).is_green());
-        assert!(Audit::of(&[], &others, 1).is_green());
+        assert!(!Audit::of(&[], &others, Some(0)).is_green());
+        assert!(Audit::of(&[], &others, Some(1)).is_green());
+    }
+
+    #[test]
+    fn what_became_of_an_invalid_message_is_not_known_where_nobody_tells_and_that_is_not_red() {
+        let others =
+            Others { poison: 5, poison_turned_away: 1, poison_unknown: 1, ..Others::default() };
+        let untold = Audit::of(&[], &others, None);
+        assert_eq!((untold.poison_unknown, untold.poison_dead_lettered), (4, 0));
+        assert!(untold.is_green());
+        assert!(!Audit::of(&[], &others, Some(2)).is_green(), "one of three is missing");
+    }
+
+    #[test]
+    fn repeats_that_were_taken_as_the_order_is_are_counted() {
+        let others = Others { repeats: 3, repeats_accepted: 2, ..Others::default() };
+        let found = Audit::of(&[], &others, None);
+        assert_eq!((found.repeats, found.repeats_accepted), (3, 2));
     }
 }

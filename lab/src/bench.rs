@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lapin::options::ConfirmSelectOptions;
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
@@ -33,6 +34,10 @@ use crate::servers::Servers;
 use crate::services::{Services, Surroundings};
 use crate::words;
 use crate::workload::{Fault, Kind, Paradigm, Service, Workload, WorkloadFile};
+
+/// Longest wait for the dead letters of invalid messages, after everything else of a run has ended.
+const DEAD_LETTER_MAX: Duration = Duration::from_secs(5);
+const DEAD_LETTER_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Who runs the services.
 #[derive(Debug)]
@@ -78,8 +83,8 @@ struct Rig {
     /// Dropped before the services: it reads what they write.
     listener: Option<Listener>,
     client: Arc<OrderClient>,
-    /// Dead letters that were counted before.
-    dead_before: u64,
+    /// Dead letters that were counted before; nothing where nobody tells.
+    dead_before: Option<u64>,
     /// The connection that poison goes through, where that is RabbitMQ's.
     _connection: Option<lapin::Connection>,
 }
@@ -174,7 +179,7 @@ impl Bench {
             asks: Arc::new(asks),
             listener: Some(listener),
             client: Arc::new(client),
-            dead_before: 0,
+            dead_before: None,
             _connection: connection,
         };
         let dead_before = self.dead_letters(&rig, paradigm);
@@ -193,6 +198,7 @@ impl Bench {
                     let connection =
                         lapin::Connection::connect(&self.brokers.rabbit_url, properties).await?;
                     let channel = connection.create_channel().await?;
+                    channel.confirm_select(ConfirmSelectOptions::default()).await?;
                     Ok::<_, lapin::Error>((connection, channel))
                 };
                 let (connection, channel) =
@@ -207,10 +213,28 @@ impl Bench {
         }
     }
 
-    /// Dead letters of inventory so far; 0 where nobody tells.
-    fn dead_letters(&self, rig: &Rig, paradigm: Paradigm) -> u64 {
-        let Some(base) = &rig.addresses.inventory else { return 0 };
-        self.runtime.block_on(dead_letters(&self.http, base, paradigm)).unwrap_or(0)
+    /// Dead letters of inventory so far; nothing where nobody tells.
+    fn dead_letters(&self, rig: &Rig, paradigm: Paradigm) -> Option<u64> {
+        if paradigm == Paradigm::SyncRest {
+            return Some(0); // what is invalid never comes as far
+        }
+        let base = rig.addresses.inventory.as_ref()?;
+        self.runtime.block_on(dead_letters(&self.http, base, paradigm))
+    }
+
+    /// Dead letters of this run; waits a little for those that are missing.
+    fn dead_letters_since(&self, rig: &Rig, paradigm: Paradigm) -> Option<u64> {
+        let before = rig.dead_before?;
+        let (_, others) = rig.book.read();
+        let missing = others.poison - others.poison_turned_away - others.poison_unknown;
+        let deadline = Instant::now() + DEAD_LETTER_MAX;
+        loop {
+            let found = self.dead_letters(rig, paradigm)?.saturating_sub(before);
+            let is_over = found >= missing || Instant::now() >= deadline;
+            if is_over || self.stop.wait(DEAD_LETTER_LOOK_EVERY) {
+                return Some(found);
+            }
+        }
     }
 
     /// Lets a fault happen at its time, on the clock of the run; returns when it began and when it was ended.

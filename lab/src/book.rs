@@ -36,7 +36,7 @@ impl Clock {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Not yet.
+    /// Not yet. An order that was never sent stays so.
     #[default]
     None,
     /// 200 or 202: the order is taken.
@@ -68,6 +68,14 @@ pub struct Trace {
     pub item: usize,
 }
 
+impl Trace {
+    /// Whether its request began.
+    #[must_use]
+    pub const fn is_sent(&self) -> bool {
+        self.sent_us.is_some()
+    }
+}
+
 /// Requests that are no first ones of an order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Others {
@@ -75,10 +83,12 @@ pub struct Others {
     pub repeats: u64,
     /// Repeats that were answered as an order is that is taken already.
     pub repeats_accepted: u64,
-    /// Invalid messages that were sent.
+    /// Invalid messages that were sent; one that surely did not arrive is none.
     pub poison: u64,
     /// Of them, those that the order API rejected.
     pub poison_turned_away: u64,
+    /// Of them, those of which nobody says whether they arrived.
+    pub poison_unknown: u64,
     /// Outcomes of orders that nobody of this run placed.
     pub foreign: u64,
     /// Failures by what the client saw: a status, or what the connection did.

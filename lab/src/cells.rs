@@ -109,11 +109,11 @@ impl Cell<'_> {
         self.runs.iter().filter_map(|run| run.audit).reduce(Audit::plus)
     }
 
-    /// Share of the orders that were not accepted, over all runs.
+    /// Share of the orders that were sent and not accepted, over all runs.
     #[must_use]
     pub fn missed(&self) -> Option<f64> {
-        let audit = self.audit().filter(|audit| audit.planned > 0)?;
-        Some((audit.failed + audit.unknown) as f64 / audit.planned as f64)
+        let audit = self.audit().filter(|audit| audit.sent() > 0)?;
+        Some(audit.missed() as f64 / audit.sent() as f64)
     }
 
     /// The run that a figure shows: the one in the middle by its 99th percentile, of those that count if there are some.

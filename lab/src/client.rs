@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::asked::Asked;
 use crate::book::Answer;
-use crate::generator::{Answered, Target};
+use crate::generator::{Answered, Poisoned, Target};
 use crate::poison::Poison;
 
 /// Longest wait for an answer: longer than any of the services takes for one.
@@ -66,11 +66,6 @@ impl OrderClient {
         Ok(Self { http, urls, next: AtomicUsize::new(0), is_told_by_answer, poison })
     }
 
-    /// Waits until what was put behind the door is out.
-    pub fn flush(&self) {
-        self.poison.flush();
-    }
-
     fn post(&self, body: String) -> reqwest::RequestBuilder {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let request = self.http.post(self.urls[turn % self.urls.len()].clone());
@@ -94,18 +89,15 @@ impl Target for OrderClient {
         }
     }
 
-    async fn poison(&self) -> bool {
+    async fn poison(&self) -> Poisoned {
         match &self.poison {
             Poison::OverHttp(body) => match self.post(body.clone()).send().await {
-                Ok(response) => response.status().is_client_error(),
-                Err(_) => false,
+                Ok(response) if response.status().is_success() => Poisoned::Put,
+                Ok(_) => Poisoned::TurnedAway,
+                Err(error) if error.is_connect() => Poisoned::NotSent,
+                Err(_) => Poisoned::Unknown,
             },
-            behind => {
-                if let Err(error) = behind.put().await {
-                    tracing::warn!(error, "an invalid message was not sent");
-                }
-                false
-            }
+            behind => behind.put().await,
         }
     }
 }
@@ -118,7 +110,13 @@ fn answer_of(status: StatusCode, body: &str, is_told_by_answer: bool) -> Answere
     }
     let problem: Value = serde_json::from_str(body).unwrap_or_default();
     let kind = problem["type"].as_str().and_then(|kind| kind.strip_prefix(PROBLEM_PREFIX));
-    let kind = kind.unwrap_or("no problem");
+    let Some(kind) = kind else {
+        // Somebody between has answered. Only a request that is at fault has surely not been passed on.
+        let answer =
+            if status.is_client_error() { Answer::Failed } else { Answer::Unknown };
+        let failure = Some(format!("{} of no known type", status.as_u16()));
+        return Answered { answer, is_outcome: false, failure };
+    };
     let failure = Some(format!("{} {kind}", status.as_u16()));
     if status == StatusCode::CONFLICT && kind != "in-progress" {
         return Answered { answer: Answer::Refused, is_outcome: true, failure };
@@ -154,7 +152,12 @@ mod tests {
             (409, problem("in-progress", ""), Answer::Failed, false),
             (503, problem("downstream-away", ""), Answer::Failed, false),
             (504, problem("deadline-exceeded", unknown), Answer::Unknown, false),
-            (502, "<html>".to_owned(), Answer::Failed, false),
+            (413, "<html>".to_owned(), Answer::Failed, false),
+            (409, "<html>".to_owned(), Answer::Failed, false),
+            (500, String::new(), Answer::Unknown, false),
+            (502, "<html>".to_owned(), Answer::Unknown, false),
+            (504, "{}".to_owned(), Answer::Unknown, false),
+            (302, String::new(), Answer::Unknown, false),
         ] {
             let found = answer_of(StatusCode::from_u16(status).unwrap(), &body, true);
             assert_eq!((found.answer, found.is_outcome), (answer, is_outcome), "{status} {body}");

@@ -83,7 +83,7 @@ pub async fn is_ready(http: &reqwest::Client, base: &str) -> bool {
     answer.is_ok_and(|answer| answer.status().as_u16() == 200)
 }
 
-/// Dead letters that a service has counted since it started.
+/// Dead letters that a service has counted since it started; nothing where it does not tell.
 pub async fn dead_letters(http: &reqwest::Client, base: &str, paradigm: Paradigm) -> Option<u64> {
     let name = match paradigm {
         Paradigm::SyncRest => return Some(0),
@@ -91,6 +91,9 @@ pub async fn dead_letters(http: &reqwest::Client, base: &str, paradigm: Paradigm
         Paradigm::Streaming => "orders_dead_lettered_total",
     };
     let answer = http.get(format!("{base}/metrics")).send().await.ok()?;
+    if !answer.status().is_success() {
+        return None;
+    }
     Some(sum_of(&answer.text().await.ok()?, name))
 }
 

@@ -4,7 +4,7 @@
 //! a thread of its own: sleeps until the planned time ─► room for one more? ─yes─► a task: sent, answered
 //!                                                            │ no
 //!                                                            ▼
-//!                                                  failed: the client has no connection left
+//!                                                  not sent, and the run void
 //! ```
 //!
 //! The thread waits for the clock only. A system that stands still makes requests pile up, and each of them counts
@@ -21,10 +21,8 @@ use tokio::sync::Semaphore;
 use crate::asked::{Asks, What};
 use crate::book::{Answer, Book};
 
-/// Requests under way at a time. One more is a failure of the client, as it is for one that has no connection left.
+/// Requests under way at a time. One more is not sent: the generator has no connection left, and the run is void.
 pub const UNDER_WAY_MAX: usize = 900;
-/// What such a request fails with.
-const NO_ROOM: &str = "client full";
 /// Longest sleep of the sending thread before it looks whether it is asked to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -44,8 +42,21 @@ pub trait Target: Send + Sync + 'static {
     /// Places an order.
     fn place(&self, order: &crate::asked::Asked) -> impl Future<Output = Answered> + Send;
 
-    /// Sends an invalid message; returns whether the order API rejected it.
-    fn poison(&self) -> impl Future<Output = bool> + Send;
+    /// Sends an invalid message.
+    fn poison(&self) -> impl Future<Output = Poisoned> + Send;
+}
+
+/// What became of an invalid message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poisoned {
+    /// The order API rejected it.
+    TurnedAway,
+    /// It stands in the queue or topic, by the broker's word.
+    Put,
+    /// It may have arrived.
+    Unknown,
+    /// It surely did not arrive.
+    NotSent,
 }
 
 /// Sends all of `asks`, and returns when all is answered, or a stop was asked for. Blocks.
@@ -64,7 +75,6 @@ pub fn drive<T: Target>(
         }
         let what = request.what;
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
-            refuse(book, what);
             continue;
         };
         let (asks, book, target) = (Arc::clone(asks), Arc::clone(book), Arc::clone(target));
@@ -102,19 +112,13 @@ async fn perform<T: Target>(asks: &Asks, book: &Book, target: &T, what: What) {
             });
         }
         What::Poison => {
-            let is_turned_away = target.poison().await;
+            let poisoned = target.poison().await;
             book.note(|others| {
-                others.poison += 1;
-                others.poison_turned_away += u64::from(is_turned_away);
+                others.poison += u64::from(poisoned != Poisoned::NotSent);
+                others.poison_turned_away += u64::from(poisoned == Poisoned::TurnedAway);
+                others.poison_unknown += u64::from(poisoned == Poisoned::Unknown);
             });
         }
-    }
-}
-
-fn refuse(book: &Book, what: What) {
-    if let What::Order(order) = what {
-        book.answered(order, Answer::Failed, false);
-        book.note(|others| *others.failures.entry(NO_ROOM.to_owned()).or_default() += 1);
     }
 }
 

@@ -38,8 +38,8 @@ impl Target for OneWorker {
         Answered { answer: Answer::Accepted, is_outcome: true, failure: None }
     }
 
-    async fn poison(&self) -> bool {
-        true
+    async fn poison(&self) -> Poisoned {
+        Poisoned::TurnedAway
     }
 }
 
@@ -62,7 +62,7 @@ fn run_of<T: Target>(asks: &Arc<Asks>, target: &Arc<T>, runtime: &tokio::runtime
     let (traces, others) = book.read();
     let mut run = Run::new("a", Paradigm::SyncRest, 0, 0.0, 0.0);
     let to_us = asks.requests.last().unwrap().at_us + 1;
-    measure(&mut run, &traces, &others, 0, Window { from_us: 0, to_us });
+    measure(&mut run, &traces, &others, Some(0), Window { from_us: 0, to_us });
     run
 }
 
@@ -96,8 +96,8 @@ impl Target for BlocksItsThread {
         Answered { answer: Answer::Accepted, is_outcome: true, failure: None }
     }
 
-    async fn poison(&self) -> bool {
-        true
+    async fn poison(&self) -> Poisoned {
+        Poisoned::TurnedAway
     }
 }
 
@@ -119,21 +119,55 @@ impl Target for Silent {
         std::future::pending().await
     }
 
-    async fn poison(&self) -> bool {
+    async fn poison(&self) -> Poisoned {
         std::future::pending().await
     }
 }
 
 #[test]
-fn a_client_without_room_fails_what_it_cannot_send_and_waits_for_nothing() {
+fn what_the_generator_has_no_room_for_is_not_sent_and_makes_the_run_void() {
     let asks = asks(10_000.0, Duration::from_millis(200));
     let book = Arc::new(Book::new(&asks));
     let limit = Duration::from_millis(100);
     drive(&asks, &book, &Arc::new(Silent), runtime(1).handle(), &Shutdown::new(), limit);
     let (traces, others) = book.read();
-    let failed = traces.iter().filter(|trace| trace.answer == Answer::Failed).count();
-    assert_eq!((traces.len(), failed), (2_000, 2_000 - UNDER_WAY_MAX));
-    assert_eq!(others.failures[NO_ROOM], failed as u64);
+    let mut run = Run::new("a", Paradigm::SyncRest, 0, 0.0, 0.0);
+    let window = Window { from_us: 0, to_us: asks.requests.last().unwrap().at_us + 1 };
+    measure(&mut run, &traces, &others, None, window);
+    let audit = run.audit.unwrap();
+    let not_sent = (2_000 - UNDER_WAY_MAX) as u64;
+    assert_eq!((audit.planned, audit.not_sent, audit.failed), (2_000, not_sent, 0));
+    assert!(others.failures.is_empty(), "no paradigm is to blame: {:?}", others.failures);
+    let void = run.void.expect("the generator was the bottleneck");
+    assert!(void.contains("1100 orders were not sent"), "{void}");
+    assert!(run.is_saturated, "900 requests have no answer");
+}
+
+/// Tells of each invalid message something else.
+struct Puts(AtomicU64);
+
+impl Target for Puts {
+    async fn place(&self, _: &Asked) -> Answered {
+        Answered { answer: Answer::Accepted, is_outcome: true, failure: None }
+    }
+
+    async fn poison(&self) -> Poisoned {
+        let all = [Poisoned::TurnedAway, Poisoned::Put, Poisoned::Unknown, Poisoned::NotSent];
+        all[usize::try_from(self.0.fetch_add(1, Ordering::Relaxed)).unwrap() % all.len()]
+    }
+}
+
+#[test]
+fn an_invalid_message_that_did_not_arrive_is_not_counted() {
+    let planned: Vec<u64> = (0..8).collect();
+    let shares = Shares { poison: 1.0, again: 0.0 };
+    let asks = Arc::new(Asks::new("t", &planned, &["tea".to_owned()], shares, 1));
+    let book = Arc::new(Book::new(&asks));
+    let target = Arc::new(Puts(AtomicU64::new(0)));
+    drive(&asks, &book, &target, runtime(1).handle(), &Shutdown::new(), Duration::from_secs(5));
+    let (_, others) = book.read();
+    let counts = (others.poison, others.poison_turned_away, others.poison_unknown);
+    assert_eq!(counts, (6, 2, 2), "8 were tried");
 }
 
 #[test]

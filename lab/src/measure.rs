@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::audit::Audit;
 use crate::book::{Answer, Others, Trace};
 use crate::results::{Clocked, Run};
+use crate::generator::UNDER_WAY_MAX;
 use crate::stats::Times;
 
-/// Share of the median time to outcome that the generator may take for itself.
+/// Share of the shorter median, to acceptance or to outcome, that the generator may take for itself.
 const SEND_DELAY_SHARE_MAX: f64 = 0.1;
 /// Delay of a sender that no figure is void for: what waking up costs on a busy machine.
 const SEND_DELAY_FLOOR: Duration = Duration::from_millis(2);
@@ -41,7 +42,7 @@ pub fn measure(
     run: &mut Run,
     traces: &[Trace],
     others: &Others,
-    dead_letters: u64,
+    dead_letters: Option<u64>,
     window: Window,
 ) {
     let (mut accept, mut outcome, mut delay) =
@@ -65,7 +66,9 @@ pub fn measure(
     let done = traces.iter().filter(is_done_in_it).count() as f64;
     run.achieved_per_s = if run.length_s > 0.0 { done / run.length_s } else { 0.0 };
     run.is_saturated = is_saturated(traces, window);
-    run.void = bottleneck(&outcome, &delay);
+    let is_unsent = |trace: &&Trace| window.has(trace.planned_us) && !trace.is_sent();
+    let not_sent = traces.iter().filter(is_unsent).count();
+    run.void = no_room(not_sent).or_else(|| bottleneck(&[&accept, &outcome], &delay));
     run.send_delay = delay.quantiles();
     run.accept = Clocked { quantiles: accept.quantiles(), buckets: accept.buckets() };
     run.outcome = Clocked { quantiles: outcome.quantiles(), buckets: outcome.buckets() };
@@ -74,12 +77,20 @@ pub fn measure(
     run.audit = Some(Audit::of(traces, others, dead_letters));
 }
 
-/// Why the times are void: the generator itself was late by a good part of them.
-fn bottleneck(outcome: &Times, delay: &Times) -> Option<String> {
-    if outcome.count() == 0 {
-        return None;
-    }
-    let (delay_us, median_us) = (delay.at(0.99), outcome.at(0.5));
+/// Why the times are void: some orders have none, as the generator could not send them.
+fn no_room(not_sent: usize) -> Option<String> {
+    (not_sent > 0).then(|| {
+        format!(
+            "the generator was the bottleneck: {not_sent} orders were not sent, as {UNDER_WAY_MAX} requests were under way"
+        )
+    })
+}
+
+/// Why the times are void: the generator itself was late by a good part of the shortest of them.
+fn bottleneck(clocks: &[&Times], delay: &Times) -> Option<String> {
+    let known = clocks.iter().filter(|times| times.count() > 0);
+    let median_us = known.map(|times| times.at(0.5)).min()?;
+    let delay_us = delay.at(0.99);
     let floor_us = SEND_DELAY_FLOOR.as_micros() as f64;
     let allowed_us = (median_us as f64 * SEND_DELAY_SHARE_MAX).max(floor_us);
     (delay_us as f64 > allowed_us).then(|| {
@@ -141,7 +152,7 @@ mod tests {
 
     fn run_of(traces: &[Trace]) -> Run {
         let mut run = Run::new("a", Paradigm::Rabbit, 0, 100.0, 0.0);
-        measure(&mut run, traces, &Others::default(), 0, WINDOW);
+        measure(&mut run, traces, &Others::default(), Some(0), WINDOW);
         run
     }
 
@@ -161,6 +172,14 @@ mod tests {
         let late = run_of(&traces(2_500, |_| 5_000)).void.expect("void");
         assert!(late.contains("2.5 ms") && late.contains("2.0 ms are allowed"), "{late}");
         assert!(run_of(&traces(2_500, |_| 30_000)).void.is_none(), "a tenth of 30 ms is 3 ms");
+    }
+
+    #[test]
+    fn the_generator_is_judged_by_the_shorter_of_the_two_clocks() {
+        let mut late = traces(5_000, |_| 200_000);
+        assert!(run_of(&late).void.is_none(), "a tenth of 200 ms is 20 ms");
+        late.iter_mut().for_each(|trace| trace.answered_us = Some(trace.planned_us + 9_000));
+        assert!(run_of(&late).void.is_some_and(|why| why.contains("2.0 ms are allowed")));
     }
 
     #[test]

@@ -68,6 +68,7 @@ pub fn timeline(traces: &[Trace], zero_us: u64) -> Vec<Point> {
             line[n].planned += 1;
             match trace.answer {
                 Answer::Accepted => line[n].accepted += 1,
+                Answer::None if !trace.is_sent() => {}
                 Answer::Refused => {}
                 Answer::Failed | Answer::Unknown | Answer::None => line[n].failed += 1,
             }
@@ -110,7 +111,9 @@ pub fn recovery(
     zero_us: u64,
 ) -> FaultTimes {
     let is_failed = |trace: &&Trace| {
-        !matches!(trace.answer, Answer::Accepted | Answer::Refused) && trace.planned_us >= from_us
+        trace.is_sent()
+            && !matches!(trace.answer, Answer::Accepted | Answer::Refused)
+            && trace.planned_us >= from_us
     };
     let last_failed_us = traces.iter().filter(is_failed).map(|trace| trace.planned_us).max();
     let recovered_us = last_failed_us.unwrap_or(0).max(to_us);

@@ -83,9 +83,8 @@ pub(crate) fn of_run(run: &Run) -> String {
         None => words.push("no outcome".to_owned()),
     }
     if let Some(audit) = run.audit {
-        let missed = audit.failed + audit.unknown;
-        if missed > 0 {
-            words.push(format!("{missed} of {} not accepted", audit.planned));
+        if audit.missed() > 0 {
+            words.push(format!("{} of {} not accepted", audit.missed(), audit.sent()));
         }
         words.extend(audit.findings().into_iter().map(|finding| format!("AUDIT: {finding}")));
     }

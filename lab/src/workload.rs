@@ -258,12 +258,15 @@ impl WorkloadFile {
             format!("line {line}: {}", error.message())
         })?;
         check::name_of(&raw.name)?;
-        let rounds = rounds_of(raw.rounds.unwrap_or(1))?;
+        let time = |given: Option<DurationArg>, default_s| {
+            given.map_or(Duration::from_secs(default_s), DurationArg::get)
+        };
+        let (rounds, warm_up) = (rounds_of(raw.rounds.unwrap_or(1))?, time(raw.warm_up, 2));
         let (mut workloads, mut names) = (Vec::new(), BTreeSet::new());
         for workload in raw.workload {
             let name = workload.name.clone();
             let checked =
-                check(workload, rounds).map_err(|why| format!("workload {name}: {why}"))?;
+                check(workload, rounds, warm_up).map_err(|why| format!("workload {name}: {why}"))?;
             if !names.insert(name.clone()) {
                 return Err(format!("two workloads have the name {name}"));
             }
@@ -282,14 +285,11 @@ impl WorkloadFile {
         if !matches!(kafka_brokers, 1 | 3) {
             return Err(format!("kafka-brokers is {kafka_brokers}: give 1 or 3"));
         }
-        let time = |given: Option<DurationArg>, default_s| {
-            given.map_or(Duration::from_secs(default_s), DurationArg::get)
-        };
         Ok(Self {
             name: raw.name,
             seed: raw.seed.unwrap_or(42),
             paradigms,
-            warm_up: time(raw.warm_up, 2),
+            warm_up,
             drain: time(raw.drain, 30),
             kafka_brokers,
             workloads,

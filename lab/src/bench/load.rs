@@ -80,7 +80,7 @@ impl Bench {
         if paradigm == Paradigm::SyncRest {
             self.ask_who_was_told(rig);
         }
-        let dead_letters = self.dead_letters(rig, paradigm).saturating_sub(rig.dead_before);
+        let dead_letters = self.dead_letters_since(rig, paradigm);
         rig.listener = None;
         let (traces, others) = rig.book.read();
         measure(run, &traces, &others, dead_letters, window);
@@ -113,11 +113,18 @@ impl Bench {
         let window = Window { from_us: 0, to_us: begin_us };
         self.fill_in(run, &mut rig, cell.paradigm, window);
         (run.cost, run.is_saturated, run.void) = (Some(cost), false, None);
+        run.notes.extend(not_sent(run));
         let (traces, _) = rig.book.read();
         run.timeline = timeline(&traces, 0);
         run.drain = Some(drain_of(run, &traces, begin_us));
         Ok(())
     }
+}
+
+/// What is to be known of a run whose times do not count, and whose numbers of orders do.
+fn not_sent(run: &Run) -> Option<String> {
+    let not_sent = run.audit.map_or(0, |audit| audit.not_sent);
+    (not_sent > 0).then(|| format!("{not_sent} orders were not sent: the generator had no room"))
 }
 
 /// How what waited was worked on from `begin_us` on.
@@ -128,5 +135,6 @@ pub(super) fn drain_of(run: &Run, traces: &[crate::book::Trace], begin_us: u64) 
     let done =
         traces.iter().filter(|trace| trace.outcome_us.is_some_and(|us| us >= begin_us)).count();
     let per_s = if took_s > 0.0 { done as f64 / took_s } else { 0.0 };
-    Drain { orders: audit.accepted, turned_away: audit.planned - audit.accepted, took_s, per_s }
+    let turned_away = audit.sent() - audit.accepted;
+    Drain { orders: audit.accepted, turned_away, took_s, per_s }
 }

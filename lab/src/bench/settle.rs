@@ -40,7 +40,6 @@ impl Bench {
             let pause = if paradigm == Paradigm::SyncRest { ASK_EVERY } else { LOOK_EVERY };
             let _ = self.stop.wait(pause);
         }
-        rig.client.flush();
         if paradigm != Paradigm::SyncRest {
             let _ = self.stop.wait(GRACE);
         }

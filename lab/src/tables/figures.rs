@@ -128,6 +128,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
             audit.refused,
             audit.failed,
             audit.unknown,
+            audit.not_sent,
             audit.done_once,
             audit.lost,
             audit.duplicated,
@@ -136,6 +137,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
         ];
         let mut row = vec![Entry::text(format!("{}{rate}", workload.text)), paradigm];
         row.extend(counts.map(|count| Entry::number(count as f64)));
+        row.push(Entry::text(repeated(&audit)));
         row.push(Entry::text(set_aside(&audit)));
         row.push(Entry::text(if audit.is_green() { "green" } else { "RED" }));
         Some(row)
@@ -148,6 +150,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
             "refused",
             "not accepted",
             "not known",
+            "not sent",
             "done once",
             "lost",
             "done twice",
@@ -156,7 +159,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
         ]
         .map(numbers),
     );
-    columns.extend([words("invalid messages"), words("verdict")]);
+    columns.extend([words("sent twice"), words("invalid messages"), words("verdict")]);
     let rows: Vec<Vec<Entry>> = cells.iter().filter_map(row).collect();
     let red = cells.iter().filter(|cell| !cell.is_green()).count();
     let finding = match red {
@@ -177,8 +180,21 @@ fn set_aside(audit: &crate::audit::Audit) -> String {
     if audit.poison == 0 {
         return "–".to_owned();
     }
-    let behind = audit.poison_dead_lettered;
-    format!("{}: {} rejected, {behind} dead-lettered", audit.poison, audit.poison_turned_away)
+    let parts = [
+        (audit.poison_turned_away, "rejected"),
+        (audit.poison_dead_lettered, "dead-lettered"),
+        (audit.poison_unknown, "not told of"),
+    ];
+    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, words)| format!("{count} {words}")).collect();
+    format!("{}: {}", audit.poison, parts.join(", "))
+}
+
+fn repeated(audit: &crate::audit::Audit) -> String {
+    match audit.repeats {
+        0 => "–".to_owned(),
+        repeats => format!("{repeats}: {} taken as the first", audit.repeats_accepted),
+    }
 }
 
 pub(super) fn failures(results: &Results) -> Table {

@@ -60,8 +60,12 @@ fn share(name: &str, given: Option<f64>) -> Result<f64, String> {
     is_share.then_some(share).ok_or_else(|| format!("{name} is {share}: give 0.0 to 1.0"))
 }
 
-/// Checks a workload; `rounds` are the file's.
-pub(super) fn check(raw: RawWorkload, rounds: u32) -> Result<Workload, String> {
+/// Checks a workload; `rounds` and `warm_up` are the file's.
+pub(super) fn check(
+    raw: RawWorkload,
+    rounds: u32,
+    warm_up: Duration,
+) -> Result<Workload, String> {
     name_of(&raw.name)?;
     if !matches!(raw.kind, Kind::Load | Kind::Sweep)
         && (raw.poison.is_some() || raw.duplicates.is_some())
@@ -98,15 +102,22 @@ pub(super) fn check(raw: RawWorkload, rounds: u32) -> Result<Workload, String> {
         orders,
         fault,
     };
+    if workload.poison > 0.0 && workload.fault.is_some() {
+        return Err("'poison' and a fault do not go together: a service that is killed forgets how many it has \
+                    dead-lettered"
+            .to_owned());
+    }
     if !(1..=4).contains(&workload.order_replicas) {
         return Err(format!("order-replicas is {}: give 1 to 4", workload.order_replicas));
     }
     let most = workload.rates_per_s.iter().fold(0.0_f64, |most, &rate_per_s| {
         let of = |s: &Segment| s.rate_per_s * s.length.as_secs_f64();
-        most.max(workload.segments(rate_per_s).iter().map(of).sum())
+        let is_warmed_up = matches!(workload.kind, Kind::Load | Kind::Sweep);
+        let before = if is_warmed_up { rate_per_s * warm_up.as_secs_f64() } else { 0.0 };
+        most.max(before + workload.segments(rate_per_s).iter().map(of).sum::<f64>())
     });
     if most.max(f64::from(orders)) > ORDERS_MAX {
-        return Err(format!("a run has more than {ORDERS_MAX} orders; lower 'rate' or 'for'"));
+        return Err(format!("a run has more than {ORDERS_MAX} orders, its warm-up included; lower 'rate' or 'for'"));
     }
     Ok(workload)
 }
