@@ -10,6 +10,9 @@ use service_kit::http::{Endpoint, JsonLine, PathEnd, Problem, Routes, State, Sta
 
 use crate::notification::{TOLD, Told};
 
+/// What is asked for is known, or it is not.
+const FOUND_OR_NOT: &[StatusCode] = &[StatusCode::OK, StatusCode::NOT_FOUND];
+
 /// Answers for the inventory service.
 pub(crate) struct InventoryWeb {
     pub(crate) store: Store,
@@ -24,12 +27,13 @@ pub(crate) struct NotificationWeb {
 /// Paths of the inventory service.
 pub(crate) fn inventory() -> Routes<Arc<InventoryWeb>> {
     let levels = |web: &Arc<InventoryWeb>| inventory::levels(&web.store, &web.menu).map_err(failed);
-    stock::routes(levels).and(Routes::new([Endpoint::at("/decisions/{id}").get(decision)]))
+    let decisions = Endpoint::at("/decisions/{id}").answering(FOUND_OR_NOT);
+    stock::routes(levels).and(Routes::new([decisions.get(decision)]))
 }
 
 /// Paths of the notification service.
 pub(crate) fn notification() -> Routes<Arc<NotificationWeb>> {
-    Routes::new([Endpoint::at("/notifications/{id}").get(told)])
+    Routes::new([Endpoint::at("/notifications/{id}").answering(FOUND_OR_NOT).get(told)])
 }
 
 async fn decision(

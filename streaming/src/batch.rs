@@ -27,9 +27,18 @@ enum Item {
     Unknown { order_id: String, problem: Problem },
 }
 
+/// What a batch is answered: all accepted, some of them, or why none is.
+const ANSWERS: &[StatusCode] = &[
+    StatusCode::ACCEPTED,
+    StatusCode::MULTI_STATUS,
+    StatusCode::CONFLICT,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+];
+
 /// The path of batches.
 pub(crate) fn routes(to: StreamOrders) -> Routes {
-    let batches = Endpoint::at("/orders").taking(BATCH_BYTES_MAX);
+    let batches = Endpoint::at("/orders").taking(BATCH_BYTES_MAX).answering(ANSWERS);
     Routes::new([batches.post(place_counted)]).with_state(Arc::new(to))
 }
 

@@ -17,6 +17,15 @@ use crate::wire::BY_EARLIER_ATTEMPT;
 /// Longest text of a parser that is handed on.
 const DETAIL_CHARS_MAX: usize = 200;
 
+/// What inventory and notification answer the order service.
+pub(crate) const OF_SERVICES: &[StatusCode] = &[
+    StatusCode::OK,
+    StatusCode::NOT_FOUND,
+    StatusCode::CONFLICT,
+    StatusCode::MISDIRECTED_REQUEST,
+    StatusCode::UNPROCESSABLE_ENTITY,
+];
+
 /// The API's description.
 pub(crate) const OPENAPI_TEXT: &str = include_str!("../openapi.json");
 

@@ -41,7 +41,8 @@ impl Inventory {
 
     /// Its paths.
     pub(crate) fn routes(self) -> Routes {
-        let reservations = Endpoint::at(RESERVATION).taking(BODY_BYTES_MAX);
+        let reservations =
+            Endpoint::at(RESERVATION).taking(BODY_BYTES_MAX).answering(answers::OF_SERVICES);
         let stock = stock::routes(|inventory: &Arc<Self>| {
             inventory.reservations.stock().map_err(answers::failed)
         });

@@ -60,7 +60,8 @@ impl Notification {
 
     /// Its paths.
     pub(crate) fn routes(self) -> Routes {
-        let notifications = Endpoint::at(NOTIFICATION).taking(BODY_BYTES_MAX);
+        let notifications =
+            Endpoint::at(NOTIFICATION).taking(BODY_BYTES_MAX).answering(answers::OF_SERVICES);
         Routes::new([notifications.get(find).put(tell)])
             .with_state(Arc::new(self))
             .and(answers::openapi())

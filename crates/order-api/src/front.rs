@@ -6,7 +6,7 @@ use codec::resolver::SchemaResolver;
 use orders::Menu;
 use service_kit::http::{
     Bytes, Endpoint, Extension, HeaderMap, HeaderValue, PathEnd, Problem, RequestContext, Response,
-    Routes, State,
+    Routes, State, StatusCode,
 };
 
 use crate::asked::Asked;
@@ -78,10 +78,9 @@ impl<P: Paradigm> Front<P> {
 /// Paths of every front.
 #[must_use]
 pub fn routes<P: Paradigm>() -> Routes<Arc<Front<P>>> {
-    Routes::new([
-        Endpoint::at("/order").taking(ORDER_BYTES_MAX).post(place::<P>),
-        Endpoint::at("/orders/{id}").get(find::<P>),
-    ])
+    let order = Endpoint::at("/order").taking(ORDER_BYTES_MAX).answering(view::answers(P::ANSWER));
+    let known = Endpoint::at("/orders/{id}").answering(&[StatusCode::OK, StatusCode::NOT_FOUND]);
+    Routes::new([order.post(place::<P>), known.get(find::<P>)])
 }
 
 async fn place<P: Paradigm>(

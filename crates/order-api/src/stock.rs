@@ -10,9 +10,11 @@ pub fn routes<S: Clone + Send + Sync + 'static>(
     Routes::new([
         Endpoint::at("/stock")
             .get(async move |State(state): State<S>| levels(&state).map(JsonLine)),
-        Endpoint::at("/stock/{item}").get(async move |State(state): State<S>, PathEnd(item)| {
-            levels(&state).and_then(|levels| one(levels, &item)).map(JsonLine)
-        }),
+        Endpoint::at("/stock/{item}").answering(&[StatusCode::OK, StatusCode::NOT_FOUND]).get(
+            async move |State(state): State<S>, PathEnd(item)| {
+                levels(&state).and_then(|levels| one(levels, &item)).map(JsonLine)
+            },
+        ),
     ])
 }
 

@@ -21,6 +21,27 @@ pub(crate) fn answer(order: &KnownOrder, form: AnswerForm) -> Response {
     reply
 }
 
+/// What `POST /order` may be answered, besides what every server answers by itself.
+pub(crate) fn answers(form: AnswerForm) -> &'static [StatusCode] {
+    const ACCEPTED: &[StatusCode] = &[
+        StatusCode::ACCEPTED,
+        StatusCode::CONFLICT,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ];
+    const WITH_OUTCOME: &[StatusCode] = &[
+        StatusCode::OK,
+        StatusCode::ACCEPTED,
+        StatusCode::CONFLICT,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        StatusCode::UNPROCESSABLE_ENTITY,
+    ];
+    match form {
+        AnswerForm::Accepted => ACCEPTED,
+        AnswerForm::WithOutcome => WITH_OUTCOME,
+    }
+}
+
 /// The answer to `GET /orders/{id}`: 200, whatever became of it.
 pub(crate) fn found(order: &KnownOrder) -> Response {
     JsonLine(order).into_response()

@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::limits::permits_for;
 use super::metric_names::{
-    CUT_OFF, IN_FLIGHT, OneMore, REQUEST_SECONDS, REQUESTS, SHED, SHED_SECONDS,
+    CUT_OFF, ELSEWHERE, IN_FLIGHT, OneMore, REQUEST_SECONDS, REQUESTS, SHED, SHED_SECONDS,
 };
 use super::problem::Problem;
 use super::request::{REQUEST_ID_HEADER, RequestContext};
@@ -53,7 +53,7 @@ impl Place {
     /// All other paths.
     pub(super) fn elsewhere(serving: &Arc<Serving>) -> Arc<Self> {
         let serving = Arc::clone(serving);
-        Arc::new(Self { serving, route: "other", methods: String::new(), body_bytes_max: 0 })
+        Arc::new(Self { serving, route: ELSEWHERE, methods: String::new(), body_bytes_max: 0 })
     }
 }
 

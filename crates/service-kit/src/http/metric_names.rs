@@ -1,6 +1,8 @@
 //! Names of what every server measures; docs/paradigms.md explains them.
 
-use super::routes::{Endpoint, Routes};
+use axum::http::StatusCode;
+
+use super::routes::Routes;
 
 /// Requests answered, by service, route and status.
 pub const REQUESTS: &str = "http_requests_total";
@@ -19,9 +21,24 @@ pub(super) const CONNECTIONS_OPENED: &str = "http_connections_opened_total";
 /// Connections cut off, by service and reason.
 pub(super) const CUT_OFF: &str = "http_cut_off_total";
 
+/// Route of a request for a path that is not there.
+pub(super) const ELSEWHERE: &str = "other";
+
 /// Why a connection may be cut off.
 const CUT_OFF_REASONS: [&str; 6] =
     ["header-timeout", "body-timeout", "body-too-large", "idle", "silent", "connections-max"];
+
+/// What a server answers by itself on any path: broken or too slow, too large, no such method, a
+/// panic, no room, too late.
+const OWN_ANSWERS: [StatusCode; 7] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::GATEWAY_TIMEOUT,
+];
 
 /// Describes what is measured, and lets the counters of a service begin at 0.
 pub(super) fn start(service: &'static str, routes: &Routes) {
@@ -40,10 +57,19 @@ pub(super) fn start(service: &'static str, routes: &Routes) {
     for reason in CUT_OFF_REASONS {
         metrics::counter!(CUT_OFF, "service" => service, "reason" => reason).increment(0);
     }
-    for route in routes.iter().map(Endpoint::path) {
-        metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => "200")
-            .increment(0);
+    for endpoint in routes.iter() {
+        for status in endpoint.answers.iter().chain(&OWN_ANSWERS) {
+            begin(service, endpoint.path(), *status);
+        }
     }
+    begin(service, ELSEWHERE, StatusCode::NOT_FOUND);
+}
+
+/// A counter that comes into being with its first request hides that request from a rate.
+fn begin(service: &'static str, route: &'static str, status: StatusCode) {
+    let status = status.as_str().to_owned();
+    metrics::counter!(REQUESTS, "service" => service, "route" => route, "status" => status)
+        .increment(0);
 }
 
 /// One more in a gauge, until it is dropped.

@@ -27,6 +27,8 @@ pub struct Endpoint<S = ()> {
     filter: Option<MethodFilter>,
     /// Largest body that is read.
     pub(super) body_bytes_max: usize,
+    /// What its handlers answer: labels of a counter, which begin at 0.
+    pub(super) answers: &'static [StatusCode],
     handlers: MethodRouter<S>,
 }
 
@@ -36,13 +38,21 @@ impl<S: Clone + Send + Sync + 'static> Endpoint<S> {
     #[must_use]
     pub fn at(path: &'static str) -> Self {
         let (methods, handlers) = (String::new(), MethodRouter::new());
-        Self { path, methods, filter: None, body_bytes_max: 0, handlers }
+        let answers = &[StatusCode::OK];
+        Self { path, methods, filter: None, body_bytes_max: 0, answers, handlers }
     }
 
     /// The same for bodies of up to so many bytes.
     #[must_use]
     pub fn taking(self, body_bytes_max: usize) -> Self {
         Self { body_bytes_max, ..self }
+    }
+
+    /// Names the statuses that its handlers answer; without, it is 200 alone. Those that every
+    /// server gives by itself, such as 413 and 503, need no mention.
+    #[must_use]
+    pub fn answering(self, answers: &'static [StatusCode]) -> Self {
+        Self { answers, ..self }
     }
 
     /// Answers `GET`, and no `HEAD`: what answers a `HEAD` here would do the work for nothing.
@@ -146,9 +156,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         change: impl Fn(Option<MethodFilter>, MethodRouter<S>) -> MethodRouter<T>,
     ) -> Routes<T> {
         let changed = self.0.into_iter().map(|endpoint| {
-            let Endpoint { path, methods, filter, body_bytes_max, handlers } = endpoint;
+            let Endpoint { path, methods, filter, body_bytes_max, answers, handlers } = endpoint;
             let handlers = change(filter, handlers);
-            Endpoint { path, methods, filter, body_bytes_max, handlers }
+            Endpoint { path, methods, filter, body_bytes_max, answers, handlers }
         });
         Routes(changed.collect())
     }

@@ -17,6 +17,9 @@ const COUNTERS: [&str; 8] = [
     "http_shed_total{service=\"order\"}",
 ];
 
+/// Statuses that a server gives by itself.
+const REFUSALS: [&str; 3] = ["400", "413", "503"];
+
 /// Gauges and counters that a test's own connections have moved already.
 const MOVED: [&str; 3] =
     ["http_requests_in_flight", "http_connections", "http_connections_opened_total"];
@@ -38,9 +41,14 @@ pub(super) fn counters_begin_at_0(flow: &mut dyn Flow) {
         }
     }
     let page = flow.get(Service::Order, "/metrics").body;
+    let is_at_0 = |counter: &str| page.lines().any(|found| found == format!("{counter} 0"));
     for counter in COUNTERS {
-        let line = format!("{counter} 0");
-        assert!(page.lines().any(|found| found == line), "{line}: {page}");
+        assert!(is_at_0(counter), "{counter}: {page}");
+    }
+    let accepted = flow.kind().accepted_status().to_string();
+    for status in [accepted.as_str(), "409", "415", "422"].iter().chain(&REFUSALS) {
+        let labels = format!("service=\"order\",route=\"/order\",status=\"{status}\"");
+        assert!(is_at_0(&format!("http_requests_total{{{labels}}}")), "{labels}: {page}");
     }
 }
 
