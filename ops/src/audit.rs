@@ -20,6 +20,7 @@ mod noted;
 mod offsets;
 mod orders_read;
 mod outcomes;
+mod repeated;
 mod report;
 mod spot;
 mod strangers;
@@ -39,6 +40,7 @@ use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_broker
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{note, result_line, text};
+use service_kit::program::Program;
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
@@ -105,11 +107,18 @@ impl AuditError {
 /// # Errors
 ///
 /// Fails for wrong settings (2) and for servers and topics that are not there (1).
-pub fn command(flags: Flags) -> Result<ExitStatus, AppError> {
+pub fn command(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let flags = settings::load("orders", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
     let checked = Settings::check(&flags)?;
+    let repeat = flags.repeat()?;
     let runtime = runtime()?;
+    if let Some(repeat) = repeat {
+        let output = flags.output.unwrap_or_default();
+        let ended = repeated::repeated(program, &checked, &repeat, output, runtime.handle());
+        runtime.shutdown_background();
+        return ended;
+    }
     let report = run(&checked, runtime.handle(), |progress| note(&format!("orders: {progress}")))?;
     runtime.shutdown_background();
     print(&report, flags.output.unwrap_or_default())?;

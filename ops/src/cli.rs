@@ -3,6 +3,7 @@
 use clap::{CommandFactory as _, Parser, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{result, result_by};
+use service_kit::program::Program;
 
 use crate::complete::{self, Shell};
 use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topics};
@@ -110,9 +111,9 @@ impl Cli {
     /// # Errors
     ///
     /// Fails with the exit code that the error asks for.
-    pub fn run(self) -> Result<ExitStatus, AppError> {
+    pub fn run(self, program: &Program) -> Result<ExitStatus, AppError> {
         match self.command {
-            Command::Audit(flags) => audit::command(*flags),
+            Command::Audit(flags) => audit::command(program, *flags),
             Command::Averages(flags) => averages::command(&flags),
             Command::Dlq(command) => dlq::command(command),
             Command::Lag(command) => lag::command(command),

@@ -8,5 +8,5 @@ use service_kit::program::Program;
 fn main() -> ExitCode {
     #[cfg(feature = "failpoints")]
     let _until_the_end = fail::FailScenario::setup();
-    Program::new("orders", build_info::commit!()).run(|_, cli: Cli| cli.run())
+    Program::new("orders", build_info::commit!()).run(|program, cli: Cli| cli.run(program))
 }

@@ -6,8 +6,11 @@ use clap::{Args, ValueEnum};
 use codec::registry::RegistrySettings;
 use kafka_io::client_config::KafkaSettings;
 use serde::{Deserialize, Serialize};
-use service_kit::args::{KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
+use service_kit::args::{KafkaArgs, LogArgs, MetricsAddr, OutputFormat, RegistryArgs};
 use service_kit::exit::{AppError, require};
+use service_kit::units::DurationArg;
+
+use super::repeated::{EVERY_MIN, Repeat};
 
 /// Largest window of `--dedupe`, in offsets: each takes about 40 bytes.
 const DEDUPE_MAX: u64 = 10_000_000;
@@ -31,9 +34,11 @@ pub(crate) const EXAMPLES: &str = "Examples:
     jq '.verdicts[] | select(.ok | not)'
   orders audit --outcomes-topic order-outcomes --order key
   orders audit --expect-drained     # lag and waiting retries are findings, too
+  orders audit --every 15m --outcomes-topic order-outcomes   # for Prometheus
 
 Exit codes: 0 green, 1 failed, 2 usage or configuration, 4 red, or something
-cannot be proven (retention has taken it) and --allow-unprovable is not given";
+cannot be proven (retention has taken it) and --allow-unprovable is not given;
+with --every 0 when it is stopped, whatever was found";
 
 /// Flags of `orders audit`.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -104,6 +109,15 @@ pub struct Flags {
     #[arg(long, env = "ORDERS_ALLOW_UNPROVABLE", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", help_heading = "What holds")]
     pub allow_unprovable: Option<bool>,
+
+    /// Audit again and again with this pause, until stopped, and serve what is found as metrics
+    #[arg(long, env = "ORDERS_EVERY", value_name = "DURATION", help_heading = "Run")]
+    pub every: Option<DurationArg>,
+
+    /// With --every: address of /metrics, /livez and /readyz, or 'off' [default: 127.0.0.1:9467, or
+    /// the next free port]
+    #[arg(long, env = "ORDERS_METRICS_ADDR", value_name = "HOST:PORT", help_heading = "Run")]
+    pub metrics_addr: Option<MetricsAddr>,
 
     /// Format of the verdicts on stdout [default: table]
     #[arg(long, short = 'o', env = "ORDERS_OUTPUT", value_name = "FORMAT", help_heading = "Run")]
@@ -231,6 +245,25 @@ impl Settings {
                 is_drained: flags.expect_drained.unwrap_or(false),
             },
         })
+    }
+}
+
+impl Flags {
+    /// How often to audit, if more than once.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 2 for a pause that is too short, and for metrics of a single audit.
+    pub(super) fn repeat(&self) -> Result<Option<Repeat>, AppError> {
+        let metrics = self.metrics_addr.clone();
+        let Some(every) = self.every.map(DurationArg::get) else {
+            require(metrics.is_none(), || {
+                "--metrics-addr needs --every: a single audit serves no metrics".to_owned()
+            })?;
+            return Ok(None);
+        };
+        require(every >= EVERY_MIN, || format!("--every is below {} s", EVERY_MIN.as_secs()))?;
+        Ok(Some(Repeat { every, metrics }))
     }
 }
 
