@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::node::{create_dir, write};
 use crate::process::Launch;
@@ -11,6 +12,9 @@ use crate::{Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError,
 const PIPELINE_TARGETS: [(&str, &str); 2] =
     [("consumer", "127.0.0.1:9464"), ("producer", "127.0.0.1:9465")];
 
+/// Time between two scrapes where nothing else is said.
+const SCRAPE_INTERVAL: Duration = Duration::from_secs(5);
+
 /// How Prometheus is started.
 #[derive(Debug, Clone)]
 pub struct PrometheusConfig {
@@ -18,8 +22,12 @@ pub struct PrometheusConfig {
     pub dir: PathBuf,
     /// The well-known port is 9090.
     pub ports: Ports,
-    /// Job name and `host:port` of everything that is scraped, every 5 s.
+    /// Job name and `host:port` of everything that is scraped.
     pub targets: Vec<(String, String)>,
+    /// Time between two scrapes, and between two evaluations of rules; whole seconds.
+    pub interval: Duration,
+    /// Files of recording and alert rules; `*` stands for any name.
+    pub rule_files: Vec<PathBuf>,
     /// Its life.
     pub lifetime: Lifetime,
 }
@@ -30,7 +38,14 @@ impl PrometheusConfig {
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
         let targets =
             PIPELINE_TARGETS.map(|(job, target)| (job.to_owned(), target.to_owned())).to_vec();
-        Self { dir: dir.into(), ports: Ports::Free, targets, lifetime: Lifetime::Owned }
+        Self {
+            dir: dir.into(),
+            ports: Ports::Free,
+            targets,
+            interval: SCRAPE_INTERVAL,
+            rule_files: Vec::new(),
+            lifetime: Lifetime::Owned,
+        }
     }
 }
 
@@ -48,7 +63,7 @@ impl PrometheusServer {
     pub fn start(config: PrometheusConfig) -> Result<Self, StackError> {
         let program = Programs::from_env().find(Program::Prometheus)?;
         let dir = create_dir(&config.dir)?;
-        write(&dir.join("prometheus.yml"), &configuration(&config.targets))?;
+        write(&dir.join("prometheus.yml"), &configuration(&config))?;
         config.ports.retry(|| {
             let port = config.ports.choose("prometheus", 9090)?;
             let args = [
@@ -73,9 +88,16 @@ impl PrometheusServer {
     }
 }
 
-fn configuration(targets: &[(String, String)]) -> String {
-    let mut text = "global:\n  scrape_interval: 5s\nscrape_configs:\n".to_owned();
-    for (job, target) in targets {
+fn configuration(config: &PrometheusConfig) -> String {
+    let seconds = config.interval.as_secs();
+    let mut text = format!(
+        "global:\n  scrape_interval: {seconds}s\n  evaluation_interval: {seconds}s\nrule_files:\n"
+    );
+    for file in &config.rule_files {
+        let _infallible = writeln!(text, "  - '{}'", file.display());
+    }
+    text.push_str("scrape_configs:\n");
+    for (job, target) in &config.targets {
         let _infallible = write!(
             text,
             "  - job_name: {job}\n    static_configs:\n      - targets: ['{target}']\n"
