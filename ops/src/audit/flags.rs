@@ -114,7 +114,7 @@ pub struct Flags {
     #[arg(long, env = "ORDERS_EVERY", value_name = "DURATION", help_heading = "Run")]
     pub every: Option<DurationArg>,
 
-    /// With --every: address of /metrics, /livez and /readyz, or 'off' [default: 127.0.0.1:9467, or
+    /// With --every: address of /metrics, /livez and /readyz, or 'off' [default: 127.0.0.1:9469, or
     /// the next free port]
     #[arg(long, env = "ORDERS_METRICS_ADDR", value_name = "HOST:PORT", help_heading = "Run")]
     pub metrics_addr: Option<MetricsAddr>,

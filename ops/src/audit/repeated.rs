@@ -21,7 +21,7 @@ use super::report::{Report, State};
 use super::{Settings, print, run};
 
 /// Where metrics are served if no address is given: the port after those of the other programs.
-const METRICS_PORT: u16 = 9467;
+const METRICS_PORT: u16 = 9469;
 
 /// Shortest pause between two audits: each reads every record.
 pub(super) const EVERY_MIN: Duration = Duration::from_secs(1);
