@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing; without root it prints the command and stops.
-# Usage: scripts/setup.sh build|all     build: enough to compile; all: the real servers, too
+# Usage: scripts/setup.sh build|all|tools     build: enough to compile; all: the real servers, too; tools: what checks files
 set -euo pipefail
+cd "$(dirname "$0")/.."
 exec </dev/null
 
 build=(build-essential pkg-config libssl-dev libzstd-dev zlib1g-dev)
@@ -10,11 +11,32 @@ servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat
 case "${1:-all}" in
   build) packages=("${build[@]}") ;;
   all) packages=("${build[@]}" "${servers[@]}") ;;
+  tools) packages=() ;;
   *)
-    echo "usage: scripts/setup.sh build|all" >&2
+    echo "usage: scripts/setup.sh build|all|tools" >&2
     exit 2
     ;;
 esac
+
+# Programs that check files, pinned with their hashes.
+tool_lists=(scripts/tools.txt)
+command -v kubectl >/dev/null || tool_lists+=(scripts/tools-kubectl.txt)
+tools=${XDG_CACHE_HOME:-$HOME/.cache}/order-pipeline/tools
+has_tools() { cat "${tool_lists[@]}" | cmp --silent - "$tools/installed"; }
+install_tools() {
+  if [[ $1 == build ]] || has_tools; then
+    return 0
+  fi
+  echo "setup: installing what scripts/tools.txt names into $tools" >&2
+  rm -rf "$tools"
+  mkdir -p "$tools"
+  local list
+  for list in "${tool_lists[@]}"; do
+    python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+      --only-binary :all: --require-hashes --target "$tools" --requirement "$list" >&2
+  done
+  cat "${tool_lists[@]}" >"$tools/installed"
+}
 
 # A fresh installation of Rust is only on the PATH of later shells; the recipes that follow need it there, too.
 if ! command -v cargo >/dev/null; then
@@ -31,12 +53,17 @@ if ! command -v dpkg-query >/dev/null; then
   exit 0
 fi
 
+if [[ ${1:-all} != build ]] && ! has_tools && ! python3 -m pip --version >/dev/null 2>&1; then
+  packages+=(python3-pip)
+fi
+
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query --show --showformat '${db:Status-Status}' "$package" 2>/dev/null || true)
   [[ "$status" == installed ]] || missing+=("$package")
 done
 if ((${#missing[@]} == 0)); then
+  install_tools "${1:-all}"
   exit 0
 fi
 
@@ -58,3 +85,4 @@ if [[ ! -e "$policy" ]]; then
 fi
 apt-get -qq update >&2
 apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
+install_tools "${1:-all}"

@@ -1,12 +1,15 @@
 //! The container image, as far as it shows without a container engine: one version of Rust everywhere, every program in
-//! the image, a build that finds all it reads in what is sent to the engine, and a start script that keeps its word.
+//! the image, a build that finds all it reads in what is sent to the engine, and a start that keeps its word.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use cargo_metadata::MetadataCommand;
+use testkit::process::path_of;
 
 /// Programs that are not in the image, and why.
 const NOT_IN_THE_IMAGE: &[(&str, &str)] = &[
@@ -89,7 +92,7 @@ fn the_image_is_built_with_what_setup_installs_and_has_what_its_programs_load() 
     let built_with = installed_after(&dockerfile, "AS build");
     let set_up: Vec<&str> = between(&setup, "\nbuild=(", &[')']).split_whitespace().collect();
     assert_eq!(built_with, set_up);
-    let loaded = installed_after(&dockerfile, "slim\n");
+    let loaded = installed_after(&dockerfile, "AS files");
     // libssl3 brings libcrypto; OpenSSL finds the authorities that it trusts in ca-certificates.
     for package in ["ca-certificates", "libssl3", "libzstd1", "zlib1g"] {
         assert!(loaded.contains(&package), "{package}: {loaded:?}");
@@ -163,7 +166,7 @@ fn target_dir() -> PathBuf {
 
 /// Starts `script` as the container starts a program.
 fn run(script: &str) -> Command {
-    let mut command = Command::new(root().join("docker/run.sh"));
+    let mut command = Command::new(path_of("run"));
     command
         .args(["/bin/sh", "-c", script])
         .stdin(Stdio::piped())
@@ -203,14 +206,135 @@ fn a_program_in_a_container_reads_its_input_and_hears_term() {
 }
 
 #[test]
-fn the_compose_file_runs_every_program_that_waits_for_work() {
-    let compose = read("docker-compose.yml");
-    for profile in ["pipeline", "sync-rest", "rabbit", "streaming", "observability"] {
-        assert!(compose.contains(&format!("profiles: [{profile}")), "no profile {profile}");
+fn a_signal_that_ends_a_program_and_one_that_cannot_start_are_told_by_the_code() {
+    assert_eq!(code(&run("kill -KILL $$").output().unwrap()), Some(128 + 9));
+    let none = Command::new(path_of("run")).arg("/nothing/here").output().unwrap();
+    assert_eq!(code(&none), Some(1));
+    assert!(String::from_utf8_lossy(&none.stderr).contains("/nothing/here cannot be started"));
+    assert_eq!(code(&Command::new(path_of("run")).output().unwrap()), Some(1));
+}
+
+#[test]
+fn the_health_check_tells_200_from_everything_else_and_says_why() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = format!("{}/readyz", listener.local_addr().unwrap());
+    let probe = || Command::new(path_of("run")).args(["--probe", &place]).output().unwrap();
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\n\r\n{}", Some(0)),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\nthe registry is away\n", Some(1)),
+        ("200 200 200", Some(1)),
+        ("", Some(1)),
+    ] {
+        let output = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                let (mut client, _) = listener.accept().unwrap();
+                let mut request = [0; 256];
+                let read = client.read(&mut request).unwrap();
+                client.write_all(answer.as_bytes()).unwrap();
+                String::from_utf8_lossy(&request[..read]).into_owned()
+            });
+            let output = probe();
+            let request = asked.join().unwrap();
+            assert!(request.starts_with("GET /readyz HTTP/1.0\r\n"), "{request}");
+            output
+        });
+        assert_eq!(code(&output), expected, "{answer:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(said.contains("the registry is away"), answer.contains("away"), "{said}");
     }
-    // A fixed port of the machine, and a second consumer could not start.
-    let consumer = between(&compose, "\n  consumer:\n", &['\0']);
-    let consumer = consumer.split("\n\n").next().unwrap_or_default();
-    assert!(!consumer.contains("ports:"), "{consumer}");
-    assert!(!compose.contains(".sh\", \"--bootstrap-server"), "a health check starts a Java tool");
+    drop(listener);
+    assert_eq!(code(&probe()), Some(1), "nobody listens");
+}
+
+/// Programs that an image starts by itself.
+fn in_the_image() -> Vec<String> {
+    let args = build_args();
+    programs_of(&args).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_program_has_a_stage_of_its_own_that_starts_it_without_root_or_shell() {
+    let dockerfile = read("docker/Dockerfile");
+    let stages: Vec<&str> = dockerfile.split("\nFROM ").collect();
+    for program in in_the_image().iter().filter(|program| *program != "run") {
+        let begin = format!("base AS {program}\n");
+        let stage = stages.iter().find(|stage| stage.starts_with(&begin));
+        let stage = stage.unwrap_or_else(|| panic!("no stage {program}"));
+        assert!(stage.contains(&format!(
+            "COPY --from=build /programs/{program} /usr/local/bin/{program}\n"
+        )));
+        let start = between(stage, "\nENTRYPOINT ", &['\n']);
+        assert!(start.ends_with(&format!("\"/usr/local/bin/{program}\"]")), "{start}");
+        assert!(stage.contains("\nHEALTHCHECK "), "{program}");
+    }
+    let base = stages.iter().find(|stage| stage.starts_with("scratch AS base\n"));
+    let base = base.expect("the images begin with nothing");
+    assert!(base.contains("\nUSER 10001:10001\n"), "{base}");
+    assert!(!base.contains("RUN "), "there is no shell that could run it");
+}
+
+#[test]
+fn hadolint_has_nothing_to_say_of_the_dockerfile() {
+    let output = Command::new(tool("hadolint"))
+        .args(["--no-color", "docker/Dockerfile"])
+        .current_dir(root())
+        .output()
+        .expect("hadolint starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A program that scripts/setup.sh has installed.
+fn tool(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").expect("a home");
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from);
+    let path = cache.join("order-pipeline/tools/bin").join(name);
+    assert!(path.exists(), "{} is not there: make setup", path.display());
+    path
+}
+
+/// The file tree that the image has, with the programs as they are built here: each starts in it, and nothing else could.
+#[test]
+fn the_programs_start_in_the_file_tree_of_the_image_which_is_small_and_has_no_shell() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    let programs = in_the_image();
+    let files = Command::new(root().join("docker/root-files.sh"))
+        .arg(&tree)
+        .args(programs.iter().map(|name| path_of(name)))
+        .output()
+        .unwrap();
+    assert!(files.status.success(), "{}", String::from_utf8_lossy(&files.stderr));
+    let size = Command::new("du").args(["--summarize", "--bytes"]).arg(&tree).output().unwrap();
+    let size = String::from_utf8_lossy(&size.stdout).split('\t').next().unwrap().parse::<u64>();
+    let bytes = size.unwrap();
+    assert!((1_000_000..15_000_000).contains(&bytes), "{bytes} bytes without a program");
+    for shell in ["bin/sh", "bin/bash", "usr/bin/env", "bin/busybox"] {
+        assert!(!tree.join(shell).exists(), "{shell}");
+    }
+    for name in programs {
+        let to = tree.join("usr/local/bin").join(&name);
+        fs::copy(path_of(&name), &to).unwrap();
+        // Root changes its root; everybody else becomes root of a namespace first.
+        let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+        let mut start = if is_root {
+            Command::new("chroot")
+        } else {
+            let mut start = Command::new("unshare");
+            start.args(["--user", "--map-root-user", "chroot"]);
+            start
+        };
+        let inside = format!("/usr/local/bin/{name}");
+        let output = start.arg(&tree).args([&inside[..], "--version"]);
+        let output = output.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").output().unwrap();
+        fs::remove_file(to).unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        let is_started = if name == "run" {
+            said.contains("--version cannot be started")
+        } else {
+            output.status.success()
+        };
+        assert!(is_started, "{name}: {said}");
+    }
 }

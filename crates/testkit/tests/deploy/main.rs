@@ -1,5 +1,6 @@
 //! The files that others run the pipeline with: dashboards, alerts, manifests, the compose file.
 
+mod compose;
 mod dashboards;
 mod files;
 mod queries;

@@ -167,6 +167,7 @@ pub(super) const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ),
     ("openssl", "codec", Normal, "the failures of TLS are in its words"),
     ("openssl", "testkit", Normal, "it signs certificates, and ends TLS in front of a registry"),
+    ("signal-hook", "docker", Normal, "it hands signals on, and is small"),
     ("signal-hook", "stack", Normal, "it runs without an async runtime"),
     ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
     ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
