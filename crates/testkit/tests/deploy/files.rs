@@ -52,3 +52,12 @@ pub(crate) fn under(folder: &str, ending: &str) -> Vec<String> {
     assert!(!found.is_empty(), "no .{ending} in {folder}");
     found
 }
+
+/// A program that scripts/setup.sh has installed; one that the machine had before stands on the PATH.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").expect("a home");
+    let cache = std::env::var_os("XDG_CACHE_HOME");
+    let cache = cache.map_or_else(|| Path::new(&home).join(".cache"), PathBuf::from);
+    let installed = cache.join("order-pipeline/tools/bin").join(name);
+    if installed.exists() { installed } else { PathBuf::from(name) }
+}

@@ -3,5 +3,8 @@
 mod compose;
 mod dashboards;
 mod files;
+mod manifests;
 mod queries;
+mod rendered;
 mod running;
+mod schemas;
