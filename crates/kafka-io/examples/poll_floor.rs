@@ -3,6 +3,7 @@
 //!
 //! Usage: `poll_floor BROKERS TOPIC`; prints the number of records.
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -15,11 +16,11 @@ const ASK: Duration = Duration::from_secs(10);
 /// Longest time for the whole topic.
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [brokers, topic] = &arguments[..] else {
         eprintln!("usage: poll_floor BROKERS TOPIC");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let consumer: BaseConsumer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
@@ -51,4 +52,5 @@ fn main() {
         }
     }
     println!("{records} records, {bytes} bytes");
+    ExitCode::SUCCESS
 }

@@ -65,6 +65,7 @@ impl Shutdown {
                 tracing::info!(signal = first, "stopping; a second signal ends at once");
                 requested.request();
                 let second = next_signal(&mut term, &mut int).await;
+                #[expect(clippy::disallowed_methods, reason = "the second signal ends at once")]
                 process::exit(SIGNAL_EXIT_BASE + second);
             });
         })?;

@@ -311,6 +311,7 @@ pub(super) fn roll_back_on_signal(ledger: Arc<Ledger>) -> anyhow::Result<()> {
             if let Err(error) = ledger.roll_back() {
                 note(&format!("stack: {error}"));
             }
+            #[expect(clippy::disallowed_methods, reason = "main waits for what was just ended")]
             std::process::exit(1);
         }
     });

@@ -3,6 +3,7 @@
 mod compose;
 mod dashboards;
 mod files;
+mod habits;
 mod manifests;
 mod queries;
 mod rendered;
