@@ -1,5 +1,8 @@
 //! What documents say of tests: each test that docs/delivery.md names exists, and no row of its
-//! tables is without one.
+//! tables is without one. And what they say of files: links, paths and the pages of the book.
+
+#[path = "documents/links.rs"]
+mod links;
 
 use std::fs;
 use std::path::{Path, PathBuf};
