@@ -1,6 +1,8 @@
 //! What documents say of tests: each test that docs/delivery.md names exists, and no row of its
 //! tables is without one. And what they say of files: links, paths and the pages of the book.
 
+#[path = "documents/architecture.rs"]
+mod architecture;
 #[path = "documents/links.rs"]
 mod links;
 
@@ -73,17 +75,18 @@ fn fault(name: &str) -> Option<String> {
     (!exists).then(|| format!("{name}: no such test"))
 }
 
-/// Rows of the tables that have a column for tests, and name none in it.
-fn rows_without_a_test(text: &str) -> Vec<&str> {
+/// Rows of the tables that have a column for tests with this head, and name none in it.
+fn rows_without_a_test<'t>(text: &'t str, head: &str) -> Vec<&'t str> {
     let mut names_tests = false;
     let mut without = Vec::new();
     for line in text.lines() {
         if !line.starts_with('|') {
             names_tests = false;
-        } else if line.contains(SHOWN_BY) {
+        } else if line.contains(head) {
             names_tests = true;
         } else if names_tests
             && !line.starts_with("|---")
+            && !line.starts_with("| ---")
             && named(line).is_empty()
             && !line.contains(NOT_TESTED)
         {
@@ -108,7 +111,7 @@ fn every_limit_of_the_document_on_limits_names_a_test_that_exists_or_says_that_t
     assert!(names.len() > 20, "only {} names were found", names.len());
     let faults: Vec<String> = names.into_iter().filter_map(fault).collect();
     assert!(faults.is_empty(), "docs/limits.md:\n{}", faults.join("\n"));
-    assert_eq!(rows_without_a_test(&text), Vec::<&str>::new());
+    assert_eq!(rows_without_a_test(&text, SHOWN_BY), Vec::<&str>::new());
 }
 
 #[test]
@@ -124,7 +127,7 @@ fn every_test_that_the_document_on_delivery_names_exists() {
 fn every_row_of_the_document_on_delivery_names_a_test_or_says_that_there_is_none() {
     let text = delivery();
     assert!(text.matches(SHOWN_BY).count() >= 7, "the tables were not found");
-    assert_eq!(rows_without_a_test(&text), Vec::<&str>::new());
+    assert_eq!(rows_without_a_test(&text, SHOWN_BY), Vec::<&str>::new());
 }
 
 #[test]
@@ -182,7 +185,7 @@ fn a_name_that_is_wrong_anywhere_is_found() {
     }
     let table =
         "| failure | shown by |\n|---|---|\n| a | `x::y::z` |\n| b | |\n| c | *not tested* |";
-    assert_eq!(rows_without_a_test(table), ["| b | |"]);
+    assert_eq!(rows_without_a_test(table, SHOWN_BY), ["| b | |"]);
     assert_eq!(
         named("`a::b::c_d`, `no::test` and `kafka-io::e::f`"),
         ["a::b::c_d", "kafka-io::e::f"]
