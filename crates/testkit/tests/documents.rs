@@ -3,6 +3,8 @@
 
 #[path = "documents/architecture.rs"]
 mod architecture;
+#[path = "documents/book.rs"]
+mod book;
 #[path = "documents/links.rs"]
 mod links;
 
