@@ -33,10 +33,12 @@ mod walk;
 #[cfg(test)]
 mod damage;
 
+use std::thread;
+
 use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
-use kafka_io::ClientConfig;
-use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, Role, probe_brokers};
+use kafka_io::client_config::{AwayReason, Role};
+use kafka_io::ends::GroupOffsets;
 use service_kit::args::OutputFormat;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{note, result_line, text};
@@ -44,6 +46,7 @@ use service_kit::program::Program;
 use service_kit::{settings, telemetry};
 use tokio::runtime::Handle;
 
+use crate::connected::{Connected, END_WAIT_MS};
 use crate::replay::Replays;
 use crate::scan::ScanError;
 
@@ -59,8 +62,8 @@ pub(crate) use walk::{SCHEMA_MAX as ASK_SCHEMA_MAX, resolved};
 pub use flags::{Flags, OrderArg, Promises, Settings, Topics};
 pub use report::{At, Invariant, PartitionView, Report, SHOWN_MAX, State, Verdict, Violation};
 
-/// Longest time that a broker keeps a fetch which finds nothing.
-pub(crate) const FETCH_WAIT_MS: &str = "10";
+/// How records are fetched, where the user says nothing else.
+const FETCH: [(&str, &str); 1] = [("fetch.wait.max.ms", END_WAIT_MS)];
 
 pub(crate) const BROKER_HINT: &str =
     "is Kafka running there? name it with --bootstrap-server or KAFKA_BOOTSTRAP_SERVERS";
@@ -135,15 +138,37 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, AppError> {
         .map_err(|error| AppError::failed(format!("no runtime: {error}")))
 }
 
-/// Looks whether a broker answers.
-pub(crate) fn probe(config: &ClientConfig) -> Result<(), AppError> {
-    probe_brokers(config, BROKER_PROBE_LIMIT).map_err(|error| {
-        let status = match error.reason {
-            AwayReason::Settings => ExitStatus::Usage,
-            _ => ExitStatus::Failed,
-        };
-        AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
-    })
+/// What a look at a group asks: its brokers, what it has committed, and the registry.
+pub(crate) struct Asking {
+    pub(crate) connected: Connected,
+    pub(crate) offsets: GroupOffsets,
+    pub(crate) registry: Registry,
+}
+
+impl Asking {
+    /// Connects. Nothing waits for another: the registry's trust in authorities takes the longest to load.
+    ///
+    /// # Errors
+    ///
+    /// Fails within 5 s for brokers that are not there, and for settings that cannot be used.
+    pub(crate) fn open(settings: &Settings) -> Result<Self, AppError> {
+        let Settings { kafka, group, .. } = settings;
+        thread::scope(|scope| {
+            let registry = scope.spawn(|| Registry::new(settings.registry.clone()));
+            let offsets = GroupOffsets::new(&kafka.base(Role::Consumer), group);
+            let connected = Connected::open(kafka, &FETCH, group).map_err(|error| {
+                let status = match error.reason {
+                    AwayReason::Settings => ExitStatus::Usage,
+                    _ => ExitStatus::Failed,
+                };
+                AppError::new(status, error.to_string()).hint(error.hint().unwrap_or(BROKER_HINT))
+            })?;
+            let offsets = offsets.map_err(|error| AppError::failed(error.to_string()))?;
+            let registry = registry.join().expect("making a client does not panic");
+            let registry = registry.map_err(|error| AppError::usage(error.to_string()))?;
+            Ok(Self { connected, offsets, registry })
+        })
+    }
 }
 
 fn print(report: &Report, format: OutputFormat) -> Result<(), AppError> {
@@ -171,16 +196,13 @@ pub fn run(
     runtime: &Handle,
     progress: impl FnMut(&str),
 ) -> Result<Report, AppError> {
-    let mut config = settings.kafka.base(Role::Consumer);
-    // The end of each partition is told by a fetch that finds nothing: it must not wait long.
-    config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
-    probe(&config)?;
-    let surroundings = surroundings::Surroundings::ask(settings, &config, runtime)?;
-    let registry = Registry::new(settings.registry.clone())
-        .map_err(|error| AppError::usage(error.to_string()))?;
+    let Asking { connected, offsets, registry } = Asking::open(settings)?;
+    let surroundings = Surroundings::ask(settings, &connected, &offsets, runtime)?;
     let address = registry.address().to_owned(); // without the password that it may carry
     let resolver = SchemaResolver::new(registry, runtime.clone());
-    let replays = Replays::read(&settings.kafka, &settings.replays, &settings.group)?;
-    let walk = walk::Walk::new(settings, &config, surroundings, replays, resolver, progress);
-    walk.and_then(walk::Walk::all).map_err(|error| error.into_app(&address))
+    let replays = Replays::read(&connected, &settings.replays, &settings.group)?;
+    let cutter = Cutter::new(&connected, offsets, &settings.topics);
+    let walk =
+        walk::Walk::new(settings, connected, cutter, surroundings, replays, resolver, progress);
+    walk.all().map_err(|error| error.into_app(&address))
 }

@@ -7,6 +7,7 @@ pub mod audit;
 pub mod averages;
 mod cli;
 mod complete;
+mod connected;
 pub mod dlq;
 pub mod ecommerce;
 pub mod lag;

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 
 use clap::Args;
 use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
-use kafka_io::ends::{Ends, GroupMember, GroupOffsets};
+use kafka_io::ends::{Ends, GroupMember};
 use service_kit::args::OutputFormat;
 use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
@@ -33,6 +33,7 @@ pub use start_at::StartAt;
 use self::plan::Found;
 use self::reset::{Joined, Reset};
 use crate::audit::{BROKER_HINT, Settings, runtime};
+use crate::connected::Connected;
 use crate::dlq::redrive::Mark;
 use crate::dlq::{self, DlqTopic, Filter, LedgerFlags, Selection, Taken};
 use crate::group_flags::GroupFlags;
@@ -100,7 +101,7 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
     let progress = |text: &str| note(&format!("orders: {text}"));
     let mut standing = Standing::open(&settings, runtime.handle(), progress)?;
     let chosen = chosen(&flags.partitions, standing.partitions, &settings)?;
-    let members = members(&settings)?;
+    let members = members(&standing)?;
     // From here on nobody else can commit anything for the group without this member's noticing.
     let joined = match (flags.execute, members.is_empty()) {
         (true, false) => return Err(busy(&settings.group, &members)),
@@ -111,11 +112,11 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
     let _redrives_stand = joined.as_ref().map(|_| reset::stop_redrives(&settings)).transpose()?;
     // Before its bounds: offsets of a topic that is made anew meanwhile are not taken for its own.
     let topic_ids = match joined {
-        Some(_) => topic_ids(&settings)?,
+        Some(_) => topic_ids(&settings, standing.connected())?,
         None => BTreeMap::new(),
     };
     let mut found = look(&settings, &mut standing, flags, &chosen, joined.as_ref())?;
-    count_dead_letters(&settings, &flags.redrives, &mut found)?;
+    count_dead_letters(&settings, standing.connected(), &flags.redrives, &mut found)?;
     let mut plan = Plan::new(&settings.group, &flags.to.to_string(), flags.partial, &found);
     plan.members = members.iter().map(named).collect();
     plan.has_outcomes = settings.topics.outcomes.is_some();
@@ -123,7 +124,7 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
     if let Some(joined) = joined {
         plan.refuse()?;
         let reset = Reset::new(&settings, &flags.to.to_string(), &found, topic_ids);
-        runtime.block_on(reset.ensure_ledger())?;
+        runtime.block_on(reset.ensure_ledger(standing.connected()))?;
         plan.replay_id = Some(reset.execute(joined)?);
     }
     runtime.shutdown_background();
@@ -132,8 +133,11 @@ pub fn command(flags: &ReplayFlags) -> Result<ExitStatus, AppError> {
 }
 
 /// By name the ids that the topics were made with.
-fn topic_ids(settings: &Settings) -> Result<BTreeMap<String, String>, AppError> {
-    let ledger = dlq::redrive::Ledger::new(&settings.kafka, &settings.replays)?;
+fn topic_ids(
+    settings: &Settings,
+    connected: &Connected,
+) -> Result<BTreeMap<String, String>, AppError> {
+    let ledger = dlq::redrive::Ledger::new(connected, &settings.replays);
     Ok(ledger.topic_ids(settings.topics.names())?)
 }
 
@@ -148,12 +152,10 @@ fn chosen(wanted: &[i32], partitions: i32, settings: &Settings) -> Result<Vec<i3
     Ok((0..partitions).filter(|p| wanted.is_empty() || wanted.contains(p)).collect())
 }
 
-fn members(settings: &Settings) -> Result<Vec<GroupMember>, AppError> {
-    let failed = |text: String| AppError::failed(text).hint(BROKER_HINT);
-    let handle = GroupOffsets::new(&settings.kafka.base(Role::Consumer), &settings.group)
-        .map_err(|error| failed(error.to_string()))?;
+fn members<P: FnMut(&str)>(standing: &Standing<'_, P>) -> Result<Vec<GroupMember>, AppError> {
+    let members = standing.group().members(BROKER_PROBE_LIMIT);
     let mut members =
-        handle.members(BROKER_PROBE_LIMIT).map_err(|error| failed(error.to_string()))?;
+        members.map_err(|error| AppError::failed(error.to_string()).hint(BROKER_HINT))?;
     members.sort();
     Ok(members)
 }
@@ -187,17 +189,24 @@ fn look<P: FnMut(&str)>(
 ) -> Result<Vec<Found>, AppError> {
     let away =
         |error: kafka_io::member::AskError| AppError::failed(error.to_string()).hint(BROKER_HINT);
-    let replays = Replays::read(&settings.kafka, &settings.replays, &settings.group)?;
-    let ends = Ends::new(&settings.kafka.base(Role::Consumer))
-        .map_err(|error| AppError::failed(error.to_string()))?;
+    let replays = Replays::read(standing.connected(), &settings.replays, &settings.group)?;
+    let ends = match flags.to.time_ms(now_ms()) {
+        Some(_) => Some(
+            Ends::new(&settings.kafka.base(Role::Consumer))
+                .map_err(|error| AppError::failed(error.to_string()))?,
+        ),
+        None => None,
+    };
     let mut all = Vec::new();
     for partition in chosen.iter().copied() {
         joined.map_or(Ok(()), Joined::serve)?;
         let cut = standing.cut(partition)?;
         let main = &settings.topics.main;
-        let at_time = |ms| ends.at_time(main, partition, ms, BROKER_PROBE_LIMIT);
-        let to = match flags.to.time_ms(now_ms()) {
-            Some(ms) => at_time(ms).map_err(away)?.unwrap_or(cut.bounds.main.end),
+        let to = match flags.to.time_ms(now_ms()).zip(ends.as_ref()) {
+            Some((ms, ends)) => {
+                let found = ends.at_time(main, partition, ms, BROKER_PROBE_LIMIT);
+                found.map_err(away)?.unwrap_or(cut.bounds.main.end)
+            }
             None => flags.to.offset(cut.bounds.main).map_err(|why| {
                 AppError::failed(format!("{main}/{partition} {why}"))
                     .hint("--partition N selects one partition; 'earliest' always exists")
@@ -216,12 +225,13 @@ fn look<P: FnMut(&str)>(
 /// Counts the dead letters of the group that the present count has made.
 fn count_dead_letters(
     settings: &Settings,
+    connected: &Connected,
     redrives: &LedgerFlags,
     found: &mut [Found],
 ) -> Result<(), AppError> {
     let dlq = &settings.topics.dead_letter;
-    let topic = DlqTopic::open(&settings.kafka, dlq)?;
-    let handled = dlq::redrive::Ledger::new(&settings.kafka, redrives.topic())?.read(&topic)?;
+    let topic = DlqTopic::of(connected.clone(), settings.kafka.bootstrap_servers(), dlq)?;
+    let handled = dlq::redrive::Ledger::new(connected, redrives.topic()).read(&topic)?;
     let partitions: Vec<i32> = found.iter().map(|one| one.cut.partition).collect();
     let filter = Filter { partitions, ..Filter::default() };
     let selection = Selection { filter: &filter, limit: None, values: None };

@@ -7,11 +7,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use codec::decode::Decoder;
-use codec::registry::Registry;
 use codec::resolver::SchemaResolver;
-use kafka_io::ClientConfig;
-use kafka_io::client_config::Role;
-use kafka_io::reader::{Fetched, Reader};
+use kafka_io::ends::GroupOffsets;
+use kafka_io::reader::Fetched;
 use order_schemas::ProductAverage;
 use orders::Amount;
 use pipeline::headers::Lineage;
@@ -19,9 +17,10 @@ use service_kit::exit::AppError;
 use tokio::runtime::Handle;
 
 use crate::audit::{
-    self, ASK_SCHEMA_MAX, AuditError, Cut, Cutter, FETCH_WAIT_MS, GROUP, Hanging, RESET, Settings,
-    Surroundings, resolved,
+    ASK_SCHEMA_MAX, Asking, AuditError, Cut, Cutter, GROUP, Hanging, RESET, Settings, Surroundings,
+    resolved,
 };
+use crate::connected::Connected;
 use crate::progress::Lines;
 use crate::scan::{Bounds, Scan};
 
@@ -48,7 +47,7 @@ pub(crate) struct Standing<'a, P> {
     /// Partitions of each topic.
     pub(crate) partitions: i32,
     cutter: Cutter,
-    reader: Reader,
+    connected: Connected,
     averages: Decoder<ProductAverage>,
     watch: Lines<P>,
     registry: String,
@@ -65,24 +64,29 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         runtime: &Handle,
         progress: P,
     ) -> Result<Self, AppError> {
-        let mut config = settings.kafka.base(Role::Consumer);
-        config.set("fetch.wait.max.ms", FETCH_WAIT_MS);
-        audit::probe(&config)?;
-        let surroundings = Surroundings::ask(settings, &config, runtime)?;
-        let registry = Registry::new(settings.registry.clone())
-            .map_err(|error| AppError::usage(error.to_string()))?;
+        let Asking { connected, offsets, registry } = Asking::open(settings)?;
+        let surroundings = Surroundings::ask(settings, &connected, &offsets, runtime)?;
         let address = registry.address().to_owned(); // without the password that it may carry
-        let resolver = SchemaResolver::new(registry, runtime.clone());
-        let (cutter, reader) = handles(settings, &config).map_err(|e| e.into_app(&address))?;
+        connected.reader().look_up(&settings.topics.names(), ASK_SCHEMA_MAX);
         Ok(Self {
             settings,
             partitions: surroundings.partitions,
-            cutter,
-            reader,
-            averages: Decoder::new(resolver),
+            cutter: Cutter::new(&connected, offsets, &settings.topics),
+            connected,
+            averages: Decoder::new(SchemaResolver::new(registry, runtime.clone())),
             watch: Lines::new(progress),
             registry: address,
         })
+    }
+
+    /// The handles that it asks and reads with.
+    pub(crate) const fn connected(&self) -> &Connected {
+        &self.connected
+    }
+
+    /// What the group has committed, and who belongs to it.
+    pub(crate) const fn group(&self) -> &GroupOffsets {
+        self.cutter.group()
     }
 
     /// The group's offsets in one partition, and the ends that belong to them.
@@ -110,7 +114,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let (topics, group) = (&self.settings.topics, &self.settings.group);
         let averages = &mut self.averages;
         let (mut partials, mut foreign) = (Partials::new(), None);
-        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch: &mut self.watch };
         let read = scan.read(&topics.averages, cut.partition, cut.bounds.averages, |record| {
             let average = match record.value() {
                 None => Ok(None),
@@ -148,7 +152,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let Bounds { low, end } = cut.bounds.retry;
         let bounds = Bounds { low: low.max(cut.after.retry.floor()), end };
         let mut failed = None;
-        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch: &mut self.watch };
         let read = scan.read(&topics.retry, cut.partition, bounds, |record| {
             let lineage = Lineage::read(|name| record.header(name));
             let is_ours = lineage.is_none_or(|lineage| lineage.origin.group == *group);
@@ -176,7 +180,7 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
         let Bounds { low, end } = cut.bounds.retry;
         let bounds = Bounds { low: low.max(from), end };
         let mut retries = Retries::default();
-        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch: &mut self.watch };
         let read = scan.read(&topics.retry, cut.partition, bounds, |record| {
             let lineage = Lineage::read(|name| record.header(name));
             let is_ours = lineage.as_ref().is_none_or(|lineage| lineage.origin.group == *group);
@@ -195,13 +199,6 @@ impl<'a, P: FnMut(&str)> Standing<'a, P> {
 
 const BROKEN_OFF_HINT: &str =
     "find its producer with kafka-transactions describe-producers; see docs/runbook.md";
-
-fn handles(settings: &Settings, config: &ClientConfig) -> Result<(Cutter, Reader), AuditError> {
-    let reader = Reader::new(config, &settings.group)
-        .map_err(|error| AuditError::Kafka(error.to_string()))?;
-    reader.look_up(&settings.topics.names(), ASK_SCHEMA_MAX);
-    Ok((Cutter::new(config, &settings.group, &settings.topics)?, reader))
-}
 
 /// Takes one record of the averages topic in; of one product the last one counts.
 fn take(

@@ -3,20 +3,31 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kafka_io::KafkaError;
-use kafka_io::client_config::{KafkaSettings, Role};
+use kafka_io::client_config::{KafkaSettings, Role, set_defaults};
 use kafka_io::reader::{Fetched, Polled, Reader};
+use kafka_io::{KafkaError, Parting};
 use pipeline::record::CommitPosition;
+
+use crate::connected::END_WAIT_MS;
 
 /// The name that librdkafka wants of a group. None is joined, and nothing is committed.
 const READER_GROUP: &str = "orders-look";
 
-/// Longest time that a broker keeps a fetch which finds nothing.
+/// Longest time that a broker keeps a fetch which finds nothing, where what comes is waited for.
 const FETCH_WAIT_MS: &str = "500";
 
 /// What is fetched ahead, in kilobytes and in records.
 const QUEUED_KB: &str = "4096";
 const QUEUED_RECORDS: &str = "5000";
+
+/// How a follower waits at the end of a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It is told of the end at once, and fetches nothing between two looks.
+    None,
+    /// It has the brokers wait for what comes.
+    Long,
+}
 
 /// Records between two looks at the clock.
 const CLOCK_EVERY: usize = 256;
@@ -26,7 +37,8 @@ pub(crate) type Place = (String, i32);
 
 /// Partitions that are followed.
 pub(crate) struct Tail {
-    reader: Reader,
+    reader: Parting<Reader>,
+    patience: Patience,
     /// The next offset of each.
     positions: BTreeMap<Place, i64>,
 }
@@ -50,13 +62,47 @@ impl Tail {
     /// # Errors
     ///
     /// Fails for settings that librdkafka does not accept.
-    pub(crate) fn new(kafka: &KafkaSettings) -> Result<Self, KafkaError> {
+    pub(crate) fn new(kafka: &KafkaSettings, patience: Patience) -> Result<Self, KafkaError> {
         let mut config = kafka.base(Role::Consumer);
-        config
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS)
-            .set("queued.max.messages.kbytes", QUEUED_KB)
-            .set("queued.min.messages", QUEUED_RECORDS);
-        Ok(Self { reader: Reader::new(&config, READER_GROUP)?, positions: BTreeMap::new() })
+        let wait_ms = match patience {
+            Patience::None => END_WAIT_MS,
+            Patience::Long => FETCH_WAIT_MS,
+        };
+        let defaults = [
+            ("fetch.wait.max.ms", wait_ms),
+            ("queued.max.messages.kbytes", QUEUED_KB),
+            ("queued.min.messages", QUEUED_RECORDS),
+        ];
+        set_defaults(&mut config, defaults);
+        let reader = Parting::new(Reader::new(&config, READER_GROUP)?);
+        Ok(Self { reader, positions: BTreeMap::new(), patience })
+    }
+
+    /// Fetches nothing until it is to [go on](Self::go_on), if it is one that does not wait at ends.
+    ///
+    /// # Errors
+    ///
+    /// Fails when librdkafka refuses.
+    pub(crate) fn rest(&self) -> Result<(), KafkaError> {
+        self.each(|topic, partition| self.reader.pause(topic, partition))
+    }
+
+    /// Fetches again after a [rest](Self::rest).
+    ///
+    /// # Errors
+    ///
+    /// Fails when librdkafka refuses.
+    pub(crate) fn go_on(&self) -> Result<(), KafkaError> {
+        self.each(|topic, partition| self.reader.resume(topic, partition))
+    }
+
+    fn each(&self, act: impl Fn(&str, i32) -> Result<(), KafkaError>) -> Result<(), KafkaError> {
+        match self.patience {
+            Patience::Long => Ok(()),
+            Patience::None => {
+                self.positions.keys().try_for_each(|(topic, partition)| act(topic, *partition))
+            }
+        }
     }
 
     /// Learns where the partitions of topics are.

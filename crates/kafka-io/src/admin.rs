@@ -3,6 +3,7 @@
 mod topics;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -12,6 +13,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use crate::access::{self, MissingPermissions, Want};
 use crate::events::Events;
 use crate::member::AskError;
+use crate::parting::{Parting, note_made};
 use crate::permission::Needs;
 
 pub use topics::{PartitionDetail, Setting, SettingSource, TopicDetail};
@@ -45,20 +47,22 @@ pub struct TopicSpec {
     pub settings: Vec<(String, String)>,
 }
 
-/// Administrative client.
+/// Administrative client; clones share their connections.
+#[derive(Clone)]
 pub struct Admin {
-    client: AdminClient<Events>,
+    pub(crate) client: Arc<Parting<AdminClient<Events>>>,
 }
 
 impl Admin {
-    /// Creates a client, which connects at the first request.
+    /// Creates a client, which begins to connect at once.
     ///
     /// # Errors
     ///
     /// Fails for settings that librdkafka does not accept.
     pub fn new(config: &ClientConfig) -> Result<Self, AskError> {
         let client = config.create_with_context(Events::default()).map_err(|e| AskError::of(&e))?;
-        Ok(Self { client })
+        note_made("admin");
+        Ok(Self { client: Arc::new(Parting::new(client)) })
     }
 
     /// Missing permissions of those that `wants` needs; none if topics do not exist yet or the

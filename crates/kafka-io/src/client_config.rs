@@ -7,6 +7,7 @@ mod allow_list;
 mod brokers;
 mod probe;
 mod property;
+mod spelling;
 mod weakness;
 
 use std::fmt;
@@ -19,6 +20,7 @@ pub use allow_list::{Refusal, allowed_keys};
 pub use brokers::BadBroker;
 pub use probe::{AwayReason, BROKER_PROBE_LIMIT, BrokersAway, cluster_id, probe_brokers};
 pub use property::PropertyError;
+pub use spelling::set_defaults;
 
 /// What a handle is for; settings of the other kinds are left out, since librdkafka would warn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,11 @@ const SECRET_VARIABLES: [(&str, &str); 3] = [
 /// has it. With librdkafka's 10 s an outage lasts so much longer, and a program that is asked to
 /// stop just after it gives up what it holds.
 const RECONNECT_MAX_MS: &str = "1000";
+
+/// First pause before a broker is tried again, in milliseconds; each further one is twice as long. A handle
+/// learns of the brokers through one connection and makes another to one of them not before half of this has passed:
+/// with librdkafka's 100 ms each handle begins with 50 ms of waiting.
+const RECONNECT_MIN_MS: &str = "20";
 
 /// Largest file that is read for a secret; anything larger is a mistake.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -188,10 +195,11 @@ impl KafkaSettings {
         config.set_log_level(RDKafkaLogLevel::Info);
         for (key, value) in &self.extra {
             if allow_list::concerns(key, role) {
-                config.set(key, value);
+                spelling::set(&mut config, key, value);
             }
         }
         if !self.extra.iter().any(|(key, _)| key.starts_with("reconnect.backoff.")) {
+            config.set("reconnect.backoff.ms", RECONNECT_MIN_MS);
             config.set("reconnect.backoff.max.ms", RECONNECT_MAX_MS);
         }
         for (key, value) in &self.credentials {

@@ -2,16 +2,22 @@
 //! with their members and all that they have committed. Joins nothing, reads no record, changes nothing.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use pipeline::record::CommitPosition;
 use rdkafka::admin::AdminClient;
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::access::unreadable;
+use crate::admin::Admin;
+use crate::ends::{LEADER_PAUSE, is_absent, is_leaderless};
 use crate::events::Events;
 use crate::member::{AskError, Committed};
 use crate::native::listing::{self, CommittedOffset};
 use crate::native::{NativeError, groups as native};
+use crate::parting::Parting;
 use crate::permission::Needs;
 
 /// The leaders of partitions are refreshed after this long, in milliseconds.
@@ -90,13 +96,14 @@ pub struct GroupMember {
 /// Everything that a group has committed, by topic and partition.
 pub type Commits = BTreeMap<(String, i32), Committed>;
 
-/// A view of the cluster from outside. May be used from several threads.
+/// A view of the cluster from outside. May be used from several threads; clones share their connections.
+#[derive(Clone)]
 pub struct Cluster {
-    client: AdminClient<Events>,
+    client: Arc<Parting<AdminClient<Events>>>,
 }
 
 impl Cluster {
-    /// Creates a handle, which connects at the first request.
+    /// Creates a handle, which begins to connect at once.
     ///
     /// # Errors
     ///
@@ -104,8 +111,13 @@ impl Cluster {
     pub fn new(config: &ClientConfig) -> Result<Self, AskError> {
         let mut config = config.clone();
         config.set("metadata.max.age.ms", LEADERS_KNOWN_MS);
-        let client = config.create_with_context(Events::default()).map_err(|e| AskError::of(&e))?;
-        Ok(Self { client })
+        Ok(Self { client: Admin::new(&config)?.client })
+    }
+
+    /// What describes and changes topics, over the same connections.
+    #[must_use]
+    pub fn admin(&self) -> Admin {
+        Admin { client: Arc::clone(&self.client) }
     }
 
     /// Brokers, topics and the leaders of their partitions. Blocks for at most `limit`.
@@ -155,8 +167,64 @@ impl Cluster {
         edge: Edge,
         limit: Duration,
     ) -> Result<Vec<Option<i64>>, AskError> {
+        let told = self.edges(partitions, edge, limit)?;
+        let of = |(topic, partition): &(&str, i32)| {
+            told.get(&((*topic).to_owned(), *partition)).and_then(|told| told.ok())
+        };
+        Ok(partitions.iter().map(of).collect())
+    }
+
+    /// Start and end (exclusive) of each of these partitions, in their order: `end` says whose end is
+    /// meant. All are asked for with two questions. A partition without a leader is waited for. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer about each of them in time, or without the permission to ask.
+    pub fn bounds(
+        &self,
+        partitions: &[(&str, i32)],
+        end: Edge,
+        limit: Duration,
+    ) -> Result<Vec<(i64, i64)>, AskError> {
+        let starts = self.each(partitions, Edge::Start, limit)?;
+        let ends = self.each(partitions, end, limit)?;
+        Ok(starts.into_iter().zip(ends).collect())
+    }
+
+    /// As [`Self::offsets`], but fails where there is none.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer about each of them in time, or without the permission to ask.
+    pub fn each(
+        &self,
+        partitions: &[(&str, i32)],
+        edge: Edge,
+        limit: Duration,
+    ) -> Result<Vec<i64>, AskError> {
+        let give_up_at = Instant::now() + limit;
+        loop {
+            let left = give_up_at.saturating_duration_since(Instant::now());
+            let told = self.edges(partitions, edge, left)?;
+            match all_told(partitions, &told) {
+                Ok(offsets) => return Ok(offsets),
+                // Brokers that answer so are there: the partition was just made, or its leader moves.
+                Err((_, code)) if is_leaderless(code) && left > 2 * LEADER_PAUSE => {
+                    std::thread::sleep(LEADER_PAUSE);
+                }
+                Err((topic, code)) => return Err(self.blame(topic, code)),
+            }
+        }
+    }
+
+    fn edges(
+        &self,
+        partitions: &[(&str, i32)],
+        edge: Edge,
+        limit: Duration,
+    ) -> Result<HashMap<(String, i32), listing::Told>, AskError> {
         if partitions.is_empty() {
-            return Ok(Vec::new());
+            return Ok(HashMap::new());
         }
         let offset = if edge == Edge::Start { Offset::Beginning } else { Offset::End };
         let mut list = TopicPartitionList::with_capacity(partitions.len());
@@ -168,12 +236,20 @@ impl Cluster {
             Edge::StableEnd => listing::Isolation::Committed,
             Edge::Start | Edge::End => listing::Isolation::Uncommitted,
         };
+        tracing::debug!(target: "kafka_io::questions", "offsets of partitions are asked for");
         let told = listing::list_offsets(self.client.inner(), &list, isolation, limit);
-        let told = told.map_err(|error| self.told(of_native(error, Needs::default())))?;
-        let of = |(topic, partition): &(&str, i32)| {
-            told.get(&((*topic).to_owned(), *partition)).and_then(|told| told.ok())
-        };
-        Ok(partitions.iter().map(of).collect())
+        told.map_err(|error| self.told(of_native(error, Needs::default())))
+    }
+
+    /// A topic that is hidden from this client looks as if it did not exist.
+    fn blame(&self, topic: &str, code: RDKafkaErrorCode) -> AskError {
+        if is_absent(code)
+            && let Some(missing) = unreadable(self.client.inner(), [topic])
+        {
+            return AskError::Refused(missing);
+        }
+        let text = Needs::topic("Describe", topic).explain(code, &code.to_string());
+        self.told(AskError::of_code(Some(code), text))
     }
 
     /// All consumer groups with their members, or the one of this name; one that does not exist is absent.
@@ -239,6 +315,20 @@ impl Cluster {
     }
 }
 
+/// The offset of each of these partitions, or the topic of the first that has none, and why.
+fn all_told<'a>(
+    partitions: &[(&'a str, i32)],
+    told: &HashMap<(String, i32), listing::Told>,
+) -> Result<Vec<i64>, (&'a str, RDKafkaErrorCode)> {
+    let mut offsets = Vec::with_capacity(partitions.len());
+    for (topic, partition) in partitions.iter().copied() {
+        let told = told.get(&(topic.to_owned(), partition)).copied();
+        let told = told.unwrap_or(Err(RDKafkaErrorCode::UnknownPartition));
+        offsets.push(told.map_err(|code| (topic, code))?);
+    }
+    Ok(offsets)
+}
+
 fn of_native(error: NativeError, needs: Needs<'_>) -> AskError {
     AskError::of_code(Some(error.code), needs.explain(error.code, &error.text))
 }
@@ -248,3 +338,6 @@ fn commit_of(offset: CommittedOffset) -> ((String, i32), Committed) {
     let committed = Committed { position: Some(CommitPosition(offset.offset)), metadata };
     ((offset.topic, offset.partition), committed)
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,16 +11,17 @@ use crate::access::unreadable;
 use crate::coverage;
 use crate::events::Events;
 use crate::member::{self, AskError, Committed};
+use crate::parting::{Parting, note_made};
 use crate::permission::{Needs, is_denial};
 
 /// Bounds of partitions as a reader of uncommitted records sees them: every acknowledged record is
 /// below the returned end. May be used from several threads.
 pub struct Ends {
-    consumer: BaseConsumer<Events>,
+    consumer: Parting<BaseConsumer<Events>>,
 }
 
 impl Ends {
-    /// Creates a handle, which connects at the first request.
+    /// Creates a handle, which begins to connect at once.
     ///
     /// # Errors
     ///
@@ -28,7 +29,7 @@ impl Ends {
     pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create_with_context(Events::default())? })
+        Ok(Self { consumer: make(&config, "ends")? })
     }
 
     /// Like [`Self::new`], but as a reader of committed records sees it: the returned end is the
@@ -40,7 +41,7 @@ impl Ends {
     pub fn stable(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        Ok(Self { consumer: config.create_with_context(Events::default())? })
+        Ok(Self { consumer: make(&config, "ends")? })
     }
 
     /// Start and end (exclusive) of one partition. Blocks for at most `limit`.
@@ -60,7 +61,10 @@ impl Ends {
             let left = give_up_at.saturating_duration_since(Instant::now());
             match self.consumer.fetch_watermarks(topic, partition, left) {
                 // Brokers that answer so are there: the partition was just made, or its leader moves.
-                Err(error) if is_leaderless(&error) && left > 2 * LEADER_PAUSE => {
+                Err(error)
+                    if error.rdkafka_error_code().is_some_and(is_leaderless)
+                        && left > 2 * LEADER_PAUSE =>
+                {
                     std::thread::sleep(LEADER_PAUSE);
                 }
                 asked => break asked,
@@ -106,11 +110,7 @@ impl Ends {
 
     /// A topic that is hidden from this client looks as if it did not exist.
     fn blame(&self, error: &KafkaError, topic: &str) -> AskError {
-        use RDKafkaErrorCode as E;
-        let is_absent = matches!(
-            error.rdkafka_error_code(),
-            Some(E::UnknownPartition | E::UnknownTopic | E::UnknownTopicOrPartition)
-        );
+        let is_absent = error.rdkafka_error_code().is_some_and(is_absent);
         if is_absent && let Some(missing) = unreadable(self.consumer.client(), [topic]) {
             return AskError::Refused(missing);
         }
@@ -138,11 +138,23 @@ impl Ends {
 const LEADERS_KNOWN_MS: &str = "5000";
 
 /// Pause before a partition without a leader is asked about again.
-const LEADER_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
-fn is_leaderless(error: &KafkaError) -> bool {
+pub(crate) const fn is_leaderless(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
-    matches!(error.rdkafka_error_code(), Some(E::NotLeaderForPartition | E::LeaderNotAvailable))
+    matches!(code, E::NotLeaderForPartition | E::LeaderNotAvailable)
+}
+
+/// Whether a topic or partition is not there, or hidden.
+pub(crate) const fn is_absent(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as E;
+    matches!(code, E::UnknownPartition | E::UnknownTopic | E::UnknownTopicOrPartition)
+}
+
+fn make(config: &ClientConfig, what: &str) -> KafkaResult<Parting<BaseConsumer<Events>>> {
+    let handle = config.create_with_context(Events::default())?;
+    note_made(what);
+    Ok(Parting::new(handle))
 }
 
 /// Settings of a handle that is not polled: what it reports would pile up unread.
@@ -187,12 +199,12 @@ pub struct GroupMember {
 
 /// Committed offsets of a group, read from outside of it.
 pub struct GroupOffsets {
-    consumer: BaseConsumer<Events>,
+    consumer: Parting<BaseConsumer<Events>>,
     group: String,
 }
 
 impl GroupOffsets {
-    /// Creates a handle, which connects at the first request.
+    /// Creates a handle, which begins to connect at once.
     ///
     /// # Errors
     ///
@@ -203,8 +215,7 @@ impl GroupOffsets {
             .set("group.id", group)
             .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
             .set("enable.auto.commit", "false");
-        let consumer = config.create_with_context(Events::default())?;
-        Ok(Self { consumer, group: group.to_owned() })
+        Ok(Self { consumer: make(&config, "group offsets")?, group: group.to_owned() })
     }
 
     /// What the group has committed for `(topic, partition)` pairs, in their order.

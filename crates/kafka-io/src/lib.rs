@@ -4,6 +4,7 @@
 //! partitions, a [`writer`] produces and commits, [`admin`] describes and creates topics.
 
 pub mod native;
+mod parting;
 mod permission;
 pub mod access;
 pub mod client_config;
@@ -21,5 +22,6 @@ pub mod ends;
 #[cfg(any(test, feature = "mock"))]
 pub mod mock;
 
+pub use parting::Parting;
 pub use rdkafka::ClientConfig;
 pub use rdkafka::error::{KafkaError, RDKafkaErrorCode};

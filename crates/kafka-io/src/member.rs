@@ -18,6 +18,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 pub use crate::ask_error::AskError;
+use crate::client_config::set_defaults;
 use crate::coverage;
 use crate::events::Events;
 use crate::native::{self, Membership};
@@ -106,15 +107,12 @@ impl Member {
         }
         // Partitions that are added at run time are noticed with the next look at the topic. A
         // rebalance reaches a member with its next heartbeat: the default of 3 s is long.
-        for (key, value) in [
+        let defaults = [
             ("topic.metadata.refresh.interval.ms", "30000"),
             ("session.timeout.ms", "10000"),
             ("heartbeat.interval.ms", "1000"),
-        ] {
-            if config.get(key).is_none() {
-                config.set(key, value);
-            }
-        }
+        ];
+        set_defaults(&mut config, defaults);
         let consumer: BaseConsumer<MemberContext> =
             config.create_with_context(MemberContext::default())?;
         consumer.subscribe(&[topic])?;

@@ -15,7 +15,7 @@ use self::brake::Brake;
 use self::context::Context;
 use self::topic::partition_count_seen_by;
 pub use self::topic::{TopicError, partition_count};
-use crate::client_config::{KafkaSettings, Role};
+use crate::client_config::{KafkaSettings, Role, set_defaults};
 
 /// Default time after which librdkafka stops trying to deliver a record.
 pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -140,15 +140,12 @@ impl<O: DeliveryObserver> Publisher<O> {
         observer: O,
     ) -> Result<Self, PublishError> {
         let mut config = settings.base(Role::Producer);
-        for (key, value) in [
+        let defaults = [
             ("queue.buffering.max.messages", QUEUE_RECORDS_MAX),
             ("queue.buffering.max.kbytes", QUEUE_KBYTES_MAX),
             ("linger.ms", LINGER_MS),
-        ] {
-            if config.get(key).is_none() {
-                config.set(key, value);
-            }
-        }
+        ];
+        set_defaults(&mut config, defaults);
         // Delivery depends on these, so they are set even where they are the default.
         config
             .set("enable.idempotence", "true")

@@ -11,8 +11,10 @@ use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
+use crate::client_config::set_defaults;
 use crate::events::Events;
 use crate::native::{self, RecordHeaders};
+use crate::parting::note_made;
 
 /// A fetched record that is still in librdkafka's buffer.
 pub struct Fetched<'a>(BorrowedMessage<'a>);
@@ -130,6 +132,15 @@ pub enum Polled<'a> {
     Missing(String),
 }
 
+/// How is fetched where nobody says otherwise.
+const DEFAULTS: [(&str, &str); 5] = [
+    ("fetch.wait.max.ms", "100"),
+    ("fetch.queue.backoff.ms", "5"),
+    ("queued.max.messages.kbytes", "32768"),
+    ("fetch.error.backoff.ms", "100"),
+    ("check.crcs", "true"),
+];
+
 /// Reads partitions under `read_committed`, without being a member of the group.
 pub struct Reader {
     consumer: BaseConsumer<ReaderContext>,
@@ -165,17 +176,8 @@ impl Reader {
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
             .set_log_level(RDKafkaLogLevel::Info);
-        for (key, value) in [
-            ("fetch.wait.max.ms", "100"),
-            ("fetch.queue.backoff.ms", "5"),
-            ("queued.max.messages.kbytes", "32768"),
-            ("fetch.error.backoff.ms", "100"),
-            ("check.crcs", "true"),
-        ] {
-            if config.get(key).is_none() {
-                config.set(key, value);
-            }
-        }
+        set_defaults(&mut config, DEFAULTS);
+        note_made("reader");
         Ok(Self { consumer: config.create_with_context(ReaderContext::default())? })
     }
 

@@ -13,6 +13,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::client_config::set_defaults;
 use crate::member::{AskError, Member, OffsetCommit};
 use crate::native::{self, Outgoing, RecordHeaders};
 use crate::permission::{Needs, missing};
@@ -115,9 +116,7 @@ impl Writer {
             .set("retry.backoff.max.ms", "100")
             .set("log.connection.close", "true") // else that line is not written
             .set_log_level(RDKafkaLogLevel::Info); // the lost coordinator is told at Info
-        if config.get("linger.ms").is_none() {
-            config.set("linger.ms", "0");
-        }
+        set_defaults(&mut config, [("linger.ms", "0")]);
         if guarantee == Guarantee::ExactlyOnce {
             config
                 .set("transactional.id", transactional_id)

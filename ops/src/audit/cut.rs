@@ -13,13 +13,14 @@
 
 use std::time::{Duration, Instant};
 
-use kafka_io::ClientConfig;
-use kafka_io::ends::{Ends, GroupOffsets};
+use kafka_io::cluster::{Cluster, Edge};
+use kafka_io::ends::GroupOffsets;
 use kafka_io::member::{AskError, Committed};
 use pipeline::completion::{Completion, CompletionError};
 
 use super::AuditError;
 use super::flags::Topics;
+use crate::connected::Connected;
 use crate::scan::Bounds;
 
 /// Looks until both offsets agree.
@@ -218,25 +219,19 @@ pub(crate) struct Hanging {
 
 /// Takes cuts.
 pub(crate) struct Cutter {
-    ends: Ends,
-    stable_ends: Ends,
+    cluster: Cluster,
     offsets: GroupOffsets,
     topics: Topics,
 }
 
 impl Cutter {
-    pub(crate) fn new(
-        config: &ClientConfig,
-        group: &str,
-        topics: &Topics,
-    ) -> Result<Self, AuditError> {
-        let failed = |error: kafka_io::KafkaError| AuditError::Kafka(error.to_string());
-        Ok(Self {
-            ends: Ends::new(config).map_err(failed)?,
-            stable_ends: Ends::stable(config).map_err(failed)?,
-            offsets: GroupOffsets::new(config, group).map_err(failed)?,
-            topics: topics.clone(),
-        })
+    pub(crate) fn new(connected: &Connected, offsets: GroupOffsets, topics: &Topics) -> Self {
+        Self { cluster: connected.cluster().clone(), offsets, topics: topics.clone() }
+    }
+
+    /// What the group has committed, and who belongs to it.
+    pub(crate) const fn group(&self) -> &GroupOffsets {
+        &self.offsets
     }
 
     /// Looks at one partition number.
@@ -275,18 +270,22 @@ impl Cutter {
     }
 
     fn bounds(&self, partition: i32) -> Result<AllBounds, AuditError> {
-        let ask = |topic: &str| {
-            let answer = self.ends.bounds(topic, partition, ASK);
-            let (low, end) = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
-            Ok::<_, AuditError>(Bounds { low, end })
-        };
+        let answer = self.cluster.bounds(&self.places(partition), Edge::End, ASK);
+        let told = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
+        let mut told = told.into_iter().map(|(low, end)| Bounds { low, end });
+        let mut next = || told.next().unwrap_or_default();
         Ok(AllBounds {
-            main: ask(&self.topics.main)?,
-            retry: ask(&self.topics.retry)?,
-            dead_letter: ask(&self.topics.dead_letter)?,
-            averages: ask(&self.topics.averages)?,
-            outcomes: self.topics.outcomes.as_deref().map_or(Ok(Bounds::default()), ask)?,
+            main: next(),
+            retry: next(),
+            dead_letter: next(),
+            averages: next(),
+            outcomes: next(), // without an outcome log there is none
         })
+    }
+
+    /// The partition of this number in each topic, in the order of their names.
+    fn places(&self, partition: i32) -> Vec<(&str, i32)> {
+        self.topics.names().into_iter().map(|topic| (topic, partition)).collect()
     }
 
     /// Waits until no transaction is open below the bounds.
@@ -298,21 +297,20 @@ impl Cutter {
         let give_up_at = Instant::now() + TRANSACTION_MAX;
         let ends =
             [bounds.main, bounds.retry, bounds.dead_letter, bounds.averages, bounds.outcomes];
-        for (topic, Bounds { end, .. }) in self.topics.names().into_iter().zip(ends) {
-            loop {
-                let answer = self.stable_ends.bounds(topic, partition, ASK);
-                let (_, stable) = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
-                if stable >= end {
-                    break;
-                }
-                if Instant::now() >= give_up_at {
-                    let topic = topic.to_owned();
-                    return Ok(Some(Hanging { topic, partition, stable_end: stable }));
-                }
-                std::thread::sleep(LOOK_EVERY);
+        let places = self.places(partition);
+        loop {
+            let answer = self.cluster.each(&places, Edge::StableEnd, ASK);
+            let stable = answer.map_err(|error| AuditError::Kafka(error.to_string()))?;
+            let mut seen = places.iter().zip(stable).zip(ends);
+            let Some(((place, stable_end), _)) = seen.find(|((_, stable), all)| *stable < all.end)
+            else {
+                return Ok(None);
+            };
+            if Instant::now() >= give_up_at {
+                return Ok(Some(Hanging { topic: place.0.to_owned(), partition, stable_end }));
             }
+            std::thread::sleep(LOOK_EVERY);
         }
-        Ok(None)
     }
 }
 

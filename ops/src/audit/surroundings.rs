@@ -2,9 +2,8 @@
 
 use std::collections::HashMap;
 
-use kafka_io::ClientConfig;
 use kafka_io::admin::{Admin, TopicInfo};
-use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
+use kafka_io::client_config::BROKER_PROBE_LIMIT;
 use kafka_io::ends::GroupOffsets;
 use kafka_io::member::AskError;
 use service_kit::exit::AppError;
@@ -12,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::BROKER_HINT;
 use super::flags::Settings;
+use crate::connected::Connected;
 
 /// What is known of the topics and the group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,14 +32,15 @@ impl Surroundings {
     /// Fails for topics that are missing or do not fit, and for a group that does not exist.
     pub(crate) fn ask(
         settings: &Settings,
-        config: &ClientConfig,
+        connected: &Connected,
+        offsets: &GroupOffsets,
         runtime: &Handle,
     ) -> Result<Self, AppError> {
-        let admin = Admin::new(&settings.kafka.base(Role::Admin)).map_err(|error| away(&error))?;
+        let admin = connected.cluster().admin();
         let names = settings.topics.names();
         let topics = admin.partitions(&names, BROKER_PROBE_LIMIT).map_err(|error| away(&error))?;
         let partitions = partitions(settings, &topics)?;
-        expect_group(settings, config, &admin, partitions)?;
+        expect_group(settings, offsets, &admin, partitions)?;
         let mut found = Self { partitions, ..Self::default() };
         let logs = names.iter().copied().filter(|name| *name != settings.topics.averages);
         let logs: Vec<&str> = logs.collect();
@@ -115,17 +116,15 @@ fn partitions(settings: &Settings, topics: &HashMap<String, TopicInfo>) -> Resul
 /// A group that has committed nothing must at least be there.
 fn expect_group(
     settings: &Settings,
-    config: &ClientConfig,
+    offsets: &GroupOffsets,
     admin: &Admin,
     partitions: i32,
 ) -> Result<(), AppError> {
     let group = &settings.group;
-    let handle =
-        GroupOffsets::new(config, group).map_err(|error| AppError::failed(error.to_string()))?;
     let topics = [settings.topics.main.as_str(), &settings.topics.retry];
     let all: Vec<(&str, i32)> =
         topics.into_iter().flat_map(|topic| (0..partitions).map(move |p| (topic, p))).collect();
-    let has_committed = match handle.committed(&all, BROKER_PROBE_LIMIT) {
+    let has_committed = match offsets.committed(&all, BROKER_PROBE_LIMIT) {
         Ok(committed) => committed.iter().any(|offset| offset.position.is_some()),
         Err(AskError::Undecided) => true, // it is at work
         Err(error) => return Err(away(&error)),

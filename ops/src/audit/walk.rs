@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
-use kafka_io::ClientConfig;
-use kafka_io::reader::Reader;
 use order_schemas::{OrderOutcome, OrderRecord, ProductAverage};
 
 use super::AuditError;
@@ -17,6 +15,7 @@ use super::flags::Settings;
 use super::orders_read::Value;
 use super::report::{At, Invariant, PartitionView, Report, Violation};
 use super::surroundings::Surroundings;
+use crate::connected::Connected;
 use crate::progress::Lines;
 use crate::replay::Replays;
 use crate::scan::{Scan, ScanError};
@@ -38,7 +37,7 @@ pub(crate) struct Walk<'a, P> {
     /// Where the count begins, by partition.
     replays: Replays,
     cutter: Cutter,
-    reader: Reader,
+    connected: Connected,
     orders: Decoder<OrderRecord>,
     averages: Decoder<ProductAverage>,
     outcomes: Decoder<OrderOutcome>,
@@ -48,26 +47,25 @@ pub(crate) struct Walk<'a, P> {
 impl<'a, P: FnMut(&str)> Walk<'a, P> {
     pub(crate) fn new(
         settings: &'a Settings,
-        config: &ClientConfig,
+        connected: Connected,
+        cutter: Cutter,
         surroundings: Surroundings,
         replays: Replays,
         resolver: SchemaResolver,
         progress: P,
-    ) -> Result<Self, AuditError> {
-        let reader = Reader::new(config, &settings.group)
-            .map_err(|error| AuditError::Kafka(error.to_string()))?;
-        reader.look_up(&settings.topics.names(), SCHEMA_MAX);
-        Ok(Self {
+    ) -> Self {
+        connected.reader().look_up(&settings.topics.names(), SCHEMA_MAX);
+        Self {
             settings,
             surroundings,
             replays,
-            cutter: Cutter::new(config, &settings.group, &settings.topics)?,
-            reader,
+            cutter,
+            connected,
             orders: Decoder::new(resolver.clone()),
             averages: Decoder::new(resolver.clone()),
             outcomes: Decoder::new(resolver),
             watch: Lines::new(progress),
-        })
+        }
     }
 
     /// Audits all partitions.
@@ -127,7 +125,7 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         let (p, bounds) = (cut.partition, cut.bounds);
         let mut books = Books::new(settings, &self.surroundings, cut);
         let (averages, orders) = (&mut self.averages, &mut self.orders);
-        let mut scan = Scan { reader: &self.reader, watch: &mut self.watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch: &mut self.watch };
         scan.read(&topics.averages, p, bounds.averages, |record| {
             let record = record.hold();
             let average = match record.value {

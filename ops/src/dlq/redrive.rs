@@ -179,5 +179,5 @@ pub(super) fn discard(flags: &DiscardFlags) -> Result<ExitStatus, AppError> {
 ///
 /// Fails for brokers that are not there, and for a ledger that cannot be read.
 pub(super) fn handled(source: &Source, ledger: &LedgerFlags) -> Result<Handled, DlqError> {
-    Ledger::new(&source.settings.kafka, ledger.topic())?.read(&source.topic)
+    Ledger::new(source.topic.connected(), ledger.topic()).read(&source.topic)
 }

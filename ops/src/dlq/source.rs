@@ -3,11 +3,10 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use kafka_io::admin::Admin;
-use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, KafkaSettings, Role, probe_brokers};
-use kafka_io::ends::Ends;
+use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, KafkaSettings};
+use kafka_io::cluster::Edge;
 use kafka_io::member::AskError;
-use kafka_io::reader::{Fetched, Reader};
+use kafka_io::reader::Fetched;
 
 use super::dead_letter::DeadLetter;
 use super::error::DlqError;
@@ -15,6 +14,7 @@ use super::filter::{Filter, Verdict};
 use super::record::Record;
 use super::redrive::Mark;
 use super::value::ValueReader;
+use crate::connected::{Connected, END_WAIT_MS, places};
 use crate::progress::Lines;
 use crate::scan::{Bounds, Scan, Watch, offsets};
 
@@ -25,8 +25,7 @@ const ASK: Duration = Duration::from_secs(4);
 /// is spent once for thousands of records. Up to 12 MB and 30,000 records wait, of which each takes some hundred
 /// bytes besides its own; more makes reading no faster.
 const FETCH: [(&str, &str); 4] = [
-    // Longest time that a broker keeps a fetch which finds nothing: the end of a partition is told by one.
-    ("fetch.wait.max.ms", "10"),
+    ("fetch.wait.max.ms", END_WAIT_MS),
     ("fetch.message.max.bytes", "4194304"),
     ("queued.max.messages.kbytes", "12288"),
     ("queued.min.messages", "30000"),
@@ -42,7 +41,7 @@ const READER_GROUP: &str = "orders-dlq-reader";
 pub struct DlqTopic {
     name: String,
     id: Option<String>,
-    reader: Reader,
+    connected: Connected,
     /// By partition.
     bounds: Vec<Bounds>,
 }
@@ -90,36 +89,38 @@ impl DlqTopic {
     ///
     /// Fails within 5 s for brokers that are not there, and for a topic that does not exist.
     pub fn open(kafka: &KafkaSettings, topic: &str) -> Result<Self, DlqError> {
-        let mut config = kafka.base(Role::Consumer);
-        for (key, value) in FETCH {
-            if config.get(key).is_none() {
-                config.set(key, value);
-            }
-        }
-        probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| match error.reason {
-            AwayReason::Settings => DlqError::Settings(error.to_string()),
-            _ => DlqError::Kafka { hint: error.hint(), detail: error.to_string() },
-        })?;
-        let failed = |error: kafka_io::KafkaError| refused(error.to_string());
+        let connected =
+            Connected::open(kafka, &FETCH, READER_GROUP).map_err(|error| match error.reason {
+                AwayReason::Settings => DlqError::Settings(error.to_string()),
+                _ => DlqError::Kafka { hint: error.hint(), detail: error.to_string() },
+            })?;
+        Self::of(connected, kafka.bootstrap_servers(), topic)
+    }
+
+    /// As [`Self::open`], through handles that are there.
+    ///
+    /// # Errors
+    ///
+    /// Fails for a topic that does not exist, and without an answer in time.
+    pub(crate) fn of(connected: Connected, servers: &str, topic: &str) -> Result<Self, DlqError> {
         let away = |error: AskError| refused(error.to_string());
-        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
+        let admin = connected.cluster().admin();
         let found = admin.partitions(&[topic], BROKER_PROBE_LIMIT).map_err(away)?;
         // Before its bounds: records of a topic that is made anew meanwhile are not taken for its own.
         let id = admin.topic_id(topic, BROKER_PROBE_LIMIT).map_err(away)?;
-        let no_topic = || DlqError::NoTopic {
-            topic: topic.to_owned(),
-            servers: kafka.bootstrap_servers().to_owned(),
-        };
+        let no_topic =
+            || DlqError::NoTopic { topic: topic.to_owned(), servers: servers.to_owned() };
         let partitions = found.get(topic).ok_or_else(no_topic)?.partitions;
-        let reader = Reader::new(&config, READER_GROUP).map_err(failed)?;
-        reader.look_up(&[topic], ASK);
-        let ends = Ends::stable(&config).map_err(failed)?;
-        let ask = |partition| {
-            let (low, end) = ends.bounds(topic, partition, ASK).map_err(away)?;
-            Ok(Bounds { low, end })
-        };
-        let bounds = (0..partitions).map(ask).collect::<Result<_, DlqError>>()?;
-        Ok(Self { name: topic.to_owned(), id, reader, bounds })
+        connected.reader().look_up(&[topic], ASK);
+        let asked = places(topic, partitions);
+        let bounds = connected.cluster().bounds(&asked, Edge::StableEnd, ASK).map_err(away)?;
+        let bounds = bounds.into_iter().map(|(low, end)| Bounds { low, end }).collect();
+        Ok(Self { name: topic.to_owned(), id, connected, bounds })
+    }
+
+    /// The handles that it is read with.
+    pub(crate) const fn connected(&self) -> &Connected {
+        &self.connected
     }
 
     /// Its name.
@@ -167,7 +168,7 @@ impl DlqTopic {
             self.bounds_of(*partition)?;
         }
         let mut tally = Tally { is_limited: limit == Some(0), ..Tally::default() };
-        let mut scan = Scan { reader: &self.reader, watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch };
         for (partition, bounds) in (0..).zip(&self.bounds) {
             if tally.is_limited || !filter.wants_partition(partition) {
                 continue;
@@ -217,7 +218,7 @@ impl DlqTopic {
         }
         let (mut take, mut result) = (Some(take), None);
         let mut watch = Lines::new(|_: &str| ());
-        let mut scan = Scan { reader: &self.reader, watch: &mut watch };
+        let mut scan = Scan { reader: self.connected.reader(), watch: &mut watch };
         let only = Bounds { low: offset, end: offset + 1 };
         scan.read(&self.name, partition, only, |fetched| {
             if let Some(take) = take.take() {

@@ -11,7 +11,7 @@ use kafka_io::member::AskError;
 use super::oldest::{Oldest, Wanted};
 use super::report::{GroupLag, PartitionLag, Role as TopicRole};
 use super::waiting::Retries;
-use crate::tail::{Place, Tail};
+use crate::tail::{Patience, Place, Tail};
 use service_kit::clock::now_ms;
 
 mod retries;
@@ -47,6 +47,15 @@ pub(crate) enum Breadth {
     OfGroups,
     /// All of the cluster; what takes time comes with one of the next looks.
     OfCluster,
+}
+
+impl Breadth {
+    const fn patience(self) -> Patience {
+        match self {
+            Self::OfGroups => Patience::None,
+            Self::OfCluster => Patience::Long,
+        }
+    }
 }
 
 /// What one look found.
@@ -98,7 +107,7 @@ impl Observer {
             retry_topic: retry_topic.to_owned(),
             layout: None,
             oldest: Oldest::new(kafka).map_err(refused)?,
-            tail: Tail::new(kafka).map_err(refused)?,
+            tail: Tail::new(kafka, breadth.patience()).map_err(refused)?,
             retries: BTreeMap::new(),
             has_looked: false,
         })

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kafka_io::KafkaError;
-use kafka_io::client_config::{KafkaSettings, Role};
+use kafka_io::client_config::{KafkaSettings, Role, set_defaults};
 use kafka_io::reader::{Polled, Reader};
+use kafka_io::{KafkaError, Parting};
 use pipeline::record::CommitPosition;
 
 use crate::tail::Place;
@@ -35,7 +35,7 @@ pub(super) struct Wanted {
 
 /// Timestamps of oldest records, as long as their commit positions stay.
 pub(super) struct Oldest {
-    reader: Reader,
+    reader: Parting<Reader>,
     /// By partition: the position, and when the record there was written; none where it has no time.
     known: BTreeMap<Place, (i64, Option<i64>)>,
     looked_up: BTreeSet<String>,
@@ -47,13 +47,15 @@ impl Oldest {
     /// Fails for settings that librdkafka does not accept.
     pub(super) fn new(kafka: &KafkaSettings) -> Result<Self, KafkaError> {
         let mut config = kafka.base(Role::Consumer);
-        config
-            .set("fetch.wait.max.ms", FETCH_WAIT_MS)
-            .set("fetch.message.max.bytes", FETCH_BYTES)
-            .set("queued.min.messages", "1")
-            .set("queued.max.messages.kbytes", "64");
+        let defaults = [
+            ("fetch.wait.max.ms", FETCH_WAIT_MS),
+            ("fetch.message.max.bytes", FETCH_BYTES),
+            ("queued.min.messages", "1"),
+            ("queued.max.messages.kbytes", "64"),
+        ];
+        set_defaults(&mut config, defaults);
         Ok(Self {
-            reader: Reader::new(&config, READER_GROUP)?,
+            reader: Parting::new(Reader::new(&config, READER_GROUP)?),
             known: BTreeMap::new(),
             looked_up: BTreeSet::new(),
         })

@@ -150,9 +150,11 @@ pub(super) fn watch(
 
 /// Makes sure that a broker answers, and makes the handles.
 fn open(settings: &Settings) -> Result<Observer, LagError> {
-    probe_brokers(&settings.kafka.base(Role::Admin), BROKER_PROBE_LIMIT)?;
     let (which, retry_topic) = (settings.which.clone(), &settings.retry_topic);
-    Ok(Observer::new(&settings.kafka, which, Breadth::OfGroups, retry_topic)?)
+    // Before the question whether anybody is there: they connect meanwhile.
+    let observer = Observer::new(&settings.kafka, which, Breadth::OfGroups, retry_topic);
+    probe_brokers(&settings.kafka.base(Role::Admin), BROKER_PROBE_LIMIT)?;
+    Ok(observer?)
 }
 
 fn first_look(observer: &mut Observer, settings: &Settings) -> Result<Look, LagError> {

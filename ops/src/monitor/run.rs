@@ -44,9 +44,11 @@ pub(super) fn run(settings: &Settings, interval: Option<Duration>) -> Result<Exi
 
 fn start(settings: &Settings, interval: Duration) -> Result<Watcher, LagError> {
     let kafka = &settings.kafka;
-    probe_brokers(&kafka.base(Role::Admin), BROKER_PROBE_LIMIT)?;
     let (which, retry_topic) = (settings.which.clone(), &settings.retry_topic);
-    let observer = Observer::new(kafka, which.clone(), Breadth::OfCluster, retry_topic)?;
+    // Before the question whether anybody is there: they connect meanwhile.
+    let observer = Observer::new(kafka, which.clone(), Breadth::OfCluster, retry_topic);
+    probe_brokers(&kafka.base(Role::Admin), BROKER_PROBE_LIMIT)?;
+    let observer = observer?;
     if let Which::One(group) = which {
         let known = observer.group_names()?;
         if !known.contains(&group) {

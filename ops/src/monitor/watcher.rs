@@ -16,7 +16,7 @@ use super::picture::{self, BROKERS, Picture, Unavailable};
 use crate::dlq::Record;
 use crate::lag::look::{ASK, Look, Observer};
 use crate::lag::report::{GroupLag, Judge};
-use crate::tail::{Drained, Place, Tail};
+use crate::tail::{Drained, Patience, Place, Tail};
 
 /// Lag is judged over this time.
 const WINDOW: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ impl Watcher {
         let refused = |error: kafka_io::KafkaError| AskError::Refused(error.to_string());
         let mut work = Work {
             observer,
-            tail: Tail::new(kafka).map_err(refused)?,
+            tail: Tail::new(kafka, Patience::Long).map_err(refused)?,
             judge: Judge::new(WINDOW),
             brokers: Brokers::default(),
             group_trends: BTreeMap::new(),

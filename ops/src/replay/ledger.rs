@@ -6,11 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kafka_io::client_config::KafkaSettings;
 use serde::{Deserialize, Serialize};
 use service_kit::output::note;
 
 use crate::audit::{Begins, Topics};
+use crate::connected::Connected;
 use crate::dlq::redrive::Ledger;
 use crate::dlq::{DlqError, Utc};
 
@@ -81,9 +81,9 @@ impl Replays {
     /// # Errors
     ///
     /// Fails for brokers that are not there, and for an entry that cannot be read.
-    pub fn read(kafka: &KafkaSettings, topic: &str, group: &str) -> Result<Self, DlqError> {
+    pub(crate) fn read(connected: &Connected, topic: &str, group: &str) -> Result<Self, DlqError> {
         let mut replays = Self::default();
-        let ledger = Ledger::new(kafka, topic)?;
+        let ledger = Ledger::new(connected, topic);
         ledger.each(group, |value, partition, offset| {
             let place = format!("{topic}/{partition}@{offset}");
             let entry: Entry =

@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::time::{Duration, Instant};
 
 use fail::fail_point;
-use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role};
+use kafka_io::client_config::{BROKER_PROBE_LIMIT, Role, set_defaults};
 use kafka_io::ends::GroupOffsets;
 use kafka_io::member::{Change, Member, OffsetCommit};
 use kafka_io::native::RecordHeaders;
@@ -22,6 +22,7 @@ use service_kit::exit::AppError;
 use super::ledger::{Entry, VERSION};
 use super::plan::Found;
 use crate::audit::{GROUP, MAIN_OFFSET, RESET, RETRY_COMPLETION, RETRY_OFFSET, Settings};
+use crate::connected::Connected;
 use crate::dlq::DlqError;
 use crate::dlq::redrive::{Ledger, run_id, transactional_id};
 
@@ -131,8 +132,8 @@ impl<'a> Reset<'a> {
     }
 
     /// Makes the ledger where there is none.
-    pub(super) async fn ensure_ledger(&self) -> Result<(), DlqError> {
-        Ledger::new(&self.settings.kafka, &self.settings.replays)?.ensure().await
+    pub(super) async fn ensure_ledger(&self, connected: &Connected) -> Result<(), DlqError> {
+        Ledger::new(connected, &self.settings.replays).ensure().await
     }
 
     /// Resets the group, and returns the name of the replay.
@@ -143,7 +144,7 @@ impl<'a> Reset<'a> {
     pub(super) fn execute(self, joined: Joined) -> Result<String, AppError> {
         let id = format!("{}-replay", self.settings.group);
         let mut config = self.settings.kafka.base(Role::Producer);
-        config.set("linger.ms", "5");
+        set_defaults(&mut config, [("linger.ms", "5")]);
         let mut writer = Writer::open(&config, Guarantee::ExactlyOnce, &id, TAKE_OVER_MAX)
             .map_err(|error| AppError::failed(format!("nothing was changed: {error}")))?;
         joined.serve()?;

@@ -148,7 +148,8 @@ fn parked(settings: &Settings, candidate: &str) -> Result<Parked, AppError> {
     let selection = Selection { filter: &filter, limit: None, values: None };
     let mut failed = None;
     let mut watch = Lines::new(progress);
-    DlqTopic::open(&settings.kafka, &topics.dead_letter)?.scan(
+    let (connected, servers) = (standing.connected().clone(), settings.kafka.bootstrap_servers());
+    DlqTopic::of(connected, servers, &topics.dead_letter)?.scan(
         selection,
         &mut watch,
         |letter| {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use codec::registry::SubjectVersion;
+use codec::registry::{Registry, RegistryError, SubjectVersion};
 use serde::Serialize;
 use serde_json::Value;
 use service_kit::args::OutputFormat;
@@ -141,6 +141,9 @@ pub fn command(command: SchemaCommand) -> Result<ExitStatus, AppError> {
     }
 }
 
+/// Most subjects that the registry is asked about at the same time.
+const ASKED_AT_ONCE_MAX: usize = 16;
+
 #[derive(Serialize)]
 struct Listed {
     subject: String,
@@ -154,12 +157,15 @@ fn list(flags: &RegistryConnection) -> Result<ExitStatus, AppError> {
     let mut subjects = asking.ask(asking.registry.subjects())?;
     subjects.sort_unstable();
     let mut all = Vec::new();
-    for subject in subjects {
-        let versions = asking.find(asking.registry.versions(&subject))?;
-        let latest = asking.find(asking.registry.version(&subject, None))?;
-        // One that was deleted since has none.
-        if let (Some(versions), Some(latest)) = (versions, latest) {
-            all.push(Listed { subject, versions, latest_id: latest.id, kind: latest.kind });
+    for some in subjects.chunks(ASKED_AT_ONCE_MAX) {
+        let of = |subject: &String| {
+            let (registry, subject) = (asking.registry.clone(), subject.clone());
+            asking.runtime.spawn(async move { about(&registry, subject).await })
+        };
+        let asked: Vec<_> = some.iter().map(of).collect();
+        for answer in asked {
+            // One that was deleted since has no version.
+            all.extend(asking.find(async { answer.await.expect("asking does not panic") })?);
         }
     }
     let mut table = Table::new(&[
@@ -175,6 +181,12 @@ fn list(flags: &RegistryConnection) -> Result<ExitStatus, AppError> {
     }
     print(output, &all, &all, &table.text())?;
     Ok(ExitStatus::Done)
+}
+
+async fn about(registry: &Registry, subject: String) -> Result<Listed, RegistryError> {
+    let (versions, latest) =
+        tokio::try_join!(registry.versions(&subject), registry.version(&subject, None))?;
+    Ok(Listed { subject, versions, latest_id: latest.id, kind: latest.kind })
 }
 
 #[derive(Serialize)]

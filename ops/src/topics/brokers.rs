@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kafka_io::admin::{Admin, TopicDetail};
 use kafka_io::client_config::{AwayReason, BROKER_PROBE_LIMIT, KafkaSettings, Role, probe_brokers};
-use kafka_io::ends::Ends;
+use kafka_io::cluster::{Cluster, Edge};
 use kafka_io::member::AskError;
 use service_kit::settings::nearest;
 use tokio::runtime::Runtime;
@@ -25,6 +25,7 @@ pub(super) type Offsets = Vec<Option<(i64, i64)>>;
 
 /// Brokers that are there.
 pub(super) struct Brokers {
+    cluster: Cluster,
     admin: Admin,
     runtime: Runtime,
     kafka: KafkaSettings,
@@ -38,6 +39,8 @@ impl Brokers {
     /// Fails within 5 s where they are not.
     pub(super) fn connect(kafka: &KafkaSettings) -> Result<Self, TopicsError> {
         let config = kafka.base(Role::Admin);
+        // Before the question whether anybody is there: it connects meanwhile.
+        let cluster = Cluster::new(&config);
         probe_brokers(&config, BROKER_PROBE_LIMIT).map_err(|error| match error.reason {
             AwayReason::Settings => TopicsError::Settings(error.to_string()),
             _ => TopicsError::Kafka { hint: error.hint(), detail: error.to_string() },
@@ -46,7 +49,8 @@ impl Brokers {
             .enable_all()
             .build()
             .map_err(|error| TopicsError::Settings(format!("no runtime: {error}")))?;
-        Ok(Self { admin: Admin::new(&config).map_err(refused)?, runtime, kafka: kafka.clone() })
+        let cluster = cluster.map_err(refused)?;
+        Ok(Self { admin: cluster.admin(), cluster, runtime, kafka: kafka.clone() })
     }
 
     /// All topics.
@@ -91,19 +95,36 @@ impl Brokers {
         })
     }
 
-    /// The id that a topic was made with, where the brokers tell.
-    pub(super) fn id(&self, name: &str) -> Result<Option<String>, TopicsError> {
-        self.admin.topic_id(name, ASK).map_err(refused)
+    /// By name the ids that topics were made with, where the brokers tell.
+    pub(super) fn ids(
+        &self,
+        topics: &BTreeMap<String, TopicDetail>,
+    ) -> Result<BTreeMap<String, String>, TopicsError> {
+        let names: Vec<&str> = topics.keys().map(String::as_str).collect();
+        self.admin.topic_ids(&names, ASK).map_err(refused)
     }
 
-    /// What the partitions of a topic hold.
-    pub(super) fn offsets(&self, name: &str, topic: &TopicDetail) -> Result<Offsets, TopicsError> {
-        let ends = Ends::new(&self.kafka.base(Role::Consumer))
-            .map_err(|error| TopicsError::Settings(error.to_string()))?;
-        let bounds = topic.partitions.iter().map(|partition| {
-            partition.leader.and_then(|_| ends.bounds(name, partition.number, ASK).ok())
+    /// What the partitions of topics hold, by name.
+    pub(super) fn offsets<'a>(
+        &self,
+        topics: &'a BTreeMap<String, TopicDetail>,
+    ) -> BTreeMap<&'a str, Offsets> {
+        // A partition without a leader would keep the answer for the others.
+        let places = topics.iter().flat_map(|(name, topic)| {
+            let led = topic.partitions.iter().filter(|partition| partition.leader.is_some());
+            led.map(|partition| (name.as_str(), partition.number))
         });
-        Ok(bounds.collect())
+        let places: Vec<(&str, i32)> = places.collect();
+        let ask = |edge| self.cluster.offsets(&places, edge, ASK).unwrap_or_default();
+        let known = places.iter().zip(ask(Edge::Start)).zip(ask(Edge::End));
+        let known: BTreeMap<(&str, i32), (i64, i64)> =
+            known.filter_map(|((place, start), end)| Some((*place, start.zip(end)?))).collect();
+        let of = |(name, topic): (&'a String, &'a TopicDetail)| {
+            let numbers = topic.partitions.iter().map(|partition| partition.number);
+            let offsets = numbers.map(|number| known.get(&(name.as_str(), number)).copied());
+            (name.as_str(), offsets.collect())
+        };
+        topics.iter().map(of).collect()
     }
 
     /// Does one step of a plan.

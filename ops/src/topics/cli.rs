@@ -11,7 +11,6 @@ use service_kit::terminal::tame_json;
 
 use super::apply::{Applied, apply};
 use super::brokers::Brokers;
-use super::error::TopicsError;
 use super::flags::{Connection, DescribeFormat, Output, Which, deletable, is_internal};
 use super::plan::Plan;
 use super::printed::{Described, Listed, PlanTold, declaration, list_table, plan_page, taken_line};
@@ -255,14 +254,12 @@ fn describe(flags: &DescribeFlags) -> Result<ExitStatus, AppError> {
         result(&all.join("\n"))?;
         return Ok(ExitStatus::Done);
     }
-    let asked = topics.iter().map(|(name, topic)| {
-        Ok::<_, TopicsError>((name, topic, brokers.offsets(name, topic)?, brokers.id(name)?))
+    let (offsets, ids) = (brokers.offsets(&topics), brokers.ids(&topics)?);
+    let told = topics.iter().map(|(name, topic)| {
+        let offsets = offsets.get(name.as_str()).map_or(&[][..], Vec::as_slice);
+        Described::of(name, topic, offsets, ids.get(name).map(String::as_str))
     });
-    let asked = asked.collect::<Result<Vec<_>, _>>()?;
-    let told: Vec<Described<'_>> = asked
-        .iter()
-        .map(|(name, topic, offsets, id)| Described::of(name, topic, offsets, id.as_deref()))
-        .collect();
+    let told: Vec<Described<'_>> = told.collect();
     match format {
         DescribeFormat::Table | DescribeFormat::Toml => {
             let pages: Vec<String> = told.iter().map(Described::page).collect();

@@ -9,7 +9,6 @@ use service_kit::table::{Side, Table};
 use service_kit::terminal::one_line;
 
 use super::apply::Taken;
-use super::brokers::Offsets;
 use super::plan::{Plan, Step, Summary, TopicPlan};
 
 /// A plan as `-o json` prints it.
@@ -206,7 +205,7 @@ impl<'a> Described<'a> {
     pub(super) fn of(
         name: &'a str,
         topic: &'a TopicDetail,
-        offsets: &Offsets,
+        offsets: &[Option<(i64, i64)>],
         id: Option<&'a str>,
     ) -> Self {
         let partition = |(at, partition): (usize, &'a kafka_io::admin::PartitionDetail)| {

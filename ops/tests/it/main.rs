@@ -13,4 +13,5 @@ mod rig;
 mod runs;
 mod scale;
 mod topics;
+mod waits;
 mod schema;

@@ -61,9 +61,25 @@ impl Admin {
     ///
     /// Fails without an answer in time.
     pub fn topic_id(&self, topic: &str, limit: Duration) -> Result<Option<String>, AskError> {
-        let told = native::access::topics(self.client.inner(), &[topic], limit)
+        Ok(self.topic_ids(&[topic], limit)?.remove(topic))
+    }
+
+    /// As [`Self::topic_id`], of several topics with one question; those without an id are absent.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn topic_ids(
+        &self,
+        topics: &[&str],
+        limit: Duration,
+    ) -> Result<BTreeMap<String, String>, AskError> {
+        if topics.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let told = native::access::topics(self.client.inner(), topics, limit)
             .map_err(|error| AskError::of_code(Some(error.code), error.text))?;
-        Ok(told.into_iter().find_map(|(_, told)| told.ok()?.id))
+        Ok(told.into_iter().filter_map(|(name, told)| Some((name, told.ok()?.id?))).collect())
     }
 
     /// Describes topics with partitions and settings: these, or all. One that does not exist is absent

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, Producer as _, ProducerContext};
 
 use super::weakness;
 use crate::native::trust;
+use crate::parting::{Parting, note_made};
 
 /// How long a program waits for a broker at start.
 pub const BROKER_PROBE_LIMIT: Duration = Duration::from_secs(4);
@@ -100,6 +101,7 @@ impl BrokersAway {
 pub fn cluster_id(config: &ClientConfig, limit: Duration) -> Option<String> {
     let handle: BaseProducer<ErrorCollector> =
         config.create_with_context(ErrorCollector::default()).ok()?;
+    let handle = Parting::new(handle);
     let deadline = Instant::now() + limit;
     loop {
         match handle.client().fetch_cluster_id(SLICE) {
@@ -133,6 +135,8 @@ pub fn probe_brokers(config: &ClientConfig, limit: Duration) -> Result<(), Broke
     let handle: BaseProducer<ErrorCollector> = config
         .create_with_context(ErrorCollector::default())
         .map_err(|error| away(AwayReason::Settings, unusable(&config, &error)))?;
+    note_made("probe");
+    let handle = Parting::new(handle);
     loop {
         if handle.client().fetch_cluster_id(SLICE).is_some() {
             return Ok(());

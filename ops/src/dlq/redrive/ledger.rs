@@ -9,13 +9,13 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use kafka_io::admin::{Admin, TopicInfo, TopicSpec};
-use kafka_io::client_config::{BROKER_PROBE_LIMIT, KafkaSettings, Role};
-use kafka_io::ends::Ends;
+use kafka_io::client_config::BROKER_PROBE_LIMIT;
+use kafka_io::cluster::Edge;
 use kafka_io::member::AskError;
-use kafka_io::reader::Reader;
 use service_kit::output::note;
 
 use super::handled::{Entry, Handled, VERSION};
+use crate::connected::{Connected, places};
 use crate::dlq::error::DlqError;
 use crate::dlq::source::DlqTopic;
 use crate::progress::Lines;
@@ -24,24 +24,21 @@ use crate::scan::{Bounds, Scan};
 /// Longest wait for one answer about a partition.
 const ASK: Duration = Duration::from_secs(4);
 
-/// The name that librdkafka wants of a group. None is joined, and nothing is committed.
-const READER_GROUP: &str = "orders-redrives-reader";
-
 /// Settings without which entries would disappear, and dead letters go back twice.
 const SETTINGS: [(&str, &str); 3] =
     [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
 
 /// The topic of entries.
 pub(crate) struct Ledger<'a> {
-    kafka: &'a KafkaSettings,
     topic: &'a str,
+    connected: Connected,
     admin: Admin,
 }
 
 impl<'a> Ledger<'a> {
-    pub(crate) fn new(kafka: &'a KafkaSettings, topic: &'a str) -> Result<Self, DlqError> {
-        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
-        Ok(Self { kafka, topic, admin })
+    pub(crate) fn new(connected: &Connected, topic: &'a str) -> Self {
+        let connected = connected.clone();
+        Self { topic, admin: connected.cluster().admin(), connected }
     }
 
     /// Makes the topic where it is not there yet, and checks that it keeps its entries for ever.
@@ -98,17 +95,17 @@ impl<'a> Ledger<'a> {
     ) -> Result<(), DlqError> {
         let found = self.admin.partitions(&[self.topic], BROKER_PROBE_LIMIT).map_err(away)?;
         let partitions = found.get(self.topic).map_or(0, |topic| topic.partitions);
-        let mut config = self.kafka.base(Role::Consumer);
-        config.set("fetch.wait.max.ms", "10");
-        let failed = |error: kafka_io::KafkaError| kafka(error.to_string());
-        let reader = Reader::new(&config, READER_GROUP).map_err(failed)?;
+        if partitions == 0 {
+            return Ok(());
+        }
+        let reader = self.connected.reader();
         reader.look_up(&[self.topic], ASK);
         // Ends as a reader of uncommitted records sees them: the scan waits until all below is decided.
-        let ends = Ends::new(&config).map_err(failed)?;
+        let asked = places(self.topic, partitions);
+        let bounds = self.connected.cluster().bounds(&asked, Edge::End, ASK).map_err(away)?;
         let mut watch = Lines::new(|text: &str| note(&format!("orders: {text}")));
-        let mut scan = Scan { reader: &reader, watch: &mut watch };
-        for partition in 0..partitions {
-            let (low, end) = ends.bounds(self.topic, partition, ASK).map_err(away)?;
+        let mut scan = Scan { reader, watch: &mut watch };
+        for (partition, (low, end)) in (0..).zip(bounds) {
             scan.read(self.topic, partition, Bounds { low, end }, |record| {
                 if record.key() == Some(key.as_bytes()) {
                     take(record.value(), partition, record.offset().0)?;
@@ -124,12 +121,8 @@ impl<'a> Ledger<'a> {
         &self,
         names: impl IntoIterator<Item = &'t str>,
     ) -> Result<BTreeMap<String, String>, DlqError> {
-        let mut ids = BTreeMap::new();
-        for name in names {
-            let id = self.admin.topic_id(name, BROKER_PROBE_LIMIT).map_err(away)?;
-            ids.extend(id.map(|id| (name.to_owned(), id)));
-        }
-        Ok(ids)
+        let names: Vec<&str> = names.into_iter().collect();
+        self.admin.topic_ids(&names, BROKER_PROBE_LIMIT).map_err(away)
     }
 
     /// An entry that cannot be read stops the run: what it names must not go back twice.
@@ -154,9 +147,8 @@ pub(super) struct Partitions {
 }
 
 impl Partitions {
-    pub(super) fn new(kafka: &KafkaSettings) -> Result<Self, DlqError> {
-        let admin = Admin::new(&kafka.base(Role::Admin)).map_err(away)?;
-        Ok(Self { admin, known: HashMap::new() })
+    pub(super) fn new(connected: &Connected) -> Self {
+        Self { admin: connected.cluster().admin(), known: HashMap::new() }
     }
 
     /// Partitions of a topic, `None` if it does not exist.

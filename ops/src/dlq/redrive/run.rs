@@ -92,12 +92,12 @@ pub(super) fn run(
     ledgers: &Ledgers<'_>,
     act: &Act,
 ) -> Result<Outcome, DlqError> {
-    let kafka = &source.settings.kafka;
-    let ledger = Ledger::new(kafka, ledgers.handled)?;
+    let connected = source.topic.connected();
+    let ledger = Ledger::new(connected, ledgers.handled);
     let open = || sender(source, work, &ledger, ledgers.handled, act.rate);
     let mut sender = act.execute.then(open).transpose()?;
     // After the id was taken over: an entry that is not there now never comes.
-    let replays = ledgers.replays.map(|(topic, group)| Replays::read(kafka, topic, group));
+    let replays = ledgers.replays.map(|(topic, group)| Replays::read(connected, topic, group));
     let before = Before {
         handled: ledger.read(&source.topic)?,
         replays: replays.transpose()?.unwrap_or_default(),
@@ -150,7 +150,7 @@ fn go(
     mut sender: Option<&mut Sender>,
     stop: Option<Shutdown>,
 ) -> Result<(Plan, u64), DlqError> {
-    let mut partitions = Partitions::new(&source.settings.kafka)?;
+    let mut partitions = Partitions::new(source.topic.connected());
     let mut plan = Plan::default();
     let count = sender.as_ref().map(|_| {
         Count::of(match work {

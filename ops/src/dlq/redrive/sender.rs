@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::time::{Duration, Instant};
 
-use kafka_io::client_config::{KafkaSettings, Role};
+use kafka_io::client_config::{KafkaSettings, Role, set_defaults};
 use kafka_io::native::RecordHeaders;
 use kafka_io::write_error::WriteError;
 use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
@@ -79,7 +79,7 @@ impl Sender {
     ) -> Result<Self, DlqError> {
         let id = transactional_id(&run.dlq_topic);
         let mut config = kafka.base(Role::Producer);
-        config.set("linger.ms", "5");
+        set_defaults(&mut config, [("linger.ms", "5")]);
         let writer = Writer::open(&config, Guarantee::ExactlyOnce, &id, TAKE_OVER_MAX)
             .map_err(|error| failed(&error, 0))?;
         let ledger = topic_name(&run.ledger_topic);

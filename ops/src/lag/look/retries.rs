@@ -51,7 +51,10 @@ impl Observer {
                 kept.forget_below(*low);
             }
         }
+        let refused = |error: kafka_io::KafkaError| AskError::Refused(error.to_string());
+        self.tail.go_on().map_err(refused)?;
         self.drain_retries(&targets)?;
+        self.tail.rest().map_err(refused)?;
         for group in groups {
             for found in group.partitions.iter_mut().filter(|f| f.role == TopicRole::Retry) {
                 let position = found.position_or_start();
