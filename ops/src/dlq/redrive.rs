@@ -16,6 +16,8 @@ mod ledger;
 mod plan;
 mod rules;
 mod run;
+#[cfg(test)]
+mod samples;
 mod sender;
 
 use clap::Args;

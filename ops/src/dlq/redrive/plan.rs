@@ -97,11 +97,7 @@ impl Plan {
         }
         let span = match self.to_do {
             0 => String::new(),
-            _ => format!(
-                ", written {} to {}",
-                Utc(self.oldest_ms).to_the_second(),
-                Utc(self.newest_ms).to_the_second()
-            ),
+            _ => format!(", written {}", span(Utc(self.oldest_ms), Utc(self.newest_ms))),
         };
         line(self.to_do, &format!("{done}{span}"));
         for (lists, before) in
@@ -112,6 +108,15 @@ impl Plan {
             }
         }
         page
+    }
+}
+
+/// From one time to another: the second one without its day where that is the same, and both without seconds where it is another.
+fn span(oldest: Utc, newest: Utc) -> String {
+    let (from, to) = (oldest.to_the_second(), newest.to_the_second());
+    match (from.split_once(' '), to.split_once(' ')) {
+        (Some((day, _)), Some((same, time))) if day == same => format!("{from} to {time}"),
+        _ => format!("{} to {}", oldest.to_the_minute(), newest.to_the_minute()),
     }
 }
 
@@ -203,7 +208,11 @@ mod tests {
         ] {
             plan.skipped.insert(skip, 9_876_543_210);
         }
+        plan.newest_ms = Some(1_795_256_952_843 + 86_400_000);
         let page = plan.page("would be sent back");
+        assert!(page.contains("2026-11-21 10:29 to 2026-11-22 10:29"), "{page}");
+        let sent = page.lines().find(|line| line.contains("sent back")).expect("it is there");
+        assert!(!sent.contains('…'), "none of the times is cut: {sent}");
         assert!(page.lines().all(|line| width(line) <= 80), "{page}");
         assert!(!page.contains('\u{1b}') && !page.contains("…\n         9876543210"), "{page}");
         let words: Vec<&str> = plan.skipped.keys().map(|skip| skip.why()).collect();
