@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 
 build=(build-essential pkg-config libssl-dev libzstd-dev zlib1g-dev)
-servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat jq)
+servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat jq zsh fish)
 
 case "${1:-all}" in
   build) packages=("${build[@]}") ;;
