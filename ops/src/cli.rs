@@ -6,7 +6,7 @@ use service_kit::output::{result, result_by};
 use service_kit::program::Program;
 
 use crate::complete::{self, Shell};
-use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topics};
+use crate::{audit, averages, dlq, doctor, ecommerce, lag, monitor, replay, schema, topics};
 
 /// Operates an order pipeline: inspects and checks its topics, groups and dead letters.
 #[derive(Debug, Parser)]
@@ -18,6 +18,7 @@ use crate::{audit, averages, dlq, ecommerce, lag, monitor, replay, schema, topic
   orders audit --outcomes-topic order-outcomes --order key -o json
   orders audit --group-id order-consumer --allow-unprovable
   orders averages --top 10
+  orders doctor
   orders dlq stats
   orders dlq list --reason handler --from -15m
   orders lag show
@@ -47,6 +48,10 @@ enum Command {
     /// Inspect dead letters, send them back, or mark them as handled
     #[command(subcommand, long_about = dlq::ABOUT, after_help = dlq::EXAMPLES)]
     Dlq(dlq::DlqCommand),
+
+    /// Print what a fault report needs: versions, settings, servers, topics, lag
+    #[command(long_about = doctor::ABOUT, after_help = doctor::EXAMPLES)]
+    Doctor(Box<doctor::DoctorFlags>),
 
     /// Show how far groups are behind and whether they are stuck: show, watch, check
     #[command(subcommand, long_about = lag::ABOUT, after_help = lag::EXAMPLES)]
@@ -116,6 +121,7 @@ impl Cli {
             Command::Audit(flags) => audit::command(program, *flags),
             Command::Averages(flags) => averages::command(&flags),
             Command::Dlq(command) => dlq::command(command),
+            Command::Doctor(flags) => doctor::command(&flags),
             Command::Lag(command) => lag::command(command),
             Command::Monitor(flags) => monitor::command(&flags),
             Command::Replay(flags) => replay::command(&flags),

@@ -8,6 +8,7 @@ use service_kit::exit::AppError;
 use service_kit::{settings, telemetry};
 
 use crate::audit::{self, Settings};
+use crate::doctor::{SettingTold, settings_told};
 
 /// A group, its topics, and where they are. They have the names and variables that they have for
 /// `orders audit`.
@@ -72,9 +73,35 @@ impl GroupFlags {
     ///
     /// Fails with exit code 2 and names the setting that is wrong.
     pub(crate) fn load(&self) -> Result<(Settings, OutputFormat), AppError> {
-        let Self { config, kafka, registry, log, .. } = self.clone();
-        // One file serves all subcommands. The audit's flags have every key that may stand in it.
-        let flags = audit::Flags {
+        let merged = self.merged()?;
+        Ok((Settings::check(&merged)?, merged.output.unwrap_or_default()))
+    }
+
+    /// As [`Self::load`], with each setting and who set it.
+    ///
+    /// # Errors
+    ///
+    /// Fails with exit code 2 and names the setting that is wrong.
+    pub(crate) fn load_told(&self) -> Result<(Settings, OutputFormat, Vec<SettingTold>), AppError> {
+        let merged = self.merged()?;
+        let settings = Settings::check(&merged)?;
+        let told =
+            settings_told(&self.flags(), &merged, &settings, |name| std::env::var(name).ok());
+        Ok((settings, merged.output.unwrap_or_default(), told))
+    }
+
+    fn merged(&self) -> Result<audit::Flags, AppError> {
+        let mut merged = settings::load("orders", self.config.as_deref(), self.flags())?;
+        telemetry::init(merged.log.format());
+        // What only an audit judges says nothing here.
+        (merged.order, merged.dedupe) = (None, None);
+        Ok(merged)
+    }
+
+    /// As flags and variables say. One file serves all subcommands: the audit's flags have every key that may stand in it.
+    fn flags(&self) -> audit::Flags {
+        let Self { kafka, registry, log, .. } = self.clone();
+        audit::Flags {
             kafka,
             registry,
             log,
@@ -87,12 +114,6 @@ impl GroupFlags {
             replays_topic: self.replays_topic.clone(),
             output: self.output,
             ..audit::Flags::default()
-        };
-        let mut flags = settings::load("orders", config.as_deref(), flags)?;
-        telemetry::init(flags.log.format());
-        // What only an audit judges says nothing here.
-        (flags.order, flags.dedupe) = (None, None);
-        let output = flags.output.unwrap_or_default();
-        Ok((Settings::check(&flags)?, output))
+        }
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod complete;
 mod connected;
 pub mod dlq;
+pub mod doctor;
 pub mod ecommerce;
 pub mod lag;
 pub mod monitor;

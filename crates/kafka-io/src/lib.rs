@@ -23,5 +23,11 @@ pub mod ends;
 pub mod mock;
 
 pub use parting::Parting;
+/// The version of librdkafka that is linked in.
+#[must_use]
+pub fn librdkafka_version() -> String {
+    rdkafka::util::get_rdkafka_version().1
+}
+
 pub use rdkafka::ClientConfig;
 pub use rdkafka::error::{KafkaError, RDKafkaErrorCode};

@@ -3,6 +3,7 @@
 mod bugs;
 mod completions;
 mod dlq;
+mod doctor;
 mod lag;
 mod monitor;
 mod group;
