@@ -62,7 +62,7 @@ impl Stage for FaultyStage {
             // Not while all that orders need is away: that is no failure of this one.
             let mut aside = Averages::default();
             let tried = Context { state: &mut aside, emitted: &mut *emitted, ..context };
-            if let Err(away @ HandleError::Away(_)) = self.0.handle(order, tried) {
+            if let Err(away @ HandleError::Away { .. }) = self.0.handle(order, tried) {
                 return Err(away);
             }
             let failure = Failure {

@@ -58,7 +58,7 @@ impl Handler {
         }
         if self.outage_until.is_some_and(|until| Instant::now() < until) {
             let detail = "the downstream refuses on request (--simulate-outage)";
-            return Err(HandleError::Away(detail.to_owned()));
+            return Err(HandleError::away(detail));
         }
         let (rate, seed) = (self.failure_rate, self.failure_seed);
         if rate > 0.0 && orders::simulate::fails(&order.order_id, attempt, seed, redrives, rate) {

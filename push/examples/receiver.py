@@ -3,7 +3,8 @@
     python3 receiver.py 9000
 
 Prints each record that it takes as one line of JSON. A record whose answer was lost comes again with
-the same Idempotency-Key: what must happen once goes by that.
+the same Idempotency-Key: what must happen once goes by that. It also takes calls with several records,
+as push --batch-max makes them.
 """
 
 import json
@@ -25,20 +26,26 @@ class Receiver(BaseHTTPRequestHandler):
             record = json.loads(body) if body else None
         except ValueError:
             return self.refuse(422, "The body is not JSON")
-        if record is not None and record.get("amount", 0) < 0:
-            return self.refuse(422, "A payment is not negative")  # a dead letter, at once
-        key = self.headers["idempotency-key"]
-        with lock:
-            if key not in done:
-                done.add(key)
-                told = {
-                    "id": self.headers["ce-id"],
-                    "key": unquote(self.headers.get("ce-partitionkey", "")),
-                    "attempt": int(self.headers["ce-attempt"]),
-                    "record": record,
-                }
-                print(json.dumps(told), flush=True)
+        if self.headers.get("content-type", "").startswith("application/cloudevents-batch"):
+            # One status for each record, in their order.
+            each = [self.take(it["id"], it.get("partitionkey", ""), it["attempt"], it.get("data")) for it in record]
+            statuses = [{"status": 422, "title": title} if title else {"status": 200} for title in each]
+            return self.answer(207, json.dumps(statuses).encode(), "application/json")
+        key = unquote(self.headers.get("ce-partitionkey", ""))
+        title = self.take(self.headers["idempotency-key"], key, int(self.headers["ce-attempt"]), record)
+        if title:
+            return self.refuse(422, title)  # a dead letter, at once
         self.answer(204)
+
+    def take(self, id, key, attempt, record):
+        """Takes a record, or says why it never will."""
+        if record is not None and record.get("amount", 0) < 0:
+            return "A payment is not negative"
+        with lock:
+            if id not in done:
+                done.add(id)
+                told = {"id": id, "key": key, "attempt": attempt, "record": record}
+                print(json.dumps(told), flush=True)
 
     def refuse(self, status, title):
         problem = json.dumps({"title": title, "status": status}).encode()

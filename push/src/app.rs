@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 
 use crate::body::Body;
 use crate::metrics;
-use crate::progress::Progress;
+use crate::progress::{Progress, What};
 use crate::service::Service;
 use crate::settings::Settings;
 use crate::tally::Tally;
@@ -40,8 +40,12 @@ impl App {
     ) -> Result<Self, AppError> {
         let Settings { engine, registry, schema_grace, bodies, place, metrics: listen } = settings;
         let service =
-            Service::new(place).map_err(|error| AppError::failed(format!("no HTTP: {error}")))?;
-        let what = format!("{} to {}", engine.topics.main, service.shown());
+            Service::new(&place).map_err(|error| AppError::failed(format!("no HTTP: {error}")))?;
+        let what = What {
+            topic: engine.topics.main.clone(),
+            service: service.shown().to_owned(),
+            has_end: engine.exits_at_end,
+        };
         let registry =
             Registry::new(registry).map_err(|error| AppError::usage(error.to_string()))?;
         let limits = ResolverLimits { not_found_grace: schema_grace, ..ResolverLimits::default() };

@@ -94,19 +94,26 @@ impl Payload for Bodies {
                     avro.decode(value)?.into_value().to_string().into_bytes(),
                 ));
             }
-            match (serde_json::from_slice::<IgnoredAny>(bytes), form) {
-                (Ok(_), _) => Ok(Body::new(Content::Json, Bytes::copy_from_slice(bytes))),
+            match (check_json(bytes), form) {
+                (Ok(()), _) => Ok(Body::new(Content::Json, Bytes::copy_from_slice(bytes))),
                 (Err(_), None) => Ok(raw()),
-                (Err(error), Some(_)) => Err(no_json(&error)),
+                (Err(whereabouts), Some(_)) => Err(no_json(&whereabouts)),
             }
         })
     }
 }
 
-fn no_json(error: &serde_json::Error) -> DecodeError {
-    let (line, column) = (error.line(), error.column());
-    let detail =
-        format!("neither JSON nor Avro in Confluent's frame: line {line}, column {column}");
+/// Whether bytes are JSON, which is UTF-8; where they are not.
+fn check_json(bytes: &[u8]) -> Result<(), String> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| format!("no UTF-8 at byte {}", error.valid_up_to()))?;
+    let checked = serde_json::from_str::<IgnoredAny>(text);
+    checked.map_err(|error| format!("line {}, column {}", error.line(), error.column()))?;
+    Ok(())
+}
+
+fn no_json(whereabouts: &str) -> DecodeError {
+    let detail = format!("neither JSON nor Avro in Confluent's frame: {whereabouts}");
     DecodeError::Failed(Failure { reason: FailureReason::JsonDecode, schema_id: None, detail })
 }
 
@@ -145,6 +152,12 @@ mod tests {
             (Some(b"7"), text(Json, "7"), text(Bytes, "7"), text(Json, "7")),
             (Some(b"tea"), text(Bytes, "tea"), text(Bytes, "tea"), json_decode.clone()),
             (Some(b"{\"a\":"), text(Bytes, "{\"a\":"), text(Bytes, "{\"a\":"), json_decode.clone()),
+            (
+                Some(b"\"\xff\""),
+                text(Bytes, "\"\u{fffd}\""),
+                text(Bytes, "\"\u{fffd}\""),
+                json_decode.clone(),
+            ),
             (Some(b""), text(Bytes, ""), text(Bytes, ""), json_decode),
             (
                 Some(&CLICK),

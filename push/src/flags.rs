@@ -14,9 +14,10 @@ use crate::body::Form;
 // Help of flags of the engine that are not quite the same here.
 const DEDUPE: &str = "Do not send a record whose key and value occur at most N offsets earlier in \
                       its partition; 0 for off [default: 0]";
-const CONCURRENCY: &str = "Concurrent calls per lane [default: 64]";
+const CONCURRENCY: &str =
+    "Records sent at once per lane: calls, without --batch-max [default: 64, or twice --batch-max]";
 const HANDLER_TIMEOUT: &str = "Time limit of one attempt; push waits nine tenths of it for an \
-                               answer [default: 30s]";
+                               answer, two fifths with --batch-max [default: 30s]";
 const COMPACTED: &str = "Read a compacted topic: what compaction removes is never sent";
 const EXIT_AT_END: &str = "Send all records present at the start, wait for their retries, print \
                            totals and exit";
@@ -34,6 +35,7 @@ const EXIT_AT_END: &str = "Send all records present at the start, wait for their
   push --topic payments --to http://127.0.0.1:9000/payments --create-topics
   push --topic payments --to https://pay.example/in --token-file token
   push --topic clicks --to http://127.0.0.1:9000 --order key --exit-at-end
+  push --topic clicks --to http://127.0.0.1:9000/many --batch-max 100
 
 Exit codes: 0 done, 1 failed, 2 usage or configuration",
     mut_arg("dedupe", |arg| arg.help(DEDUPE)),
@@ -89,6 +91,11 @@ pub struct Flags {
     #[arg(long = "as", env = "PUSH_AS", value_name = "FORM", help_heading = "Service")]
     #[serde(rename = "as")]
     pub form: Option<Form>,
+
+    /// Send up to N records of a partition in one call, as a JSON array, at most 256 [default: one
+    /// record a call]
+    #[arg(long, env = "PUSH_BATCH_MAX", value_name = "N", help_heading = "Service")]
+    pub batch_max: Option<usize>,
 
     /// PEM file of the authorities that alone may sign the service's certificate [default: those of
     /// the system]

@@ -70,13 +70,13 @@ pub(crate) fn of(record: &Record<Body>) -> HeaderMap {
 }
 
 /// When the record was written, as RFC 3339 has it; `None` where it has no time.
-fn time(at_ms: i64) -> Option<String> {
+pub(crate) fn time(at_ms: i64) -> Option<String> {
     let at = Timestamp::from_millisecond(at_ms).ok().filter(|_| at_ms >= 0)?;
     Some(at.to_string())
 }
 
 /// The trace that the record belongs to, by its own headers.
-fn trace(record: &Record<Body>) -> Option<TraceContext> {
+pub(crate) fn trace(record: &Record<Body>) -> Option<TraceContext> {
     let last = |wanted: &str| {
         let named = record.own_headers().filter(|(name, _)| *name == wanted.as_bytes());
         named.last().and_then(|(_, value)| std::str::from_utf8(value?).ok())
@@ -89,9 +89,6 @@ fn trace(record: &Record<Body>) -> Option<TraceContext> {
 fn add_own(record: &Record<Body>, headers: &mut HeaderMap) {
     let (mut taken, mut bytes, mut left_out) = (0, 0, 0);
     for (name, value) in record.own_headers() {
-        if name == TRACEPARENT.as_bytes() || name == TRACESTATE.as_bytes() {
-            continue;
-        }
         match own(name, value) {
             Some((name, value))
                 if taken < RECORD_HEADERS_MAX

@@ -18,6 +18,7 @@ fn record(key: Option<&[u8]>, own: &[(&[u8], Option<&[u8]>)]) -> Record<Body> {
         offset: 41,
         idempotency_key: "payments/2/41".to_owned(),
         timestamp_ms: 1_720_660_440_123,
+        written_at_ms: 1_720_660_440_123,
         attempt: 3,
         redrives: 0,
     }
@@ -128,7 +129,7 @@ fn own_headers_stay_below_what_servers_take() {
 }
 
 #[test]
-fn a_trace_goes_on_and_what_is_none_is_not_passed_on() {
+fn a_trace_goes_on_and_what_is_none_is_passed_on_as_any_other_header() {
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let with = |parent: &str| {
         record(None, &[(b"traceparent", Some(parent.as_bytes())), (b"tracestate", Some(b"a=1"))])
@@ -136,9 +137,11 @@ fn a_trace_goes_on_and_what_is_none_is_not_passed_on() {
     let right = with(PARENT);
     assert_eq!(value(&right, "traceparent").as_deref(), Some(PARENT));
     assert_eq!(value(&right, "tracestate").as_deref(), Some("a=1"));
-    assert_eq!(value(&right, "kafka-header-traceparent"), None);
+    assert_eq!(value(&right, "kafka-header-traceparent").as_deref(), Some(PARENT));
     let wrong = with("00-0-0-01");
     assert_eq!((value(&wrong, "traceparent"), value(&wrong, "tracestate")), (None, None));
+    assert_eq!(value(&wrong, "kafka-header-traceparent").as_deref(), Some("00-0-0-01"));
+    assert_eq!(value(&wrong, "kafka-header-tracestate").as_deref(), Some("a=1"));
 }
 
 #[test]

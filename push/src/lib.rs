@@ -9,15 +9,21 @@
 //! ```
 //!
 //! A request is a CloudEvent in binary mode: `headers.rs` has its headers, `body.rs` its body, `verdict.rs` what an
-//! answer means. `service.rs` calls; [`App`] puts it on the engine. Modules stand in reading order.
+//! answer means. With `--batch-max` it is an array of them: `event.rs`, `batch.rs`. `caller.rs` calls, `evidence.rs`
+//! tells an outage from a record that is always refused, and `service.rs` is the engine's handler; [`App`] puts it on
+//! the engine. Modules stand in reading order.
 
 mod retry_after;
 mod verdict;
 mod encoding;
 mod body;
 mod headers;
+mod event;
 mod access;
 mod metrics;
+mod caller;
+mod batch;
+mod evidence;
 mod service;
 mod flags;
 mod settings;

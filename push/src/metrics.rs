@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::verdict::Verdict;
+
 /// Calls of the service, by what came of them.
 const CALLS: &str = "push_calls_total";
 /// How long they took.
@@ -25,6 +27,16 @@ pub(crate) enum Came {
 impl Came {
     const ALL: [Self; 5] =
         [Self::Done, Self::Refused, Self::Unavailable, Self::NoConnection, Self::NoAnswer];
+
+    /// What an answer came to.
+    pub(crate) const fn of(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Done => Self::Done,
+            Verdict::Refused { .. } => Self::Refused,
+            Verdict::Unavailable { .. } => Self::Unavailable,
+            Verdict::Unreachable { .. } => Self::NoConnection,
+        }
+    }
 
     const fn as_str(self) -> &'static str {
         match self {

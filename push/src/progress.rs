@@ -15,10 +15,18 @@ const LINE_EVERY_WHEN_IDLE: Duration = Duration::from_secs(60);
 /// Columns of the words before each line.
 const LABEL_COLUMNS: usize = 14;
 
+/// What runs.
+#[derive(Debug)]
+pub(crate) struct What {
+    pub(crate) topic: String,
+    pub(crate) service: String,
+    /// It ends by itself, when all is settled.
+    pub(crate) has_end: bool,
+}
+
 /// What is shown, and where.
 pub(crate) struct Progress {
-    /// Topic and service.
-    what: String,
+    what: What,
     live: Option<Live>,
     paint: Paint,
     shown_at: Instant,
@@ -28,7 +36,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Shows nothing yet.
-    pub(crate) fn new(what: String, live: Option<Live>) -> Self {
+    pub(crate) fn new(what: What, live: Option<Live>) -> Self {
         let now = Instant::now();
         let paint = Paint::on_stderr();
         Self { what, live, paint, shown_at: now, shown: Snapshot::default(), said_at: now }
@@ -60,6 +68,7 @@ impl Progress {
         }
         self.said_at = Instant::now();
         let not_ready = troubles(now);
+        let waits_for = left(&self.what, now);
         tracing::info!(
             records_per_second = (per_second * 10.0).round() / 10.0,
             consumed = now.consumed,
@@ -69,6 +78,7 @@ impl Progress {
             waiting = now.waiting,
             lag = now.lag,
             not_ready,
+            waits_for,
             "progress"
         );
     }
@@ -88,9 +98,23 @@ fn troubles(now: &Snapshot) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
+/// What a run that ends by itself still waits for, in words.
+fn left(what: &What, now: &Snapshot) -> Option<String> {
+    let Snapshot { waiting, main_left, .. } = now;
+    let in_retry = match waiting {
+        0 => None,
+        1 => Some("1 record in retry".to_owned()),
+        waiting => Some(format!("{waiting} records in retry")),
+    };
+    let in_main = main_left.filter(|left| *left > 0);
+    let in_main = in_main.map(|left| format!("the last {left} offsets of {}", what.topic));
+    let all: Vec<String> = in_main.into_iter().chain(in_retry).collect();
+    (what.has_end && !all.is_empty()).then(|| all.join(", "))
+}
+
 /// Label, text, and whether it is bad news.
 fn lines(
-    what: &str,
+    what: &What,
     now: &Snapshot,
     per_second: f64,
     now_ms: i64,
@@ -112,13 +136,16 @@ fn lines(
     let dead = if classes.is_empty() { "none".to_owned() } else { classes.join(", ") };
     let trouble = troubles(now);
     let is_bad = trouble.is_some();
-    vec![
-        ("push", what.to_owned(), false),
+    let mut lines = vec![
+        ("push", format!("{} to {}", what.topic, what.service), false),
         ("records", format!("{records}, {per_second:.0} a second, lag {lag}"), false),
         ("retries", retries, false),
         ("dead letters", dead, false),
         ("not ready", trouble.unwrap_or_else(|| "nothing is unavailable".to_owned()), is_bad),
-    ]
+    ];
+    let left = left(what, now);
+    lines.extend(left.map(|left| ("to the end", format!("waits for {left}"), is_bad)));
+    lines
 }
 
 /// The lines as a terminal of this size shows them.
@@ -149,6 +176,7 @@ mod tests {
             waiting: 1,
             next_due_at_ms: Some(2_500),
             lag: Some(3),
+            main_left: Some(3),
             reasons: vec![reason],
             ..Snapshot::default()
         }
@@ -156,7 +184,10 @@ mod tests {
 
     #[test]
     fn the_view_has_a_line_for_each_part_of_the_path() {
-        let lines = lines("payments to http://a", &snapshot(), 4.0, 1_000);
+        let mut what =
+            What { topic: "payments".to_owned(), service: "http://a".to_owned(), has_end: false };
+        let lines_of = |what: &What| lines(what, &snapshot(), 4.0, 1_000);
+        let lines = lines_of(&what);
         let text: Vec<String> =
             lines.iter().map(|(label, it, _)| format!("{label}: {it}")).collect();
         assert_eq!(
@@ -169,6 +200,10 @@ mod tests {
                 "not ready: downstream: 503",
             ]
         );
+        what.has_end = true;
+        let (label, left, is_bad) = lines_of(&what).pop().expect("there are some");
+        assert_eq!((label, is_bad), ("to the end", true));
+        assert_eq!(left, "waits for the last 3 offsets of payments, 1 record in retry");
     }
 
     #[test]

@@ -2,10 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use relane::{FailureClass, Header};
+use reqwest::Url;
+use reqwest::header::HeaderMap;
+use service_kit::clock::now_ms;
 
 use super::*;
 use crate::body::Content;
@@ -22,8 +25,9 @@ fn service(address: &str) -> Service {
         authorities: None,
         handler_timeout: LIMIT,
         attempts_max: ATTEMPTS_MAX,
+        batch_max: None,
     };
-    Service::new(place).expect("a client")
+    Service::new(&place).expect("a client")
 }
 
 /// Answers each connection with these bytes, once a whole request has come, and keeps it open for as long as is said.
@@ -63,6 +67,7 @@ fn record(attempt: u32, headers: &[(&str, String)]) -> Record<Body> {
         offset: 1,
         idempotency_key: "t/0/1".to_owned(),
         timestamp_ms: 0,
+        written_at_ms: 0,
         attempt,
         redrives: 0,
     }
@@ -80,7 +85,10 @@ fn handled(service: &Service, record: Record<Body>) -> Result<(), HandleError> {
 fn told(outcome: Result<(), HandleError>) -> (String, String) {
     match outcome {
         Ok(()) => ("done".to_owned(), String::new()),
-        Err(HandleError::Away(detail)) => ("away".to_owned(), detail),
+        Err(HandleError::Away { detail, wait }) if wait.is_zero() => ("away".to_owned(), detail),
+        Err(HandleError::Away { detail, wait }) => {
+            (format!("away for {} s", wait.as_secs()), detail)
+        }
         Err(HandleError::Downstream { failure, wait }) if wait.is_zero() => {
             ("again".to_owned(), failure.detail)
         }
@@ -175,12 +183,43 @@ fn a_record_is_given_up_for_a_503_only_where_the_service_has_taken_others_since(
     assert_eq!(of(1, now), "again", "nothing is decided at the first attempt");
     assert_eq!(of(ATTEMPTS_MAX - 1, now - 5_000), "again");
     assert_eq!(of(ATTEMPTS_MAX, now - 5_000), "away", "it has taken nothing");
-    service.worked_at_ms.store(now - 4_000, Ordering::Relaxed);
+    service.evidence.note_worked_at(now - 4_000);
     assert_eq!(of(ATTEMPTS_MAX, now - 5_000), "again", "it has taken another one");
     assert_eq!(of(ATTEMPTS_MAX, now - 3_000), "away", "that was before");
     let other = self::service(&server(b"HTTP/1.1 500 x\r\ncontent-length: 0\r\n\r\n", LIMIT));
     let (of, _) = told(handled(&other, record(ATTEMPTS_MAX, &failing_since(now - 5_000))));
     assert_eq!(of, "again", "500 speaks of the request");
+}
+
+#[test]
+fn a_service_that_accepts_nothing_and_says_when_to_come_again_is_left_alone_until_then() {
+    let answer = b"HTTP/1.1 503 x\r\nretry-after: 90\r\ncontent-length: 0\r\n\r\n";
+    let service = service(&server(answer, LIMIT));
+    let since = [("x-first-failed-at-ms", (now_ms() - 5_000).to_string())];
+    let (of, detail) = told(handled(&service, record(ATTEMPTS_MAX, &since)));
+    assert_eq!(of, "away for 90 s", "{detail}");
+    assert!(detail.contains("accepts no records: 503") && detail.contains("again in 90s"));
+    assert_eq!(told(handled(&service, record(1, &[]))).0, "in 90 s");
+}
+
+#[test]
+fn a_record_that_was_redriven_fails_since_its_last_attempt_and_not_since_long_ago() {
+    let service = service(&server(b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n", LIMIT));
+    let now = now_ms();
+    let headers = [
+        ("x-first-failed-at-ms", (now - 9_000_000).to_string()),
+        ("x-due-at-ms", (now - 10).to_string()),
+    ];
+    let redriven =
+        || Record { redrives: 1, written_at_ms: now - 5_000, ..record(ATTEMPTS_MAX, &headers) };
+    service.evidence.note_worked_at(now - 6_000);
+    assert_eq!(told(handled(&service, redriven())).0, "away", "nothing was accepted since");
+    service.evidence.note_worked_at(now - 4_000);
+    assert_eq!(
+        told(handled(&service, redriven())).0,
+        "again",
+        "before it was due, and since it failed"
+    );
 }
 
 #[test]
@@ -212,8 +251,9 @@ fn a_service_behind_tls_and_a_login_is_called_by_whom_it_knows() {
             authorities: authority.map(|it| crate::access::authorities(it.file()).expect("one")),
             handler_timeout: Duration::from_secs(20),
             attempts_max: ATTEMPTS_MAX,
+            batch_max: None,
         };
-        told(handled(&Service::new(place).expect("a client"), record(1, &[])))
+        told(handled(&Service::new(&place).expect("a client"), record(1, &[])))
     };
     assert_eq!(called(Some(&ours), Some(&token)).0, "done");
     assert_eq!(called(Some(&ours), None).0, "http-401");

@@ -14,16 +14,20 @@ use service_kit::exit::{AppError, require};
 use service_kit::secret::Secret;
 
 use crate::access::{self, Files};
+use crate::batch::BATCH_RECORDS_MAX;
 use crate::body::Bodies;
+use crate::caller::Place;
 use crate::flags::Flags;
-use crate::service::Place;
+
+/// Records that a lane sends at once.
+const CONCURRENCY: usize = 64;
 
 /// Of flags whose default is this program's own.
 const DEFAULTS: Defaults = Defaults {
     creates_topics: false,
     lanes: None,
     dedupe: 0,
-    concurrency: 64,
+    concurrency: CONCURRENCY,
     handler_waits: Duration::ZERO,
 };
 
@@ -78,9 +82,13 @@ impl Settings {
         let topics = topics(flags)?;
         let group = flags.group_id.clone().unwrap_or_else(|| format!("push-{}", topics.main));
         require(!group.is_empty(), || "--group-id is empty".to_owned())?;
-        let given = Given { name: NAME, words: WORDS, kafka, topics, group, defaults: DEFAULTS };
+        let batch_max = batch_max(flags)?;
+        // While some of a partition are under way, others gather.
+        let concurrency = CONCURRENCY.max(2 * batch_max.unwrap_or(0));
+        let defaults = Defaults { concurrency, ..DEFAULTS };
+        let given = Given { name: NAME, words: WORDS, kafka, topics, group, defaults };
         let engine = flags.order.lay_over(flags.engine.settings(given)?)?;
-        let place = place(flags, &engine)?;
+        let place = Place { batch_max, ..place(flags, &engine)? };
         let metrics = match flags.metrics_addr {
             None => Some(Listen::default_of(WORDS.program)),
             Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
@@ -115,7 +123,23 @@ fn place(flags: &Flags, engine: &EngineSettings) -> Result<Place, AppError> {
         authorities: flags.ca.as_deref().map(access::authorities).transpose()?,
         handler_timeout: engine.handler_timeout,
         attempts_max: engine.plan.attempts_max(),
+        batch_max: None,
     })
+}
+
+fn batch_max(flags: &Flags) -> Result<Option<usize>, AppError> {
+    let Some(most) = flags.batch_max else { return Ok(None) };
+    require((1..=BATCH_RECORDS_MAX).contains(&most), || {
+        format!("--batch-max must be between 1 and {BATCH_RECORDS_MAX}")
+    })?;
+    let concurrency = flags.engine.concurrency.unwrap_or(most);
+    require(most <= concurrency, || {
+        format!(
+            "--batch-max {most} is above --concurrency {concurrency}, the records that a lane \
+             sends at once"
+        )
+    })?;
+    Ok(Some(most))
 }
 
 fn is_of_this_machine(url: &reqwest::Url) -> bool {

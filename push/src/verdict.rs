@@ -30,7 +30,7 @@ static REASONS: LazyLock<Vec<ReasonName>> = LazyLock::new(|| {
 });
 
 /// An answer, as far as it counts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Answer<'a> {
     /// Status.
     pub(crate) status: StatusCode,
@@ -38,8 +38,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) retry_after: Option<&'a str>,
     /// `Location`.
     pub(crate) location: Option<&'a str>,
-    /// Body, as far as it was read.
-    pub(crate) body: &'a [u8],
+    /// Title of the problem, if the answer has one.
+    pub(crate) title: Option<String>,
 }
 
 /// Whom an answer speaks of that says that the service is not well.
@@ -72,27 +72,37 @@ pub(crate) enum Verdict {
         /// Whom it speaks of.
         speaks: Speaks,
     },
+    /// There was no connection: no record is at fault.
+    Unreachable {
+        /// In words.
+        detail: String,
+    },
 }
 
 /// Judges an answer.
 pub(crate) fn judge(answer: &Answer<'_>, asked: &Url, now: SystemTime) -> Verdict {
-    let Answer { status, retry_after, location, body } = *answer;
+    let Answer { status, retry_after, location, ref title } = *answer;
+    let words = || words(status, title.as_deref());
     match status.as_u16() {
         200..300 => Verdict::Done,
-        code @ (408 | 425 | 429) => unavailable(code, words(status, body), retry_after, now),
+        code @ (408 | 425 | 429) => unavailable(code, words(), retry_after, now),
         code if REFUSALS.contains(&code) => {
             let detail = match code {
                 300..400 => redirect(status, location, asked),
-                _ => words(status, body),
+                _ => words(),
             };
             Verdict::Refused { reason: reason(code), detail }
         }
-        code => unavailable(code, words(status, body), retry_after, now),
+        code => unavailable(code, words(), retry_after, now),
     }
 }
 
 fn unavailable(code: u16, detail: String, retry_after: Option<&str>, now: SystemTime) -> Verdict {
     let wait = retry_after.and_then(|text| retry_after::wait(text, now));
+    let detail = match wait {
+        Some(wait) if !wait.is_zero() => format!("{detail}, to be asked again in {wait:?}"),
+        _ => detail,
+    };
     let speaks = match code {
         429 | 502..=504 => Speaks::OfItself,
         _ => Speaks::OfTheRequest,
@@ -106,8 +116,8 @@ fn reason(code: u16) -> ReasonName {
 }
 
 /// The title of the problem, if the answer has one, and the status.
-fn words(status: StatusCode, body: &[u8]) -> String {
-    match title(body) {
+fn words(status: StatusCode, title: Option<&str>) -> String {
+    match title {
         Some(title) => format!("{title} ({})", shown(status)),
         None => shown(status),
     }
@@ -122,13 +132,18 @@ fn shown(status: StatusCode) -> String {
 }
 
 /// `title` of a problem as RFC 9457 has it, at most [`TITLE_BYTES_MAX`] of it.
-fn title(body: &[u8]) -> Option<String> {
+pub(crate) fn title(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Problem {
         title: String,
     }
     let problem: Problem = serde_json::from_slice(body).ok()?;
-    let title = one_line(problem.title.trim());
+    shown_title(&problem.title)
+}
+
+/// A title as the detail has it; `None` for one that says nothing.
+pub(crate) fn shown_title(title: &str) -> Option<String> {
+    let title = one_line(title.trim());
     let title = &title[..title.floor_char_boundary(TITLE_BYTES_MAX)];
     (!title.is_empty()).then(|| title.to_owned())
 }
@@ -157,7 +172,7 @@ mod tests {
         let asked = Url::parse("http://a:1/hook").unwrap();
         let status = StatusCode::from_u16(status).unwrap();
         let location = Some("https://me:secret@b/new?key=secret#x");
-        let answer = Answer { status, retry_after, location, body: body.as_bytes() };
+        let answer = Answer { status, retry_after, location, title: title(body.as_bytes()) };
         judge(&answer, &asked, SystemTime::UNIX_EPOCH)
     }
 
@@ -200,7 +215,7 @@ mod tests {
     fn detail(verdict: Verdict) -> String {
         match verdict {
             Verdict::Refused { detail, .. } | Verdict::Unavailable { detail, .. } => detail,
-            Verdict::Done => panic!("it is done"),
+            other => panic!("{other:?}"),
         }
     }
 

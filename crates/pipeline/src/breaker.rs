@@ -24,9 +24,11 @@
 //!    └────────────────────────────── one succeeds ───────────────────┘
 //! ```
 
-use std::collections::VecDeque;
+mod cause;
+
 use std::time::Duration;
 
+use self::cause::{Cause, Row, Slices, asked_until};
 use crate::failure::FailureReason;
 
 /// Distinct keys that must fail for one cause before it is taken for an outage.
@@ -42,14 +44,15 @@ pub const FAILED_PERCENT_MIN: u64 = 90;
 /// Causes that are looked at at once; the one that failed longest ago makes room.
 const CAUSES_MAX: usize = 16;
 
-/// Attempts within the window are counted in this many slices of it.
-const SLICES: usize = 10;
-
 /// First wait before a probe, in milliseconds; doubled after each one that fails.
 pub const PROBE_FIRST_MS: i64 = 500;
 
 /// Longest wait before a probe, in milliseconds, before the spread is added.
 pub const PROBE_MAX_MS: i64 = 30_000;
+
+/// Longest wait before a probe where what is away has said when to come again, in milliseconds; of a longer one so
+/// much counts.
+pub const ASKED_MAX_MS: i64 = 3_600_000;
 
 /// Share of the wait that the spread may add, so that lanes do not probe in step.
 const PROBE_JITTER: f64 = 0.2;
@@ -99,6 +102,8 @@ pub struct FailedAttempt {
     pub key: u64,
     /// The attempt before this one failed for the same cause.
     pub is_repeat: bool,
+    /// How long what was called asks to be left alone from now on, in milliseconds; 0 where it said nothing.
+    pub asked_wait_ms: i64,
 }
 
 impl FailedAttempt {
@@ -106,66 +111,6 @@ impl FailedAttempt {
     /// a record that cannot be decoded or breaks a rule says nothing of the surroundings.
     const fn may_be_outage(self) -> bool {
         matches!(self.reason, FailureReason::Handler | FailureReason::Transient(_))
-    }
-}
-
-#[derive(Debug)]
-struct Cause {
-    fingerprint: u32,
-    /// Keys that failed for it within the window, at most [`KEYS_MIN`].
-    keys: VecDeque<FailedKey>,
-    /// Failures for it that are no repeats.
-    failed: Slices,
-    row: Row,
-    last_ms: i64,
-}
-
-#[derive(Debug)]
-struct FailedKey {
-    key: u64,
-    last_ms: i64,
-    /// The row in which it failed last, repeats apart.
-    row: u64,
-}
-
-/// Failures without a success between them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Row {
-    /// Successes that there were when it began: its name.
-    number: u64,
-    failed: u64,
-}
-
-impl Row {
-    fn add(&mut self, number: u64) {
-        if self.number != number {
-            *self = Self { number, failed: 0 };
-        }
-        self.failed += 1;
-    }
-}
-
-/// Counts of the last [`WINDOW_MS`].
-#[derive(Debug, Clone, Copy, Default)]
-struct Slices([(i64, u64); SLICES]);
-
-impl Slices {
-    const SLICE_MS: i64 = WINDOW_MS / SLICES as i64;
-
-    fn add(&mut self, now_ms: i64) {
-        let number = now_ms.div_euclid(Self::SLICE_MS);
-        let index = usize::try_from(number.rem_euclid(SLICES as i64)).expect("a remainder");
-        let slice = &mut self.0[index];
-        if slice.0 != number {
-            *slice = (number, 0);
-        }
-        slice.1 += 1;
-    }
-
-    fn sum(&self, now_ms: i64) -> u64 {
-        let newest = now_ms.div_euclid(Self::SLICE_MS);
-        let is_within = |number: i64| number > newest - SLICES as i64 && number <= newest;
-        self.0.iter().filter(|(number, _)| is_within(*number)).map(|(_, count)| count).sum()
     }
 }
 
@@ -192,6 +137,8 @@ pub struct Breaker {
     closed_at_ms: i64,
     /// Keys that the running probe has tried.
     probed: Vec<u64>,
+    /// Until when what is away asks to be left alone, by the failures that showed it.
+    asked_until_ms: i64,
 }
 
 impl Default for Breaker {
@@ -206,6 +153,7 @@ impl Default for Breaker {
             wait_ms: PROBE_FIRST_MS,
             closed_at_ms: i64::MIN,
             probed: Vec::with_capacity(PROBE_KEYS),
+            asked_until_ms: i64::MIN,
         }
     }
 }
@@ -218,6 +166,7 @@ impl Breaker {
             State::Open { until_ms } if now_ms < until_ms => Permit::Wait { until_ms },
             State::Open { .. } => {
                 self.probed.clear();
+                self.asked_until_ms = i64::MIN;
                 self.state = State::Probing { left: PROBE_KEYS };
                 Permit::Probe { keys: PROBE_KEYS }
             }
@@ -257,13 +206,18 @@ impl Breaker {
         match self.state {
             State::Closed => {
                 if self.note(now_ms, attempt) {
+                    self.asked_until_ms = self.cause(attempt.fingerprint).asked_until_ms();
                     self.open(now_ms, spread)
                 } else {
                     Change::None
                 }
             }
-            State::Open { .. } => Change::None,
+            State::Open { .. } => {
+                self.asked_to_wait(now_ms, attempt.asked_wait_ms);
+                Change::None
+            }
             State::Probing { left } => {
+                self.asked_to_wait(now_ms, attempt.asked_wait_ms);
                 if !self.probed.contains(&attempt.key) {
                     self.probed.push(attempt.key);
                     self.state = State::Probing { left: left - 1 };
@@ -290,11 +244,23 @@ impl Breaker {
     }
 
     /// An attempt met surroundings that are away for everybody, such as a downstream that
-    /// refuses connections: one is enough.
-    pub fn surroundings_away(&mut self, now_ms: i64, spread: f64) -> Change {
+    /// refuses connections: one is enough. They may ask to be left alone for `asked_wait_ms`.
+    pub fn surroundings_away(&mut self, now_ms: i64, asked_wait_ms: i64, spread: f64) -> Change {
+        if self.state == State::Closed {
+            self.asked_until_ms = i64::MIN;
+        }
+        self.asked_to_wait(now_ms, asked_wait_ms);
         match self.state {
             State::Open { .. } => Change::None,
             State::Closed | State::Probing { .. } => self.open(now_ms, spread),
+        }
+    }
+
+    /// What was called asks to be left alone for so long: the next probe does not begin before.
+    pub fn asked_to_wait(&mut self, now_ms: i64, asked_wait_ms: i64) {
+        self.asked_until_ms = self.asked_until_ms.max(asked_until(now_ms, asked_wait_ms));
+        if let State::Open { until_ms } = &mut self.state {
+            *until_ms = (*until_ms).max(self.asked_until_ms);
         }
     }
 
@@ -306,7 +272,7 @@ impl Breaker {
         let wait = wait.mul_f64(1.0 + PROBE_JITTER * spread.clamp(0.0, 1.0));
         let until_ms = now_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
         self.wait_ms = (self.wait_ms * 2).min(PROBE_MAX_MS);
-        self.state = State::Open { until_ms };
+        self.state = State::Open { until_ms: until_ms.max(self.asked_until_ms) };
         self.forget();
         Change::Opened
     }
@@ -335,8 +301,7 @@ impl Breaker {
         let failed_before = failed.saturating_sub(self.row.failed);
         let cause = self.cause(attempt.fingerprint);
         cause.note(now_ms, attempt, number);
-        let is_many = cause.keys.len() >= KEYS_MIN;
-        is_many
+        cause.is_of_many_keys()
             && (cause.is_row_long(number, succeeded, failed_before)
                 || cause.fails_nearly_all(now_ms, succeeded + failed))
     }
@@ -348,46 +313,10 @@ impl Breaker {
                 let oldest = (0..CAUSES_MAX).min_by_key(|index| self.causes[*index].last_ms);
                 self.causes.swap_remove(oldest.expect("there are some"));
             }
-            let keys = VecDeque::with_capacity(KEYS_MIN);
-            let (failed, row) = (Slices::default(), Row::default());
-            self.causes.push(Cause { fingerprint, keys, failed, row, last_ms: i64::MIN });
+            self.causes.push(Cause::new(fingerprint));
             self.causes.len() - 1
         });
         &mut self.causes[index]
-    }
-}
-
-impl Cause {
-    fn note(&mut self, now_ms: i64, attempt: FailedAttempt, row: u64) {
-        self.last_ms = now_ms;
-        self.keys.retain(|failed| now_ms - failed.last_ms < WINDOW_MS);
-        let known = self.keys.iter().position(|failed| failed.key == attempt.key);
-        if attempt.is_repeat {
-            if let Some(index) = known {
-                self.keys[index].last_ms = now_ms;
-            }
-            return;
-        }
-        self.failed.add(now_ms);
-        self.row.add(row);
-        if let Some(index) = known {
-            self.keys.remove(index);
-        } else if self.keys.len() == KEYS_MIN {
-            self.keys.pop_front();
-        }
-        self.keys.push_back(FailedKey { key: attempt.key, last_ms: now_ms, row });
-    }
-
-    /// Whether all keys failed since the last success, and as often as chance does not bring
-    /// about where this share of the attempts succeeded before.
-    fn is_row_long(&self, number: u64, succeeded: u64, failed_before: u64) -> bool {
-        let is_one_row = self.keys.iter().all(|failed| failed.row == number);
-        is_one_row && self.row.failed * succeeded >= KEYS_MIN as u64 * (succeeded + failed_before)
-    }
-
-    fn fails_nearly_all(&self, now_ms: i64, attempts: u64) -> bool {
-        let failed = self.failed.sum(now_ms);
-        failed > 0 && failed * 100 >= attempts * FAILED_PERCENT_MIN
     }
 }
 

@@ -6,7 +6,7 @@ const CAUSE: u32 = 7;
 
 const fn attempt(cause: u32, key: u64) -> FailedAttempt {
     let reason = FailureReason::Handler;
-    FailedAttempt { fingerprint: cause, reason, key, is_repeat: false }
+    FailedAttempt { fingerprint: cause, reason, key, is_repeat: false, asked_wait_ms: 0 }
 }
 
 fn failed_for(breaker: &mut Breaker, now_ms: i64, cause: u32, key: u64) -> Change {
@@ -190,8 +190,8 @@ fn failures_that_were_asked_for_and_those_of_the_record_never_open_it() {
 #[test]
 fn surroundings_that_refuse_everybody_open_it_at_once() {
     let mut breaker = Breaker::default();
-    assert_eq!(breaker.surroundings_away(0, 0.0), Change::Opened);
-    assert_eq!(breaker.surroundings_away(1, 0.0), Change::None, "it is open already");
+    assert_eq!(breaker.surroundings_away(0, 0, 0.0), Change::Opened);
+    assert_eq!(breaker.surroundings_away(1, 0, 0.0), Change::None, "it is open already");
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn without_anything_to_try_it_closes_and_remembers_how_long_it_waited() {
     assert_eq!(breaker.nothing_to_try(1), Change::Closed);
     assert_eq!(breaker.permit(1), Permit::Flow);
     assert_eq!(breaker.nothing_to_try(2), Change::None, "it is closed already");
-    breaker.surroundings_away(2, 0.0);
+    breaker.surroundings_away(2, 0, 0.0);
     assert_eq!(breaker.permit(2), Permit::Wait { until_ms: 2 + 2 * PROBE_FIRST_MS });
 }
 
@@ -254,16 +254,74 @@ fn without_anything_to_try_it_closes_and_remembers_how_long_it_waited() {
 fn the_spread_only_adds_to_a_wait() {
     for (spread, until_ms) in [(0.0, 500), (0.5, 550), (1.0, 600), (9.0, 600)] {
         let mut breaker = Breaker::default();
-        breaker.surroundings_away(0, spread);
+        breaker.surroundings_away(0, 0, spread);
         assert_eq!(breaker.permit(0), Permit::Wait { until_ms });
     }
+}
+
+/// A failure that asks to be left alone for so long.
+fn failed_asking(breaker: &mut Breaker, now_ms: i64, key: u64, asked_wait_ms: i64) -> Change {
+    breaker.failed(now_ms, FailedAttempt { asked_wait_ms, ..attempt(CAUSE, key) }, 0.0)
+}
+
+#[test]
+fn no_probe_begins_before_what_is_away_has_asked_for() {
+    const MINUTE_MS: i64 = 60_000;
+    // By many keys, of which the longest wait counts; by one that says that all are refused.
+    let mut by_keys = Breaker::default();
+    for key in 0..KEYS_MIN as u64 {
+        failed_asking(&mut by_keys, 5, key, if key == 3 { MINUTE_MS } else { 0 });
+    }
+    let mut at_once = Breaker::default();
+    at_once.surroundings_away(5, MINUTE_MS, 0.0);
+    // Said by one that was under way when the first was answered.
+    let mut late = opened(0);
+    assert_eq!(failed_asking(&mut late, 5, 99, MINUTE_MS), Change::None);
+    let mut held_up = opened(0);
+    held_up.asked_to_wait(5, MINUTE_MS);
+    for (name, breaker) in [
+        ("keys", &mut by_keys),
+        ("at once", &mut at_once),
+        ("late", &mut late),
+        ("held", &mut held_up),
+    ] {
+        let until_ms = 5 + MINUTE_MS;
+        assert_eq!(breaker.permit(until_ms - 1), Permit::Wait { until_ms }, "{name}");
+        assert_eq!(breaker.permit(until_ms), Permit::Probe { keys: PROBE_KEYS }, "{name}");
+        // The probe asks anew, and what was asked before does not count twice.
+        breaker.surroundings_away(until_ms, 10 * MINUTE_MS, 0.0);
+        let until_ms = until_ms + 10 * MINUTE_MS;
+        assert_eq!(breaker.permit(until_ms - 1), Permit::Wait { until_ms }, "{name}");
+        breaker.permit(until_ms);
+        breaker.surroundings_away(until_ms, 0, 0.0);
+        let Permit::Wait { until_ms: next_ms } = breaker.permit(until_ms) else { panic!("{name}") };
+        assert!(next_ms - until_ms <= PROBE_MAX_MS, "{name}: {next_ms}");
+    }
+}
+
+#[test]
+fn a_wait_that_is_asked_for_ends_after_an_hour_at_the_latest() {
+    let mut breaker = Breaker::default();
+    breaker.surroundings_away(0, i64::MAX, 0.0);
+    assert_eq!(breaker.permit(0), Permit::Wait { until_ms: ASKED_MAX_MS });
+}
+
+#[test]
+fn what_a_key_asked_for_before_the_service_did_well_is_no_wait_of_all() {
+    let mut breaker = Breaker::default();
+    failed_asking(&mut breaker, 0, 1, ASKED_MAX_MS);
+    let later_ms = 2 * WINDOW_MS;
+    for key in 0..KEYS_MIN as u64 {
+        failed(&mut breaker, later_ms, 100 + key);
+    }
+    assert_eq!(breaker.permit(later_ms), Permit::Wait { until_ms: later_ms + PROBE_FIRST_MS });
 }
 
 #[test]
 fn an_outage_that_comes_back_soon_is_waited_for_longer_and_a_later_one_is_not() {
     let mut breaker = Breaker::default();
     for (at_ms, wait_ms) in [(0, 500), (2_000, 1000), (200_000, 500)] {
-        breaker.surroundings_away(at_ms, 0.0);
+        breaker.surroundings_away(at_ms, 0, 0.0);
         assert_eq!(breaker.permit(at_ms), Permit::Wait { until_ms: at_ms + wait_ms });
         breaker.permit(at_ms + wait_ms);
         assert_eq!(breaker.succeeded(at_ms + wait_ms), Change::Closed);

@@ -154,7 +154,7 @@ impl<S: Stage> Engine<S> {
             &self.around.connections,
             self.around.resolver.clone(),
             stage,
-            Runner::new(self.around.runtime.clone()),
+            Runner::new(self.around.runtime.clone(), self.settings.concurrency),
         )?;
         let thread = std::thread::Builder::new().name(format!("lane-{index}"));
         let handle = thread

@@ -34,6 +34,9 @@ pub struct Record<T> {
     pub idempotency_key: String,
     /// When it was written first, in milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
+    /// When it was written to the topic that it was read from now, in milliseconds since the Unix epoch: for a retry,
+    /// when the attempt before this one failed.
+    pub written_at_ms: i64,
     /// Number of this attempt; the first is 1.
     pub attempt: u32,
     /// How often it was redriven from the dead-letter queue.
@@ -52,6 +55,7 @@ impl<T> Record<T> {
             offset: delivery.offset,
             idempotency_key: delivery.idempotency_key(),
             timestamp_ms: delivery.timestamp_ms,
+            written_at_ms: delivery.written_at_ms,
             attempt: delivery.attempt,
             redrives: delivery.redrives,
         }
@@ -64,13 +68,18 @@ impl<T> Record<T> {
     }
 
     /// Since when attempts at it fail, in milliseconds since the Unix epoch; `None` at the first one. Of a record
-    /// that was redriven it is when this attempt was due: those before it may be long ago.
+    /// that was redriven it is when the attempt before this one failed: its first failure may be long ago.
     #[must_use]
     pub fn failing_since_ms(&self) -> Option<i64> {
-        let name = if self.redrives > 0 { headers::DUE_AT_MS } else { headers::FIRST_FAILED_AT_MS };
-        let last = self.headers.iter().rev().find(|(of, _)| **of == *name.as_bytes());
-        let text = last.filter(|_| self.attempt > 1)?.1.as_deref()?;
-        std::str::from_utf8(text).ok()?.parse().ok()
+        if self.attempt <= 1 {
+            return None;
+        }
+        if self.redrives > 0 {
+            return Some(self.written_at_ms);
+        }
+        let name = headers::FIRST_FAILED_AT_MS.as_bytes();
+        let (_, value) = self.headers.iter().rev().find(|(of, _)| **of == *name)?;
+        std::str::from_utf8(value.as_deref()?).ok()?.parse().ok()
     }
 }
 

@@ -233,6 +233,7 @@ impl<S: Stage> Lane<S> {
 
     /// After a stop was requested: finishes what is in flight, and starts nothing.
     fn drain(&mut self) -> Result<(), LaneError> {
+        self.core.processor.take_back_ready();
         while !self.core.processor.in_flight.is_empty() && !self.core.shared.must_abandon() {
             self.core.heartbeat();
             self.membership.follow(&mut self.core)?;

@@ -5,14 +5,14 @@
 //! partition, what it emits, and how that state is written and read back.
 
 mod delivery;
+mod handle_error;
 mod names;
 
-use std::time::Duration;
-
 use codec::decode::DecodeError;
-use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
+use pipeline::failure::{Failure, FailureClass};
 
 pub use self::delivery::{Delivery, Work, idle_work};
+pub use self::handle_error::HandleError;
 pub use self::names::{SettingNames, Words};
 
 /// State of one partition: kept in memory, and durable in a compacted topic.
@@ -170,85 +170,6 @@ pub trait Stage: Send + 'static {
     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> Self::Summary
     where
         Self::State: 'a;
-}
-
-/// Why a record could not be handled.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HandleError {
-    /// This attempt at this record failed. Its class decides whether it is tried again.
-    Failed(Failure),
-    /// Something that the handler called failed. The record may be at fault; if the records of many
-    /// keys fail in the same way, it is an outage.
-    Downstream {
-        /// Why it failed.
-        failure: Failure,
-        /// How long this record is not to be tried again, from now on; zero if nothing was said. The retry delay
-        /// counts where it is longer.
-        wait: Duration,
-    },
-    /// A dependency of all records is unavailable; with a message. No record is at fault: the
-    /// pipeline waits, and nothing is retried or dead-lettered.
-    Away(String),
-}
-
-impl HandleError {
-    /// This record failed, and no later attempt can succeed: it becomes a dead letter of class
-    /// `refused`.
-    ///
-    /// ```
-    /// use relane::{HandleError, ReasonName};
-    ///
-    /// const BAD_ADDRESS: ReasonName = ReasonName::of("bad-address");
-    /// let error = HandleError::permanent(BAD_ADDRESS, "no @ in the address");
-    /// assert!(matches!(error, HandleError::Failed(failure) if !failure.class().is_transient()));
-    /// ```
-    pub fn permanent(reason: ReasonName, detail: impl Into<String>) -> Self {
-        Self::Failed(failure(FailureReason::Permanent(reason), detail))
-    }
-
-    /// This record failed, and a later attempt may succeed: it is tried again after the retry delays,
-    /// and becomes a dead letter of class `transient` when its attempts are used up.
-    pub fn transient(reason: ReasonName, detail: impl Into<String>) -> Self {
-        Self::Failed(failure(FailureReason::Transient(reason), detail))
-    }
-
-    /// Something that the handler called failed, and may fail for every record. Like
-    /// [`transient`](Self::transient), but after failures of 20 keys in a row the pipeline waits,
-    /// and uses up no further attempts.
-    pub fn unavailable(detail: impl Into<String>) -> Self {
-        Self::unavailable_for(Duration::ZERO, detail)
-    }
-
-    /// As [`unavailable`](Self::unavailable), where what was asked has said when to come again: this record is
-    /// not tried before. Of a wait above 30 days, 30 days count.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use relane::HandleError;
-    ///
-    /// let busy = HandleError::unavailable_for(Duration::from_secs(120), "429 Too Many Requests");
-    /// assert!(matches!(busy, HandleError::Downstream { wait, .. } if wait.as_secs() == 120));
-    /// ```
-    pub fn unavailable_for(wait: Duration, detail: impl Into<String>) -> Self {
-        Self::Downstream { failure: failure(FailureReason::Handler, detail), wait }
-    }
-
-    /// A dependency of all records is unavailable: the pipeline waits at once.
-    pub fn away(detail: impl Into<String>) -> Self {
-        Self::Away(detail.into())
-    }
-
-    /// The failure of the record, where there is one.
-    pub const fn failure_mut(&mut self) -> Option<&mut Failure> {
-        match self {
-            Self::Failed(failure) | Self::Downstream { failure, .. } => Some(failure),
-            Self::Away(_) => None,
-        }
-    }
-}
-
-fn failure(reason: FailureReason, detail: impl Into<String>) -> Failure {
-    Failure { reason, schema_id: None, detail: detail.into() }
 }
 
 /// A record's context besides its content, and what an attempt may change.

@@ -2,8 +2,10 @@
 //! are those named by `KAFKA_BOOTSTRAP_SERVERS` and `SCHEMA_REGISTRY_URL`.
 
 mod answers;
+mod batches;
 mod deliveries;
 mod examples;
+mod outages;
 mod pace;
 mod receiver;
 mod rig;

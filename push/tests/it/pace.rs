@@ -9,9 +9,8 @@ const RECORDS: usize = 10_000;
 const CONCURRENCY: usize = 64;
 /// What the service takes for each call.
 const TAKES: Duration = Duration::from_millis(20);
-/// Most that the whole may take, as a multiple of what the calls alone take. A development build on the two processors that
-/// the broker and the receiver use as well takes longer than one that is shipped.
-const RATIO_MAX: f64 = 1.6;
+/// Most that the whole may take, as a multiple of what the calls alone take.
+const RATIO_MAX: f64 = 1.3;
 
 mod alone {
     use testkit::machine;

@@ -31,9 +31,9 @@ impl Call {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Its idempotency key.
+    /// Its idempotency key; none for a call with several records.
     pub(crate) fn id(&self) -> &str {
-        self.header("idempotency-key").expect("each call has one")
+        self.header("idempotency-key").unwrap_or_default()
     }
 
     pub(crate) fn text(&self) -> String {
@@ -52,6 +52,8 @@ pub(crate) enum Reply {
     Status(u16, String, Duration),
     /// A status with the title of a problem.
     Problem(u16, String),
+    /// A status with a body.
+    Body(u16, String),
     /// Bytes that are no HTTP; then the connection ends.
     Garbage,
     /// Nothing, until the client lets go.
@@ -136,10 +138,10 @@ fn serve(mut stream: TcpStream, plan: &Plan, calls: &Mutex<Calls>) -> io::Result
             }
             Reply::Problem(status, title) => {
                 let body = serde_json::json!({ "title": title }).to_string();
-                let length = body.len();
-                let head = "content-type: application/problem+json\r\ncontent-length";
-                let text = format!("HTTP/1.1 {status} x\r\n{head}: {length}\r\n\r\n{body}");
-                (status, text, Duration::ZERO)
+                (status, with_body(status, "application/problem+json", &body), Duration::ZERO)
+            }
+            Reply::Body(status, body) => {
+                (status, with_body(status, "application/json", &body), Duration::ZERO)
             }
             Reply::Garbage => {
                 stream.write_all(b"\0garbage\r\n\r\n")?;
@@ -157,6 +159,12 @@ fn serve(mut stream: TcpStream, plan: &Plan, calls: &Mutex<Calls>) -> io::Result
         calls.all[at].answered_at = Some(Instant::now());
     }
     Ok(())
+}
+
+fn with_body(status: u16, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    let head = format!("content-type: {content_type}\r\ncontent-length: {length}");
+    format!("HTTP/1.1 {status} x\r\n{head}\r\n\r\n{body}")
 }
 
 /// The next call of a connection; `None` at its end.

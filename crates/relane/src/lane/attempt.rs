@@ -8,7 +8,7 @@ use pipeline::headers::FINGERPRINT;
 use pipeline::record::Offset;
 use rand::Rng as _;
 
-use crate::lane::failure_gate::Name;
+use crate::lane::failure_gate::{Failed, Name};
 use crate::lane::framing::framed_in_header;
 use crate::lane::in_flight::Answered;
 use crate::lane::outcomes::OutcomeEntry;
@@ -57,6 +57,9 @@ impl<S: Stage> Processor<S> {
         // What a handler has done is not asked of it again because another one has met an outage since.
         let is_done = matches!(answered, Some(Answered { answer: Ok(()), .. }));
         if self.gate.is_held_up() && !is_done {
+            if let Some(Answered { answer: Err(error), .. }) = &answered {
+                self.gate.asked_to_wait(self.now_ms, error.wait());
+            }
             return Attempted::Unresolved;
         }
         let (key, origin) = (key(), origin());
@@ -150,12 +153,13 @@ impl<S: Stage> Processor<S> {
             Err(HandleError::Failed(failure)) => (Attempted::Failed(failure, Duration::ZERO), None),
             Err(HandleError::Downstream { failure, wait }) => {
                 let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
-                self.gate.downstream_failed(self.now_ms, &failure, name, is_repeat, spread);
+                let failed = Failed { failure: &failure, name, is_repeat, wait };
+                self.gate.downstream_failed(self.now_ms, failed, spread);
                 (Attempted::Failed(failure, wait), None)
             }
-            Err(HandleError::Away(detail)) => {
+            Err(HandleError::Away { detail, wait }) => {
                 let spread = spread(self);
-                self.gate.surroundings_away(self.now_ms, detail, spread);
+                self.gate.surroundings_away(self.now_ms, detail, wait, spread);
                 (Attempted::Unresolved, None)
             }
         }

@@ -7,6 +7,7 @@
 //! dead letters, is not committed: its state is dropped and read back.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 
 use pipeline::breaker::{Breaker, Change, FailedAttempt, Permit};
 use pipeline::dead_letter_limit::{DeadLetterCause, DeadLetterLimit, DeadLetterLimits, Tripped};
@@ -22,6 +23,17 @@ use crate::lane::limits::{ENDS_EVERY, PROBE_MAIN_FIRST};
 pub(crate) enum Name<'a> {
     Key(&'a [u8]),
     Record((i32, Offset)),
+}
+
+/// A failure of what a handler called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Failed<'a> {
+    pub(crate) failure: &'a Failure,
+    pub(crate) name: Name<'a>,
+    /// The attempt before this one failed for the same cause.
+    pub(crate) is_repeat: bool,
+    /// How long what was called asks to be left alone.
+    pub(crate) wait: Duration,
 }
 
 /// See the module.
@@ -184,14 +196,8 @@ impl FailureGate {
     }
 
     /// Something that the handler asked failed.
-    pub(crate) fn downstream_failed(
-        &mut self,
-        now_ms: i64,
-        failure: &Failure,
-        name: Name<'_>,
-        is_repeat: bool,
-        spread: f64,
-    ) {
+    pub(crate) fn downstream_failed(&mut self, now_ms: i64, failed: Failed<'_>, spread: f64) {
+        let Failed { failure, name, is_repeat, wait } = failed;
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         let attempt = FailedAttempt {
@@ -199,6 +205,7 @@ impl FailureGate {
             reason: failure.reason,
             key: hasher.finish(),
             is_repeat,
+            asked_wait_ms: millis(wait),
         };
         if self.breaker.failed(now_ms, attempt, spread) == Change::Opened {
             self.open(failure.detail.clone());
@@ -207,9 +214,22 @@ impl FailureGate {
     }
 
     /// Something that every record needs is away.
-    pub(crate) fn surroundings_away(&mut self, now_ms: i64, detail: String, spread: f64) {
-        self.breaker.surroundings_away(now_ms, spread);
+    pub(crate) fn surroundings_away(
+        &mut self,
+        now_ms: i64,
+        detail: String,
+        wait: Duration,
+        spread: f64,
+    ) {
+        self.breaker.surroundings_away(now_ms, millis(wait), spread);
         self.open(detail);
+    }
+
+    /// What is away asks, in an answer that decides nothing any more, to be left alone for so long.
+    pub(crate) fn asked_to_wait(&mut self, now_ms: i64, wait: Duration) {
+        if self.breaker.is_open() {
+            self.breaker.asked_to_wait(now_ms, millis(wait));
+        }
     }
 
     /// Nothing is left that could tell whether what is away is back.
@@ -223,6 +243,10 @@ impl FailureGate {
         self.outage = Some(detail);
         self.is_held_up = true;
     }
+}
+
+fn millis(wait: Duration) -> i64 {
+    i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl FailureGate {
@@ -258,13 +282,16 @@ mod tests {
     fn what_failed_in_the_probe_that_ends_an_outage_is_tried_again() {
         for fails_before in [false, true] {
             let mut gate = FailureGate::new(None);
-            gate.surroundings_away(0, "away".to_owned(), 0.0);
+            gate.surroundings_away(0, "away".to_owned(), Duration::ZERO, 0.0);
             let later = 2 * PROBE_MAX_MS;
             assert!(matches!(gate.breaker.permit(later), Permit::Probe { .. }));
             if fails_before {
                 let reason = FailureReason::Handler;
                 let failure = Failure { reason, schema_id: None, detail: String::new() };
-                gate.downstream_failed(later, &failure, Name::Key(b"tea"), false, 0.0);
+                let name = Name::Key(b"tea");
+                let failed =
+                    Failed { failure: &failure, name, is_repeat: false, wait: Duration::ZERO };
+                gate.downstream_failed(later, failed, 0.0);
             }
             gate.record_success(later);
             assert_eq!((gate.outage(), gate.must_undo), (None, fails_before));

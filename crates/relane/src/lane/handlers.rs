@@ -52,6 +52,7 @@ impl<S: Stage> Processor<S> {
             partition,
             offset: offset.0,
             timestamp_ms: record.timestamp.ms,
+            written_at_ms: record.timestamp.ms,
             attempt: 1,
             redrives: 0,
             key: record.key.as_deref(),
@@ -79,6 +80,7 @@ impl<S: Stage> Processor<S> {
             partition: pending.origin.partition,
             offset: pending.origin.offset,
             timestamp_ms: pending.origin.timestamp.ms,
+            written_at_ms: pending.record.timestamp.ms,
             attempt: pending.attempt.saturating_add(1),
             redrives: pending.redrive_count,
             key: pending.record.key.as_deref(),
@@ -112,7 +114,22 @@ impl<S: Stage> Processor<S> {
         }
     }
 
-    /// Takes in what handlers have answered.
+    /// Takes the records back whose handlers stand ready and have not begun: they begin anew later.
+    pub(crate) fn take_back_ready(&mut self) {
+        for (partition, place) in self.in_flight.take_back() {
+            match place {
+                Place::Main(record) => self.keep_held(partition, record),
+                Place::Retry(offset) => {
+                    let Some(owned) = self.owned_mut(partition) else { continue };
+                    if let Some((due_at_ms, _)) = owned.waiting.get(offset) {
+                        owned.waiting.postpone(offset, due_at_ms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in what handlers have answered. In an outage none of those begins that stand ready.
     pub(crate) fn finish_handlers(&mut self) {
         if self.in_flight.is_empty() {
             return;
@@ -129,6 +146,9 @@ impl<S: Stage> Processor<S> {
                     self.finish_retry(Late { partition, offset, answered: Some(answered) });
                 }
             }
+        }
+        if self.gate.is_held_up() {
+            self.take_back_ready();
         }
     }
 

@@ -28,7 +28,7 @@ struct Handling<I> {
     place: Place,
     input: I,
     /// Dropped with the record, it ends the work.
-    _task: Task,
+    task: Task,
 }
 
 /// A record, decoded, whose handler has answered.
@@ -48,7 +48,8 @@ pub(crate) struct Late<I> {
 /// Records whose handlers work.
 pub(crate) struct InFlight<I> {
     is_used: bool,
-    concurrency: usize,
+    /// Handlers that work at once, and those that stand ready to.
+    records_max: usize,
     /// How long one attempt may take.
     limit: Duration,
     pub(crate) runner: Runner,
@@ -65,9 +66,10 @@ pub(crate) struct InFlight<I> {
 
 impl<I> InFlight<I> {
     pub(crate) fn new(is_used: bool, concurrency: usize, limit: Duration, runner: Runner) -> Self {
+        let ready_max = runner.ready_max().min(concurrency);
         Self {
             is_used,
-            concurrency,
+            records_max: concurrency.saturating_add(ready_max),
             limit,
             runner,
             handling: HashMap::new(),
@@ -86,7 +88,7 @@ impl<I> InFlight<I> {
 
     /// Whether another record may start.
     pub(crate) fn has_room(&self) -> bool {
-        !self.is_used || self.len() < self.concurrency.min(self.probe_max)
+        !self.is_used || self.len() < self.records_max.min(self.probe_max)
     }
 
     /// Lets at most so many be in flight, those that are already included; as many as ever for
@@ -130,7 +132,7 @@ impl<I> InFlight<I> {
         self.moved_at = Instant::now();
         self.tickets += 1;
         let task = self.runner.run(self.tickets, work, self.limit, schema);
-        self.handling.insert(self.tickets, Handling { partition, place, input, _task: task });
+        self.handling.insert(self.tickets, Handling { partition, place, input, task });
     }
 
     /// Ends the work on a partition's records and forgets them: their next owner reads them again.
@@ -138,6 +140,12 @@ impl<I> InFlight<I> {
         self.handling.retain(|_, handling| handling.partition != partition);
         self.late.retain(|late| late.partition != partition);
         self.suspended.retain(|(of, ..)| *of != partition);
+    }
+
+    /// The records whose handlers stand ready and have not begun: nothing was done for them.
+    pub(crate) fn take_back(&mut self) -> Vec<(i32, Place)> {
+        let ready = self.handling.extract_if(|_, handling| handling.task.take_back());
+        ready.map(|(_, handling)| (handling.partition, handling.place)).collect()
     }
 
     /// Takes the waiting records of a partition back from their handlers.

@@ -6,7 +6,7 @@
 
 use kafka_io::reader::HeldRecord;
 use pipeline::headers::{Dialects, Lineage, Origin};
-use pipeline::record::Offset;
+use pipeline::record::{Offset, Timestamp};
 use pipeline::window::Fetched;
 
 use crate::lane::limits::HOP_BYTES;
@@ -111,7 +111,7 @@ impl<S: Stage> Processor<S> {
         let record = HeldRecord {
             partition,
             offset,
-            timestamp: forward.pending.record.timestamp,
+            timestamp: Timestamp { ms: forward.now_ms, ..forward.pending.record.timestamp },
             key: forward.pending.record.key.take(),
             value: forward.pending.record.value.take(),
             headers,

@@ -23,6 +23,10 @@ pub(crate) const IDLE_WAIT_MAX: Duration = Duration::from_millis(50);
 pub(crate) const ANSWER_LOOK_MIN: Duration = Duration::from_millis(1);
 pub(crate) const ANSWER_LOOK_MAX: Duration = Duration::from_millis(20);
 
+/// Handlers that stand ready at most, beside those that work: so many may end while a lane
+/// commits, and the next ones begin without it.
+pub(crate) const READY_MAX: usize = 64;
+
 /// A position that moved over markers only is committed after this much idleness.
 pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 

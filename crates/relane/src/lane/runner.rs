@@ -47,29 +47,46 @@ async fn answer(mut work: Work, limit: Duration, schema_id: Option<u32>) -> Answ
 
 mod on_runtime {
     use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
 
     use tokio::runtime::Handle;
+    use tokio::sync::Semaphore;
     use tokio::task::AbortHandle;
 
     use super::{Answer, Ticket, answer};
+    use crate::lane::limits::READY_MAX;
     use crate::stage::Work;
 
-    /// Work under way; dropped, it is stopped where it waits.
+    /// Work under way or ready to begin; dropped, it is stopped where it waits.
     #[derive(Debug)]
-    pub(crate) struct Task(AbortHandle);
+    pub(crate) struct Task {
+        abort: AbortHandle,
+        /// It has begun, or was taken back: whoever sets it decides which.
+        is_decided: Arc<AtomicBool>,
+    }
 
-    impl Drop for Task {
-        fn drop(&mut self) {
-            self.0.abort();
+    impl Task {
+        /// Takes work back that has not begun; `false` if it has.
+        pub(crate) fn take_back(&self) -> bool {
+            !self.is_decided.swap(true, Ordering::AcqRel)
         }
     }
 
-    /// Spawns work and collects the answers: at most one of each handler in flight.
+    impl Drop for Task {
+        fn drop(&mut self) {
+            self.abort.abort();
+        }
+    }
+
+    /// Spawns work and collects the answers: at most one of each handler in flight. What is beyond the places
+    /// for work stands ready, and begins when other work has ended, without the lane.
     #[derive(Debug)]
     pub(crate) struct Runner {
         runtime: Handle,
+        places: Arc<Semaphore>,
         sender: Sender<(Ticket, Answer)>,
         answers: Receiver<(Ticket, Answer)>,
         /// What came while the lane waited for it.
@@ -77,9 +94,10 @@ mod on_runtime {
     }
 
     impl Runner {
-        pub(crate) fn new(runtime: Handle) -> Self {
+        pub(crate) fn new(runtime: Handle, concurrency: usize) -> Self {
             let (sender, answers) = channel();
-            Self { runtime, sender, answers, early: VecDeque::new() }
+            let places = Arc::new(Semaphore::new(concurrency.min(Semaphore::MAX_PERMITS)));
+            Self { runtime, places, sender, answers, early: VecDeque::new() }
         }
 
         pub(crate) fn run(
@@ -89,13 +107,25 @@ mod on_runtime {
             limit: Duration,
             schema_id: Option<u32>,
         ) -> Task {
-            let sender = self.sender.clone();
+            let (sender, places) = (self.sender.clone(), Arc::clone(&self.places));
+            let is_decided = Arc::new(AtomicBool::new(false));
+            let decides = Arc::clone(&is_decided);
             let task = self.runtime.spawn(async move {
+                let Ok(place) = places.acquire_owned().await else { return };
+                if decides.swap(true, Ordering::AcqRel) {
+                    return; // it was taken back
+                }
                 let answer = answer(work, limit, schema_id).await;
+                drop(place);
                 // A lane that has ended wants no answer.
                 _ = sender.send((ticket, answer));
             });
-            Task(task.abort_handle())
+            Task { abort: task.abort_handle(), is_decided }
+        }
+
+        /// How much work may stand ready beside what is under way.
+        pub(crate) const fn ready_max(&self) -> usize {
+            READY_MAX
         }
 
         /// The next answer that has come.
@@ -128,10 +158,19 @@ mod either {
     use crate::stage::Work;
 
     /// Work under way; dropped, it is stopped where it waits.
-    #[expect(dead_code, reason = "it is held")]
     pub(crate) enum Task {
         OnRuntime(on_runtime::Task),
-        ByHand(by_hand::Task),
+        ByHand(#[expect(dead_code, reason = "it is held")] by_hand::Task),
+    }
+
+    impl Task {
+        /// What runs by hand begins at once.
+        pub(crate) fn take_back(&self) -> bool {
+            match self {
+                Self::OnRuntime(it) => it.take_back(),
+                Self::ByHand(_) => false,
+            }
+        }
     }
 
     pub(crate) enum Runner {
@@ -140,8 +179,15 @@ mod either {
     }
 
     impl Runner {
-        pub(crate) fn new(runtime: Handle) -> Self {
-            Self::OnRuntime(on_runtime::Runner::new(runtime))
+        pub(crate) fn new(runtime: Handle, concurrency: usize) -> Self {
+            Self::OnRuntime(on_runtime::Runner::new(runtime, concurrency))
+        }
+
+        pub(crate) fn ready_max(&self) -> usize {
+            match self {
+                Self::OnRuntime(it) => it.ready_max(),
+                Self::ByHand(_) => 0,
+            }
         }
 
         pub(crate) fn by_hand() -> Self {
@@ -265,5 +311,58 @@ mod by_hand {
             let next = next.filter(|_| !world::has_timers());
             if self.ready.is_empty() { next } else { Some(Duration::ZERO) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::on_runtime::{Runner, Task};
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// Work that counts its begin, and ends when it is told to.
+    fn work(begun: &Arc<AtomicUsize>, end: &Arc<Notify>) -> Work {
+        let (begun, end) = (Arc::clone(begun), Arc::clone(end));
+        Box::pin(async move {
+            begun.fetch_add(1, Ordering::SeqCst);
+            end.notified().await;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn what_stands_ready_begins_when_other_work_has_ended_unless_it_was_taken_back() {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let mut runner = Runner::new(runtime.handle().clone(), 1);
+        let (begun, end) = (Arc::<AtomicUsize>::default(), Arc::<Notify>::default());
+        let tasks: Vec<Task> =
+            (0..3).map(|n| runner.run(n, work(&begun, &end), LIMIT, None)).collect();
+        // Each task comes to its turn several times.
+        let pass = || {
+            runtime.block_on(async {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+            });
+        };
+        pass();
+        assert_eq!(begun.load(Ordering::SeqCst), 1);
+        assert!(!tasks[0].take_back(), "it has begun");
+        assert!(tasks[1].take_back(), "it has not");
+        end.notify_one();
+        pass();
+        assert_eq!(begun.load(Ordering::SeqCst), 2, "the third, without a look at the answers");
+        assert!(!tasks[2].take_back());
+        end.notify_one();
+        pass();
+        let answers: Vec<_> = std::iter::from_fn(|| runner.next()).collect();
+        assert_eq!(answers, [(0, Ok(())), (2, Ok(()))]);
     }
 }

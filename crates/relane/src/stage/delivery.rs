@@ -31,6 +31,9 @@ pub struct Delivery<'r> {
     pub offset: i64,
     /// When it was written first, in milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
+    /// When it was written to the topic that it was read from, in milliseconds since the Unix epoch: for a retry, when
+    /// the attempt before this one failed.
+    pub written_at_ms: i64,
     /// Number of this attempt; the first is 1.
     pub attempt: u32,
     /// How often the record was redriven from the dead-letter queue.

@@ -210,6 +210,32 @@ fn an_outage_of_what_a_handler_calls_is_told_and_no_attempt_is_used_up() {
 }
 
 #[test]
+fn nothing_is_asked_of_what_is_away_before_it_has_said_to_be_back() {
+    // By one answer that says so of all, and by those of many keys.
+    for (keys, error) in [
+        (1, HandleError::away_for(10 * MINUTE, "closed for maintenance")),
+        (24, HandleError::unavailable_for(10 * MINUTE, "503")),
+    ] {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let (counted, first) = (Arc::clone(&calls), error.clone());
+        let handler = move |_: Record<Raw>| {
+            let is_first = counted.fetch_add(1, Ordering::SeqCst) < keys;
+            std::future::ready(if is_first { Err(first.clone()) } else { FINE })
+        };
+        let mut pipeline =
+            testing::with_handler(builder(), payload::raw(), handler).expect("it starts");
+        let sent: Vec<_> = (0..keys).map(|key| pipeline.send(&key.to_string(), "/tea")).collect();
+        pipeline.advance(9 * MINUTE).expect("it goes on");
+        assert_eq!(calls.load(Ordering::SeqCst), keys, "{error:?}");
+        assert!(pipeline.outage().is_some(), "{error:?}");
+        pipeline.advance(3 * MINUTE).expect("it goes on");
+        for record in sent {
+            assert_eq!(pipeline.route(record), Route::Settled { attempts: 1 }, "{error:?}");
+        }
+    }
+}
+
+#[test]
 fn a_payload_that_needs_a_registry_is_refused() {
     let handler = |_: Record<String>| std::future::ready(FINE);
     let error = testing::with_handler(builder(), payload::avro::<String>(), handler);

@@ -219,7 +219,7 @@ impl Stage for Business {
 
     fn handle(&mut self, order: &Order, context: Context<'_, '_, Sums>) -> Result<(), HandleError> {
         if (self.away_ms.0..self.away_ms.1).contains(&now_ms()) {
-            return Err(HandleError::Away("what orders need is away".to_owned()));
+            return Err(HandleError::away("what orders need is away"));
         }
         match order.kind {
             Kind::Invalid => {
