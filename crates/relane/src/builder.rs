@@ -1,7 +1,9 @@
 //! Builds a pipeline, with a default for every setting.
 
 mod check;
+mod observe;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +96,7 @@ impl Pipeline {
             accepts_compacted: false,
             registry_url: None,
             unknown_schema_grace: NOT_FOUND_GRACE,
+            metrics_address: None,
             stop: None,
         }
     }
@@ -125,6 +128,7 @@ pub struct Builder {
     accepts_compacted: bool,
     registry_url: Option<String>,
     unknown_schema_grace: Duration,
+    metrics_address: Option<SocketAddr>,
     stop: Option<Shutdown>,
 }
 
@@ -189,13 +193,15 @@ impl Builder {
         self
     }
 
-    /// Sets how many handlers of a lane run at once; by default 64.
+    /// Sets how many handlers of a lane run at once, at least 1; by default 64. Up to 64 more stand ready, and begin when
+    /// one of these ends.
     pub const fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
     }
 
-    /// Sets the time limit of one attempt; by default 30 s.
+    /// Sets the time limit of one attempt, above zero; by default 30 s. A handler that takes longer is dropped, and its record
+    /// is retried.
     pub const fn handler_timeout(mut self, limit: Duration) -> Self {
         self.handler_timeout = limit;
         self
@@ -255,6 +261,14 @@ impl Builder {
         self
     }
 
+    /// Serves `/metrics` for Prometheus, `/livez` and `/readyz` at this address while the pipeline runs, and says on
+    /// stderr or in the log where; port 0 takes any free one. By default nothing is served, and the metrics go to the recorder of
+    /// the `metrics` crate that the program has installed.
+    pub const fn metrics_address(mut self, address: SocketAddr) -> Self {
+        self.metrics_address = Some(address);
+        self
+    }
+
     /// Sets the request to stop, which several pipelines may share; by default SIGTERM and SIGINT.
     /// From the first such run to the end of the process these signals are caught: a second signal
     /// ends the process.
@@ -270,7 +284,8 @@ impl Builder {
     /// # Errors
     ///
     /// Fails for settings that contradict each other, within 5 s if a server, topic or permission
-    /// is missing, and if only an operator can help. It then commits nothing that is unsettled.
+    /// is missing, if the metrics cannot be served, and if only an operator can help. It then commits nothing that is
+    /// unsettled.
     pub fn run<P, H>(self, payload: P, handler: H) -> Result<Report, Error>
     where
         P: Payload,
@@ -305,12 +320,16 @@ impl Builder {
         });
         let has_schemas = payload.has_schemas();
         let resolver = self.resolver(runtime, has_schemas)?;
+        let metrics_address = self.metrics_address;
         let settings = self.settings()?;
         let connections = crate::connect(&settings.kafka, &SettingNames::default())?;
         let make_stage = || HandlerStage::new(payload, &resolver, Arc::clone(&handler));
         let around =
             Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
-        let mut engine = Engine::start(settings, around, make_stage, |_| Ok(()))?;
+        let mut engine = Engine::start(settings, around, make_stage, |health| {
+            let Some(address) = metrics_address else { return Ok(()) };
+            observe::serve(runtime, address, health).map(|_| ())
+        })?;
         let ended = engine.run(|_| {})?;
         let [consumed, succeeded, retried, dead_lettered] = engine.counts();
         Ok(Report {

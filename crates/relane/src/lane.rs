@@ -99,12 +99,12 @@ use crate::settings::Topics;
 use crate::shared::Shared;
 use crate::stage::Stage;
 
-/// Connections of a lane, and the settings of its three handles.
+/// How the lanes of a pipeline reach Kafka, as [`crate::connect`] has made it.
 #[derive(Clone)]
 pub struct Connections {
-    /// Of handles that read.
+    /// Settings of librdkafka for handles that read.
     pub consumer: ClientConfig,
-    /// Of handles that write.
+    /// Settings of librdkafka for handles that write.
     pub producer: ClientConfig,
     /// Shared: it is only asked, and rarely.
     pub(crate) ends: Arc<Ends>,

@@ -1,5 +1,51 @@
-//! The engine of a pipeline on Kafka: lanes that fetch, retry, dead-letter, keep state and
-//! commit all of it in one transaction.
+//! Handles the records of a Kafka topic, with a failure path as trustworthy as the happy path.
+//!
+//! ```text
+//!  payments ──► your handler ──► Ok                                done
+//!     ▲             │
+//!     │             ├── transient, unavailable ──► payments-retry ──► due: the handler again
+//!     │             ├── permanent, exhausted ────► payments-dlq ────► redriven by an operator
+//!     └─────────────┴── what all need is away ───► the pipeline waits, and is not ready
+//! ```
+//!
+//! # What it promises
+//!
+//! - **Nothing is lost or skipped.** A record is settled when its handler has succeeded, or when it is in the retry or the
+//!   dead-letter topic, byte for byte. One transaction has the offsets of both topics and the record that goes on. A handler
+//!   runs at least once; [`Record::idempotency_key`] is the same each time, and unique to the record.
+//! - **Retries are durable.** They wait in a topic until they are due, across restarts and rebalances, and hold up no other record.
+//! - **The order of a key is kept** across retries, where [`Builder::order_by_key`] asks for it.
+//! - **An outage makes no dead letters.** While what the handler calls is unavailable, the pipeline waits, and probes.
+//! - **State is exactly once**: with a [`stage::Stage`] instead of a handler, state changes in the same transaction.
+//!
+//! In return, a transaction is committed every few milliseconds to 100 ms, and three topics have the same number of partitions.
+//!
+//! # A complete program
+//!
+//! It stands in `examples/payments`, with a program that sends it records, and with its tests.
+//!
+#![doc = concat!("```no_run\n", include_str!("../../../examples/payments/src/main.rs"), "```")]
+//!
+//! # Where to go on
+//!
+//! | you want | see |
+//! |---|---|
+//! | a handler, step by step | `docs/your-own-topic.md` |
+//! | the settings | [`Builder`] |
+//! | other formats of values | [`payload`] |
+//! | to say what went wrong | [`HandleError`] |
+//! | to test a handler without a broker | `testing`, with the feature of that name |
+//! | state inside of the transaction | [`stage::Stage`], [`table::Table`], [`Engine`] |
+//! | views and health of an own program | [`Engine::watcher`], [`Engine::start`] |
+//!
+//! # Units, errors, cancellation
+//!
+//! Times are [`Duration`](std::time::Duration)s; a name that ends in `_ms` is milliseconds, since the Unix epoch where it is a
+//! moment. Offsets and partitions are Kafka's. Sizes say their unit in their name. Functions that return a `Result` say under *Errors*
+//! when they fail; an [`Error`] says what to do next where that is known. Only a handler is asynchronous:
+//! [`Handler::handle`] says when it is dropped. All else blocks its thread for as long as it says.
+//!
+//! # Inside
 //!
 //! ```text
 //!            ┌──────────── lane (one thread) ────────────┐
@@ -8,10 +54,12 @@
 //!            └───┴─ settled ◄────────────────────────────┘
 //! ```
 //!
-//! A program supplies a [`stage::Stage`], which defines what its records mean. [`Engine`] checks
+//! A handler is made a [`stage::Stage`], which defines what records mean. [`Engine`] checks
 //! that the topics fit together, starts the lanes and waits for the end. Each partition belongs to
 //! one lane; `lane.rs` has the steps of a turn. The modules are in reading order, and each may use
 //! only those above it.
+
+#![warn(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
 mod clock;
 mod advice;

@@ -12,7 +12,7 @@ use crate::shared::View;
 /// Brokers.
 pub const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// Where schemas come from.
-pub const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
+const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
 /// What a handler asks.
 const DOWNSTREAM: Thing = Thing { label: "downstream", name: "the service that the handler calls" };
 
@@ -83,7 +83,7 @@ impl Outages {
 }
 
 /// Reports whether the registry answers, as far as anybody asks.
-pub fn note_registry(reporter: &Reporter, resolver: &SchemaResolver) {
+fn note_registry(reporter: &Reporter, resolver: &SchemaResolver) {
     match resolver.is_away() {
         Some(why) => reporter.unavailable(why),
         None if resolver.has_unanswered() => reporter.forget(),

@@ -16,7 +16,8 @@ use codec::resolver::SchemaResolver;
 use pipeline::failure::{Failure, FailureReason};
 use serde::de::DeserializeOwned;
 
-/// Decodes values. Each lane has its own decoder, which never blocks.
+/// Decodes a value; `None` is a tombstone. Each lane has its own decoder, which never blocks. It fails for a record that
+/// cannot be read, which becomes a dead letter, and while a schema is not known, in which case the record waits.
 pub type Decode<T> = Box<dyn FnMut(Option<&[u8]>) -> Result<T, DecodeError> + Send>;
 
 /// A format of values.

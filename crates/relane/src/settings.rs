@@ -115,9 +115,9 @@ pub struct Topics {
     /// Compacted topic of the state; one belongs to one group. Without it there is no state, and
     /// the engine cannot check offsets that another tool sets.
     pub state: Option<String>,
-    /// Outcome log.
+    /// Topic of the outcome log; `None` for none.
     pub outcomes: Option<String>,
-    /// Topic for records that the stage emits.
+    /// Topic for records that the stage emits; `None` where it emits none.
     pub output: Option<String>,
 }
 
@@ -191,13 +191,13 @@ pub struct EngineSettings {
     pub creates_topics: bool,
     /// Partitions of created topics if the main topic does not exist.
     pub create_partitions: i32,
-    /// Settled retries are deleted this often.
+    /// Settled retries are deleted this often; `None` for never.
     pub trim_retry: Option<Duration>,
-    /// Kafka Connect's headers stand on dead letters, too.
+    /// Whether Kafka Connect's headers stand on dead letters, too.
     pub writes_connect_headers: bool,
     /// Consumer group.
     pub group: String,
-    /// Static membership and a stable transactional id.
+    /// Name of this instance, for static membership and a stable transactional id; `None` for a dynamic member.
     pub instance_id: Option<String>,
     /// Threads that each own a share of the partitions; `None` for one per core.
     pub lanes: Option<usize>,
@@ -207,7 +207,7 @@ pub struct EngineSettings {
     pub plan: RetryPlan,
     /// Order that is kept across retries.
     pub order: KeyOrdering,
-    /// Offsets over which duplicates are detected.
+    /// Offsets of a partition, back from a record, over which duplicates of it are detected; `None` is off.
     pub dedupe: Option<u32>,
     /// Records that may wait in retry, per lane, before main is held back.
     pub waiting_records_max: usize,
@@ -219,7 +219,7 @@ pub struct EngineSettings {
     pub accepts_gap: bool,
     /// Whether to read a compacted main topic.
     pub accepts_compacted: bool,
-    /// Time limit of one attempt of an asynchronous handler.
+    /// Time limit of one attempt of an asynchronous handler; the time that it stands ready does not count.
     pub handler_timeout: Duration,
     /// Asynchronous handlers that may run at once per lane.
     pub concurrency: usize,

@@ -173,6 +173,38 @@ fn every_test_that_the_page_of_push_names_exists() {
     assert!(faults.is_empty(), "docs/push.md:\n{}", faults.join("\n"));
 }
 
+/// Blocks of code in a language, without the spaces before their lines.
+fn blocks(text: &str, language: &str) -> Vec<String> {
+    let blocks = text.split("\n```").skip(1).step_by(2);
+    let of = |block: &str| Some(trimmed(block.strip_prefix(language)?.strip_prefix('\n')?));
+    blocks.filter_map(of).collect()
+}
+
+fn trimmed(code: &str) -> String {
+    code.lines().map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn all_code_of_the_page_on_your_own_topic_is_compiled_and_all_settings_are_there() {
+    let text = document("docs/your-own-topic.md");
+    let sources =
+        ["main.rs", "tests.rs"].map(|file| document(&format!("examples/payments/src/{file}")));
+    let sources = sources.map(|source| trimmed(&source));
+    let code = blocks(&text, "rust");
+    assert!(code.len() >= 4, "only {} blocks were found", code.len());
+    for block in code {
+        assert!(sources.iter().any(|source| source.contains(&block)), "not compiled:\n{block}");
+    }
+    let builder = document("crates/relane/src/builder.rs");
+    let methods = builder.lines().filter(|line| line.contains("(mut self, "));
+    let names = methods.filter_map(|line| line.split_once("fn ")?.1.split_once('('));
+    let missing: Vec<&str> =
+        names.map(|(name, _)| name).filter(|name| !text.contains(&format!("`{name}("))).collect();
+    assert_eq!(missing, Vec::<&str>::new(), "settings that the page lacks");
+    let faults: Vec<String> = named(&text).into_iter().filter_map(fault).collect();
+    assert_eq!(faults, Vec::<String>::new());
+}
+
 #[test]
 fn a_name_that_is_wrong_anywhere_is_found() {
     let right = "testkit::documents::a_name_that_is_wrong_anywhere_is_found";
