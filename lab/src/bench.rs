@@ -12,7 +12,7 @@ mod load;
 mod replay;
 mod settle;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,16 +22,18 @@ use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
 use crate::asked::Asks;
-use crate::book::Book;
+use crate::book::{Book, Trace};
 use crate::client::OrderClient;
 use crate::flow::{Addresses, Brokers, dead_letters};
 use crate::listen::Listener;
-use crate::plan::Cell;
+use crate::past::Past;
+use crate::plan::{Cell, never};
 use crate::poison::Poison;
 use crate::proc::Processes;
 use crate::results::Run;
 use crate::servers::Servers;
 use crate::services::{Services, Surroundings};
+use crate::stopping::{STOPPED, unless_stopped};
 use crate::words;
 use crate::workload::{Fault, Kind, Paradigm, Service, Workload, WorkloadFile};
 
@@ -69,8 +71,16 @@ pub struct Bench {
     pub id: String,
     /// When it began.
     pub began: Instant,
-    /// Folder for what programs print.
+    /// Folder for the data of programs.
     pub dir: PathBuf,
+    /// Folder for what programs print, one for each run in it.
+    pub logs: PathBuf,
+    /// Orders of earlier runs.
+    pub past: Past,
+    /// Whose outcomes were read so far.
+    pub listened: BTreeSet<Paradigm>,
+    /// What became of the orders of the last run.
+    pub last: Option<(Arc<Asks>, Vec<Trace>)>,
 }
 
 /// What one run uses; it ends with it.
@@ -99,6 +109,7 @@ impl Bench {
         let workload = self.file.workloads[cell.workload].clone();
         let (rate, began_s) = (workload.rates_per_s[cell.rate], self.began.elapsed().as_secs_f64());
         let mut run = Run::new(&workload.name, cell.paradigm, cell.round, rate, began_s);
+        self.last = None;
         if let Some(why) = self.impossible(&workload, cell.paradigm) {
             run.not_possible = Some(why);
             return Ok(run);
@@ -107,12 +118,31 @@ impl Bench {
             Kind::Load | Kind::Sweep => self.load(&mut run, &workload, cell)?,
             Kind::Backlog => self.backlog(&mut run, &workload, cell)?,
             Kind::Batch => self.at_once(&mut run, &workload, cell)?,
-            Kind::Replay => self.replay(&mut run)?,
+            Kind::Replay => self.replay(&mut run, cell)?,
         }
         if self.stop.is_requested() {
-            return Err("it was stopped".to_owned());
+            return Err(STOPPED.to_owned());
         }
         Ok(run)
+    }
+
+    /// Remembers the orders of the run that was made last, which stands at this place among the results.
+    pub fn remember(&mut self, run: usize) {
+        if let Some((asks, traces)) = self.last.take() {
+            self.past.remember(run, &asks, &traces);
+        }
+    }
+
+    /// Folder for what programs print in a run.
+    #[must_use]
+    pub fn logs_of(&self, cell: &Cell) -> PathBuf {
+        let workload = &self.file.workloads[cell.workload];
+        let rate = match workload.kind {
+            Kind::Sweep => format!("-{}", workload.rates_per_s[cell.rate]),
+            _ => String::new(),
+        };
+        let (paradigm, round) = (cell.paradigm.name(), cell.round + 1);
+        self.logs.join(format!("{}{rate}-{paradigm}-{round}", workload.name))
     }
 
     /// Why a paradigm cannot do this; nothing where it can.
@@ -129,17 +159,7 @@ impl Bench {
                     .to_owned(),
             );
         }
-        let why = match (workload.kind, workload.fault, paradigm) {
-            (_, Some(Fault::BrokerRestart { .. }), Paradigm::SyncRest) => "it has no broker",
-            (Kind::Replay, _, Paradigm::SyncRest) => {
-                "nothing is kept to be read again: a request is gone when it is answered"
-            }
-            (Kind::Replay, _, Paradigm::Rabbit) => {
-                "a queue hands a message out and forgets it: what was acknowledged cannot be read again"
-            }
-            _ => return None,
-        };
-        Some(why.to_owned())
+        never(workload, paradigm).map(str::to_owned)
     }
 
     /// Name of a run, the beginning of the keys of its orders.
@@ -149,7 +169,9 @@ impl Bench {
     }
 
     /// Starts what a run needs.
-    fn rig(&mut self, workload: &Workload, paradigm: Paradigm, asks: Asks) -> Result<Rig, String> {
+    fn rig(&mut self, workload: &Workload, cell: &Cell, asks: Asks) -> Result<Rig, String> {
+        let paradigm = cell.paradigm;
+        let logs = self.logs_of(cell);
         let processes = Processes::default();
         let (services, addresses) = match &mut self.home {
             Home::Elsewhere(addresses) => {
@@ -158,6 +180,7 @@ impl Bench {
             }
             Home::Own(servers, around) => {
                 servers.add_to(&processes, paradigm, false);
+                let around = Surroundings { logs, ..around.as_ref().clone() };
                 let (http, runtime) = (&self.http, &self.runtime);
                 let services =
                     Services::start(paradigm, workload, around, &processes, http, runtime)?;
@@ -165,8 +188,9 @@ impl Bench {
                 (Some(services), addresses)
             }
         };
-        let book = Arc::new(Book::new(&asks));
-        let listener = Listener::start(paradigm, &self.brokers, &book, &self.runtime)?;
+        let book = Arc::new(Book::new(&asks, self.past.clone()));
+        let listener = Listener::start(paradigm, &self.brokers, &book, &self.runtime, &self.stop)?;
+        self.listened.insert(paradigm);
         let (poison, connection) = self.poison(workload, paradigm)?;
         let is_told_by_answer = paradigm == Paradigm::SyncRest;
         let client =
@@ -201,8 +225,8 @@ impl Bench {
                     channel.confirm_select(ConfirmSelectOptions::default()).await?;
                     Ok::<_, lapin::Error>((connection, channel))
                 };
-                let (connection, channel) =
-                    self.runtime.block_on(open).map_err(|e| e.to_string())?;
+                let opened = unless_stopped(&self.runtime, &self.stop, open).ok_or(STOPPED)?;
+                let (connection, channel) = opened.map_err(|error| error.to_string())?;
                 let exchange = self.brokers.rabbit_prefix.clone();
                 Ok((Poison::Rabbit(channel, exchange), Some(connection)))
             }
@@ -219,7 +243,8 @@ impl Bench {
             return Some(0); // what is invalid never comes as far
         }
         let base = rig.addresses.inventory.as_ref()?;
-        self.runtime.block_on(dead_letters(&self.http, base, paradigm))
+        let asked = dead_letters(&self.http, base, paradigm);
+        unless_stopped(&self.runtime, &self.stop, asked).flatten()
     }
 
     /// Dead letters of this run; waits a little for those that are missing.
@@ -250,7 +275,7 @@ impl Bench {
             Fault::ServiceDown { service, at, length } => {
                 let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
                 if !self.sleep_until(&rig.book, at_us(at)) {
-                    return Err("it was stopped".to_owned());
+                    return Err(STOPPED.to_owned());
                 }
                 let from_us = rig.book.clock().now_us();
                 services.end(service, true);
@@ -266,7 +291,7 @@ impl Bench {
                 };
                 let moment = rig.book.clock().moment(at_us(at));
                 if self.stop.wait(moment.saturating_duration_since(Instant::now())) {
-                    return Err("it was stopped".to_owned());
+                    return Err(STOPPED.to_owned());
                 }
                 let from_us = rig.book.clock().now_us();
                 servers.restart_broker(paradigm)?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::asked::Asks;
+use crate::past::Past;
 
 /// The one clock of a run.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +90,7 @@ pub struct Others {
     pub poison_turned_away: u64,
     /// Of them, those of which nobody says whether they arrived.
     pub poison_unknown: u64,
-    /// Outcomes of orders that nobody of this run placed.
+    /// Outcomes of orders that nobody of this comparison placed.
     pub foreign: u64,
     /// Failures by what the client saw: a status, or what the connection did.
     pub failures: HashMap<String, u64>,
@@ -107,12 +108,13 @@ pub struct Book {
     clock: OnceLock<Clock>,
     by_id: HashMap<String, usize>,
     pages: Mutex<Pages>,
+    past: Past,
 }
 
 impl Book {
-    /// Opens a book about what is asked for.
+    /// Opens a book about what is asked for; what is heard of other orders goes to `past`.
     #[must_use]
-    pub fn new(asks: &Asks) -> Self {
+    pub fn new(asks: &Asks, past: Past) -> Self {
         let mut traces = vec![Trace::default(); asks.orders.len()];
         for request in &asks.requests {
             if let crate::asked::What::Order(order) = request.what {
@@ -121,7 +123,7 @@ impl Book {
             }
         }
         let pages = Mutex::new(Pages { traces, others: Others::default() });
-        Self { clock: OnceLock::new(), by_id: asks.by_id.clone(), pages }
+        Self { clock: OnceLock::new(), by_id: asks.by_id.clone(), pages, past }
     }
 
     fn pages(&self) -> MutexGuard<'_, Pages> {
@@ -161,8 +163,9 @@ impl Book {
     /// Notes that the customer of an order was told.
     pub fn told(&self, order_id: &str) {
         let Some(&order) = self.by_id.get(order_id) else {
-            // Of an earlier run: nothing of this one.
-            self.pages().others.foreign += 1;
+            if !self.past.told(order_id) {
+                self.pages().others.foreign += 1;
+            }
             return;
         };
         let now_us = self.clock().now_us();
@@ -170,6 +173,12 @@ impl Book {
         let trace = &mut pages.traces[order];
         trace.outcomes += 1;
         trace.outcome_us.get_or_insert(now_us);
+    }
+
+    /// What other runs have to do with this one.
+    #[must_use]
+    pub const fn past(&self) -> &Past {
+        &self.past
     }
 
     /// Notes what the service that tells customers says at the end: whether it has told this one.

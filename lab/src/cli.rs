@@ -51,7 +51,10 @@ named. Ctrl-C ends it and keeps the runs that were made.")]
     /// Compare two results, and end with 4 where the newer one is worse
     #[command(after_help = "Examples:
   lab compare before/results.json after/results.json
-  lab compare a.json b.json --slower-max 0.1 -o json")]
+  lab compare a.json b.json --slower-max 0.1 -o json
+
+A workload, rate or figure that only OLD has counts as worse, unless
+--allow-missing is given.")]
     Compare(CompareArgs),
 }
 
@@ -62,7 +65,7 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Each workload once and cut short: less than 3 minutes, to see that all works
-    #[arg(long)]
+    #[arg(long, env = "LAB_QUICK")]
     pub(crate) quick: bool,
     /// Folder of the results [default: lab-results/NAME, NAME being the file's]
     #[arg(long, env = "LAB_OUT", value_name = "DIR")]
@@ -104,8 +107,18 @@ struct CompareArgs {
     /// Share by which throughput may shrink, and cost grow
     #[arg(long, env = "LAB_LESS_MAX", value_name = "SHARE", default_value_t = 0.15, value_parser = service_kit::units::finite)]
     less_max: f64,
+    /// Take what only the old results have as left out on purpose, and not as worse
+    #[arg(long, env = "LAB_ALLOW_MISSING")]
+    allow_missing: bool,
     /// Form of the result
-    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    #[arg(
+        short,
+        long,
+        env = "LAB_OUTPUT",
+        value_enum,
+        default_value = "table",
+        value_name = "FORMAT"
+    )]
     output: OutputFormat,
 }
 
@@ -130,7 +143,11 @@ impl Cli {
                 Ok(ExitStatus::Done)
             }
             Command::Compare(args) => {
-                let limits = Limits { slower_max: args.slower_max, less_max: args.less_max };
+                let limits = Limits {
+                    slower_max: args.slower_max,
+                    less_max: args.less_max,
+                    allows_missing: args.allow_missing,
+                };
                 compare_files(&args.old, &args.new, limits, args.output)
             }
         }

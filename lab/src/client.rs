@@ -112,8 +112,7 @@ fn answer_of(status: StatusCode, body: &str, is_told_by_answer: bool) -> Answere
     let kind = problem["type"].as_str().and_then(|kind| kind.strip_prefix(PROBLEM_PREFIX));
     let Some(kind) = kind else {
         // Somebody between has answered. Only a request that is at fault has surely not been passed on.
-        let answer =
-            if status.is_client_error() { Answer::Failed } else { Answer::Unknown };
+        let answer = if status.is_client_error() { Answer::Failed } else { Answer::Unknown };
         let failure = Some(format!("{} of no known type", status.as_u16()));
         return Answered { answer, is_outcome: false, failure };
     };

@@ -12,6 +12,7 @@ use crate::cells::{Cell, cells};
 use crate::results::Results;
 use crate::stats::Spread;
 use crate::words::{number, percent, time};
+use crate::workload::Kind;
 
 /// A time that grew by less is no finding: one look of the scheduler.
 const TIME_FLOOR_US: f64 = 1_000.0;
@@ -27,9 +28,11 @@ pub struct Limits {
     pub slower_max: f64,
     /// Share by which throughput may shrink, and cost grow.
     pub less_max: f64,
+    /// Whether what only the old results have was left out on purpose.
+    pub allows_missing: bool,
 }
 
-/// A figure in both.
+/// A figure of the old results, and the same in the new ones.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// The workload, with its rate in a sweep.
@@ -40,16 +43,13 @@ pub struct Change {
     pub figure: &'static str,
     /// The median before; microseconds for times.
     pub old: f64,
-    /// The median after.
-    pub new: f64,
+    /// The median after; nothing where the new results do not have it.
+    pub new: Option<f64>,
     /// Whether it is worse than it may be.
     pub is_worse: bool,
     #[serde(skip)]
     words: [String; 2],
 }
-
-/// A figure of a cell.
-type FigureOf = fn(&Cell<'_>) -> Option<Spread>;
 
 /// Which way is worse.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub fn compare_files(
         note("lab: the two were measured on different machines: what differs may be those");
     }
     let changes = compare(&old, &new, limits);
-    if changes.is_empty() {
+    if changes.iter().all(|change| change.new.is_none()) {
         return Err(AppError::usage("the two results have no workload and paradigm in common"));
     }
     match form {
@@ -101,82 +101,144 @@ fn json(value: &impl Serialize) -> Result<String, AppError> {
     serde_json::to_string(value).map_err(|error| AppError::failed(error.to_string()))
 }
 
-/// All figures that both have.
+/// All figures that the old results have, as they are in both.
 #[must_use]
 pub fn compare(old: &Results, new: &Results, limits: Limits) -> Vec<Change> {
     let (old, new) = (cells(old), cells(new));
     let mut changes = Vec::new();
-    for after in &new {
-        let is_same = |before: &&Cell<'_>| {
+    for before in &old {
+        let is_same = |after: &&Cell<'_>| {
             before.workload.name == after.workload.name
                 && before.paradigm == after.paradigm
                 && before.rate_per_s == after.rate_per_s
         };
-        if let Some(before) = old.iter().find(is_same) {
-            of_cell(before, after, limits, &mut changes);
+        match new.iter().find(is_same) {
+            Some(after) => of_cell(before, after, limits, &mut changes),
+            None => changes.push(missing(before, "runs", before.runs.len() as f64, number, limits)),
         }
     }
     changes
 }
 
+/// A workload by name, with its rate in a sweep.
+fn name_of(cell: &Cell<'_>) -> String {
+    let name = &cell.workload.name;
+    match cell.workload.kind {
+        Kind::Sweep => format!("{name} at {}/s", cell.rate_per_s),
+        _ => name.clone(),
+    }
+}
+
+/// What the new results do not have.
+fn missing(
+    before: &Cell<'_>,
+    figure: &'static str,
+    old: f64,
+    words: fn(f64) -> String,
+    limits: Limits,
+) -> Change {
+    Change {
+        workload: name_of(before),
+        paradigm: before.paradigm.name(),
+        figure,
+        old,
+        new: None,
+        is_worse: !limits.allows_missing,
+        words: [words(old), "missing".to_owned()],
+    }
+}
+
+/// What is compared of a cell.
+struct Figure {
+    name: &'static str,
+    of: fn(&Cell<'_>) -> Option<Spread>,
+    worse: Worse,
+    share: fn(Limits) -> f64,
+    floor: f64,
+    words: fn(f64) -> String,
+}
+
+const fn time_of(name: &'static str, of: fn(&Cell<'_>) -> Option<Spread>) -> Figure {
+    let share = |limits: Limits| limits.slower_max;
+    Figure { name, of, worse: Worse::Greater, share, floor: TIME_FLOOR_US, words: time }
+}
+
+const fn alone(value: f64) -> Spread {
+    Spread { median: value, min: value, max: value }
+}
+
+const FIGURES: [Figure; 9] = [
+    time_of("to accept, p50", |cell| cell.accept(|q| q.p50_us)),
+    time_of("to accept, p99", |cell| cell.accept(|q| q.p99_us)),
+    time_of("to outcome, p50", |cell| cell.outcome(|q| q.p50_us)),
+    time_of("to outcome, p99", |cell| cell.outcome(|q| q.p99_us)),
+    Figure {
+        name: "not accepted",
+        of: |cell| cell.missed().map(alone),
+        worse: Worse::Greater,
+        share: |_| 0.0,
+        floor: MISSED_FLOOR,
+        words: percent,
+    },
+    Figure {
+        name: "done per s",
+        of: |cell| match cell.workload.kind {
+            Kind::Load | Kind::Sweep => cell.spread(|run| Some(run.achieved_per_s)),
+            Kind::Backlog | Kind::Batch | Kind::Replay => None,
+        },
+        worse: Worse::Less,
+        share: |limits| limits.less_max,
+        floor: 0.0,
+        words: number,
+    },
+    Figure {
+        name: "drained per s",
+        of: |cell| cell.spread(|run| run.drain.map(|drain| drain.per_s)),
+        worse: Worse::Less,
+        share: |limits| limits.less_max,
+        floor: 0.0,
+        words: number,
+    },
+    Figure {
+        name: "services, CPU s",
+        of: |cell| {
+            cell.spread(|run| {
+                let cost = run.cost.filter(|cost| cost.orders > 0);
+                cost.map(|cost| cost.services_cpu_s * 1e4 / cost.orders as f64)
+            })
+        },
+        worse: Worse::Greater,
+        share: |limits| limits.less_max,
+        floor: COST_FLOOR_S,
+        words: number,
+    },
+    Figure {
+        name: "red audits",
+        of: |cell| Some(alone(f64::from(u8::from(!cell.is_green())))),
+        worse: Worse::Greater,
+        share: |_| 0.0,
+        floor: 0.0,
+        words: number,
+    },
+];
+
 fn of_cell(before: &Cell<'_>, after: &Cell<'_>, limits: Limits, changes: &mut Vec<Change>) {
-    let rate = if after.workload.kind == crate::workload::Kind::Sweep {
-        format!(" at {}/s", after.rate_per_s)
-    } else {
-        String::new()
-    };
-    let workload = format!("{}{rate}", after.workload.name);
-    let mut add = |figure,
-                   old: Spread,
-                   new: Spread,
-                   worse,
-                   share: f64,
-                   floor: f64,
-                   words: fn(f64) -> String| {
-        let is_worse = is_worse(old, new, worse, share, floor);
-        let (workload, paradigm) = (workload.clone(), after.paradigm.name());
-        let words = [words(old.median), words(new.median)];
+    for figure in &FIGURES {
+        let Some(old) = (figure.of)(before) else { continue };
+        let Some(new) = (figure.of)(after) else {
+            changes.push(missing(before, figure.name, old.median, figure.words, limits));
+            continue;
+        };
         changes.push(Change {
-            workload,
-            paradigm,
-            figure,
+            workload: name_of(before),
+            paradigm: before.paradigm.name(),
+            figure: figure.name,
             old: old.median,
-            new: new.median,
-            is_worse,
-            words,
+            new: Some(new.median),
+            is_worse: is_worse(old, new, figure.worse, (figure.share)(limits), figure.floor),
+            words: [(figure.words)(old.median), (figure.words)(new.median)],
         });
-    };
-    let both = |of: &dyn Fn(&Cell<'_>) -> Option<Spread>| Some((of(before)?, of(after)?));
-    let times: [(&str, FigureOf); 4] = [
-        ("to accept, p50", |cell| cell.accept(|q| q.p50_us)),
-        ("to accept, p99", |cell| cell.accept(|q| q.p99_us)),
-        ("to outcome, p50", |cell| cell.outcome(|q| q.p50_us)),
-        ("to outcome, p99", |cell| cell.outcome(|q| q.p99_us)),
-    ];
-    for (figure, of) in times {
-        if let Some((old, new)) = both(&of) {
-            add(figure, old, new, Worse::Greater, limits.slower_max, TIME_FLOOR_US, time);
-        }
     }
-    let alone = |value: f64| Spread { median: value, min: value, max: value };
-    if let Some((old, new)) = both(&|cell| cell.missed().map(alone)) {
-        add("not accepted", old, new, Worse::Greater, 0.0, MISSED_FLOOR, percent);
-    }
-    if let Some((old, new)) = both(&|cell| cell.spread(|run| run.drain.map(|drain| drain.per_s))) {
-        add("drained per s", old, new, Worse::Less, limits.less_max, 0.0, number);
-    }
-    let cost = |cell: &Cell<'_>| {
-        cell.spread(|run| {
-            run.cost
-                .filter(|cost| cost.orders > 0)
-                .map(|cost| cost.services_cpu_s * 1e4 / cost.orders as f64)
-        })
-    };
-    if let Some((old, new)) = both(&cost) {
-        add("services, CPU s", old, new, Worse::Greater, limits.less_max, COST_FLOOR_S, number);
-    }
-    let red = |cell: &Cell<'_>| alone(f64::from(u8::from(!cell.is_green())));
-    add("red audits", red(before), red(after), Worse::Greater, 0.0, 0.0, number);
 }
 
 /// Whether the new median is beyond the limit, and the rounds of the two do not overlap.

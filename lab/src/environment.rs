@@ -116,6 +116,15 @@ fn kafka_version(classpath: &str) -> Option<String> {
     None
 }
 
+/// What an acceptance means where the lab has started nothing: what the owners say.
+#[must_use]
+pub(crate) fn promises_elsewhere(paradigm: Paradigm, told: Option<&Vec<String>>) -> ParadigmInfo {
+    let not_told =
+        "not told: the services run elsewhere, and the targets file has no `durability` for them";
+    let durability = told.cloned().unwrap_or_else(|| vec![not_told.to_owned()]);
+    ParadigmInfo { paradigm, durability }
+}
+
 /// What an acceptance means in each paradigm, as it is run here.
 #[must_use]
 pub(crate) fn promises(paradigm: Paradigm, kafka_brokers: u16) -> ParadigmInfo {

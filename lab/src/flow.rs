@@ -67,6 +67,13 @@ pub async fn status_of(http: &reqwest::Client, base: &str, order_id: &str) -> St
     }
 }
 
+/// What the instances of an order service say together: one that knows an order has the word.
+#[must_use]
+pub fn together(answers: &[Status]) -> Status {
+    let first_of = [Status::Confirmed, Status::Pending, Status::NoAnswer];
+    first_of.into_iter().find(|status| answers.contains(status)).unwrap_or(Status::Over)
+}
+
 /// Asks the notification service whether it told the customer of an order.
 pub async fn is_told(http: &reqwest::Client, base: &str, order_id: &str) -> Option<bool> {
     let answer = http.get(format!("{base}/notifications/{order_id}")).send().await.ok()?;
@@ -117,6 +124,20 @@ fn sum_of(metrics: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_order_is_as_the_one_instance_says_that_has_taken_it() {
+        use Status::{Confirmed, NoAnswer, Over, Pending};
+        for (answers, status) in [
+            (&[Over, Confirmed][..], Confirmed),
+            (&[Over, Pending], Pending),
+            (&[Over, NoAnswer], NoAnswer),
+            (&[Over, Over], Over),
+            (&[], Over),
+        ] {
+            assert_eq!(together(answers), status, "{answers:?}");
+        }
+    }
 
     #[test]
     fn samples_of_all_labels_are_added_up_and_those_of_longer_names_are_not() {

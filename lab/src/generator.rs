@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 
 use crate::asked::{Asks, What};
 use crate::book::{Answer, Book};
+use crate::stopping::unless_stopped;
 
 /// Requests under way at a time. One more is not sent: the generator has no connection left, and the run is void.
 pub const UNDER_WAY_MAX: usize = 900;
@@ -85,7 +86,7 @@ pub fn drive<T: Target>(
     }
     let all = u32::try_from(UNDER_WAY_MAX).unwrap_or(u32::MAX);
     let answered = async { tokio::time::timeout(answer_max, room.acquire_many(all)).await.is_ok() };
-    if !runtime.block_on(answered) {
+    if unless_stopped(runtime, stop, answered) != Some(true) {
         tracing::debug!("some requests have no answer");
     }
 }

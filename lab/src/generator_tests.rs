@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::*;
 use crate::asked::{Asked, Shares};
 use crate::measure::{Window, measure};
+use crate::past::Past;
 use crate::results::Run;
 use crate::schedule::planned_us;
 use crate::workload::{Arrivals, Paradigm, Segment};
@@ -57,7 +58,7 @@ fn runtime(workers: usize) -> tokio::runtime::Runtime {
 }
 
 fn run_of<T: Target>(asks: &Arc<Asks>, target: &Arc<T>, runtime: &tokio::runtime::Runtime) -> Run {
-    let book = Arc::new(Book::new(asks));
+    let book = Arc::new(Book::new(asks, Past::default()));
     drive(asks, &book, target, runtime.handle(), &Shutdown::new(), Duration::from_secs(20));
     let (traces, others) = book.read();
     let mut run = Run::new("a", Paradigm::SyncRest, 0, 0.0, 0.0);
@@ -127,7 +128,7 @@ impl Target for Silent {
 #[test]
 fn what_the_generator_has_no_room_for_is_not_sent_and_makes_the_run_void() {
     let asks = asks(10_000.0, Duration::from_millis(200));
-    let book = Arc::new(Book::new(&asks));
+    let book = Arc::new(Book::new(&asks, Past::default()));
     let limit = Duration::from_millis(100);
     drive(&asks, &book, &Arc::new(Silent), runtime(1).handle(), &Shutdown::new(), limit);
     let (traces, others) = book.read();
@@ -162,7 +163,7 @@ fn an_invalid_message_that_did_not_arrive_is_not_counted() {
     let planned: Vec<u64> = (0..8).collect();
     let shares = Shares { poison: 1.0, again: 0.0 };
     let asks = Arc::new(Asks::new("t", &planned, &["tea".to_owned()], shares, 1));
-    let book = Arc::new(Book::new(&asks));
+    let book = Arc::new(Book::new(&asks, Past::default()));
     let target = Arc::new(Puts(AtomicU64::new(0)));
     drive(&asks, &book, &target, runtime(1).handle(), &Shutdown::new(), Duration::from_secs(5));
     let (_, others) = book.read();
@@ -174,7 +175,7 @@ fn an_invalid_message_that_did_not_arrive_is_not_counted() {
 fn a_stop_ends_sending() {
     let (asks, stop) = (asks(10.0, Duration::from_secs(600)), Shutdown::new());
     stop.request();
-    let book = Arc::new(Book::new(&asks));
+    let book = Arc::new(Book::new(&asks, Past::default()));
     let target = Arc::new(OneWorker::stalling_at(u64::MAX));
     drive(&asks, &book, &target, runtime(1).handle(), &stop, Duration::from_secs(5));
     assert_eq!(book.so_far(), (0, 0, 0));

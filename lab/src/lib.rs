@@ -9,6 +9,7 @@
 //!            cells, verdict, tables, report: what is told of many runs
 //! in a run   generator ─► client ─► services         book: every order's way, on one clock
 //!            listen ◄─ what customers are told       proc: what it costs
+//!            past: what later runs hear of earlier ones
 //! edges      servers (through `stack`), services, programs, environment
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod schedule;
 pub mod plan;
 pub mod stats;
 pub mod asked;
+mod past;
 pub mod book;
 pub mod audit;
 pub mod timeline;
@@ -37,6 +39,7 @@ mod servers;
 mod services;
 mod environment;
 mod targets;
+mod stopping;
 pub mod bench;
 mod words;
 pub mod cells;

@@ -11,17 +11,19 @@ mod rabbit;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use service_kit::shutdown::Shutdown;
 use tokio::runtime::Handle;
 
 use crate::book::Book;
 use crate::flow::Brokers;
+use crate::stopping::STOPPED;
 use crate::workload::Paradigm;
 
 /// Longest wait until the reader stands at the end of what there is.
 const READY_MAX: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Reads until it is dropped.
 #[derive(Debug)]
@@ -31,16 +33,18 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Starts to read what customers of this paradigm are told from now on; nothing for `sync-rest`.
+    /// Starts to read what customers of this paradigm are told from now on, or since the reader before it ended; nothing
+    /// for `sync-rest`.
     ///
     /// # Errors
     ///
-    /// Fails if the broker does not let it read within a minute.
+    /// Fails if the broker does not let it read within a minute, or the comparison is stopped meanwhile.
     pub fn start(
         paradigm: Paradigm,
         brokers: &Brokers,
         book: &Arc<Book>,
         runtime: &Handle,
+        is_over: &Shutdown,
     ) -> Result<Self, String> {
         let stop = Shutdown::new();
         let (ready, is_ready) = sync_channel(1);
@@ -60,17 +64,24 @@ impl Listener {
             }
         };
         let listener = Self { stop, thread: Some(thread) };
-        listener.wait_ready(&is_ready).map(|()| listener)
+        wait_ready(&is_ready, is_over).map(|()| listener)
     }
+}
 
-    fn wait_ready(&self, is_ready: &Receiver<Result<(), String>>) -> Result<(), String> {
-        match is_ready.recv_timeout(READY_MAX) {
-            Ok(result) => result,
-            Err(RecvTimeoutError::Timeout) => Err(format!(
-                "what customers are told cannot be read within {} s",
-                READY_MAX.as_secs()
-            )),
-            Err(RecvTimeoutError::Disconnected) => Err("the reader has ended".to_owned()),
+fn wait_ready(is_ready: &Receiver<Result<(), String>>, is_over: &Shutdown) -> Result<(), String> {
+    let deadline = Instant::now() + READY_MAX;
+    loop {
+        match is_ready.recv_timeout(LOOK_EVERY) {
+            Ok(result) => return result,
+            Err(RecvTimeoutError::Disconnected) => return Err("the reader has ended".to_owned()),
+            Err(RecvTimeoutError::Timeout) if is_over.is_requested() => {
+                return Err(STOPPED.to_owned());
+            }
+            Err(RecvTimeoutError::Timeout) if Instant::now() > deadline => {
+                let limit_s = READY_MAX.as_secs();
+                return Err(format!("what customers are told cannot be read within {limit_s} s"));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }

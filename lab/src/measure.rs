@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::audit::Audit;
 use crate::book::{Answer, Others, Trace};
-use crate::results::{Clocked, Run};
 use crate::generator::UNDER_WAY_MAX;
+use crate::results::{Clocked, Run};
 use crate::stats::Times;
 
 /// Share of the shorter median, to acceptance or to outcome, that the generator may take for itself.
@@ -74,6 +74,12 @@ pub fn measure(
     run.outcome = Clocked { quantiles: outcome.quantiles(), buckets: outcome.buckets() };
     run.failures =
         others.failures.iter().map(|(what, n)| (what.clone(), *n)).collect::<BTreeMap<_, _>>();
+    if others.foreign > 0 {
+        run.notes.push(format!(
+            "{} messages were about orders that the lab did not place",
+            others.foreign
+        ));
+    }
     run.audit = Some(Audit::of(traces, others, dead_letters));
 }
 

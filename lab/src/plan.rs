@@ -7,6 +7,7 @@ use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 
+use crate::progress::duration;
 use crate::workload::{Fault, Kind, Paradigm, Workload, WorkloadFile};
 
 /// One run to be made.
@@ -24,8 +25,10 @@ pub struct Cell {
     pub seed: u64,
 }
 
-/// Time for starting and stopping services, by guess: it only serves to say how long is left.
-const AROUND_A_RUN: Duration = Duration::from_secs(5);
+/// Time for starting and stopping services, by measurement on two cores: it only serves to say how long is left.
+const AROUND_A_RUN: Duration = Duration::from_secs(3);
+/// Time for starting the servers.
+const BEFORE_ALL: Duration = Duration::from_secs(20);
 /// Orders per second that a batch or a backlog is worked on at, by guess.
 const DRAINED_PER_S: f64 = 400.0;
 
@@ -59,10 +62,49 @@ fn seed_of(seed: u64, round: u32, workload: usize, rate: usize) -> u64 {
     })
 }
 
+/// Why a paradigm can never do this; nothing where it can.
+#[must_use]
+pub const fn never(workload: &Workload, paradigm: Paradigm) -> Option<&'static str> {
+    match (workload.kind, workload.fault, paradigm) {
+        (_, Some(Fault::BrokerRestart { .. }), Paradigm::SyncRest) => Some("it has no broker"),
+        (Kind::Replay, _, Paradigm::SyncRest) => {
+            Some("nothing is kept to be read again: a request is gone when it is answered")
+        }
+        (Kind::Replay, _, Paradigm::Rabbit) => Some(
+            "a queue hands a message out and forgets it: what was acknowledged cannot be read again",
+        ),
+        _ => None,
+    }
+}
+
+/// The plan in words: a line for each workload, with its runs and how long they take.
+#[must_use]
+pub fn outline(file: &WorkloadFile, cells: &[Cell]) -> String {
+    let took = |cells: &[&Cell]| cells.iter().map(|cell| expected(file, cell)).sum::<Duration>();
+    let all: Vec<&Cell> = cells.iter().collect();
+    let mut text = format!("lab: {} runs, {} in all", all.len(), duration(BEFORE_ALL + took(&all)));
+    let width = file.workloads.iter().map(|workload| workload.name.len()).max().unwrap_or(0);
+    for (place, workload) in file.workloads.iter().enumerate() {
+        let of: Vec<&Cell> = cells.iter().filter(|cell| cell.workload == place).collect();
+        let (name, runs, took) = (&workload.name, of.len(), duration(took(&of)));
+        text.push_str(&format!("\n  {name:width$}  {runs:>3} runs  {took}"));
+    }
+    text
+}
+
+/// How long all of a plan is expected to take, the start of the servers included.
+#[must_use]
+pub fn expected_in_all(file: &WorkloadFile) -> Duration {
+    BEFORE_ALL + plan(file).iter().map(|cell| expected(file, cell)).sum::<Duration>()
+}
+
 /// How long a run is expected to take.
 #[must_use]
 pub fn expected(file: &WorkloadFile, cell: &Cell) -> Duration {
     let workload = &file.workloads[cell.workload];
+    if never(workload, cell.paradigm).is_some() {
+        return Duration::ZERO;
+    }
     let sent = match workload.kind {
         Kind::Load | Kind::Sweep => file.warm_up + workload.length,
         Kind::Backlog => Duration::from_secs_f64(backlog_s(workload)),
@@ -119,6 +161,27 @@ mod tests {
             })
             .collect();
         assert!(rounds.len() > 1 || plan(&other)[..3] != plan(&file)[..3]);
+    }
+
+    #[test]
+    fn the_standard_comparison_takes_less_than_25_minutes_and_a_quick_one_less_than_3() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/workloads/standard.toml");
+        let file = WorkloadFile::read(std::path::Path::new(path)).unwrap();
+        let standard = expected_in_all(&file);
+        assert!(standard < Duration::from_mins(24), "{standard:?}");
+        let quick = expected_in_all(&file.quickened());
+        assert!(quick < Duration::from_secs(170), "{quick:?}");
+    }
+
+    #[test]
+    fn the_plan_names_every_workload_with_its_runs_and_their_time() {
+        let file = WorkloadFile::parse(TEXT).unwrap();
+        let text = outline(&file, &plan(&file));
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].starts_with("lab: 27 runs, 3 min in all"), "{text}");
+        assert_eq!(lines[1], "  a   12 runs  84 s", "2 s warm-up, 2 s, 3 s around");
+        // Two of three paradigms can replay nothing, which takes no time.
+        assert_eq!(lines[3], "  c    3 runs  3 s");
     }
 
     #[test]

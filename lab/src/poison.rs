@@ -108,13 +108,8 @@ impl Poison {
 async fn publish(channel: &Channel, exchange: &str) -> Poisoned {
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     let properties = BasicProperties::default().with_delivery_mode(2);
-    let sent = channel.basic_publish(
-        exchange.into(),
-        ORDER_PLACED.into(),
-        options,
-        GARBAGE,
-        properties,
-    );
+    let sent =
+        channel.basic_publish(exchange.into(), ORDER_PLACED.into(), options, GARBAGE, properties);
     let Ok(confirmation) = sent.await else { return Poisoned::Unknown };
     said(confirmation.await.ok().as_ref())
 }
@@ -173,7 +168,14 @@ mod tests {
         ] {
             let sequence = 7;
             let (key, value, is_too_large) = (None, None, false);
-            reports.delivered(&Delivery { sequence, key, value, outcome, is_refused, is_too_large });
+            reports.delivered(&Delivery {
+                sequence,
+                key,
+                value,
+                outcome,
+                is_refused,
+                is_too_large,
+            });
             assert_eq!(reports.take(7), Some(said));
         }
         assert_eq!(reports.take(7), None, "it is told once");

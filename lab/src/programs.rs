@@ -49,6 +49,12 @@ impl Programs {
         Err(AppError::failed(found).hint(format!("build what is missing: {command}")))
     }
 
+    /// Those in this folder.
+    #[cfg(test)]
+    pub(crate) fn in_dir(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
     fn missing(&self, paradigms: &[Paradigm]) -> Vec<&'static str> {
         let names = paradigms.iter().map(|paradigm| paradigm.name());
         names.filter(|name| !self.dir.join(name).is_file()).collect()

@@ -81,8 +81,15 @@ fn lines_of(now: &Mutex<Option<Now>>, columns: usize) -> Vec<String> {
 pub(crate) fn about(left: Duration) -> String {
     match left.as_secs() {
         0 => "nearly done".to_owned(),
-        seconds @ 1..90 => format!("about {seconds} s left"),
-        seconds => format!("about {} min left", seconds.div_ceil(60)),
+        _ => format!("about {} left", duration(left)),
+    }
+}
+
+/// A time in seconds or minutes, whichever a person would say.
+pub(crate) fn duration(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..90 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds.div_ceil(60)),
     }
 }
 

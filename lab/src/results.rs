@@ -13,6 +13,8 @@ use crate::workload::{Kind, Paradigm};
 
 /// Name of the form; it changes when a field changes its meaning.
 pub const SCHEMA: &str = "lab-results/1";
+/// Profile of programs that the lab has not started.
+pub(crate) const ELSEWHERE: &str = "elsewhere";
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -56,7 +58,7 @@ pub struct Environment {
     pub version: String,
     /// Commit that they were built from.
     pub commit: String,
-    /// `release` or `debug`.
+    /// `release` or `debug`; `elsewhere` where the lab has not started the services.
     pub profile: String,
     /// Model of the processor.
     pub cpu: String,
@@ -264,6 +266,12 @@ impl Run {
 }
 
 impl Results {
+    /// Whether the services ran elsewhere, and not on the machine of the generator.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.environment.profile == ELSEWHERE
+    }
+
     /// Reads a file.
     ///
     /// # Errors

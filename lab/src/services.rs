@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use service_kit::shutdown::Shutdown;
 use stack::OwnedProcess;
 use stack::ports;
 use stack::process::Launch;
@@ -13,6 +14,7 @@ use tokio::runtime::Handle;
 use crate::flow::{Addresses, is_ready};
 use crate::proc::{Part, Processes};
 use crate::programs::Programs;
+use crate::stopping::{STOPPED, unless_stopped};
 use crate::workload::{Paradigm, Service, Workload};
 
 /// Longest wait until a service says where it listens, and until it can do its work.
@@ -26,8 +28,12 @@ const TAIL_LINES: usize = 12;
 /// How services reach each other and their broker, and where their files lie.
 #[derive(Debug, Clone)]
 pub struct Surroundings {
-    /// Folder of data and logs.
+    /// Folder of data.
     pub dir: PathBuf,
+    /// Folder of what the programs of a run print.
+    pub logs: PathBuf,
+    /// Ends every wait.
+    pub stop: Shutdown,
     /// The programs.
     pub programs: Programs,
     /// RabbitMQ.
@@ -71,6 +77,8 @@ pub(crate) struct Services {
     running: Vec<Running>,
     /// Addresses of services that are down, to be started where they were.
     down: BTreeMap<String, String>,
+    /// How often each has been started: every start has a log of its own.
+    starts: BTreeMap<String, u32>,
     /// Whether all have started once: what starts later is a part of the run, and of its cost.
     are_up: bool,
     processes: Processes,
@@ -87,17 +95,18 @@ impl Services {
     pub(crate) fn start(
         paradigm: Paradigm,
         workload: &Workload,
-        around: &Surroundings,
+        around: Surroundings,
         processes: &Processes,
         http: &reqwest::Client,
         runtime: &Handle,
     ) -> Result<Self, String> {
         let mut services = Self {
             paradigm,
-            around: around.clone(),
+            around,
             extra: trouble_of(workload),
             running: Vec::new(),
             down: BTreeMap::new(),
+            starts: BTreeMap::new(),
             are_up: false,
             processes: processes.clone(),
             http: http.clone(),
@@ -142,9 +151,7 @@ impl Services {
         let mut launch = Launch::new(program, args, &self.around.dir);
         launch.is_env_cleared = true; // a setting of the caller would change what is measured
         launch.env = vec![("RUST_LOG".to_owned(), "info".into())];
-        let log = self.around.dir.join(format!("{}-{name}.log", self.paradigm.name()));
-        // What an earlier process wrote there says where that one listened.
-        let _ = std::fs::remove_file(&log);
+        let log = self.next_log(name)?;
         let process =
             OwnedProcess::start(&launch, &log, None).map_err(|error| error.to_string())?;
         self.processes.add(process.id().pid, Part::Service, self.are_up);
@@ -155,6 +162,16 @@ impl Services {
             address: String::new(),
         });
         Ok(())
+    }
+
+    /// A new file for what a service prints: what an earlier process wrote stays, and says where that one listened.
+    fn next_log(&mut self, name: &str) -> Result<PathBuf, String> {
+        let logs = &self.around.logs;
+        std::fs::create_dir_all(logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        let starts = self.starts.entry(name.to_owned()).or_default();
+        *starts += 1;
+        let again = if *starts == 1 { String::new() } else { format!("-again-{starts}") };
+        Ok(logs.join(format!("{name}{again}.log")))
     }
 
     fn args_of(&self, name: &str, service: Service, at: &str) -> Vec<String> {
@@ -212,8 +229,8 @@ impl Services {
                         "{paradigm} {name} did not start; its log ends:\n{}",
                         tail(&log)
                     ));
-                } else {
-                    std::thread::sleep(LOOK_EVERY);
+                } else if self.around.stop.wait(LOOK_EVERY) {
+                    return Err(STOPPED.to_owned());
                 }
             }
         }
@@ -229,16 +246,26 @@ impl Services {
         let deadline = Instant::now() + START_MAX;
         for running in &self.running {
             let base = format!("http://{}", running.address);
-            while !self.runtime.block_on(is_ready(&self.http, &base)) {
+            loop {
+                let asked = is_ready(&self.http, &base);
+                match unless_stopped(&self.runtime, &self.around.stop, asked) {
+                    Some(true) => break,
+                    None => return Err(STOPPED.to_owned()),
+                    Some(false) => {}
+                }
                 if Instant::now() > deadline {
-                    let why = self.runtime.block_on(self.reasons(&base));
+                    let asked = self.reasons(&base);
+                    let why = unless_stopped(&self.runtime, &self.around.stop, asked);
+                    let why = why.unwrap_or_default();
                     return Err(format!(
                         "{} {} is not ready: {why}",
                         self.paradigm.name(),
                         running.name
                     ));
                 }
-                std::thread::sleep(LOOK_EVERY);
+                if self.around.stop.wait(LOOK_EVERY) {
+                    return Err(STOPPED.to_owned());
+                }
             }
         }
         Ok(())
@@ -288,8 +315,10 @@ impl Services {
 impl Drop for Services {
     fn drop(&mut self) {
         // Those that call others end first.
+        // A comparison that is stopped keeps nothing of the run under way: they need no time to finish.
+        let is_stopped = self.around.stop.is_requested();
         for service in [Service::Order, Service::Notification, Service::Inventory] {
-            self.end(service, false);
+            self.end(service, is_stopped);
         }
     }
 }
@@ -324,6 +353,70 @@ fn tail(log: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Services whose program says nothing, and never ends by itself.
+    fn silent(dir: &std::path::Path) -> Services {
+        use std::os::unix::fs::PermissionsExt as _;
+        let program = dir.join("sync-rest");
+        std::fs::write(&program, "#!/bin/sh\necho started\nexec sleep 600\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let around = Surroundings {
+            dir: dir.to_owned(),
+            logs: dir.join("logs"),
+            stop: Shutdown::new(),
+            programs: Programs::in_dir(dir),
+            rabbit_url: String::new(),
+            bootstrap_servers: String::new(),
+            registry_url: String::new(),
+            prefix: String::new(),
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        Services {
+            paradigm: Paradigm::SyncRest,
+            around,
+            extra: Vec::new(),
+            running: Vec::new(),
+            down: BTreeMap::new(),
+            starts: BTreeMap::new(),
+            are_up: false,
+            processes: Processes::default(),
+            http: reqwest::Client::new(),
+            runtime: runtime.handle().clone(),
+        }
+    }
+
+    #[test]
+    fn a_stop_ends_the_wait_for_a_service_that_does_not_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut services = silent(dir.path());
+        services.spawn("inventory", Service::Inventory).unwrap();
+        let (stop, begun) = (services.around.stop.clone(), Instant::now());
+        let asking = std::thread::spawn(move || stop.request());
+        assert_eq!(services.find(&[Service::Inventory]), Err(STOPPED.to_owned()));
+        drop(services);
+        assert!(begun.elapsed() < START_MAX / 3, "{:?}", begun.elapsed());
+        asking.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_service_has_printed_stays_when_it_is_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut services = silent(dir.path());
+        services.spawn("inventory", Service::Inventory).unwrap();
+        let log = |name: &str| std::fs::read_to_string(dir.path().join("logs").join(name));
+        let wait_for = |name: &str| {
+            let deadline = Instant::now() + START_MAX;
+            while !log(name).is_ok_and(|text| text == "started\n") {
+                assert!(Instant::now() < deadline, "{name}");
+                std::thread::sleep(LOOK_EVERY);
+            }
+        };
+        wait_for("inventory.log");
+        services.end(Service::Inventory, true);
+        services.start_again(Service::Inventory).unwrap();
+        wait_for("inventory-again-2.log");
+        assert_eq!(log("inventory.log").unwrap(), "started\n");
+    }
 
     #[test]
     fn an_address_is_read_from_the_line_of_its_service() {

@@ -1,6 +1,8 @@
 //! A whole comparison: servers, all runs, and after each of them what is known so far, on disk.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -17,21 +19,24 @@ use crate::bench::{Bench, Home};
 use crate::cli::RunArgs;
 use crate::client::http_client;
 use crate::flow::Brokers;
-use crate::plan::{Cell, expected, plan};
+use crate::past::Past;
+use crate::plan::{Cell, expected, outline, plan};
 use crate::programs::Programs;
-use crate::progress::{Progress, about};
-use crate::results::{Environment, Results, Run, SCHEMA, WorkloadInfo};
+use crate::progress::Progress;
+use crate::results::{ELSEWHERE, Environment, Results, Run, SCHEMA, WorkloadInfo};
 use crate::servers::Servers;
 use crate::services::Surroundings;
 use crate::targets::Targets;
 use crate::work_folder::{self, InUse};
-use crate::workload::{Kind, WorkloadFile};
+use crate::workload::{Kind, Paradigm, WorkloadFile};
 use crate::{environment, report, words};
 
 /// Items of the lab's own menu: so many keys that no one of them is the bottleneck.
 const ITEMS: usize = 64;
 /// Runs that may fail one after the other before all is given up.
 const FAILURES_MAX: u32 = 3;
+/// Time between two looks whether the start of the servers is to be given up.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Threads for requests and readers.
 const WORKERS: usize = 2;
 
@@ -59,6 +64,8 @@ impl Session {
         }
         let out = args.out.clone().unwrap_or_else(|| Path::new("lab-results").join(&file.name));
         let (work, in_use) = work_folder::emptied(&out)?;
+        let cells = plan(&file);
+        note(&outline(&file, &cells));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
@@ -68,14 +75,30 @@ impl Session {
             http_client().map_err(|error| AppError::failed(format!("HTTP client: {error}")))?;
         let started_at = Timestamp::now();
         let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
-        let kit = Kit { program, file: &file, work: &work, http: &http, runtime: &runtime };
+        let id = format!("lab{}", started_at.as_millisecond());
+        let logs = out.join("logs").join(&id);
+        let kit = Kit {
+            program,
+            file: &file,
+            work: &work,
+            logs: &logs,
+            http: &http,
+            runtime: &runtime,
+            stop: &stop,
+        };
+        let promise = |paradigm: &Paradigm| match &targets {
+            Some(targets) => {
+                environment::promises_elsewhere(*paradigm, targets.durability.get(paradigm))
+            }
+            None => environment::promises(*paradigm, file.kafka_brokers),
+        };
+        let paradigms = file.paradigms.iter().map(promise).collect();
         let (home, brokers, items, environment) = match targets {
             Some(targets) => kit.elsewhere(targets)?,
             None => kit.own()?,
         };
-        let results = blank(&file, args, environment, started_at);
+        let results = Results { paradigms, ..blank(&file, args, environment, started_at) };
         results.refuse_mocks().map_err(AppError::usage)?;
-        let cells = plan(&file);
         let bench = Bench {
             home,
             brokers,
@@ -83,10 +106,14 @@ impl Session {
             http,
             runtime: runtime.handle().clone(),
             stop,
-            id: format!("lab{}", started_at.as_millisecond()),
+            id,
             file,
             began: Instant::now(),
             dir: work,
+            logs,
+            past: Past::default(),
+            listened: BTreeSet::new(),
+            last: None,
         };
         Ok(Self { bench, _runtime: runtime, results, cells, out, _in_use: in_use })
     }
@@ -94,8 +121,6 @@ impl Session {
     /// Makes all runs, and writes the report.
     pub(crate) fn run(mut self) -> Result<ExitStatus, AppError> {
         let of = self.cells.len();
-        let guess: Duration = self.cells.iter().map(|cell| expected(&self.bench.file, cell)).sum();
-        note(&format!("lab: {of} runs, {}", about(guess)));
         let progress = Progress::start();
         let (mut failures, mut failed) = (0, 0);
         for (number, cell) in self.cells.clone().into_iter().enumerate() {
@@ -109,14 +134,12 @@ impl Session {
             let words = match made {
                 Ok(run) => {
                     failures = 0;
-                    let words = words::of_run(&run);
-                    self.results.runs.push(run);
-                    self.save()?;
-                    words
+                    self.keep(run, &cell)?
                 }
                 Err(why) => {
                     (failures, failed) = (failures + 1, failed + 1);
-                    format!("not made: {why}")
+                    let logs = self.bench.logs_of(&cell);
+                    format!("not made: {why}; what was printed is in {}", logs.display())
                 }
             };
             progress.ended(number + 1, of, &format!("{name}: {words}"), self.left(number + 1));
@@ -125,26 +148,56 @@ impl Session {
                 break;
             }
         }
+        if !self.bench.stop.is_requested() {
+            self.bench.hear_the_rest();
+            self.bench.past.settle(&mut self.results.runs);
+        }
         drop(progress);
         self.results.is_complete = self.results.runs.len() == of;
         self.end(failed)
     }
 
+    /// Keeps a run; returns what came of it, in words.
+    fn keep(&mut self, run: Run, cell: &Cell) -> Result<String, AppError> {
+        let mut words = words::of_run(&run);
+        let logs = self.bench.logs_of(cell);
+        if run.is_green() {
+            // Files that cannot be removed are in nobody's way.
+            let _ = std::fs::remove_dir_all(&logs);
+        } else {
+            words.push_str(&format!("; what was printed is in {}", logs.display()));
+        }
+        self.bench.remember(self.results.runs.len());
+        self.results.runs.push(run);
+        self.bench.past.settle(&mut self.results.runs);
+        self.save()?;
+        Ok(words)
+    }
+
     fn end(mut self, failed: u32) -> Result<ExitStatus, AppError> {
         self.save()?;
         if self.results.runs.is_empty() {
-            let work = self.out.join("work");
-            return Err(AppError::failed("no run was made")
-                .hint(format!("logs of servers and services are in {}", work.display())));
+            if self.bench.stop.is_requested() {
+                return Err(AppError::failed("it was stopped before a run was made"));
+            }
+            let (work, logs) = (self.out.join("work"), self.bench.logs.display());
+            let hint =
+                format!("logs of services are in {logs}, and of servers in {}", work.display());
+            return Err(AppError::failed("no run was made").hint(hint));
         }
         report::write_all(&self.results, &self.out)?;
         tell(&self.results, &self.out)?;
         let is_green = self.results.runs.iter().all(Run::is_green);
         let Self { bench, out, results, .. } = self;
+        let logs = bench.logs.clone();
         drop(bench); // ends the servers, whose files lie there
         if failed == 0 && is_green {
             // Files that cannot be removed are in nobody's way.
             let _ = std::fs::remove_dir_all(out.join("work"));
+        }
+        // They stay where something lies in them.
+        for folder in [Some(&*logs), logs.parent()].into_iter().flatten() {
+            let _ = std::fs::remove_dir(folder);
         }
         Ok(match (is_green, results.is_complete) {
             (false, _) => ExitStatus::Finding,
@@ -212,8 +265,10 @@ struct Kit<'a> {
     program: &'a Program,
     file: &'a WorkloadFile,
     work: &'a Path,
+    logs: &'a Path,
     http: &'a reqwest::Client,
     runtime: &'a Runtime,
+    stop: &'a Shutdown,
 }
 
 impl Kit<'_> {
@@ -225,7 +280,7 @@ impl Kit<'_> {
         }
         note("lab: starting servers");
         let brokers = self.file.kafka_brokers;
-        let servers = Servers::start(self.work, &self.file.paradigms, brokers)?;
+        let servers = self.servers()?;
         let look =
             environment::look(self.program, &programs, &servers, self.http, self.work, brokers);
         let environment = self.runtime.block_on(look);
@@ -244,6 +299,8 @@ impl Kit<'_> {
         };
         let around = Surroundings {
             dir: self.work.to_owned(),
+            logs: self.logs.to_owned(),
+            stop: self.stop.clone(),
             programs,
             rabbit_url: servers.rabbit_url(),
             bootstrap_servers: servers.bootstrap_servers(),
@@ -253,10 +310,35 @@ impl Kit<'_> {
         Ok((Home::Own(Box::new(servers), Box::new(around)), found, items, environment))
     }
 
+    /// Starts the servers. A stop ends the wait for them: they end with this process.
+    fn servers(&self) -> Result<Servers, AppError> {
+        let (dir, file) = (self.work.to_owned(), self.file.clone());
+        let (started, is_started) = std::sync::mpsc::sync_channel(1);
+        let start = move || {
+            let servers = Servers::start(&dir, &file.paradigms, file.kafka_brokers);
+            // Nobody waits for them any more.
+            let _ = started.send(servers);
+        };
+        let thread = std::thread::Builder::new().name("servers".to_owned()).spawn(start);
+        thread.map_err(|error| AppError::failed(format!("no thread for servers: {error}")))?;
+        loop {
+            match is_started.recv_timeout(LOOK_EVERY) {
+                Ok(servers) => return servers,
+                Err(RecvTimeoutError::Timeout) if self.stop.is_requested() => {
+                    return Err(AppError::failed("it was stopped before the servers had started"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(AppError::failed("the start of the servers has failed"));
+                }
+            }
+        }
+    }
+
     /// Takes services that run elsewhere.
     fn elsewhere(&self, targets: Targets) -> Result<Found, AppError> {
         let servers = targets.look()?;
-        let machine = environment::machine(self.program, "elsewhere", self.work);
+        let machine = environment::machine(self.program, ELSEWHERE, self.work);
         let environment = Environment { servers, ..machine };
         Ok((Home::Elsewhere(targets.addresses), targets.brokers, targets.items, environment))
     }
@@ -269,13 +351,14 @@ fn blank(
     started_at: Timestamp,
 ) -> Results {
     let quick = if args.quick { " --quick" } else { "" };
+    let targets = args.targets.as_ref();
+    let targets = targets.map_or_else(String::new, |file| format!(" --targets {}", file.display()));
     let info = |workload: &crate::workload::Workload| WorkloadInfo {
         name: workload.name.clone(),
         kind: workload.kind,
         words: words::of_workload(workload),
         rounds: workload.rounds,
     };
-    let promises = |paradigm: &_| environment::promises(*paradigm, file.kafka_brokers);
     Results {
         schema: SCHEMA.to_owned(),
         name: file.name.clone(),
@@ -285,13 +368,13 @@ fn blank(
         is_quick: args.quick,
         seed: file.seed,
         command: format!(
-            "cargo run --release --bin lab -- run {}{quick} --seed {}",
+            "cargo run --release --bin lab -- run {}{quick}{targets} --seed {}",
             args.file.display(),
             file.seed
         ),
         workload_file: file.text.clone(),
         environment,
-        paradigms: file.paradigms.iter().map(promises).collect(),
+        paradigms: Vec::new(),
         workloads: file.workloads.iter().map(info).collect(),
         runs: Vec::new(),
     }

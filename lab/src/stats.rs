@@ -25,6 +25,7 @@ impl Default for Times {
 
 /// What is said of a distribution, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Quantiles {
     /// How many times there are; 0: the others say nothing.
     pub count: u64,

@@ -105,6 +105,7 @@ pub fn tables(results: &Results, cells: &[Cell<'_>]) -> Vec<Table> {
         lots::replays(cells),
         figures::audits(cells),
         figures::failures(results),
+        lots::notes(results),
         costs::costs(cells),
         costs::generator(cells),
         qualities::qualities(results),

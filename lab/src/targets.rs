@@ -6,6 +6,7 @@
 //! [sync-rest]
 //! order = ["http://10.0.0.1:8001"]       # every instance
 //! notification = "http://10.0.0.1:8003"  # asked whom it told
+//! durability = ["one copy, on one disk"]  # what an acceptance promises there, for the report
 //!
 //! [rabbit]
 //! order = ["http://10.0.0.2:8101"]
@@ -54,6 +55,8 @@ struct RawFlow {
     notification_topic: Option<String>,
     #[serde(default)]
     librdkafka: BTreeMap<String, String>,
+    /// What an acceptance promises there, for the report.
+    durability: Option<Vec<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +74,8 @@ pub(crate) struct Targets {
     pub(crate) addresses: BTreeMap<Paradigm, Addresses>,
     pub(crate) brokers: Brokers,
     pub(crate) items: Vec<String>,
+    /// What an acceptance promises, in the words of the file, where it has some.
+    pub(crate) durability: BTreeMap<Paradigm, Vec<String>>,
 }
 
 impl Targets {
@@ -120,7 +125,7 @@ impl Targets {
             (Paradigm::Rabbit, raw.rabbit),
             (Paradigm::Streaming, raw.streaming),
         ];
-        let mut addresses = BTreeMap::new();
+        let (mut addresses, mut durability) = (BTreeMap::new(), BTreeMap::new());
         for (paradigm, flow) in flows {
             let Some(flow) = flow else { continue };
             if flow.order.is_empty() {
@@ -132,12 +137,13 @@ impl Targets {
             if paradigm == Paradigm::SyncRest && notification.is_none() {
                 return Err("sync-rest needs notification: it is asked whom it told".to_owned());
             }
+            durability.extend(flow.durability.map(|lines| (paradigm, lines)));
             addresses.insert(paradigm, Addresses { order, inventory, notification });
         }
         if addresses.is_empty() {
             return Err("it names no paradigm".to_owned());
         }
-        Ok(Self { addresses, brokers, items: raw.items })
+        Ok(Self { addresses, brokers, items: raw.items, durability })
     }
 
     /// Asks the brokers who they are.

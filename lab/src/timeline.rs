@@ -13,6 +13,7 @@ const WIDTHS_US: [u64; 6] = [250_000, 500_000, 1_000_000, 2_000_000, 5_000_000, 
 
 /// A stretch of a run. Orders belong to the stretch of their planned time.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Point {
     /// Its begin, in seconds from the end of the warm-up.
     pub at_s: f64,
@@ -34,6 +35,7 @@ pub struct Point {
 
 /// A fault, and how it ended; times in seconds from the end of the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FaultTimes {
     /// What was done.
     pub label: String,

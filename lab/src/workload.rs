@@ -265,8 +265,8 @@ impl WorkloadFile {
         let (mut workloads, mut names) = (Vec::new(), BTreeSet::new());
         for workload in raw.workload {
             let name = workload.name.clone();
-            let checked =
-                check(workload, rounds, warm_up).map_err(|why| format!("workload {name}: {why}"))?;
+            let checked = check(workload, rounds, warm_up)
+                .map_err(|why| format!("workload {name}: {why}"))?;
             if !names.insert(name.clone()) {
                 return Err(format!("two workloads have the name {name}"));
             }

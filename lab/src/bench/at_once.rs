@@ -15,6 +15,7 @@ use crate::generator::{Answered, Target as _};
 use crate::measure::Window;
 use crate::plan::Cell;
 use crate::results::Run;
+use crate::stopping::{STOPPED, unless_stopped};
 use crate::workload::{Paradigm, Workload};
 
 /// Requests under way at a time, where orders are sent one by one.
@@ -30,16 +31,17 @@ impl Bench {
         let planned = vec![0; workload.orders as usize];
         let name = self.name_of(cell);
         let asks = Asks::new(&name, &planned, &self.items, Shares::default(), cell.seed);
-        let mut rig = self.rig(workload, cell.paradigm, asks)?;
+        let mut rig = self.rig(workload, cell, asks)?;
         let watch = rig.processes.watch().map_err(|error| error.to_string())?;
         let begin_us = rig.book.clock().now_us();
         if cell.paradigm == Paradigm::Streaming {
             run.notes.push("one request with all orders".to_owned());
-            self.runtime.block_on(self.as_one_batch(&rig, &name))?;
+            let sent = unless_stopped(&self.runtime, &self.stop, self.as_one_batch(&rig, &name));
+            sent.ok_or(STOPPED)??;
         } else {
             run.notes
                 .push(format!("it takes no batch: one request an order, {AT_A_TIME} at a time"));
-            self.runtime.block_on(one_by_one(&rig, &self.stop));
+            unless_stopped(&self.runtime, &self.stop, one_by_one(&rig)).ok_or(STOPPED)?;
         }
         self.settle(&rig, cell.paradigm, self.file.drain.max(std::time::Duration::from_secs(120)));
         let cost = watch.end(rig.book.so_far().2);
@@ -81,14 +83,11 @@ impl Bench {
     }
 }
 
-async fn one_by_one(rig: &Rig, stop: &service_kit::shutdown::Shutdown) {
+async fn one_by_one(rig: &Rig) {
     let room = Arc::new(Semaphore::new(AT_A_TIME));
     for order in 0..rig.asks.orders.len() {
         // It is never closed.
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { break };
-        if stop.is_requested() {
-            break;
-        }
         let (asks, book, client) = (rig.asks.clone(), rig.book.clone(), rig.client.clone());
         tokio::spawn(async move {
             book.sent(order);

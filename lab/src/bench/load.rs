@@ -34,7 +34,7 @@ impl Bench {
         let planned = planned_us(&segments, workload.arrivals, cell.seed);
         let shares = Shares { poison: workload.poison, again: workload.duplicates };
         let asks = Asks::new(&self.name_of(cell), &planned, &self.items, shares, cell.seed);
-        let mut rig = self.rig(workload, cell.paradigm, asks)?;
+        let mut rig = self.rig(workload, cell, asks)?;
         let watch = rig.processes.watch().map_err(|error| error.to_string())?;
         let from_us = us(self.file.warm_up);
         let window = Window { from_us, to_us: from_us + us(workload.length) };
@@ -76,7 +76,13 @@ impl Bench {
     }
 
     /// Asks for what only the services know, and measures.
-    pub(super) fn fill_in(&self, run: &mut Run, rig: &mut Rig, paradigm: Paradigm, window: Window) {
+    pub(super) fn fill_in(
+        &mut self,
+        run: &mut Run,
+        rig: &mut Rig,
+        paradigm: Paradigm,
+        window: Window,
+    ) {
         if paradigm == Paradigm::SyncRest {
             self.ask_who_was_told(rig);
         }
@@ -84,6 +90,7 @@ impl Bench {
         rig.listener = None;
         let (traces, others) = rig.book.read();
         measure(run, &traces, &others, dead_letters, window);
+        self.last = Some((rig.asks.clone(), traces));
     }
 
     /// Lets orders wait for inventory, and has it come back.
@@ -98,7 +105,7 @@ impl Bench {
         let planned = planned_us(&[segment], workload.arrivals, cell.seed);
         let asks =
             Asks::new(&self.name_of(cell), &planned, &self.items, Shares::default(), cell.seed);
-        let mut rig = self.rig(workload, cell.paradigm, asks)?;
+        let mut rig = self.rig(workload, cell, asks)?;
         let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
         services.end(BEHIND, false);
         let watch = rig.processes.watch().map_err(|error| error.to_string())?;

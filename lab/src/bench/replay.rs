@@ -7,6 +7,7 @@ use serde_json::Value;
 use stack::OwnedProcess;
 
 use super::{Bench, Home};
+use crate::plan::Cell;
 use crate::results::{Replayed, Run};
 
 /// Longest replay.
@@ -14,11 +15,11 @@ const REPLAY_MAX: Duration = Duration::from_secs(300);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Bench {
-    pub(super) fn replay(&mut self, run: &mut Run) -> Result<(), String> {
+    pub(super) fn replay(&mut self, run: &mut Run, cell: &Cell) -> Result<(), String> {
         let begun = Instant::now();
-        let first = self.count_all("first")?;
+        let first = self.count_all(cell, "first")?;
         let took_s = begun.elapsed().as_secs_f64();
-        let second = self.count_all("second")?;
+        let second = self.count_all(cell, "second")?;
         let report: Value = serde_json::from_str(first.lines().last().unwrap_or_default())
             .map_err(|error| format!("the replay printed no report: {error}"))?;
         let orders = report["total"].as_u64().unwrap_or(0);
@@ -26,7 +27,7 @@ impl Bench {
         Ok(())
     }
 
-    fn count_all(&self, which: &str) -> Result<String, String> {
+    fn count_all(&self, cell: &Cell, which: &str) -> Result<String, String> {
         let Home::Own(_, around) = &self.home else {
             return Err("the services are not the lab's".to_owned());
         };
@@ -41,7 +42,9 @@ impl Bench {
             "-o",
             "json",
         ]);
-        let (log, out) = (self.dir.join("replay.log"), self.dir.join(format!("{group}.json")));
+        let logs = self.logs_of(cell);
+        std::fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
+        let (log, out) = (logs.join("replay.log"), self.dir.join(format!("{group}.json")));
         let mut process =
             OwnedProcess::start(&launch, &log, Some(&out)).map_err(|error| error.to_string())?;
         let deadline = Instant::now() + REPLAY_MAX;

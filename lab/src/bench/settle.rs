@@ -1,13 +1,18 @@
 //! After the last request: waits for what was promised, and asks what only the services know.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use futures_util::future::join_all;
 use futures_util::stream;
 
 use super::{Bench, Rig};
-use crate::book::Answer;
-use crate::flow::{Status, is_told, status_of};
+use crate::asked::Asks;
+use crate::book::{Answer, Book};
+use crate::flow::{Status, is_told, status_of, together};
+use crate::listen::Listener;
+use crate::stopping::unless_stopped;
 use crate::workload::Paradigm;
 
 /// Questions under way at a time.
@@ -17,6 +22,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const ASK_EVERY: Duration = Duration::from_millis(250);
 /// How long a message is waited for that nobody was promised, and a second one that must not come.
 const GRACE: Duration = Duration::from_millis(700);
+/// Longest look for what comes after the last run.
+const REST_MAX: Duration = Duration::from_secs(10);
 
 impl Bench {
     /// Waits until every accepted order is done, and every one of which nothing is known is done or given up; not
@@ -47,13 +54,16 @@ impl Bench {
 
     /// Asks the order service about orders, notes those that are confirmed, and returns those that it still works on.
     fn still_pending(&self, rig: &Rig, orders: Vec<usize>) -> Vec<usize> {
-        let Some(base) = rig.addresses.order.first() else { return Vec::new() };
         let ask = |order: usize| async move {
             let order_id = &rig.asks.orders[order].order_id;
-            (order, status_of(&self.http, base, order_id).await)
+            // Each instance knows the orders that it has taken.
+            let of_each =
+                rig.addresses.order.iter().map(|base| status_of(&self.http, base, order_id));
+            (order, together(&join_all(of_each).await))
         };
-        let asked = stream::iter(orders).map(ask).buffer_unordered(ASKED_AT_ONCE);
-        let answers: Vec<(usize, Status)> = self.runtime.block_on(asked.collect());
+        let asked = stream::iter(orders).map(ask).buffer_unordered(ASKED_AT_ONCE).collect();
+        let answers: Vec<(usize, Status)> =
+            unless_stopped(&self.runtime, &self.stop, asked).unwrap_or_default();
         let mut pending = Vec::new();
         for (order, status) in answers {
             match status {
@@ -63,6 +73,31 @@ impl Bench {
             }
         }
         pending
+    }
+
+    /// After the last run: hears what came since the last reader ended. It belongs to earlier runs.
+    pub fn hear_the_rest(&self) {
+        let listened = self.listened.iter().filter(|paradigm| **paradigm != Paradigm::SyncRest);
+        for &paradigm in listened {
+            let book = Arc::new(Book::new(&Asks::default(), self.past.clone()));
+            let at = (&self.runtime, &self.stop);
+            let listener = match Listener::start(paradigm, &self.brokers, &book, at.0, at.1) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    tracing::warn!(error, "what came after the last run is not known");
+                    continue;
+                }
+            };
+            let deadline = Instant::now() + REST_MAX;
+            loop {
+                let heard = self.past.heard();
+                let is_stopped = self.stop.wait(GRACE);
+                if is_stopped || self.past.heard() == heard || Instant::now() > deadline {
+                    break;
+                }
+            }
+            drop(listener);
+        }
     }
 
     /// Asks the notification service about every order whether its customer was told.
@@ -79,7 +114,8 @@ impl Bench {
             (order, told)
         };
         let asked = stream::iter(sent).map(ask).buffer_unordered(ASKED_AT_ONCE);
-        let answers: Vec<(usize, Option<bool>)> = self.runtime.block_on(asked.collect());
+        let answers: Vec<(usize, Option<bool>)> =
+            unless_stopped(&self.runtime, &self.stop, asked.collect()).unwrap_or_default();
         for (order, told) in answers {
             match told {
                 Some(is_told) => rig.book.found(order, is_told),

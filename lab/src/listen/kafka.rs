@@ -18,6 +18,8 @@ use service_kit::shutdown::Shutdown;
 
 use super::READY_MAX;
 use crate::book::Book;
+use crate::past::Past;
+use crate::stopping::STOPPED;
 
 /// Longest wait for one record before the reader looks whether it is to stop.
 const POLL_MAX: Duration = Duration::from_millis(50);
@@ -31,7 +33,7 @@ pub(super) fn read(
     stop: &Shutdown,
     ready: &SyncSender<Result<(), String>>,
 ) {
-    let opened = open(settings, topic);
+    let opened = open(settings, topic, book.past(), stop);
     let reader = match opened {
         Ok(reader) => {
             // Nobody waits any more: then it is stopped soon.
@@ -49,6 +51,7 @@ pub(super) fn read(
     while !stop.is_requested() {
         match reader.poll(POLL_MAX) {
             Polled::Record(record) => {
+                book.past().stand(record.partition(), record.offset().0 + 1);
                 let Some(id) = frame::schema_id(record.value()) else { continue };
                 // One program writes to this topic, in one schema.
                 if known.insert(id) && resolver.insert(id, Notification::SCHEMA).is_err() {
@@ -68,7 +71,13 @@ pub(super) fn read(
     }
 }
 
-fn open(settings: &KafkaSettings, topic: &str) -> Result<Reader, String> {
+/// Opens a reader where the one before it stopped, or at the end of what there is.
+fn open(
+    settings: &KafkaSettings,
+    topic: &str,
+    past: &Past,
+    stop: &Shutdown,
+) -> Result<Reader, String> {
     let text = |error: &dyn std::fmt::Display| format!("{topic}: {error}");
     let config = settings.base(Role::Consumer);
     let admin = Admin::new(&settings.base(Role::Admin)).map_err(|error| text(&error))?;
@@ -76,6 +85,7 @@ fn open(settings: &KafkaSettings, topic: &str) -> Result<Reader, String> {
     let partitions = loop {
         match admin.partitions(&[topic], ASK_MAX).map(|topics| topics.get(topic).cloned()) {
             Ok(Some(info)) => break info.partitions,
+            _ if stop.is_requested() => return Err(STOPPED.to_owned()),
             _ if Instant::now() < deadline => std::thread::sleep(POLL_MAX),
             Ok(None) => return Err(format!("{topic} does not exist")),
             Err(error) => return Err(text(&error)),
@@ -86,7 +96,9 @@ fn open(settings: &KafkaSettings, topic: &str) -> Result<Reader, String> {
     let reader = Reader::new(&config, "lab").map_err(|error| text(&error))?;
     reader.look_up(&[topic], ASK_MAX);
     for (partition, end) in (0..).zip(ends) {
-        reader.start(topic, partition, CommitPosition(end)).map_err(|error| text(&error))?;
+        let from = past.stands(partition).unwrap_or(end);
+        past.stand(partition, from);
+        reader.start(topic, partition, CommitPosition(from)).map_err(|error| text(&error))?;
     }
     Ok(reader)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
 use service_kit::shutdown::Shutdown;
@@ -17,6 +17,9 @@ use crate::book::Book;
 
 /// Messages that the broker sends ahead of their acknowledgement.
 const AHEAD_MAX: u16 = 1_000;
+/// Longest orderly end.
+const REST_MAX: Duration = Duration::from_secs(2);
+const TAG: &str = "lab";
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
@@ -31,13 +34,22 @@ pub(super) async fn read(
     let deadline = Instant::now() + READY_MAX;
     let (mut is_told, mut heard) = (false, HashSet::new());
     while !stop.is_requested() {
-        match timeout(CONNECT_MAX, open(url, queue)).await {
-            Ok(Ok((_connection, _channel, mut consumer))) => {
+        let opened = tokio::select! {
+            opened = timeout(CONNECT_MAX, open(url, queue)) => opened,
+            () = stop.requested() => return,
+        };
+        match opened {
+            Ok(Ok((connection, channel, mut consumer))) => {
                 if !std::mem::replace(&mut is_told, true) {
                     // Nobody waits any more: then it is stopped soon.
                     let _ = ready.send(Ok(()));
                 }
                 take(&mut consumer, book, stop, &mut heard).await;
+                if stop.is_requested() {
+                    let rest = rest(&connection, &channel, &mut consumer, book, &mut heard);
+                    // What is not heard by then is heard by the next reader.
+                    let _ = timeout(REST_MAX, rest).await;
+                }
             }
             failed if !is_told && Instant::now() > deadline => {
                 let why = failed.map_or_else(
@@ -63,7 +75,7 @@ async fn open(url: &str, queue: &str) -> lapin::Result<(Connection, Channel, Con
     channel.basic_qos(AHEAD_MAX, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     let consumer =
-        channel.basic_consume(queue.into(), "lab".into(), options, FieldTable::default()).await?;
+        channel.basic_consume(queue.into(), TAG.into(), options, FieldTable::default()).await?;
     Ok((connection, channel, consumer))
 }
 
@@ -75,18 +87,39 @@ async fn take(consumer: &mut Consumer, book: &Book, stop: &Shutdown, heard: &mut
             () = stop.requested() => return,
         };
         let Some(Ok(delivery)) = next else { return };
-        if let Some(order_id) = new_message(&delivery, heard) {
-            book.told(&order_id);
-        }
-        // Where the connection breaks, the broker sends it again, and says so.
-        let _ = delivery.ack(BasicAckOptions::default()).await;
+        hear(&delivery, book, heard).await;
     }
+}
+
+/// Ends a reader in order: what the broker has sent ahead is heard, and all of it acknowledged, so that the next reader
+/// gets nothing twice.
+async fn rest(
+    connection: &Connection,
+    channel: &Channel,
+    consumer: &mut Consumer,
+    book: &Book,
+    heard: &mut HashSet<String>,
+) {
+    if channel.basic_cancel(TAG.into(), BasicCancelOptions::default()).await.is_ok() {
+        while let Some(Ok(delivery)) = consumer.next().await {
+            hear(&delivery, book, heard).await;
+        }
+    }
+    let _ = connection.close(200, "done".into()).await;
+}
+
+async fn hear(delivery: &Delivery, book: &Book, heard: &mut HashSet<String>) {
+    if let Some(order_id) = new_message(delivery, book, heard) {
+        book.told(&order_id);
+    }
+    // Where the connection breaks, the broker sends it again, and says so.
+    let _ = delivery.ack(BasicAckOptions::default()).await;
 }
 
 /// The order that a message is about; nothing where the broker sends again what was heard already because its
 /// acknowledgement was lost. A message that was published twice is heard twice.
-fn new_message(delivery: &Delivery, heard: &mut HashSet<String>) -> Option<String> {
+fn new_message(delivery: &Delivery, book: &Book, heard: &mut HashSet<String>) -> Option<String> {
     let order_id = delivery.properties.message_id().as_ref()?.as_str().to_owned();
-    let is_first = heard.insert(order_id.clone());
+    let is_first = heard.insert(order_id.clone()) && !book.past().has_outcome(&order_id);
     (is_first || !delivery.redelivered).then_some(order_id)
 }

@@ -50,7 +50,7 @@ pub fn html(results: &Results) -> String {
         &mut body,
         "audit",
         "What was promised, and what came of it",
-        &[of("audit"), of("failures")],
+        &[of("audit"), of("failures"), of("notes")],
         Vec::new(),
         results,
     );
@@ -240,10 +240,21 @@ fn method(body: &mut String, results: &Results, generator: Option<&Table>) {
         );
     }
     body.push_str("<h3>Limits of this comparison</h3>\n<ul>\n");
+    let around: &[&str] = if results.is_elsewhere() {
+        &[
+            "The services ran elsewhere: what their machines and brokers are, and what else they did meanwhile, is not known here.",
+        ]
+    } else {
+        &[
+            "Generator, services and brokers share one machine: they take processors from each other, and no network is between them.",
+            "One broker each, unless the environment below says otherwise: config/workloads/replicated.toml shows what three cost.",
+            "The broker that is not measured stays up, and does next to nothing.",
+        ]
+    };
+    for line in around {
+        let _ = writeln!(body, "<li>{line}</li>");
+    }
     for line in [
-        "Generator, services and brokers share one machine: they take processors from each other, and no network is between them.",
-        "One broker each. What a cluster adds, and costs, a workload file with three brokers shows for Kafka.",
-        "The broker that is not measured stays up, and does next to nothing.",
         "The order service of each paradigm is the same code in front; what differs behind it is this project&#39;s own design, and \
          other designs have other figures.",
         "Clients do not try again: what was turned away stays so, except where a workload says that requests are sent twice.",
@@ -255,13 +266,21 @@ fn method(body: &mut String, results: &Results, generator: Option<&Table>) {
 
 fn environment(body: &mut String, results: &Results) {
     let of = &results.environment;
+    let programs = if results.is_elsewhere() {
+        format!(
+            "lab {} ({}); the services ran elsewhere, and this is the generator's machine",
+            of.version, of.commit
+        )
+    } else {
+        format!("{} ({}), {} build", of.version, of.commit, of.profile)
+    };
     let mut pairs = vec![
         ("processor".to_owned(), format!("{}, {} cores", of.cpu, of.cores)),
         ("memory".to_owned(), mebibytes(of.memory_bytes as f64)),
         ("system".to_owned(), of.kernel.clone()),
         ("data on".to_owned(), of.storage.clone()),
         ("load before".to_owned(), format!("{:.2}", of.load_before)),
-        ("programs".to_owned(), format!("{} ({}), {} build", of.version, of.commit, of.profile)),
+        ("programs".to_owned(), programs),
     ];
     for server in &of.servers {
         let settings = server.settings.join(", ");

@@ -3,6 +3,7 @@
 use super::figures::named;
 use super::{Entry, Table, numbers, words};
 use crate::cells::Cell;
+use crate::results::Results;
 use crate::words::{number, percent};
 
 fn seconds(value: f64) -> String {
@@ -58,7 +59,8 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
             if is_none { Entry::none() } else { Entry::of(value, text).struck(struck) }
         };
         let [workload, paradigm] = named(cell);
-        let note = cell.runs.iter().find_map(|run| run.notes.first());
+        let notes = cell.runs.iter().find(|run| !run.notes.is_empty());
+        let note = notes.map(|run| run.notes.join("; "));
         Some(vec![
             workload,
             paradigm,
@@ -66,7 +68,7 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
             Entry::of(median(&|drain| drain.turned_away as f64), number).struck(struck),
             of_work(median(&|drain| drain.took_s), seconds),
             of_work(median(&|drain| drain.per_s), number),
-            note.map_or_else(Entry::none, |note| Entry::text(note.clone())),
+            note.map_or_else(Entry::none, Entry::text),
         ])
     };
     let columns = vec![
@@ -87,6 +89,31 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
         caption,
         columns,
         rows: cells.iter().filter_map(row).collect(),
+    }
+}
+
+pub(super) fn notes(results: &Results) -> Table {
+    // Those of a lot of orders stand beside its figures.
+    let runs = results.runs.iter().filter(|run| run.drain.is_none());
+    let rows = runs.flat_map(|run| {
+        run.notes.iter().map(|note| {
+            vec![
+                Entry::text(run.workload.clone()),
+                Entry::text(run.paradigm.title()),
+                Entry::number(f64::from(run.round + 1)),
+                Entry::text(note.clone()),
+            ]
+        })
+    });
+    let columns = vec![words("workload"), words("paradigm"), numbers("round"), words("note")];
+    let caption =
+        "What was heard of orders after their run had ended, and of orders of others.".to_owned();
+    Table {
+        id: "notes",
+        title: "Late and foreign messages",
+        caption,
+        columns,
+        rows: rows.collect(),
     }
 }
 

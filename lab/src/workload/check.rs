@@ -61,11 +61,7 @@ fn share(name: &str, given: Option<f64>) -> Result<f64, String> {
 }
 
 /// Checks a workload; `rounds` and `warm_up` are the file's.
-pub(super) fn check(
-    raw: RawWorkload,
-    rounds: u32,
-    warm_up: Duration,
-) -> Result<Workload, String> {
+pub(super) fn check(raw: RawWorkload, rounds: u32, warm_up: Duration) -> Result<Workload, String> {
     name_of(&raw.name)?;
     if !matches!(raw.kind, Kind::Load | Kind::Sweep)
         && (raw.poison.is_some() || raw.duplicates.is_some())
@@ -117,7 +113,9 @@ pub(super) fn check(
         most.max(before + workload.segments(rate_per_s).iter().map(of).sum::<f64>())
     });
     if most.max(f64::from(orders)) > ORDERS_MAX {
-        return Err(format!("a run has more than {ORDERS_MAX} orders, its warm-up included; lower 'rate' or 'for'"));
+        return Err(format!(
+            "a run has more than {ORDERS_MAX} orders, its warm-up included; lower 'rate' or 'for'"
+        ));
     }
     Ok(workload)
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lab::results::{Results, ServerInfo};
+use lab::workload::Paradigm;
 use tempfile::TempDir;
 
 use crate::sample::results;
@@ -99,6 +100,90 @@ fn the_same_twice_is_no_regression_and_a_slower_one_ends_with_4() {
     // The other way round it got better.
     assert_eq!(lab(&["compare", &new, &old]).status.code(), Some(0));
     assert_eq!(lab(&["compare", &old, &new, "--slower-max", "1.5"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_only_the_old_results_have_is_worse_unless_it_was_left_out_on_purpose() {
+    let dir = TempDir::new().unwrap();
+    let old = write(dir.path(), "old.json", &results());
+    let mut fewer = results();
+    fewer.runs.retain(|run| run.workload != "poison" || run.paradigm != Paradigm::Streaming);
+    for run in fewer.runs.iter_mut().filter(|run| run.workload == "backlog") {
+        run.drain = None;
+    }
+    let new = write(dir.path(), "new.json", &fewer);
+    let output = lab(&["compare", &old, &new]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines: Vec<&str> = text.lines().filter(|line| line.contains("missing")).collect();
+    let is_cell = |line: &&str| {
+        ["poison", "streaming", "runs", "worse"].iter().all(|word| line.contains(word))
+    };
+    assert_eq!(lines.iter().filter(|line| is_cell(line)).count(), 1, "{text}");
+    let drained = lines.iter().filter(|line| line.contains("drained per s")).count();
+    assert_eq!((drained, lines.len()), (3, 4), "{text}");
+    let allowed = lab(&["compare", &old, &new, "--allow-missing"]);
+    assert_eq!(allowed.status.code(), Some(0), "{}", stderr(&allowed));
+}
+
+#[test]
+fn orders_that_are_no_longer_done_in_time_are_worse() {
+    let dir = TempDir::new().unwrap();
+    let old = write(dir.path(), "old.json", &results());
+    let mut fewer = results();
+    for run in fewer.runs.iter_mut().filter(|run| run.workload == "sweep") {
+        run.achieved_per_s *= 0.8;
+    }
+    let new = write(dir.path(), "new.json", &fewer);
+    let output = lab(&["compare", &old, &new]);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let worse = text.lines().filter(|l| l.contains("done per s") && l.contains("worse")).count();
+    assert_eq!(worse, 18, "six rates of three paradigms: {text}");
+    assert_eq!(lab(&["compare", &old, &new, "--less-max", "0.3"]).status.code(), Some(0));
+}
+
+/// Every object in a JSON value, by its path.
+fn objects(value: &serde_json::Value, path: String, found: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            found.push(path.clone());
+            fields.iter().for_each(|(name, of)| objects(of, format!("{path}/{name}"), found));
+        }
+        serde_json::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, of)| objects(of, format!("{path}/{n}"), found));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_field_that_nobody_knows_is_refused_wherever_it_stands() {
+    let mut all = results();
+    // One run of each workload shows every kind of object.
+    all.runs.retain(|run| run.round == 0 && run.paradigm == Paradigm::Streaming);
+    let value = serde_json::to_value(&all).unwrap();
+    let mut found = Vec::new();
+    objects(&value, String::new(), &mut found);
+    // Names of failures are data.
+    let of_ours = found.iter().filter(|path| !path.ends_with("/failures"));
+    let mut kinds = std::collections::BTreeSet::new();
+    for path in of_ours {
+        let kind: String = path.chars().filter(|c| !c.is_ascii_digit()).collect();
+        if !kinds.insert(kind) {
+            continue;
+        }
+        let mut other = value.clone();
+        let object = other.pointer_mut(path).and_then(|object| object.as_object_mut()).unwrap();
+        object.insert("sede".to_owned(), serde_json::json!(1));
+        let refused = Results::parse(&other.to_string());
+        assert!(
+            refused.is_err_and(|why| why.contains("sede")),
+            "{path} takes what it does not know"
+        );
+    }
+    assert!(kinds.iter().any(|kind| kind.ends_with("/timeline/")), "{kinds:?}");
+    assert!(kinds.iter().any(|kind| kind.ends_with("/fault")), "{kinds:?}");
 }
 
 #[test]

@@ -19,6 +19,10 @@ const WORKLOADS: &str = "name = 'elsewhere'\nwarm-up = '200ms'\n[[workload]]\nna
 
 /// Runs these workloads against these targets.
 fn run(dir: &Path, targets: &str) -> Output {
+    command(dir, targets).output().unwrap()
+}
+
+fn command(dir: &Path, targets: &str) -> Command {
     let write = |name: &str, text: &str| {
         let path = dir.join(name);
         std::fs::write(&path, text).unwrap();
@@ -34,7 +38,9 @@ fn run(dir: &Path, targets: &str) -> Output {
         dir,
         "--seed=3".as_ref(),
     ];
-    Command::new(env!("CARGO_BIN_EXE_lab")).args(flags).stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lab"));
+    command.args(flags).stdin(Stdio::null());
+    command
 }
 
 /// A program of the workspace, beside the lab.
@@ -70,18 +76,63 @@ fn services_that_run_elsewhere_are_driven_and_audited_and_nothing_of_them_is_bro
     let mut services = OwnedProcess::start(&launch, &log, None).unwrap();
     let (order, notification) = (address_of(&log, "order"), address_of(&log, "notification"));
     let targets = format!(
-        "items = ['burger', 'fries']\n[sync-rest]\norder = ['http://{order}/']\nnotification = 'http://{notification}'\n"
+        "items = ['burger', 'fries']\n[sync-rest]\norder = ['http://{order}/']\nnotification = 'http://{notification}'\n\
+         durability = ['our own three disks']\n"
     );
     let output = run(dir.path(), &targets);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let results = Results::read(&dir.path().join("results.json")).unwrap();
     let [calm, away] = &results.runs[..] else { panic!("{stderr}") };
+    // Nothing of the lab's own is claimed for them, and the command is the one that was given.
+    assert_eq!(results.paradigms[0].durability, ["our own three disks"]);
+    assert!(
+        results.command.contains(" --targets ") && results.is_elsewhere(),
+        "{}",
+        results.command
+    );
     let audit = calm.audit.unwrap();
     assert!(audit.planned > 20 && audit.done_once == audit.planned, "{audit:?}");
     assert_eq!((calm.paradigm, calm.cost), (Paradigm::SyncRest, None));
     assert!(away.not_possible.as_deref().is_some_and(|why| why.contains("elsewhere")), "{away:?}");
     assert!(services.ended().is_none(), "nobody may have ended them");
+}
+
+/// Longest time from ctrl-C to the end.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_broker_that_hangs() {
+    // It takes connections, and never says a word.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let dir = TempDir::with_prefix("lab-stop-").unwrap();
+    let url = dir.path().join("url");
+    let address = silent.local_addr().unwrap();
+    std::fs::write(&url, format!("amqp://guest:guest@{address}/%2f\n")).unwrap();
+    let targets = format!(
+        "items = ['burger']\n[rabbit]\norder = ['http://127.0.0.1:1']\nurl-file = '{}'\n",
+        url.display()
+    );
+    let mut running = command(dir.path(), &targets).stderr(Stdio::piped()).spawn().unwrap();
+    silent.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + START_MAX;
+    let _connection = loop {
+        match silent.accept() {
+            Ok(connection) => break connection,
+            Err(_) if running.try_wait().unwrap().is_some() => {
+                let output = running.wait_with_output().unwrap();
+                panic!("it has ended: {}", String::from_utf8_lossy(&output.stderr));
+            }
+            Err(_) => assert!(Instant::now() < deadline, "it does not connect"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let begun = Instant::now();
+    let pid = running.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let status = running.wait().unwrap();
+    assert!(begun.elapsed() < STOP_MAX, "{:?}", begun.elapsed());
+    assert_eq!(status.code(), Some(1), "nothing was made");
 }
 
 #[test]

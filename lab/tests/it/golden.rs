@@ -57,8 +57,20 @@ fn figures_of_a_run_whose_audit_failed_are_struck_out_in_every_form() {
     assert!(
         summary.contains("The audit by id failed for RabbitMQ in poison (1 accepted and not done)")
     );
+    assert!(page.contains("<td>1 orders were done once more after the run had ended</td>"));
     let healthy = page.lines().find(|line| line.contains("<td>poison</td><td>Kafka</td>")).unwrap();
     assert!(!healthy.contains("<s>"));
+}
+
+#[test]
+fn what_ran_elsewhere_is_not_told_as_the_labs_own() {
+    let mut elsewhere = results();
+    elsewhere.environment.profile = "elsewhere".to_owned();
+    let page = report::html(&elsewhere);
+    assert!(
+        page.contains("The services ran elsewhere") && page.contains("the generator's machine")
+    );
+    assert!(!page.contains("share one machine") && !page.contains("no release builds"));
 }
 
 #[test]
