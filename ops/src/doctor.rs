@@ -8,7 +8,7 @@ mod found;
 mod page;
 mod told;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -97,10 +97,7 @@ fn ask<S: Send + 'static, T: Send + 'static>(
 
 /// The answer, if it comes in time.
 fn answer<T>(asked: &Receiver<T>, give_up_at: Instant) -> Option<T> {
-    match asked.recv_timeout(give_up_at.saturating_duration_since(Instant::now())) {
-        Ok(answer) => Some(answer),
-        Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-    }
+    asked.recv_timeout(give_up_at.saturating_duration_since(Instant::now())).ok()
 }
 
 fn ask_registry(settings: RegistrySettings) -> RegistryTold {
