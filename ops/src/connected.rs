@@ -13,8 +13,9 @@ use kafka_io::cluster::Cluster;
 use kafka_io::reader::Reader;
 
 /// How long a broker may keep a fetch that finds nothing, in milliseconds, where a command reads up to an end and
-/// stops: the end of a partition is told by such a fetch.
-pub(crate) const END_WAIT_MS: &str = "1";
+/// stops: the end of a partition is told by such a fetch. It is repeated for as long as the records before it are worked on,
+/// or wait for the end of a transaction, so that a shorter one is work for the broker.
+pub(crate) const END_WAIT_MS: &str = "3";
 
 /// Handles that are connected; clones share them.
 #[derive(Clone)]

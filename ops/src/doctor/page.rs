@@ -143,7 +143,7 @@ fn group(report: &Report) -> String {
                 table.row([topic].into_iter().chain(numbers));
             }
             format!(
-                "group {name}: {}, {} members, lag {}, {} retries wait\n{}",
+                "group {name}: {}, members {}, lag {}, retries that wait {}\n{}",
                 one_line(state),
                 count("members"),
                 count("lag"),
@@ -223,7 +223,7 @@ mod tests {
             "KAFKA_SASL_PASSWORD  (not shown)  environment",
             "orders               3         1  delete         7 d  met",
             "orders-averages      3         1  compact          -  DIFFER",
-            "group g: Stable, 1 members, lag 5, 2 retries wait",
+            "group g: Stable, members 1, lag 5, retries that wait 2",
             "orders     0          4    9    5        -",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}: {page}");
