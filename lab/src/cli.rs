@@ -87,7 +87,8 @@ struct ReportArgs {
     /// Folder of the report [default: that of the results]
     #[arg(long, env = "LAB_OUT", value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Also write PARADIGM/RESULTS.md below this folder
+    /// Also write what is kept with the project below this folder: PARADIGM/RESULTS.md, docs/comparison.md and
+    /// what lies in docs/comparison
     #[arg(long, env = "LAB_PAGES", value_name = "DIR")]
     pages: Option<PathBuf>,
 }
@@ -137,7 +138,7 @@ impl Cli {
                 let out = args.out.unwrap_or(beside);
                 report::write_all(&results, &out)?;
                 if let Some(root) = &args.pages {
-                    report::write_pages(&results, root)?;
+                    report::publish::publish(&results, &args.results, root)?;
                 }
                 session::tell(&results, &out)?;
                 Ok(ExitStatus::Done)

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use service_kit::program::Program;
 
+use crate::priority;
 use crate::programs::Programs;
 use crate::results::{Environment, ParadigmInfo, ServerInfo};
 use crate::servers::Servers;
@@ -54,6 +55,7 @@ pub(crate) fn machine(program: &Program, profile: &str, dir: &Path) -> Environme
         kernel: format!("Linux {}", read("/proc/sys/kernel/osrelease").trim()),
         storage: storage_of(&read("/proc/mounts"), dir),
         load_before: load.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
+        is_generator_first: std::thread::spawn(priority::raise).join().unwrap_or(false),
         servers: Vec::new(),
     }
 }

@@ -30,6 +30,7 @@ pub mod results;
 pub mod measure;
 pub mod generator;
 mod poison;
+mod priority;
 pub mod client;
 pub mod flow;
 pub mod listen;

@@ -18,6 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::book::Book;
 use crate::flow::Brokers;
+use crate::priority;
 use crate::stopping::STOPPED;
 use crate::workload::Paradigm;
 
@@ -98,5 +99,9 @@ impl Drop for Listener {
 
 fn spawn(read: impl FnOnce() + Send + 'static) -> Result<std::thread::JoinHandle<()>, String> {
     let thread = std::thread::Builder::new().name("outcomes".to_owned());
+    let read = move || {
+        let _ = priority::raise(); // what came of it stands in the results
+        read();
+    };
     thread.spawn(read).map_err(|error| error.to_string())
 }

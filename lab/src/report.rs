@@ -4,6 +4,7 @@
 mod charts;
 mod html;
 mod plot;
+pub mod publish;
 mod style;
 mod timelines;
 
@@ -17,7 +18,6 @@ use crate::cells::{Cell, cells};
 use crate::results::Results;
 use crate::tables::{Table, tables};
 use crate::verdict::verdict;
-use crate::workload::Paradigm;
 
 pub use html::html;
 
@@ -97,46 +97,6 @@ pub fn markdown(results: &Results) -> String {
         "\nMeasured {} on {} ({} cores, {}), version {} ({}), {} build, seed {}. Again with:\n\n    {}\n",
         results.started_at, of.cpu, of.cores, of.kernel, of.version, of.commit, of.profile, results.seed, results.command
     ));
-    text
-}
-
-/// Writes `PARADIGM/RESULTS.md` below a folder, for each paradigm: its rows of every table.
-///
-/// # Errors
-///
-/// Fails if a file cannot be written.
-pub fn write_pages(results: &Results, root: &Path) -> Result<(), AppError> {
-    for info in &results.paradigms {
-        let folder = root.join(info.paradigm.name());
-        let path = folder.join("RESULTS.md");
-        let text = page_of(results, info.paradigm);
-        fs::create_dir_all(&folder).and_then(|()| fs::write(&path, text)).map_err(|error| {
-            AppError::failed(format!("{} cannot be written: {error}", path.display()))
-        })?;
-    }
-    Ok(())
-}
-
-/// What was measured of one paradigm, in Markdown.
-fn page_of(results: &Results, paradigm: Paradigm) -> String {
-    let all = cells(results);
-    let name = paradigm.name();
-    let day = results.started_at.get(..10).unwrap_or_default();
-    let mut text = format!(
-        "# {name}: results\n\nMeasured by `lab` on {day} beside the other paradigms; method and limits: \
-         [docs/comparison.md](../docs/comparison.md). Made by `lab report`: do not edit.\n"
-    );
-    for table in tables(results, &all) {
-        let Some(place) = table.columns.iter().position(|column| column.title == "paradigm") else {
-            continue;
-        };
-        let is_own = |row: &Vec<crate::tables::Entry>| row[place].text == paradigm.title();
-        let rows: Vec<_> = table.rows.iter().filter(|row| is_own(row)).cloned().collect();
-        if !rows.is_empty() {
-            let own = Table { rows, ..table.clone() };
-            text.push_str(&format!("\n## {}\n\n{}", own.title, markdown_table(&own)));
-        }
-    }
     text
 }
 

@@ -72,6 +72,8 @@ pub struct Environment {
     pub storage: String,
     /// Processes that wanted a processor in the minute before, as the system counts them.
     pub load_before: f64,
+    /// Whether threads of the generator went before services and brokers.
+    pub is_generator_first: bool,
     /// The servers.
     pub servers: Vec<ServerInfo>,
 }

@@ -21,6 +21,7 @@ use crate::client::http_client;
 use crate::flow::Brokers;
 use crate::past::Past;
 use crate::plan::{Cell, expected, outline, plan};
+use crate::priority;
 use crate::programs::Programs;
 use crate::progress::Progress;
 use crate::results::{ELSEWHERE, Environment, Results, Run, SCHEMA, WorkloadInfo};
@@ -69,6 +70,9 @@ impl Session {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
             .enable_all()
+            .on_thread_start(|| {
+                let _ = priority::raise(); // what came of it stands in the results
+            })
             .build()
             .map_err(|error| AppError::failed(format!("no threads for requests: {error}")))?;
         let http =

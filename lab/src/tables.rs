@@ -2,6 +2,7 @@
 
 mod costs;
 mod figures;
+mod losses;
 mod lots;
 mod qualities;
 
@@ -99,6 +100,7 @@ impl Entry {
 pub fn tables(results: &Results, cells: &[Cell<'_>]) -> Vec<Table> {
     let all = [
         figures::headline(cells),
+        losses::losses(results, cells),
         figures::sweep(cells),
         lots::faults(cells),
         lots::lots(cells),

@@ -8,6 +8,7 @@ use crate::client::ANSWER_MAX;
 use crate::generator::drive;
 use crate::measure::{Window, measure};
 use crate::plan::Cell;
+use crate::priority;
 use crate::results::{Drain, Run};
 use crate::schedule::planned_us;
 use crate::timeline::{recovery, seconds, timeline};
@@ -65,8 +66,10 @@ impl Bench {
         let (asks, book, client) = (rig.asks.clone(), rig.book.clone(), rig.client.clone());
         let (runtime, stop) = (self.runtime.clone(), self.stop.clone());
         std::thread::scope(|scope| {
-            let sending =
-                scope.spawn(move || drive(&asks, &book, &client, &runtime, &stop, ANSWER_MAX));
+            let sending = scope.spawn(move || {
+                let _ = priority::raise(); // what came of it stands in the results
+                drive(&asks, &book, &client, &runtime, &stop, ANSWER_MAX);
+            });
             let broken = workload
                 .fault
                 .map(|fault| self.break_and_mend(fault, window.from_us, paradigm, rig));

@@ -26,7 +26,7 @@ pub fn html(results: &Results) -> String {
         &mut body,
         "times",
         "Times",
-        &[of("headline")],
+        &[of("headline"), of("losses")],
         spectrum(&all).into_iter().collect(),
         results,
     );
@@ -274,12 +274,18 @@ fn environment(body: &mut String, results: &Results) {
     } else {
         format!("{} ({}), {} build", of.version, of.commit, of.profile)
     };
+    let generator = if of.is_generator_first {
+        "goes before services and brokers, by priority"
+    } else {
+        "has the priority of services and brokers"
+    };
     let mut pairs = vec![
         ("processor".to_owned(), format!("{}, {} cores", of.cpu, of.cores)),
         ("memory".to_owned(), mebibytes(of.memory_bytes as f64)),
         ("system".to_owned(), of.kernel.clone()),
         ("data on".to_owned(), of.storage.clone()),
         ("load before".to_owned(), format!("{:.2}", of.load_before)),
+        ("generator".to_owned(), generator.to_owned()),
         ("programs".to_owned(), programs),
     ];
     for server in &of.servers {

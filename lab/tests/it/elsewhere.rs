@@ -11,7 +11,7 @@ use stack::OwnedProcess;
 use stack::process::Launch;
 use tempfile::TempDir;
 
-const START_MAX: Duration = Duration::from_secs(60);
+pub(crate) const START_MAX: Duration = Duration::from_secs(60);
 
 const WORKLOADS: &str = "name = 'elsewhere'\nwarm-up = '200ms'\n[[workload]]\nname = 'baseline'\nrate = 40\nfor = '1s'\n\
                          [[workload]]\nname = 'away'\nrate = 40\nfor = '1s'\ndown = 'inventory'\ndown-at = '0s'\n\
@@ -44,12 +44,12 @@ fn command(dir: &Path, targets: &str) -> Command {
 }
 
 /// A program of the workspace, beside the lab.
-fn program(name: &str) -> PathBuf {
+pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_lab")).with_file_name(name)
 }
 
 /// The address that a service's log names.
-fn address_of(log: &Path, service: &str) -> String {
+pub(crate) fn address_of(log: &Path, service: &str) -> String {
     let deadline = Instant::now() + START_MAX;
     loop {
         let text = std::fs::read_to_string(log).unwrap_or_default();

@@ -4,5 +4,6 @@
 mod commands;
 mod elsewhere;
 mod golden;
+mod published;
 mod sample;
 mod smoke;

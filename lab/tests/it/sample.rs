@@ -174,6 +174,7 @@ pub(crate) fn results() -> Results {
             kernel: "Linux 6".to_owned(),
             storage: "ext4".to_owned(),
             load_before: 0.25,
+            is_generator_first: true,
             servers: vec![ServerInfo {
                 name: "Apache Kafka".to_owned(),
                 version: "4.3.1".to_owned(),
