@@ -4,6 +4,7 @@
 mod commands;
 mod elsewhere;
 mod golden;
+mod locust;
 mod published;
 mod sample;
 mod smoke;
