@@ -11,7 +11,7 @@ use crate::files::{read, root, yaml};
 use crate::queries::list;
 
 /// What stands between the name of a profile and its services in the README.
-const PROFILES: [&str; 3] = ["core", "paradigms", "observability"];
+const PROFILES: [&str; 4] = ["core", "paradigms", "weather", "observability"];
 
 fn services() -> BTreeMap<String, Value> {
     let compose = yaml("docker-compose.yml").remove(0);

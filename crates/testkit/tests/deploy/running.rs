@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use stack::{RedisConfig, RedisServer};
+use tempfile::TempDir;
 use testkit::order_flow::burgers;
 use testkit::{Cluster, Pipeline, Process, http};
 
@@ -18,15 +20,32 @@ pub(crate) struct Running {
     /// Where orders are placed.
     fronts: Vec<String>,
     processes: Vec<(&'static str, Process)>,
+    /// Where weather reports are sent.
+    weather: String,
+    stores: [RedisServer; 2],
+    // Last: the stores end before their data goes.
+    _dir: TempDir,
 }
 
 impl Running {
     pub(crate) fn start() -> Self {
         let pipeline = Cluster::shared().pipeline(2);
-        let (targets, fronts, processes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut all = Self { pipeline, targets, fronts, processes };
+        let dir = TempDir::with_prefix("testkit-stores-").expect("a folder");
+        let (redis, valkey) = (dir.path().join("redis"), dir.path().join("valkey"));
+        let stores = [RedisConfig::in_dir(redis), RedisConfig::valkey_in_dir(valkey)]
+            .map(|config| RedisServer::start(config).expect("a store"));
+        let mut all = Self {
+            pipeline,
+            targets: Vec::new(),
+            fronts: Vec::new(),
+            processes: Vec::new(),
+            weather: String::new(),
+            stores,
+            _dir: dir,
+        };
         all.start_pipeline();
         all.start_flows();
+        all.start_weather();
         all.targets.push(("rabbitmq".to_owned(), rabbitmq_exporter()));
         all.process("consumer").wait_ready(READY_MAX);
         all
@@ -114,6 +133,45 @@ impl Running {
         start("streaming", &names.concat(), &four);
     }
 
+    fn start_weather(&mut self) {
+        let Pipeline { servers, prefix, .. } = self.pipeline.clone();
+        let name = format!("{prefix}-message");
+        let (redis, valkey) = (self.stores[0].url(), self.stores[1].url());
+        let rabbitmq = std::env::var("RABBITMQ_URL").expect("`make test` starts RabbitMQ");
+        let variables = [
+            ("KAFKA_BOOTSTRAP_SERVERS", servers.bootstrap_servers.as_str()),
+            ("SCHEMA_REGISTRY_URL", &servers.registry_url),
+            ("RABBITMQ_URL", &rabbitmq),
+            ("REDIS_URL", &redis),
+            ("VALKEY_URL", &valkey),
+            ("WEATHER_TOPIC", &name),
+            ("WEATHER_QUEUE", &name),
+            ("WEATHER_GROUP_ID", &name),
+        ];
+        let start = |args: &[&str]| Process::start("weather", args, &variables);
+        let here = "127.0.0.1:0";
+        for (job, service) in [
+            ("weather-kafka-consumer", "kafka-consumer"),
+            ("weather-rabbit-consumer", "rabbit-consumer"),
+        ] {
+            self.with_metrics(job, start(&[service, "--metrics-addr", here]));
+        }
+        let mut publisher = start(&["publisher", "--listen", here, "--grpc-listen", here]);
+        let told = publisher.wait_for_log("gRPC is served on http://", READY_MAX);
+        let at = told.find("http://").expect("it holds the text");
+        let grpc = told[at..].split(' ').next().expect("an address").to_owned();
+        let mut api = start(&["api", "--listen", here, "--publisher-url", &grpc]);
+        self.weather = api.address_of("api");
+        let rest = publisher.address_of("publisher");
+        for (job, address, process) in [
+            ("weather-publisher", rest, publisher),
+            ("weather-api", self.weather.clone(), api),
+        ] {
+            self.targets.push((job.to_owned(), address));
+            self.processes.push((job, process));
+        }
+    }
+
     fn with_metrics(&mut self, job: &'static str, mut process: Process) {
         self.targets.push((job.to_owned(), process.metrics_addr()));
         self.processes.push((job, process));
@@ -130,6 +188,9 @@ impl Running {
             let answer = http::post_json(front, "/order", &[], &burgers(1)).expect("an answer");
             assert!(answer.status < 300, "{answer:?}");
         }
+        let report = r#"{"description":"it rains","country":"GT","weather":"rainy"}"#;
+        let answer = http::post_json(&self.weather, "/weather", &[], report).expect("an answer");
+        assert!(answer.status < 300, "{answer:?}");
     }
 }
 
