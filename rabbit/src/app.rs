@@ -4,6 +4,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use amqp_io::consume::{Consuming, Shared, Work};
+use amqp_io::failing::Failing;
+use amqp_io::link::{ConnectError, Link, Purpose, Target};
+use amqp_io::metrics::{begin, begin_queue};
+use amqp_io::publish::{Address, Publisher};
+use amqp_io::topology::QueuePlan;
 use codec::encode::Encoder;
 use codec::registry::{Registry, value_subject};
 use codec::resolver::{ResolverLimits, SchemaResolver};
@@ -21,19 +27,16 @@ use service_kit::shutdown::Shutdown;
 use service_kit::unavailable::of_process;
 use tokio::task::JoinSet;
 
-use crate::consume::{Consuming, Shared, Work};
 use crate::events::{Events, Reader};
-use crate::failing::Failing;
+use crate::failures::store_error;
 use crate::former::take_over;
 use crate::inventory::Inventory;
-use crate::link::{ConnectError, Link, Purpose, Target};
 use crate::metrics;
 use crate::notification::{Notifications, Teller};
 use crate::order::PublishOrders;
 use crate::owner::{WaitingHealth, name_of, wait_for, waiting};
-use crate::publish::{Address, Publisher};
 use crate::settings::{Settings, WhenInUse};
-use crate::topology::{INVENTORY_DECIDED, NOTIFICATION_SENT, ORDER_PLACED, QueuePlan, WorkQueue};
+use crate::topology::{INVENTORY_DECIDED, NOTIFICATION_SENT, ORDER_PLACED, WorkQueue};
 use crate::web::{self, InventoryWeb, NotificationWeb};
 
 /// Everything that services need to be started.
@@ -241,7 +244,7 @@ impl Parts {
 
     fn target(&self, name: &'static str, owner: Option<QueuePlan>) -> Target {
         let broker = &self.settings.broker;
-        Target { uri: broker.uri.clone(), topology: broker.topology.clone(), name, owner }
+        Target { uri: broker.uri.clone(), declared: broker.topology.declared(), name, owner }
     }
 
     /// Opens a service's connections.
@@ -251,7 +254,8 @@ impl Parts {
         publishes: &'static str,
         consumes: &'static str,
     ) -> Result<Wired, AppError> {
-        metrics::begin(kept.queue, [publishes, consumes]);
+        begin(&[publishes, consumes]);
+        begin_queue(kept.queue.as_str());
         let consume = Purpose::Consume { prefetch: self.settings.prefetch };
         let open = async |name, purpose| {
             let target = self.target(name, kept.owner.clone());
@@ -260,10 +264,14 @@ impl Parts {
         };
         let publishes = open(publishes, Purpose::Publish).await?;
         let consumes = open(consumes, consume).await?;
+        let topology = &self.settings.broker.topology;
         let failing = Failing {
             publisher: Publisher::new(publishes),
-            topology: self.settings.broker.topology.clone(),
-            failures: self.settings.failures.clone(),
+            queue: topology.names(kept.queue),
+            plan: self.settings.failures.plan.clone(),
+            // Whoever is asked about an order hears that inventory has given it up.
+            told_first: (kept.queue == WorkQueue::Inventory)
+                .then(|| Address::queue(topology.queue(WorkQueue::Outcomes))),
         };
         Ok(Wired { consumes, failing })
     }
@@ -296,18 +304,19 @@ impl Parts {
         let shared = Arc::new(Shared { work, failing: wired.failing.clone() });
         let consuming = Consuming { link: wired.consumes.clone(), shared };
         let stop = self.stop.clone();
-        Box::pin(async move { consuming.run(stop).await.map_err(|error| store_error(&error)) })
+        Box::pin(async move { consuming.run(stop).await })
     }
 
     /// Takes over what an earlier version has left on the broker.
     fn takes_over(&self, name: &'static str, reader: Arc<Reader>) -> Task {
         let (target, stop) = (self.target(name, None), self.stop.clone());
+        let topology = self.settings.broker.topology.clone();
         Box::pin(async move {
             tokio::select! {
                 () = stop.requested() => {}
-                taken = take_over(&target, &reader) => {
+                taken = take_over(&target, &topology, &reader) => {
                     if let Err(reason) = taken {
-                        let queue = target.topology.outcomes_before();
+                        let queue = topology.outcomes_before();
                         tracing::warn!(reason, queue, "the former queue was not migrated; the next start tries again");
                     }
                 }
@@ -367,15 +376,4 @@ pub(crate) fn connect_error(error: &ConnectError) -> AppError {
         "start RabbitMQ (`cargo run --bin stack -- up`), or choose another one with --rabbitmq-url"
     };
     AppError::failed(error.to_string()).hint(hint)
-}
-
-fn store_error(error: &StoreError) -> AppError {
-    let failed = AppError::failed(error.to_string());
-    match error {
-        StoreError::InUse { .. } => failed.hint(
-            "a second instance waits with --standby until it can take over; only order \
-             services may each have their own --data-dir",
-        ),
-        _ => failed,
-    }
 }

@@ -7,6 +7,10 @@
 
 use std::collections::BTreeMap;
 
+use amqp_io::limits::CLOSE_MAX;
+use amqp_io::lineage::{Past, redriven, text};
+use amqp_io::link::{Purpose, Target, open_once};
+use amqp_io::publish::{Address, Message, send};
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -23,10 +27,7 @@ use tokio::time::timeout;
 
 use crate::app::connect_error;
 use crate::flags::{DlqFlags, RedriveFlags};
-use crate::limits::{CLOSE_MAX, DEAD_LETTERS_MAX};
-use crate::lineage::{Past, redriven, text};
-use crate::link::{Purpose, Target, open_once};
-use crate::publish::{Address, Message, send};
+use crate::limits::DEAD_LETTERS_MAX;
 use crate::settings::Broker;
 use crate::topology::{Topology, WorkQueue};
 
@@ -159,8 +160,8 @@ impl Desk {
     async fn open(flags: &DlqFlags) -> Result<Self, AppError> {
         let broker = Broker::load(flags.config.as_deref(), flags.broker.clone())?;
         let topology = broker.topology.clone();
-        let target =
-            Target { uri: broker.uri, topology: broker.topology, name: "dlq", owner: None };
+        let declared = topology.declared();
+        let target = Target { uri: broker.uri, declared, name: "dlq", owner: None };
         let opened = open_once(&target, Purpose::Redrive).await;
         let (connection, channel) = opened.map_err(|error| connect_error(&error))?;
         Ok(Self { connection, channel, topology })

@@ -7,6 +7,13 @@
 
 use std::sync::Arc;
 
+use amqp_io::consume::{Ended, Trouble};
+use amqp_io::failing::Failing;
+use amqp_io::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX};
+use amqp_io::lineage::text;
+use amqp_io::link::{Link, Live, jittered};
+use amqp_io::metrics;
+use amqp_io::received::Received;
 use codec::resolver::SchemaResolver;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
@@ -23,18 +30,16 @@ use serde::{Deserialize, Serialize};
 use service_kit::shutdown::Shutdown;
 use tokio::time::{sleep, timeout};
 
-use crate::consume::{Ended, Trouble};
-use crate::failing::Failing;
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX, EVENTS_BATCH_MAX, EVENTS_KNOWN_MAX};
-use crate::lineage::text;
-use crate::link::{Link, Live, jittered};
-use crate::metrics;
+use crate::failures::store_trouble;
+use crate::limits::{EVENTS_BATCH_MAX, EVENTS_KNOWN_MAX};
 use crate::notification::outcome_of;
-use crate::received::Received;
 use crate::topology::WorkQueue;
 
 /// Type of a message that is a placed order.
 pub(crate) const ORDER: &str = "Order";
+
+/// Label of its metrics.
+const OUTCOMES: &str = WorkQueue::Outcomes.as_str();
 
 /// How far the stream was read.
 const POSITIONS: Table = Table::named("events.position");
@@ -103,7 +108,7 @@ impl Events {
         stop: &Shutdown,
         last: &mut Option<Position>,
     ) -> Result<Ended, StoreError> {
-        let stream = self.reader.failing.topology.queue(WorkQueue::Outcomes);
+        let stream = self.reader.failing.queue.name.clone();
         let mut arguments = FieldTable::default();
         let from = last.as_ref().map_or_else(
             || AMQPValue::LongString("first".into()),
@@ -137,10 +142,10 @@ impl Events {
         last: &mut Option<Position>,
     ) -> Result<Ended, StoreError> {
         let offset = last.as_ref().map(|last| last.offset);
-        tracing::info!(queue = WorkQueue::Outcomes.as_str(), after_offset = offset, "reading");
+        tracing::info!(queue = OUTCOMES, after_offset = offset, "reading");
         let mut is_known = last.is_none();
         loop {
-            metrics::in_hand(WorkQueue::Outcomes, 0);
+            metrics::in_hand(OUTCOMES, 0);
             let first = tokio::select! {
                 biased;
                 () = stop.requested() => return Ok(Ended::Stopped),
@@ -153,7 +158,7 @@ impl Events {
                 }
             };
             let Some(batch) = gather(first, &mut consumer) else { return Ok(Ended::ChannelLost) };
-            metrics::in_hand(WorkQueue::Outcomes, batch.len());
+            metrics::in_hand(OUTCOMES, batch.len());
             let Some(newest) = batch.last().map(|delivery| delivery.acker.clone()) else {
                 return Ok(Ended::ChannelLost);
             };
@@ -227,10 +232,9 @@ impl Reader {
                 Heard::News(one) => news.push(one),
                 Heard::Nothing => {}
                 Heard::Poison(failure) => {
-                    let queue = WorkQueue::Outcomes;
-                    self.failing.dead_letter(queue, received, &failure, None).await;
+                    self.failing.dead_letter(received, &failure, None).await;
                     news.extend(dead_letter_of(received, &failure));
-                    metrics::delivery(queue, "dead-lettered");
+                    metrics::delivery(OUTCOMES, "dead-lettered");
                 }
             }
         }
@@ -244,8 +248,8 @@ impl Reader {
                 None => Ok(()),
             })
             .await?;
-        metrics::deliveries(WorkQueue::Outcomes, "done", first);
-        metrics::deliveries(WorkQueue::Outcomes, "duplicate", outcomes.saturating_sub(first));
+        metrics::deliveries(OUTCOMES, "done", first);
+        metrics::deliveries(OUTCOMES, "duplicate", outcomes.saturating_sub(first));
         Ok(position)
     }
 
@@ -285,7 +289,7 @@ impl Reader {
     /// Notes one decision that lies outside of the stream.
     pub(crate) async fn note_decision(&self, received: &Received) -> Result<(), Trouble> {
         let news = self.decided(received).await?;
-        self.orders.note_all(vec![news], |_| Ok(())).await?;
+        self.orders.note_all(vec![news], |_| Ok(())).await.map_err(store_trouble)?;
         Ok(())
     }
 
@@ -333,7 +337,7 @@ mod tests {
     use lapin::BasicProperties;
 
     use super::*;
-    use crate::lineage::{Past, set};
+    use amqp_io::lineage::{Past, set};
 
     fn event(offset: i64, id: &str) -> Received {
         let mut headers = FieldTable::default();

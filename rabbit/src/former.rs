@@ -3,39 +3,43 @@
 
 use std::sync::Arc;
 
+use amqp_io::consume::Trouble;
+use amqp_io::link::{Purpose, Target, open_once};
+use amqp_io::received::Received;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Queue};
 
-use crate::consume::Trouble;
 use crate::events::Reader;
-use crate::link::{Purpose, Target, open_once};
-use crate::received::Received;
-use crate::topology::{INVENTORY_DECIDED, WorkQueue};
+use crate::topology::{INVENTORY_DECIDED, Topology};
 
 /// Takes over what lies in the former queue, and deletes it when it is empty and nobody reads it.
 ///
 /// # Errors
 ///
 /// Says why it is not done; the next start tries again.
-pub(crate) async fn take_over(target: &Target, reader: &Arc<Reader>) -> Result<(), String> {
+pub(crate) async fn take_over(
+    target: &Target,
+    topology: &Topology,
+    reader: &Arc<Reader>,
+) -> Result<(), String> {
     let (connection, channel) =
         open_once(target, Purpose::Redrive).await.map_err(|error| error.to_string())?;
-    let taken = take_all(target, &channel, reader).await;
+    let taken = take_all(topology, &channel, reader).await;
     // The end of the process does the same.
     let _ = connection.close(200, "done".into()).await;
     taken
 }
 
-async fn take_all(target: &Target, channel: &Channel, reader: &Reader) -> Result<(), String> {
+async fn take_all(topology: &Topology, channel: &Channel, reader: &Reader) -> Result<(), String> {
     let away = |error: lapin::Error| error.to_string();
-    let name = target.topology.outcomes_before();
+    let name = topology.outcomes_before();
     match look(channel, &name).await {
         Ok(_) => {}
         Err(error) if error.is_amqp_soft_error() => return Ok(()),
         Err(error) => return Err(away(error)),
     }
-    let (queue, exchange) = (name.as_str().into(), target.topology.exchange().into());
+    let (queue, exchange) = (name.as_str().into(), topology.exchange().into());
     let key = INVENTORY_DECIDED.into();
     channel.queue_unbind(queue, exchange, key, FieldTable::default()).await.map_err(away)?;
     let mut count = 0_u64;
@@ -48,8 +52,7 @@ async fn take_all(target: &Target, channel: &Channel, reader: &Reader) -> Result
         match reader.note_decision(&received).await {
             Ok(()) => {}
             Err(Trouble::Failed(failure)) => {
-                let queue = WorkQueue::Outcomes;
-                reader.failing.dead_letter(queue, &received, &failure, None).await;
+                reader.failing.dead_letter(&received, &failure, None).await;
             }
             Err(trouble) => return Err(format!("{trouble:?}")),
         }

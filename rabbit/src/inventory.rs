@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use amqp_io::consume::{Done, Trouble, Work};
+use amqp_io::publish::{Address, Message, Publisher};
+use amqp_io::received::{Received, framed, properties};
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use order_schemas::{InventoryResult, OrderRecord};
@@ -11,11 +14,8 @@ use orders::{Menu, SimulatedRefusals, validate};
 use pipeline::failure::FailureReason;
 use tokio::time::sleep;
 
-use crate::consume::{Done, Trouble, Work};
-use crate::failing::Failures;
-use crate::publish::{Address, Message, Publisher};
-use crate::received::{Received, framed, properties};
-use crate::topology::WorkQueue;
+use crate::failures::{Failures, store_trouble};
+use crate::order::APP_ID;
 use service_kit::clock::now_ms;
 
 /// Decides about placed orders.
@@ -33,9 +33,7 @@ pub(crate) struct Inventory {
 }
 
 impl Work for Inventory {
-    const QUEUE: WorkQueue = WorkQueue::Inventory;
-
-    fn order_id(&self, received: &Received) -> Option<String> {
+    fn subject_id(&self, received: &Received) -> Option<String> {
         let order = received.decode_offline::<OrderRecord>(&self.resolver);
         order.map(|order| order.order_id).or_else(|| received.message_id())
     }
@@ -54,7 +52,7 @@ impl Work for Inventory {
         let step = move |rows: &order_store::Rows<'_>| {
             reserve_once(rows, &menu, refusals, &wanted, now_ms())
         };
-        let decision = self.store.change(step).await?;
+        let decision = self.store.change(step).await.map_err(store_trouble)?;
         if decision.is_other_order {
             let detail = "another order has the same id; nothing is reserved for this one";
             return Err(Trouble::Failed(received.failure(FailureReason::Handler, detail)));
@@ -62,7 +60,7 @@ impl Work for Inventory {
         let result = InventoryResult::new(&order, decision.outcome, decision.decided_at_ms);
         let request_id = received.request_id();
         let (id, created_at_ms) = (order.order_id.as_str(), order.created_at_ms);
-        let about = properties("InventoryResult", id, request_id.as_deref(), created_at_ms);
+        let about = properties(APP_ID, "InventoryResult", id, request_id.as_deref(), created_at_ms);
         let message = Message::new(framed(&self.encoder, &result), about, received.passed_on());
         // Also when it was decided before: the first message may never have been sent.
         self.publisher.publish_until_confirmed(&self.decided, &message).await;

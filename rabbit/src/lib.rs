@@ -11,24 +11,17 @@
 //! So nothing is lost; what comes twice is found by its order id, and done once.
 
 mod app;
-mod consume;
-mod declare;
 mod dlq;
 mod events;
-mod failing;
+mod failures;
 mod flags;
 mod former;
 mod inventory;
 mod limits;
-mod lineage;
-mod link;
 mod metrics;
 mod notification;
 mod order;
 mod owner;
-mod patience;
-mod publish;
-mod received;
 mod settings;
 mod topology;
 mod web;
@@ -39,4 +32,4 @@ pub use flags::{
     BrokerArgs, Cli, Command, DlqCommand, DlqFlags, RedriveFlags, ServiceFlags, TopologyFlags,
 };
 pub use settings::{Broker, Services, Settings};
-pub use topology::{QueuePlan, Topology, WorkQueue};
+pub use topology::{Topology, WorkQueue};

@@ -18,6 +18,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use amqp_io::consume::{Done, Trouble, Work};
+use amqp_io::publish::{Address, Message, Publisher};
+use amqp_io::received::{Received, framed, properties};
 use codec::encode::Encoder;
 use codec::resolver::SchemaResolver;
 use order_schemas::{InventoryResult, Notification};
@@ -28,12 +31,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::consume::{Done, Trouble, Work};
-use crate::failing::Failures;
+use crate::failures::{Failures, store_trouble};
 use crate::limits::{TELLING_MAX, TOLD_MAX};
-use crate::publish::{Address, Message, Publisher};
-use crate::received::{Received, framed, properties};
-use crate::topology::WorkQueue;
+use crate::order::APP_ID;
 use service_kit::clock::now_ms;
 
 /// Customers told, by order id.
@@ -57,19 +57,17 @@ pub(crate) struct Notifications {
 }
 
 impl Work for Notifications {
-    const QUEUE: WorkQueue = WorkQueue::Notification;
-
     async fn work(&self, received: &Received) -> Result<Done, Trouble> {
         let result = received.decode::<InventoryResult>(&self.resolver).await?;
         let outcome = outcome_of(&result, received)?;
-        if self.teller.has_told(&result.order_id)? {
+        if self.teller.has_told(&result.order_id).map_err(store_trouble)? {
             return Ok(Done::Before);
         }
         self.failures.simulated(&result.order_id, received)?;
         let notification = Notification::new(&result.order(), outcome);
         let request_id = received.request_id();
         let (id, created_at_ms) = (result.order_id.as_str(), result.created_at_ms);
-        let about = properties("Notification", id, request_id.as_deref(), created_at_ms);
+        let about = properties(APP_ID, "Notification", id, request_id.as_deref(), created_at_ms);
         let body = framed(&self.encoder, &notification);
         let message = Message::new(body, about, received.passed_on());
         self.teller.tell(notification, message).await
@@ -118,7 +116,7 @@ impl Teller {
         let ended = end.wait_for(Option::is_some).await.map(|ended| ended.clone());
         match ended {
             Ok(Some(Ok(done))) => Ok(if is_ours { done } else { Done::Before }),
-            Ok(Some(Err(error))) => Err(Trouble::Store(error)),
+            Ok(Some(Err(error))) => Err(store_trouble(error)),
             Ok(None) | Err(_) => {
                 Err(Trouble::Away("notifying the customer was interrupted".to_owned()))
             }

@@ -2,16 +2,20 @@
 
 use std::time::Instant;
 
+use amqp_io::publish::{Address, Message, PublishError, Publisher};
+use amqp_io::received::{context_headers, framed, properties};
 use codec::encode::Encoder;
 use order_api::{NewOrder, Paradigm, Placed, outcome_unknown};
 use order_schemas::OrderRecord;
+use orders::Blame;
 use service_kit::http::{Problem, RequestContext, StatusCode};
 use tokio::time::timeout;
 
 use crate::events::ORDER;
 use crate::limits::{PLACE_MAX, RETRY_AFTER};
-use crate::publish::{Address, Message, PublishError, Publisher};
-use crate::received::{context_headers, framed, properties};
+
+/// Who has made a message, by its own word.
+pub(crate) const APP_ID: &str = "rabbit";
 
 /// Places orders by publishing them.
 pub(crate) struct PublishOrders {
@@ -31,7 +35,7 @@ impl Paradigm for PublishOrders {
         let order = &order.order;
         let request_id = Some(context.request_id.as_str());
         let headers = context_headers(request_id, &context.trace.child());
-        let about = properties(ORDER, &order.order_id, request_id, order.created_at_ms);
+        let about = properties(APP_ID, ORDER, &order.order_id, request_id, order.created_at_ms);
         let message = Message::new(framed(&self.encoder, order), about, headers);
         let mut is_unknown = false;
         loop {
@@ -80,7 +84,11 @@ fn problem(error: &PublishError) -> Problem {
             ("broker-unconfirmed", "The message broker did not confirm the order")
         }
     };
-    tracing::warn!(%error, blame = error.blame().as_str(), "an order was not accepted");
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, error.to_string())
+    let (blame, more) = match error.is_unroutable() {
+        true => (Blame::Us, "; compare the broker with `rabbit topology`"),
+        false => (Blame::Downstream, ""),
+    };
+    tracing::warn!(%error, blame = blame.as_str(), "an order was not accepted");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, slug, title, format!("{error}{more}"))
         .retry_after(RETRY_AFTER)
 }

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amqp_io::limits::{DELAYS_MAX, PREFETCH_MAX};
+use amqp_io::link::address as address_of;
 use codec::registry::{Registration, RegistrySettings};
 use lapin::uri::AMQPUri;
 use order_api::args::Trouble;
@@ -14,10 +16,8 @@ use service_kit::exit::AppError;
 use service_kit::http::Limits;
 use service_kit::secret::{Secret, check_address};
 
-use crate::failing::Failures;
+use crate::failures::Failures;
 use crate::flags::{BrokerArgs, ServiceFlags};
-use crate::limits::{DELAYS_MAX, PREFETCH_MAX};
-use crate::link::address as address_of;
 use crate::topology::Topology;
 
 const RABBITMQ_URL_DEFAULT: &str = "amqp://guest:guest@localhost:5672/%2f";

@@ -18,16 +18,12 @@
 
 use std::time::Duration;
 
+use amqp_io::topology::{Declared, QueueNames, QueuePlan, arguments, quorum};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Messages that wait for whoever sends mail; the oldest go when there are more.
 const NOTIFICATIONS_MAX: u64 = 100_000;
-/// Deliveries of one message that ended without an answer (crashes), before it is a dead letter.
-const DELIVERIES_MAX: u64 = 50;
-/// Looks at a dead letter, before RabbitMQ drops it: as good as never. From RabbitMQ 4 on, a queue
-/// that says nothing has a limit of 20.
-const LOOKS_MAX: u64 = 2_147_483_647;
 
 /// Time for which the stream keeps what happened to orders: as long as an order service may be
 /// away …
@@ -84,17 +80,6 @@ pub struct Topology {
     delays: Vec<Duration>,
 }
 
-/// A queue to be declared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct QueuePlan {
-    /// Its name.
-    pub name: String,
-    /// Its arguments, all of type text or number.
-    pub arguments: Map<String, Value>,
-    /// Routing keys of its bindings to the exchange.
-    pub routing_keys: &'static [&'static str],
-}
-
 impl Topology {
     /// One whose names begin with `prefix`, with a retry queue for each of these delays.
     pub fn new(prefix: impl Into<String>, delays: &[Duration]) -> Self {
@@ -132,14 +117,20 @@ impl Topology {
         self.named(queue, ".owner")
     }
 
-    /// Name of the queue in which failed messages of `queue` wait for so long.
-    pub fn retry_queue(&self, queue: WorkQueue, delay: Duration) -> String {
-        self.named(queue, &format!(".retry.{}", delay.as_millis()))
+    /// A queue that is worked on, and where its failed messages go.
+    pub(crate) fn names(&self, queue: WorkQueue) -> QueueNames {
+        let base = self.named(queue, "");
+        QueueNames { label: queue.as_str(), name: self.queue(queue), base }
     }
 
     /// Name of the queue of the dead letters of `queue`.
     pub fn dead_letter_queue(&self, queue: WorkQueue) -> String {
-        self.named(queue, ".dlq")
+        self.names(queue).dead_letters()
+    }
+
+    /// Everything that is declared.
+    pub(crate) fn declared(&self) -> Declared {
+        Declared { exchange: self.prefix.clone(), queues: self.queues() }
     }
 
     /// All queues.
@@ -156,14 +147,14 @@ impl Topology {
     }
 
     fn queues_of(&self, queue: WorkQueue) -> Vec<QueuePlan> {
+        let names = self.names(queue);
         let mut plans = match queue {
             WorkQueue::Outcomes => vec![self.stream()],
-            WorkQueue::Inventory | WorkQueue::Notification => self.work_and_retry(queue),
+            WorkQueue::Inventory | WorkQueue::Notification => {
+                names.work_and_retry(&self.delays, queue.routing_keys())
+            }
         };
-        // Each look at dead letters is a delivery that ends without an answer.
-        let arguments = quorum([("x-delivery-limit", json!(LOOKS_MAX))]);
-        let name = self.dead_letter_queue(queue);
-        plans.push(QueuePlan { name, arguments, routing_keys: &[] });
+        plans.push(names.dead_letter_queue());
         plans
     }
 
@@ -187,29 +178,6 @@ impl Topology {
             ("x-dead-letter-routing-key", json!(store_id)),
         ]);
         QueuePlan { name: self.owner_queue(queue), arguments, routing_keys: &[] }
-    }
-
-    fn work_and_retry(&self, queue: WorkQueue) -> Vec<QueuePlan> {
-        let dies_to = |target: String| {
-            [
-                ("x-dead-letter-exchange", json!("")),
-                ("x-dead-letter-routing-key", json!(target)),
-                ("x-dead-letter-strategy", json!("at-least-once")),
-                ("x-overflow", json!("reject-publish")),
-            ]
-        };
-        let mut work = quorum(dies_to(self.dead_letter_queue(queue)));
-        work.insert("x-delivery-limit".to_owned(), json!(DELIVERIES_MAX));
-        let routing_keys = queue.routing_keys();
-        let mut plans = vec![QueuePlan { name: self.queue(queue), arguments: work, routing_keys }];
-        for delay in &self.delays {
-            let mut waits = quorum(dies_to(self.queue(queue)));
-            let ttl_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            waits.insert("x-message-ttl".to_owned(), json!(ttl_ms));
-            let name = self.retry_queue(queue, *delay);
-            plans.push(QueuePlan { name, arguments: waits, routing_keys: &[] });
-        }
-        plans
     }
 
     /// Names of the queues that say whose the state of a service is.
@@ -252,16 +220,10 @@ impl Topology {
     }
 }
 
-fn quorum<'a>(more: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
-    arguments([("x-queue-type", json!("quorum"))].into_iter().chain(more))
-}
-
-fn arguments<'a>(all: impl IntoIterator<Item = (&'a str, Value)>) -> Map<String, Value> {
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use amqp_io::topology::LOOKS_MAX;
+
     use super::*;
 
     fn topology() -> Topology {

@@ -20,7 +20,6 @@ mod inventory;
 mod tally;
 mod report;
 mod decisions;
-mod outbox;
 mod outcomes;
 mod items;
 mod batch;

@@ -2,23 +2,10 @@
 
 use std::time::Duration;
 
-/// How long the client library tries to deliver an order; what became of it is unknown then.
-pub(crate) const DELIVERY_MAX: Duration = Duration::from_secs(5);
 /// Longest time for one order, or one batch, over HTTP, where the client gives more.
 pub(crate) const PLACE_MAX: Duration = Duration::from_secs(7);
 /// When to come again after Kafka was away or slow.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Orders that wait for the thread that sends them; one more waits for room, at most
-/// [`PLACE_MAX`], and is surely not sent if it finds none.
-pub(crate) const OUTBOX_MAX: usize = 10_000;
-/// How long deliveries are awaited between two looks for new orders.
-pub(crate) const DELIVERY_SLICE: Duration = Duration::from_millis(1);
-/// Time between two looks whether the brokers are there.
-pub(crate) const BROKERS_LOOK_EVERY: Duration = Duration::from_millis(500);
-/// A publisher that has nothing to send asks this often.
-pub(crate) const BROKERS_ASK_EVERY: Duration = Duration::from_secs(3);
-/// Longest wait for the answer.
-pub(crate) const BROKERS_ASK_MAX: Duration = Duration::from_secs(1);
 /// How long orders are gathered into one request, in milliseconds.
 pub(crate) const LINGER_MS: &str = "1";
 
@@ -62,3 +49,5 @@ pub(crate) const MINUTES_SHOWN: i64 = 10;
 pub(crate) const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(60);
 /// Time between two reports, unless said otherwise.
 pub(crate) const REPORT_INTERVAL_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest wait for the brokers to say which partitions a topic has.
+pub(crate) const PARTITIONS_ASK_MAX: Duration = Duration::from_secs(1);

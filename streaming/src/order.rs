@@ -7,10 +7,10 @@ use codec::encode::Encoder;
 use order_api::{NewOrder, Orders, Paradigm, Placed, outcome_unknown};
 use order_schemas::OrderRecord;
 use orders::Menu;
+use outbox::{Outbox, Parcel, SendError};
 use service_kit::http::{Problem, RequestContext, StatusCode};
 
 use crate::limits::{PLACE_MAX, RETRY_AFTER};
-use crate::outbox::{Outbox, Parcel, SendError};
 use crate::trail::{self, Trail};
 
 /// Places orders by appending them to the log.

@@ -18,6 +18,7 @@ use kafka_io::reader::{HeldRecord, Polled, Reader};
 use order_api::{News, Orders, Progress, Wish};
 use order_schemas::{InventoryResult, OrderRecord};
 use order_store::{Rows, Store, Table};
+use outbox::Away;
 use pipeline::failure::FailureClass;
 use pipeline::headers;
 use pipeline::record::CommitPosition;
@@ -27,10 +28,9 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use crate::limits::{
-    BOUNDS_ASK, BROKERS_ASK_MAX, OUTCOME_WAIT, OUTCOMES_LINGER, OUTCOMES_MAX, OUTCOMES_PAUSE,
+    BOUNDS_ASK, OUTCOME_WAIT, OUTCOMES_LINGER, OUTCOMES_MAX, OUTCOMES_PAUSE, PARTITIONS_ASK_MAX,
     PARTITIONS_LOOK_EVERY, PLACED_LOOK_BACK,
 };
-use crate::outbox::Away;
 
 /// Position of the next decision, by topic and partition.
 const POSITIONS: Table = Table::named("outcome_positions");
@@ -148,7 +148,7 @@ impl Outcomes {
             }
             if look_at <= Instant::now() {
                 look_at = Instant::now() + PARTITIONS_LOOK_EVERY;
-                if self.partitions(BROKERS_ASK_MAX)? != partitions {
+                if self.partitions(PARTITIONS_ASK_MAX)? != partitions {
                     return Ok(());
                 }
             }

@@ -9,7 +9,7 @@ use crate::limits::REQUEST_ID_BYTES_MAX;
 const REQUEST_ID: &str = "x-request-id";
 
 /// Headers that say to which request and trace a record belongs.
-pub(crate) type Trail = Vec<(&'static str, Box<[u8]>)>;
+pub(crate) type Trail = outbox::Headers;
 
 /// The trail of an order that came over HTTP, in a span of its own.
 pub(crate) fn begun_by(context: &RequestContext) -> Trail {

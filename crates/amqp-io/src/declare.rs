@@ -13,11 +13,11 @@ use serde_json::{Map, Value};
 use tokio::time::sleep;
 
 use crate::limits::SETTLE;
-use crate::topology::{QueuePlan, Topology};
+use crate::topology::{Declared, QueuePlan};
 
 /// Why something is not declared.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DeclareError {
+pub enum DeclareError {
     /// Another store has the state of this service.
     #[error("{0}")]
     OtherOwner(lapin::Error),
@@ -29,7 +29,7 @@ pub(crate) enum DeclareError {
 impl DeclareError {
     /// Whether the broker knows a queue that it does not yet serve. To declare something that is
     /// not there makes it, so "not found" means that, and nothing else.
-    pub(crate) fn is_recovering(&self) -> bool {
+    pub fn is_recovering(&self) -> bool {
         matches!(self, Self::Broker(error) if soft_error(error) == Some(AMQPSoftError::NOTFOUND))
     }
 }
@@ -39,7 +39,7 @@ impl DeclareError {
 /// # Errors
 ///
 /// [`DeclareError::OtherOwner`] if the broker knows another store.
-pub(crate) async fn claim(owner: &QueuePlan, channel: &Channel) -> Result<(), DeclareError> {
+pub async fn claim(owner: &QueuePlan, channel: &Channel) -> Result<(), DeclareError> {
     let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     let name = owner.name.as_str().into();
     let declared = channel.queue_declare(name, options, table(&owner.arguments)).await;
@@ -68,26 +68,26 @@ fn soft_error(error: &lapin::Error) -> Option<AMQPSoftError> {
 /// # Errors
 ///
 /// If the broker goes away, or has something of the same name that is different.
-pub(crate) async fn declare(
-    topology: &Topology,
+pub async fn declare(
+    declared: &Declared,
     connection: &Connection,
     channel: &Channel,
 ) -> lapin::Result<()> {
-    let is_new = !is_complete(topology, connection).await?;
-    for plan in topology.queues() {
+    let is_new = !is_complete(declared, connection).await?;
+    for plan in &declared.queues {
         let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
         let name = plan.name.as_str().into();
         channel.queue_declare(name, options, table(&plan.arguments)).await?;
     }
     if is_new {
-        tracing::info!(exchange = topology.exchange(), wait = ?SETTLE, "queues are made");
+        tracing::info!(exchange = declared.exchange.as_str(), wait = ?SETTLE, "queues are made");
         sleep(SETTLE).await;
     }
     let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    let exchange = topology.exchange();
+    let exchange = declared.exchange.as_str();
     let none = FieldTable::default;
     channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, none()).await?;
-    for plan in topology.queues() {
+    for plan in &declared.queues {
         let (name, options) = (ShortString::from(plan.name.as_str()), QueueBindOptions::default());
         for key in plan.routing_keys {
             let (name, exchange, key) = (name.clone(), exchange.into(), (*key).into());
@@ -98,22 +98,22 @@ pub(crate) async fn declare(
 }
 
 /// Whether exchange and queues are there, with whatever settings.
-async fn is_complete(topology: &Topology, connection: &Connection) -> lapin::Result<bool> {
+async fn is_complete(declared: &Declared, connection: &Connection) -> lapin::Result<bool> {
     // The broker closes a channel on which something was not found.
     let channel = connection.create_channel().await?;
-    match look_for_all(topology, &channel).await {
+    match look_for_all(declared, &channel).await {
         Ok(()) => channel.close(200, "done".into()).await.map(|()| true),
         Err(error) if error.is_amqp_soft_error() => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-async fn look_for_all(topology: &Topology, channel: &Channel) -> lapin::Result<()> {
+async fn look_for_all(declared: &Declared, channel: &Channel) -> lapin::Result<()> {
     let none = FieldTable::default;
     let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-    let exchange = topology.exchange().into();
+    let exchange = declared.exchange.as_str().into();
     channel.exchange_declare(exchange, ExchangeKind::Topic, options, none()).await?;
-    for plan in topology.queues() {
+    for plan in &declared.queues {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         channel.queue_declare(plan.name.as_str().into(), options, none()).await?;
     }

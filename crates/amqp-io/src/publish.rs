@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
-use orders::Blame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -22,30 +21,32 @@ use crate::patience::Patience;
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     /// The exchange; empty for a queue by its name.
-    pub(crate) exchange: String,
+    pub exchange: String,
     /// The routing key, or the queue's name.
-    pub(crate) key: String,
+    pub key: String,
 }
 
 impl Address {
     /// An exchange's subscribers.
-    pub(crate) fn exchange(exchange: &str, key: &str) -> Self {
+    pub fn exchange(exchange: &str, key: &str) -> Self {
         Self { exchange: exchange.to_owned(), key: key.to_owned() }
     }
 
     /// One queue.
-    pub(crate) fn queue(name: impl Into<String>) -> Self {
+    pub fn queue(name: impl Into<String>) -> Self {
         Self { exchange: String::new(), key: name.into() }
     }
 }
 
 /// A message.
 #[derive(Debug, Clone)]
-pub(crate) struct Message {
-    pub(crate) body: Vec<u8>,
-    pub(crate) properties: BasicProperties,
+pub struct Message {
+    /// Its value, in its frame.
+    pub body: Vec<u8>,
+    /// What it says about itself, its headers among it.
+    pub properties: BasicProperties,
 }
 
 /// Mode 2: it survives a restart of the broker.
@@ -53,7 +54,7 @@ const PERSISTENT: u8 = 2;
 
 impl Message {
     /// A message with these headers, kept by the broker across restarts.
-    pub(crate) fn new(body: Vec<u8>, properties: BasicProperties, headers: FieldTable) -> Self {
+    pub fn new(body: Vec<u8>, properties: BasicProperties, headers: FieldTable) -> Self {
         let properties = properties.with_headers(headers).with_delivery_mode(PERSISTENT);
         Self { body, properties }
     }
@@ -61,7 +62,7 @@ impl Message {
     /// A message that was read, sent on with these headers. What it says about itself goes with
     /// it; what it asks of the broker does not: a life time, copies for other queues, a priority,
     /// or a user that the broker would compare with ours.
-    pub(crate) fn sent_on(body: Vec<u8>, read: &BasicProperties, headers: &FieldTable) -> Self {
+    pub fn sent_on(body: Vec<u8>, read: &BasicProperties, headers: &FieldTable) -> Self {
         let mut properties = BasicProperties::default();
         let texts: [(&Option<ShortString>, With); 6] = [
             (read.content_type(), BasicProperties::with_content_type),
@@ -91,7 +92,7 @@ const COPIES: [&str; 2] = ["CC", "BCC"];
 
 /// Why a message is not known to lie in a queue.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum PublishError {
+pub enum PublishError {
     /// There is no connection; nothing was sent.
     #[error("RabbitMQ is unavailable: {0}")]
     Away(String),
@@ -99,7 +100,7 @@ pub(crate) enum PublishError {
     #[error("RabbitMQ accepts no messages: {0}")]
     Blocked(String),
     /// No queue is bound to take it; the broker gave it back.
-    #[error("no queue is bound for it: {0}; compare the broker with `rabbit topology`")]
+    #[error("no queue is bound for it: {0}")]
     Unroutable(String),
     /// It was sent, and the broker refused it: a queue is full, or failed.
     #[error("RabbitMQ refused the message: a queue is full, or has failed")]
@@ -110,21 +111,18 @@ pub(crate) enum PublishError {
 }
 
 impl PublishError {
-    /// Who has to act.
-    pub(crate) const fn blame(&self) -> Blame {
-        match self {
-            Self::Unroutable(_) => Blame::Us,
-            _ => Blame::Downstream,
-        }
+    /// Whether a setting of the broker is to blame, and no outage.
+    pub const fn is_unroutable(&self) -> bool {
+        matches!(self, Self::Unroutable(_))
     }
 
     /// Whether the message may lie in a queue all the same.
-    pub(crate) const fn is_unknown(&self) -> bool {
+    pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Refused | Self::Unconfirmed(_))
     }
 
     /// Label of metrics.
-    pub(crate) const fn as_str(&self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Away(_) => "away",
             Self::Blocked(_) => "blocked",
@@ -137,7 +135,7 @@ impl PublishError {
 
 /// Publishes over one link. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Publisher {
+pub struct Publisher {
     link: Link,
     /// For messages that the broker has said nothing of.
     room: Arc<Semaphore>,
@@ -146,8 +144,17 @@ pub(crate) struct Publisher {
 
 impl Publisher {
     /// One over this link, which has a channel with confirmations.
-    pub(crate) fn new(link: Link) -> Self {
+    pub fn new(link: Link) -> Self {
         Self { link, room: Arc::new(Semaphore::new(UNCONFIRMED_MAX)), patience: Arc::default() }
+    }
+
+    /// Why nothing can be published now; `None` while the broker takes messages, as far as is known.
+    pub fn away(&self) -> Option<String> {
+        match self.link.state() {
+            State::Up(_) => None,
+            State::Away(why) => Some(why),
+            State::Blocked(why) => Some(format!("it accepts no messages: {why}")),
+        }
     }
 
     /// Publishes once, and returns when the message lies in a queue.
@@ -159,11 +166,7 @@ impl Publisher {
     /// # Cancel safety
     ///
     /// What was sent may lie in a queue.
-    pub(crate) async fn publish(
-        &self,
-        to: &Address,
-        message: &Message,
-    ) -> Result<(), PublishError> {
+    pub async fn publish(&self, to: &Address, message: &Message) -> Result<(), PublishError> {
         let result = self.publish_once(to, message).await;
         metrics::published(result.as_ref().err().map_or("confirmed", PublishError::as_str));
         result
@@ -247,15 +250,15 @@ impl Publisher {
     /// # Cancel safety
     ///
     /// As [`Publisher::publish`].
-    pub(crate) async fn publish_until_confirmed(&self, to: &Address, message: &Message) {
+    pub async fn publish_until_confirmed(&self, to: &Address, message: &Message) {
         let mut wait = BACKOFF_MIN;
         while let Err(error) = self.publish(to, message).await {
             let State::Up(live) = self.link.state() else {
                 self.link.up().await;
                 continue;
             };
-            tracing::warn!(%error, blame = error.blame().as_str(), "a message is published again");
-            if matches!(error, PublishError::Unroutable(_)) {
+            tracing::warn!(%error, "a message is published again");
+            if error.is_unroutable() {
                 // A new connection declares what is missing.
                 self.link.report_broken(live.generation);
             }
@@ -266,7 +269,7 @@ impl Publisher {
 
     /// Waits until the broker is there again, even if it takes no messages, but not longer than
     /// this.
-    pub(crate) async fn wait_until_there(&self, limit: Duration) {
+    pub async fn wait_until_there(&self, limit: Duration) {
         let there = async {
             self.leave_given_up().await;
             self.link.is_there().await;
@@ -285,11 +288,7 @@ impl Publisher {
 }
 
 /// Sends a message and waits for the broker's word on it, for so long as is usual.
-pub(crate) async fn send(
-    channel: &Channel,
-    to: &Address,
-    message: &Message,
-) -> Result<(), PublishError> {
+pub async fn send(channel: &Channel, to: &Address, message: &Message) -> Result<(), PublishError> {
     let all = async { word_on(start(channel, to, message).await?).await };
     timeout(CONFIRM_MAX, all).await.unwrap_or_else(|_elapsed| Err(unanswered()))
 }

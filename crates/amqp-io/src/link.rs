@@ -27,18 +27,21 @@ use crate::limits::{
     RECOVER_LOOK_EVERY, RECOVER_MAX,
 };
 use crate::metrics;
-use crate::topology::{QueuePlan, Topology};
+use crate::topology::{Declared, QueuePlan};
 
 /// The broker.
 const RABBITMQ: Thing = Thing { label: "rabbitmq", name: "RabbitMQ" };
 
 /// What the channel is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// Publishing, with confirmations.
     Publish,
     /// Consuming, so many messages at a time.
-    Consume { prefetch: u16 },
+    Consume {
+        /// Messages that are not answered.
+        prefetch: u16,
+    },
     /// Sending dead letters back, with confirmations; it declares nothing.
     Redrive,
 }
@@ -55,18 +58,20 @@ impl Purpose {
 
 /// How to reach the broker, and what it must have.
 #[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) uri: AMQPUri,
-    pub(crate) topology: Topology,
+pub struct Target {
+    /// Where it is, and the login.
+    pub uri: AMQPUri,
+    /// What it must have.
+    pub declared: Declared,
     /// Of connections, as the management interface shows it.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What says which store has the service's state, where only one may work with it.
-    pub(crate) owner: Option<QueuePlan>,
+    pub owner: Option<QueuePlan>,
 }
 
 /// State of a link.
 #[derive(Clone)]
-pub(crate) enum State {
+pub enum State {
     /// There is no connection, and why.
     Away(String),
     /// The broker takes no messages, and why.
@@ -77,9 +82,25 @@ pub(crate) enum State {
 
 /// A channel, and which of all the channels of its link it is.
 #[derive(Clone)]
-pub(crate) struct Live {
-    pub(crate) channel: Channel,
-    pub(crate) generation: u64,
+pub struct Live {
+    /// The channel.
+    pub channel: Channel,
+    /// Its number among them, from 1.
+    pub generation: u64,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address carries a password.
+        let address = address(&self.uri);
+        f.debug_struct("Target").field("address", &address).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("generation", &self.generation).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for State {
@@ -94,7 +115,7 @@ impl fmt::Debug for State {
 
 /// A connection that comes back by itself. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Link {
+pub struct Link {
     state: watch::Receiver<State>,
     broken: mpsc::Sender<u64>,
 }
@@ -102,13 +123,15 @@ pub(crate) struct Link {
 /// The broker does not let us in.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("RabbitMQ at {address}: {detail}")]
-pub(crate) struct ConnectError {
-    pub(crate) address: String,
-    pub(crate) detail: String,
+pub struct ConnectError {
+    /// Host and port.
+    pub address: String,
+    /// What the broker or the system said.
+    pub detail: String,
     /// The broker knows another store that has the service's state.
-    pub(crate) is_other_owner: bool,
+    pub is_other_owner: bool,
     /// The broker knows a queue that it does not yet serve, as just after its start.
-    pub(crate) is_recovering: bool,
+    pub is_recovering: bool,
 }
 
 /// Connection, channel, and what is heard of them.
@@ -123,7 +146,7 @@ impl Link {
     /// # Errors
     ///
     /// If the first connection does not come about.
-    pub(crate) async fn open(
+    pub async fn open(
         target: Target,
         purpose: Purpose,
         stop: Shutdown,
@@ -137,12 +160,12 @@ impl Link {
     }
 
     /// State of this moment.
-    pub(crate) fn state(&self) -> State {
+    pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
     /// Waits until this channel is gone. One that is blocked still delivers.
-    pub(crate) async fn is_lost(&self, generation: u64) {
+    pub async fn is_lost(&self, generation: u64) {
         let is_lost = |state: &State| match state {
             State::Away(_) => true,
             State::Blocked(_) => false,
@@ -152,19 +175,19 @@ impl Link {
     }
 
     /// Waits until the channel is another than this, or takes no messages.
-    pub(crate) async fn leaves(&self, generation: u64) -> State {
+    pub async fn leaves(&self, generation: u64) -> State {
         let is_left =
             |state: &State| !matches!(state, State::Up(live) if live.generation == generation);
         self.when(is_left).await
     }
 
     /// Waits until there is a connection, perhaps one that is blocked.
-    pub(crate) async fn is_there(&self) {
+    pub async fn is_there(&self) {
         self.when(|state| !matches!(state, State::Away(_))).await;
     }
 
     /// Waits until there is a channel.
-    pub(crate) async fn up(&self) -> Option<Live> {
+    pub async fn up(&self) -> Option<Live> {
         match self.when(|state| matches!(state, State::Up(_))).await {
             State::Up(live) => Some(live),
             _ => None,
@@ -181,19 +204,19 @@ impl Link {
     }
 
     /// Says that a channel is of no use; the link makes a new one.
-    pub(crate) fn report_broken(&self, generation: u64) {
+    pub fn report_broken(&self, generation: u64) {
         // When the queue is full, somebody has said so already.
         let _ = self.broken.try_send(generation);
     }
 }
 
 /// Address without user and password.
-pub(crate) fn address(uri: &AMQPUri) -> String {
+pub fn address(uri: &AMQPUri) -> String {
     format!("{}:{}", uri.authority.host, uri.authority.port)
 }
 
 /// Opens one connection with one channel, once; for commands that do one thing and end.
-pub(crate) async fn open_once(
+pub async fn open_once(
     target: &Target,
     purpose: Purpose,
 ) -> Result<(Connection, Channel), ConnectError> {
@@ -251,7 +274,7 @@ async fn set_up(opened: &Opened, target: &Target, purpose: Purpose) -> Result<()
         claim(owner, channel).await?;
     }
     if purpose != Purpose::Redrive {
-        declare(&target.topology, connection, channel).await?;
+        declare(&target.declared, connection, channel).await?;
     }
     match purpose {
         Purpose::Publish | Purpose::Redrive => {
@@ -370,6 +393,6 @@ async fn reconnect(
 }
 
 /// Between half of it and all of it, so that many services do not come back at once.
-pub(crate) fn jittered(wait: Duration) -> Duration {
+pub fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(rand::random_range(0.5..=1.0))
 }

@@ -1,7 +1,9 @@
-//! Appends orders to the log: one thread that owns the producer, and handles for those who wait.
+//! Appends records to a topic: one thread that owns the producer, and handles for those who wait.
 //!
-//! An order is sent when the brokers have acknowledged it. Where they do not, its sender is told
+//! A record is sent when the brokers have acknowledged it. Where they do not, its sender is told
 //! whether it was surely not sent, or nobody knows.
+
+mod limits;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,62 +18,68 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{timeout, timeout_at};
 
 use crate::limits::{
-    BROKERS_ASK_EVERY, BROKERS_ASK_MAX, BROKERS_LOOK_EVERY, DELIVERY_MAX, DELIVERY_SLICE,
-    OUTBOX_MAX,
+    BROKERS_ASK_EVERY, BROKERS_ASK_MAX, BROKERS_LOOK_EVERY, DELIVERY_SLICE, OUTBOX_MAX,
 };
-use crate::trail::Trail;
 
-/// Why an order is not known to be in the log.
+pub use crate::limits::DELIVERY_MAX;
+
+/// Why a record is not known to be in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SendError {
+pub enum SendError {
     /// It was not sent: the brokers are away.
     #[error("Kafka is unavailable: {0}")]
     Away(String),
     /// It was not sent: there was no room in time.
-    #[error("too many orders wait to be sent")]
+    #[error("too many records wait to be sent")]
     Full,
     /// The brokers refuse it; it is not in the log.
-    #[error("Kafka refuses the order: {0}")]
+    #[error("Kafka refuses the record: {0}")]
     Refused(String),
     /// It was sent and not acknowledged: it may be in the log.
-    #[error("Kafka did not acknowledge the order: {0}")]
+    #[error("Kafka did not acknowledge the record: {0}")]
     Unacknowledged(String),
 }
 
 impl SendError {
-    /// Whether the order may be in the log all the same.
-    pub(crate) const fn is_unknown(&self) -> bool {
+    /// Whether the record may be in the log all the same.
+    pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Unacknowledged(_))
     }
 }
+
+/// Headers of a record, in their order.
+pub type Headers = Vec<(&'static str, Box<[u8]>)>;
 
 type Sent = Result<(), SendError>;
 
 /// A record to be appended.
 #[derive(Debug)]
-pub(crate) struct Parcel {
-    pub(crate) key: Vec<u8>,
-    pub(crate) value: Vec<u8>,
-    pub(crate) headers: Arc<Trail>,
+pub struct Parcel {
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// Its headers.
+    pub headers: Arc<Headers>,
 }
 
-/// Where orders are handed in. The thread ends when the last clone is gone.
+/// Where records are handed in. The thread ends when the last clone is gone.
 #[derive(Debug, Clone)]
-pub(crate) struct Outbox {
+pub struct Outbox {
     parcels: mpsc::Sender<(Parcel, oneshot::Sender<Sent>)>,
     away: Away,
 }
 
 /// Why the brokers are not there, for all to see.
 #[derive(Debug, Clone)]
-pub(crate) struct Away {
+pub struct Away {
     known: Arc<Mutex<Option<String>>>,
     reporter: Arc<Reporter>,
 }
 
 impl Away {
     /// `condition` is what `/readyz` calls it.
-    pub(crate) fn new(condition: &'static str) -> Self {
+    pub fn new(condition: &'static str) -> Self {
         let reporter = Arc::new(of_process().reporter(KAFKA, condition));
         Self { known: Arc::default(), reporter }
     }
@@ -80,11 +88,13 @@ impl Away {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn reason(&self) -> Option<String> {
+    /// Why they are not there; `None` while they are.
+    pub fn reason(&self) -> Option<String> {
         self.lock().clone()
     }
 
-    pub(crate) fn set(&self, reason: Option<String>) {
+    /// Notes why they are not there, or that they are.
+    pub fn set(&self, reason: Option<String>) {
         self.reporter.note(reason.clone());
         *self.lock() = reason;
     }
@@ -96,7 +106,7 @@ impl Outbox {
     /// # Errors
     ///
     /// Fails if librdkafka refuses the settings.
-    pub(crate) fn start(
+    pub fn start(
         settings: &KafkaSettings,
         topic: &str,
         runtime: &Handle,
@@ -122,6 +132,11 @@ impl Outbox {
         Ok((Self { parcels, away }, thread))
     }
 
+    /// Why no record can be sent now; `None` while the brokers are there, as far as is known.
+    pub fn away(&self) -> Option<String> {
+        self.away.reason()
+    }
+
     /// Appends a record, and returns when the brokers have it.
     ///
     /// # Errors
@@ -131,7 +146,7 @@ impl Outbox {
     /// # Cancel safety
     ///
     /// A record that is waited for no longer may be appended all the same.
-    pub(crate) async fn send(&self, parcel: Parcel, deadline: Instant) -> Sent {
+    pub async fn send(&self, parcel: Parcel, deadline: Instant) -> Sent {
         if let Some(detail) = self.away.reason() {
             return Err(SendError::Away(detail));
         }
@@ -196,7 +211,7 @@ impl Drop for Sending {
     fn drop(&mut self) {
         if std::thread::panicking() {
             // Nobody may take the service for ready then.
-            self.away.set(Some("the thread that sends orders has ended".to_owned()));
+            self.away.set(Some("the thread that sends records has ended".to_owned()));
         }
     }
 }

@@ -9,8 +9,8 @@ use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions};
 use lapin::types::FieldTable;
-use order_store::StoreError;
 use pipeline::failure::{Failure, FailureReason};
+use service_kit::exit::AppError;
 use service_kit::shutdown::Shutdown;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -20,30 +20,30 @@ use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX, DELIVERIES_MAX, DRAIN
 use crate::link::{Link, Live, jittered};
 use crate::metrics;
 use crate::received::Received;
-use crate::topology::WorkQueue;
 
 /// What a message asks for.
-pub(crate) trait Work: Send + Sync + 'static {
-    /// Queue of such messages.
-    const QUEUE: WorkQueue;
-
+pub trait Work: Send + Sync + 'static {
     /// Does it. The same message may come again, also at the same time; what was done before is
     /// not done again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Trouble`] says.
     ///
     /// # Cancel safety
     ///
     /// It may be dropped anywhere; the message comes again.
     fn work(&self, received: &Received) -> impl Future<Output = Result<Done, Trouble>> + Send;
 
-    /// Id of the order that a message is about, as far as can be told.
-    fn order_id(&self, received: &Received) -> Option<String> {
+    /// Id of what a message is about, as far as can be told.
+    fn subject_id(&self, received: &Received) -> Option<String> {
         received.message_id()
     }
 }
 
 /// A message that can be acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Done {
+pub enum Done {
     /// What it asked for is done.
     Now,
     /// It was done before.
@@ -52,13 +52,13 @@ pub(crate) enum Done {
 
 /// Why what a message asks for is not done.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// The message, or this attempt: retry or dead letter.
     Failed(Failure),
     /// The surroundings: the message waits in our hands.
     Away(String),
     /// Nothing can be kept any more: the service ends.
-    Store(StoreError),
+    Fatal(AppError),
 }
 
 impl fmt::Display for Trouble {
@@ -68,31 +68,32 @@ impl fmt::Display for Trouble {
                 write!(f, "{}: {}", failure.reason.as_str(), failure.detail)
             }
             Self::Away(reason) => f.write_str(reason),
-            Self::Store(error) => error.fmt(f),
+            Self::Fatal(error) => f.write_str(error.message()),
         }
     }
 }
 
-impl From<StoreError> for Trouble {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// A service's reading side.
-pub(crate) struct Consuming<W> {
-    pub(crate) link: Link,
-    pub(crate) shared: Arc<Shared<W>>,
+#[derive(Debug)]
+pub struct Consuming<W> {
+    /// A connection that consumes.
+    pub link: Link,
+    /// What its messages share.
+    pub shared: Arc<Shared<W>>,
 }
 
 /// What the messages in hand share.
-pub(crate) struct Shared<W> {
-    pub(crate) work: W,
-    pub(crate) failing: Failing,
+#[derive(Debug)]
+pub struct Shared<W> {
+    /// What messages ask for.
+    pub work: W,
+    /// Where those go that fail.
+    pub failing: Failing,
 }
 
 /// How the reading of one channel ended.
-pub(crate) enum Ended {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
     /// The channel is of no use.
     ChannelLost,
     /// A stop was asked for.
@@ -104,8 +105,8 @@ impl<W: Work> Consuming<W> {
     ///
     /// # Errors
     ///
-    /// If the store fails.
-    pub(crate) async fn run(self, stop: Shutdown) -> Result<(), StoreError> {
+    /// If the work cannot go on: [`Trouble::Fatal`].
+    pub async fn run(self, stop: Shutdown) -> Result<(), AppError> {
         loop {
             let live = tokio::select! {
                 biased;
@@ -123,8 +124,8 @@ impl<W: Work> Consuming<W> {
         }
     }
 
-    async fn read(&self, live: &Live, stop: &Shutdown) -> Result<Ended, StoreError> {
-        let queue = self.shared.failing.topology.queue(W::QUEUE);
+    async fn read(&self, live: &Live, stop: &Shutdown) -> Result<Ended, AppError> {
+        let queue = self.shared.failing.queue.name.clone();
         let options = BasicConsumeOptions::default();
         let (name, tag) = (queue.as_str().into(), "".into());
         let started = live.channel.basic_consume(name, tag, options, FieldTable::default());
@@ -151,12 +152,12 @@ impl<W: Work> Consuming<W> {
         stop: &Shutdown,
         queue: &str,
         mut consumer: Consumer,
-    ) -> Result<Ended, StoreError> {
+    ) -> Result<Ended, AppError> {
         tracing::info!(queue, "reading");
         // As many as the broker hands out at a time: the prefetch.
-        let mut in_hand: JoinSet<Result<(), StoreError>> = JoinSet::new();
+        let mut in_hand: JoinSet<Result<(), AppError>> = JoinSet::new();
         loop {
-            metrics::in_hand(W::QUEUE, in_hand.len());
+            metrics::in_hand(self.shared.failing.queue.label, in_hand.len());
             tokio::select! {
                 biased;
                 () = stop.requested() => {
@@ -187,8 +188,8 @@ impl<W: Work> Consuming<W> {
 async fn drain(
     live: &Live,
     consumer: &Consumer,
-    mut in_hand: JoinSet<Result<(), StoreError>>,
-) -> Result<(), StoreError> {
+    mut in_hand: JoinSet<Result<(), AppError>>,
+) -> Result<(), AppError> {
     let cancelled = live.channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
     let all = async {
         // A channel that is lost hands out nothing more either.
@@ -207,9 +208,7 @@ async fn drain(
     }
 }
 
-fn settled(
-    ended: Result<Result<(), StoreError>, tokio::task::JoinError>,
-) -> Result<(), StoreError> {
+fn settled(ended: Result<Result<(), AppError>, tokio::task::JoinError>) -> Result<(), AppError> {
     match ended {
         Ok(result) => result,
         // The message stays unacknowledged; the broker hands it out again with the next channel,
@@ -222,28 +221,28 @@ fn settled(
 }
 
 /// Does what a message asks for, and acknowledges it.
-async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(), StoreError> {
+async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(), AppError> {
     let received = Received::of(&delivery);
     let failing = &shared.failing;
     let result = if received.deliveries_before() >= DELIVERIES_MAX {
         let detail = format!("it was delivered {DELIVERIES_MAX} times and never acknowledged");
         let failure = received.failure(FailureReason::Handler, detail);
-        let order_id = shared.work.order_id(&received);
-        failing.dead_letter(W::QUEUE, &received, &failure, order_id).await;
+        let subject_id = shared.work.subject_id(&received);
+        failing.dead_letter(&received, &failure, subject_id).await;
         "dead-lettered"
     } else {
         match attempt(&shared, &received).await {
             Ok(Done::Now) => "done",
             Ok(Done::Before) => "duplicate",
-            Err(Fault::Store(error)) => return Err(error),
+            Err(Fault::Fatal(error)) => return Err(error),
             Err(Fault::Message(failure)) => {
-                let order_id = shared.work.order_id(&received);
-                failing.send_away(W::QUEUE, &received, &failure, order_id).await
+                let subject_id = shared.work.subject_id(&received);
+                failing.send_away(&received, &failure, subject_id).await
             }
         }
     };
     match delivery.acker.ack(BasicAckOptions::default()).await {
-        Ok(_) => metrics::delivery(W::QUEUE, result),
+        Ok(_) => metrics::delivery(failing.queue.label, result),
         // Its channel is lost; the message comes again, and is found to be done.
         Err(error) => tracing::debug!(%error, "a message could not be acknowledged"),
     }
@@ -253,7 +252,7 @@ async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(
 /// What ends the attempts at a message in hand.
 enum Fault {
     Message(Failure),
-    Store(StoreError),
+    Fatal(AppError),
 }
 
 /// Tries until the surroundings are there.
@@ -263,11 +262,11 @@ async fn attempt<W: Work>(shared: &Shared<W>, received: &Received) -> Result<Don
         match shared.work.work(received).await {
             Ok(done) => return Ok(done),
             Err(Trouble::Failed(failure)) => return Err(Fault::Message(failure)),
-            Err(Trouble::Store(error)) => return Err(Fault::Store(error)),
+            Err(Trouble::Fatal(error)) => return Err(Fault::Fatal(error)),
             Err(Trouble::Away(why)) => {
                 tracing::warn!(
                     reason = why,
-                    queue = W::QUEUE.as_str(),
+                    queue = shared.failing.queue.label,
                     "a message is not processed yet"
                 );
                 sleep(jittered(wait)).await;

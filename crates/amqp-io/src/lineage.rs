@@ -36,38 +36,38 @@ const OF_THE_HOP: [&str; 6] = [
 
 /// What a message says of its past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Past {
+pub struct Past {
     /// Failed attempts so far.
-    pub(crate) attempts: u32,
+    pub attempts: u32,
     /// How often it was redriven.
-    pub(crate) redrive_count: u32,
+    pub redrive_count: u32,
 }
 
 /// A failed attempt.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Failed<'a> {
+pub struct Failed<'a> {
     /// The queue that it was read from.
-    pub(crate) queue: &'a str,
+    pub queue: &'a str,
     /// Why.
-    pub(crate) failure: &'a Failure,
+    pub failure: &'a Failure,
     /// Attempts, this one included.
-    pub(crate) attempt: u32,
+    pub attempt: u32,
     /// When the message was made, by its own word, in milliseconds since the Unix epoch.
-    pub(crate) made_at_ms: Option<i64>,
+    pub made_at_ms: Option<i64>,
     /// Now, in milliseconds since the Unix epoch.
-    pub(crate) now_ms: i64,
+    pub now_ms: i64,
 }
 
 impl Past {
     /// Reads it; a message without any is new.
-    pub(crate) fn of(headers: &FieldTable) -> Self {
+    pub fn of(headers: &FieldTable) -> Self {
         let number = |name| text(headers, name).and_then(|text| text.parse().ok()).unwrap_or(0);
         Self { attempts: number(names::ATTEMPT), redrive_count: number(names::REDRIVE_COUNT) }
     }
 }
 
 /// A header as text, whatever kind of text or number it is.
-pub(crate) fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<Cow<'a, str>> {
+pub fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<Cow<'a, str>> {
     match headers.inner().get(name)? {
         AMQPValue::LongString(value) => std::str::from_utf8(value.as_bytes()).ok().map(Into::into),
         AMQPValue::ShortString(value) => Some(Cow::Borrowed(value.as_str())),
@@ -78,21 +78,21 @@ pub(crate) fn text<'a>(headers: &'a FieldTable, name: &str) -> Option<Cow<'a, st
 }
 
 /// Sets a header to a text.
-pub(crate) fn set(headers: &mut FieldTable, name: &str, value: impl ToString) {
+pub fn set(headers: &mut FieldTable, name: &str, value: impl ToString) {
     let value = LongString::from(value.to_string());
     headers.insert(name.into(), AMQPValue::LongString(value));
 }
 
 impl Failed<'_> {
     /// Headers of the message that waits for its next attempt.
-    pub(crate) fn to_retry(self, before: &FieldTable, due_at_ms: i64) -> FieldTable {
+    pub fn to_retry(self, before: &FieldTable, due_at_ms: i64) -> FieldTable {
         let mut headers = self.common(without(before, &OF_THE_BROKER));
         set(&mut headers, names::DUE_AT_MS, due_at_ms);
         headers
     }
 
     /// Headers of the dead letter. What RabbitMQ has added stays to be read.
-    pub(crate) fn to_dead_letter(self, before: &FieldTable) -> FieldTable {
+    pub fn to_dead_letter(self, before: &FieldTable) -> FieldTable {
         self.common(without(before, &[names::DUE_AT_MS]))
     }
 
@@ -122,7 +122,7 @@ impl Failed<'_> {
 }
 
 /// Headers of a dead letter that goes back to its work queue.
-pub(crate) fn redriven(before: &FieldTable, redrive_id: &str) -> FieldTable {
+pub fn redriven(before: &FieldTable, redrive_id: &str) -> FieldTable {
     let count = Past::of(before).redrive_count.saturating_add(1);
     let mut headers = without(&without(before, &OF_THE_BROKER), &OF_THE_HOP);
     set(&mut headers, names::REDRIVE_COUNT, count);
@@ -131,7 +131,7 @@ pub(crate) fn redriven(before: &FieldTable, redrive_id: &str) -> FieldTable {
 }
 
 /// Headers but for some.
-pub(crate) fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
+pub fn without(headers: &FieldTable, names: &[&str]) -> FieldTable {
     let mut kept = FieldTable::default();
     for (name, value) in headers.inner() {
         if !names.contains(&name.as_str()) {

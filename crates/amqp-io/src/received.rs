@@ -16,7 +16,7 @@ use crate::limits::REQUEST_ID_BYTES_MAX;
 use crate::lineage::{Past, set, text};
 
 /// Content type of a framed Avro datum, as over HTTP.
-pub(crate) const CONTENT_TYPE: &str = "avro/binary";
+pub const CONTENT_TYPE: &str = "avro/binary";
 /// Name of the request that a message follows from; also the property `correlation-id`.
 const REQUEST_ID: &str = "x-request-id";
 /// Deliveries of a message that a quorum queue has seen end without an answer.
@@ -26,15 +26,20 @@ const PER_SECOND: i64 = 1_000;
 
 /// A message as it was read.
 #[derive(Debug)]
-pub(crate) struct Received {
-    pub(crate) body: Vec<u8>,
-    pub(crate) properties: BasicProperties,
-    pub(crate) headers: FieldTable,
-    pub(crate) past: Past,
+pub struct Received {
+    /// Its value, in its frame.
+    pub body: Vec<u8>,
+    /// What it says about itself.
+    pub properties: BasicProperties,
+    /// Its headers.
+    pub headers: FieldTable,
+    /// Its failed attempts.
+    pub past: Past,
 }
 
 impl Received {
-    pub(crate) fn of(delivery: &Delivery) -> Self {
+    /// Reads what the broker has handed out.
+    pub fn of(delivery: &Delivery) -> Self {
         let properties = delivery.properties.clone();
         let headers = properties.headers().clone().unwrap_or_default();
         let past = Past::of(&headers);
@@ -42,32 +47,29 @@ impl Received {
     }
 
     /// Number of the attempt that is made now.
-    pub(crate) const fn attempt(&self) -> u32 {
+    pub const fn attempt(&self) -> u32 {
         self.past.attempts.saturating_add(1)
     }
 
     /// How often it was handed out before and not answered, by the broker's word.
-    pub(crate) fn deliveries_before(&self) -> u64 {
+    pub fn deliveries_before(&self) -> u64 {
         let count = text(&self.headers, DELIVERY_COUNT).and_then(|text| text.parse().ok());
         count.unwrap_or(0)
     }
 
-    /// Its own id; of messages of ours the order's.
-    pub(crate) fn message_id(&self) -> Option<String> {
+    /// Its own id.
+    pub fn message_id(&self) -> Option<String> {
         let id = self.properties.message_id().as_ref()?.as_str();
         (!id.is_empty()).then(|| id.to_owned())
     }
 
     /// Reads its value with the schemas that are known already.
-    pub(crate) fn decode_offline<T: AvroRecord>(
-        &self,
-        resolver: &SchemaResolver,
-    ) -> Option<T::Value> {
+    pub fn decode_offline<T: AvroRecord>(&self, resolver: &SchemaResolver) -> Option<T::Value> {
         Decoder::<T>::new(resolver.clone()).decode(Some(&self.body)).ok()
     }
 
     /// When it was made, by its own word, in milliseconds since the Unix epoch.
-    pub(crate) fn made_at_ms(&self) -> Option<i64> {
+    pub fn made_at_ms(&self) -> Option<i64> {
         let seconds = i64::try_from((*self.properties.timestamp())?).ok()?;
         seconds.checked_mul(PER_SECOND)
     }
@@ -78,7 +80,7 @@ impl Received {
     ///
     /// [`Trouble::Failed`] if the message is at fault, [`Trouble::Away`] while the schema registry
     /// is.
-    pub(crate) async fn decode<T: AvroRecord>(
+    pub async fn decode<T: AvroRecord>(
         &self,
         resolver: &SchemaResolver,
     ) -> Result<T::Value, Trouble> {
@@ -97,12 +99,12 @@ impl Received {
     }
 
     /// Schema id of its frame, where there is one.
-    pub(crate) fn schema_id(&self) -> Option<u32> {
+    pub fn schema_id(&self) -> Option<u32> {
         frame::split(Some(&self.body)).ok().map(|frame| frame.schema_id)
     }
 
     /// Headers of a message that follows from this one: its request, and a new span of its trace.
-    pub(crate) fn passed_on(&self) -> FieldTable {
+    pub fn passed_on(&self) -> FieldTable {
         let header = |name| text(&self.headers, name);
         let trace = header(TRACEPARENT)
             .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()))
@@ -111,13 +113,13 @@ impl Received {
     }
 
     /// Name of the request that it follows from; what is longer than a name of ours is nobody's.
-    pub(crate) fn request_id(&self) -> Option<String> {
+    pub fn request_id(&self) -> Option<String> {
         let id = text(&self.headers, REQUEST_ID)?;
         (id.len() <= REQUEST_ID_BYTES_MAX).then(|| id.into_owned())
     }
 
     /// A failure of this message.
-    pub(crate) fn failure(
+    pub fn failure(
         &self,
         reason: pipeline::failure::FailureReason,
         detail: impl Into<String>,
@@ -127,7 +129,7 @@ impl Received {
 }
 
 /// Headers that say to which request and trace a message belongs.
-pub(crate) fn context_headers(request_id: Option<&str>, trace: &TraceContext) -> FieldTable {
+pub fn context_headers(request_id: Option<&str>, trace: &TraceContext) -> FieldTable {
     let mut headers = FieldTable::default();
     if let Some(request_id) = request_id {
         set(&mut headers, REQUEST_ID, request_id);
@@ -139,21 +141,22 @@ pub(crate) fn context_headers(request_id: Option<&str>, trace: &TraceContext) ->
     headers
 }
 
-/// Properties of a message about one order. The order's id is the message's: readers drop what
-/// they have seen.
-pub(crate) fn properties(
+/// Properties of a message of the program `app_id`. Readers drop a message whose id they have seen: of a message about
+/// an order it is the order's.
+pub fn properties(
+    app_id: &'static str,
     kind: &str,
-    order_id: &str,
+    id: &str,
     request_id: Option<&str>,
     created_at_ms: Option<i64>,
 ) -> BasicProperties {
     let mut properties = BasicProperties::default()
         .with_content_type(CONTENT_TYPE.into())
         .with_type(kind.into())
-        .with_app_id("rabbit".into());
+        .with_app_id(app_id.into());
     // An id that AMQP cannot hold (255 bytes) is left to the body.
-    if order_id.len() <= 255 {
-        properties = properties.with_message_id(order_id.into());
+    if id.len() <= 255 {
+        properties = properties.with_message_id(id.into());
     }
     if let Some(request_id) = request_id {
         properties = properties.with_correlation_id(request_id.into());
@@ -166,7 +169,7 @@ pub(crate) fn properties(
 }
 
 /// A value in its frame.
-pub(crate) fn framed<T: AvroRecord, F: Fields<T>>(encoder: &Encoder<T>, value: &F) -> Vec<u8> {
+pub fn framed<T: AvroRecord, F: Fields<T>>(encoder: &Encoder<T>, value: &F) -> Vec<u8> {
     let mut bytes = Vec::new();
     encoder.encode_into(&mut bytes, value);
     bytes
@@ -188,6 +191,6 @@ mod tests {
         };
         assert_eq!(received.request_id(), None);
         assert!(!received.passed_on().contains_key(REQUEST_ID));
-        let _about = properties("t", "o-1", received.request_id().as_deref(), None);
+        let _about = properties("rabbit", "t", "o-1", received.request_id().as_deref(), None);
     }
 }
