@@ -22,7 +22,7 @@ say_every_s=60
 slowest_shown=10
 
 # The longest first, so that none is left alone at the end; the rest as cargo lists them.
-longest_first='consumer faults ops streaming rabbit relane push sync-rest stack producer demo'
+longest_first='consumer faults ops streaming rabbit relane push weather sync-rest stack producer demo'
 
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$work"' EXIT

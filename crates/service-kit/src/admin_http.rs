@@ -38,8 +38,13 @@ const PORTS_TRIED_MAX: u16 = 100;
 
 /// Where programs serve their metrics when nothing else is said. A program whose own port is taken
 /// leaves those of the others alone: one of them may start later.
-const PORTS_OF_PROGRAMS: [(&str, u16); 3] =
-    [("consumer", 9464), ("producer", 9465), ("push", 9466)];
+const PORTS_OF_PROGRAMS: [(&str, u16); 5] = [
+    ("consumer", 9464),
+    ("producer", 9465),
+    ("push", 9466),
+    ("weather kafka-consumer", 9467),
+    ("weather rabbit-consumer", 9468),
+];
 
 /// The paths that are answered.
 pub(crate) const PATHS: [&str; 4] = ["/metrics", "/livez", "/readyz", "/health"];
@@ -94,7 +99,7 @@ pub async fn serve(
 }
 
 /// Says where something listens, also when logs of that level are filtered out.
-pub(crate) fn announce(text: &str, service: &'static str) {
+pub fn announce(text: &str, service: &'static str) {
     if tracing::enabled!(tracing::Level::INFO) {
         tracing::info!(service, "{text}");
     } else {

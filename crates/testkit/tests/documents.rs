@@ -206,6 +206,15 @@ fn all_code_of_the_page_on_your_own_topic_is_compiled_and_all_settings_are_there
 }
 
 #[test]
+fn every_test_that_the_page_of_weather_names_exists() {
+    let text = document("weather/README.md");
+    let names = named(&text);
+    assert!(names.len() >= 5, "only {} names were found", names.len());
+    let faults: Vec<String> = names.into_iter().filter_map(fault).collect();
+    assert!(faults.is_empty(), "weather/README.md:\n{}", faults.join("\n"));
+}
+
+#[test]
 fn a_name_that_is_wrong_anywhere_is_found() {
     let right = "testkit::documents::a_name_that_is_wrong_anywhere_is_found";
     assert_eq!(fault(right), None);

@@ -82,6 +82,8 @@ fn a_variable_of_a_program_that_it_does_not_read_ends_it_with_what_was_meant() {
         ("rabbit", &["topology"], "RABBIT_PREFIXX", "RABBIT_PREFIX"),
         ("rabbit", &["topology"], "RABBITMQ_URI", "RABBITMQ_URL"),
         ("streaming", &["order"], "STREAMING_LANE", "STREAMING_LANES"),
+        ("weather", &["api"], "WEATHER_TOPICS", "WEATHER_TOPIC"),
+        ("weather", &["kafka-consumer"], "REDIS_URI", "REDIS_URL"),
         ("sync-rest", &["order"], "SYNC_REST_DEAD_LINE", "SYNC_REST_DEADLINE"),
         ("sync-rest", &["order"], "INVENTORY_DELAYS", "INVENTORY_DELAY"),
         ("stack", &["status"], "STACK_DIRS", "STACK_DIR"),

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use testkit::process::path_of;
 
 /// Every program of the workspace.
-pub(crate) const PROGRAMS: [&str; 11] = [
+pub(crate) const PROGRAMS: [&str; 12] = [
     "producer",
     "consumer",
     "push",
@@ -16,6 +16,7 @@ pub(crate) const PROGRAMS: [&str; 11] = [
     "rabbit",
     "streaming",
     "sync-rest",
+    "weather",
     "stack",
     "demo",
     "faults",

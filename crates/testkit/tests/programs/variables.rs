@@ -11,8 +11,8 @@ use crate::commands::commands;
 use crate::variables_of;
 
 /// Named in the document, and set by `stack env` for other tools; no program of ours reads them.
-const SET_BY_THE_STACK: [&str; 5] =
-    ["KAFKA_CLASSPATH", "RABBITMQ_MANAGEMENT_URL", "REDIS_URL", "VALKEY_URL", "PROMETHEUS_URL"];
+const SET_BY_THE_STACK: [&str; 3] =
+    ["KAFKA_CLASSPATH", "RABBITMQ_MANAGEMENT_URL", "PROMETHEUS_URL"];
 
 /// What the document says of variables of others, as an example, and values that look like names.
 const EXAMPLES: [&str; 7] = [

@@ -61,6 +61,8 @@ fn errors_and_hints_fit() {
         ("push", &["--topic", "t", "--to", "ftp://nothing-of-that-kind-is-called"], &[], 2),
         ("push", &["--topic", "t", "--to", "http://me:x@127.0.0.1:9000/payments"], &[], 2),
         ("push", &["--to", "http://127.0.0.1:1"], &[], 2),
+        ("weather", &["api", "--publisher-url", "https://nothing-of-that-kind-is-called"], &[], 2),
+        ("weather", &["all", "--redis-url", "http://me:x@127.0.0.1:6379"], &[], 2),
         ("orders", &["audit", "-b", "127.0.0.1:1"], &[], 1),
         ("rabbit", &["dlq", "list", "--rabbitmq-url", "amqp://127.0.0.1:1"], &[], 1),
         ("streaming", &["all", "--nothing-of-that-kind-is-known-here", "1"], &[], 2),
