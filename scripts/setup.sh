@@ -54,7 +54,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 # The programs that check files come from PyPI, and so does Locust, which deploy/locust/run installs.
-if [[ ${1:-all} == all || (${1:-all} == tools && ! -e "$tools/installed") ]] && ! python3 -m pip --version >/dev/null 2>&1; then
+if [[ ${1:-all} == all ]] || { [[ ${1:-all} == tools ]] && ! has_tools; } && ! python3 -m pip --version >/dev/null 2>&1; then
   packages+=(python3-pip)
 fi
 

@@ -229,7 +229,7 @@ pub(crate) fn read_state(
             Polled::Record(record) => fold.take(&record)?,
             Polled::Denied(text) | Polled::Missing(text) => return Err(text),
             _ => {
-                let positions = reader.positions().map_err(|error| error.to_string())?;
+                let positions = reader.positions();
                 let position = |p: i32| positions.get(&(topic.to_owned(), p)).copied();
                 targets.retain(|(p, high)| position(*p).is_none_or(|position| position < *high));
             }

@@ -134,7 +134,7 @@ impl<W: Watch> Scan<'_, W> {
                 }
                 Polled::End(_) | Polled::Nothing | Polled::Away(_) => {
                     // Positions pass markers and aborted records, which are never delivered.
-                    let positions = self.reader.positions().unwrap_or_default();
+                    let positions = self.reader.positions();
                     let position = positions.get(&(topic.to_owned(), partition)).copied();
                     let position = position.unwrap_or(at);
                     if position >= bounds.end {

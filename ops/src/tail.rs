@@ -170,7 +170,7 @@ impl Tail {
             }
         };
         // Positions pass markers and aborted records, which are never delivered.
-        for (place, position) in self.reader.positions().unwrap_or_default() {
+        for (place, position) in self.reader.positions() {
             if let Some(known) = self.positions.get_mut(&place) {
                 *known = position.max(*known);
             }

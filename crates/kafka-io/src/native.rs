@@ -6,7 +6,8 @@
 //! for byte, and a look at the generation of a group member before its offsets are sent; and two
 //! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
 //! permissions a client has ([`access`]). It also lacks the questions about many partitions at one go, and
-//! about all that a group has committed ([`listing`]), and groups of the newer protocol ([`groups`]).
+//! about all that a group has committed ([`listing`]), groups of the newer protocol ([`groups`]), and many records
+//! with one call ([`batch`]).
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
@@ -27,6 +28,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 
 pub(crate) mod access;
+mod batch;
 mod group;
 pub(crate) mod groups;
 mod headers;
@@ -35,9 +37,11 @@ mod request;
 pub(crate) mod settings;
 pub(crate) mod trust;
 
+pub use batch::{BatchQueue, NativeMessage};
 pub(crate) use group::{GroupMetadata, send_offsets};
 pub use group::{Membership, membership};
-pub use headers::{HeaderIter, RecordHeaders, headers_of, last_header};
+pub use headers::{HeaderIter, RecordHeaders};
+pub(crate) use headers::{headers_of, last_header};
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,23 +1,32 @@
 //! Fetches exactly the given partitions, from exactly the given positions.
 
+mod batch;
+
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pipeline::record::{CommitPosition, Offset as RecordOffset, Timestamp, TimestampType};
+use pipeline::record::{CommitPosition, Offset as RecordOffset, Timestamp};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
 use crate::client_config::set_defaults;
 use crate::events::Events;
-use crate::native::{self, RecordHeaders};
+use crate::native::{self, BatchQueue, NativeMessage, RecordHeaders};
 use crate::parting::note_made;
+use crate::reader::batch::Batch;
 
 /// A fetched record that is still in librdkafka's buffer.
-pub struct Fetched<'a>(BorrowedMessage<'a>);
+pub struct Fetched<'a> {
+    message: NativeMessage,
+    /// It has to go before the reader does.
+    reader: PhantomData<&'a Reader>,
+}
 
 /// A record copied out of librdkafka, which may be kept for any time.
 #[derive(Debug)]
@@ -53,52 +62,47 @@ impl HeldRecord {
 impl Fetched<'_> {
     /// Topic as text. Compare [`Self::topic_id`] on the steady path.
     pub fn topic(&self) -> &str {
-        self.0.topic()
+        self.message.topic()
     }
 
     /// The same for all records that this reader fetches from one topic.
     pub fn topic_id(&self) -> usize {
-        self.0.topic_ptr() as usize
+        self.message.topic_id()
     }
 
     /// Partition.
     pub fn partition(&self) -> i32 {
-        self.0.partition()
+        self.message.partition()
     }
 
     /// Offset.
     pub fn offset(&self) -> RecordOffset {
-        RecordOffset(self.0.offset())
+        RecordOffset(self.message.offset())
     }
 
     /// Key; `None` is a null key, not an empty one.
     pub fn key(&self) -> Option<&[u8]> {
-        self.0.key()
+        self.message.key()
     }
 
     /// Value; `None` is a tombstone.
     pub fn value(&self) -> Option<&[u8]> {
-        self.0.payload()
+        self.message.value()
     }
 
     /// When it was written.
     pub fn timestamp(&self) -> Timestamp {
-        use rdkafka::Timestamp as T;
-        match self.0.timestamp() {
-            T::CreateTime(ms) => Timestamp { ms, kind: TimestampType::CreateTime },
-            T::LogAppendTime(ms) => Timestamp { ms, kind: TimestampType::LogAppendTime },
-            T::NotAvailable => Timestamp { ms: -1, kind: TimestampType::NoTimestampType },
-        }
+        self.message.timestamp()
     }
 
     /// The last value of a header by name.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
-        native::last_header(&self.0, name)
+        native::last_header(&self.message, name)
     }
 
     /// Every header in order, name and value as bytes.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
-        native::headers_of(&self.0)
+        native::headers_of(&self.message)
     }
 
     /// Copies the record out of librdkafka.
@@ -109,7 +113,7 @@ impl Fetched<'_> {
             timestamp: self.timestamp(),
             key: self.key().map(Into::into),
             value: self.value().map(Into::into),
-            headers: RecordHeaders::of(&self.0),
+            headers: RecordHeaders::of(&self.message),
         }
     }
 }
@@ -142,8 +146,14 @@ const DEFAULTS: [(&str, &str); 5] = [
 ];
 
 /// Reads partitions under `read_committed`, without being a member of the group.
+///
+/// It takes records from librdkafka in batches and hands them out one by one. Of a partition that is not read
+/// any more nothing is handed out, whatever was taken before.
 pub struct Reader {
-    consumer: BaseConsumer<ReaderContext>,
+    /// Declared first: messages go before the client that they came from.
+    batch: RefCell<Batch>,
+    queue: BatchQueue<ReaderContext>,
+    consumer: Arc<BaseConsumer<ReaderContext>>,
 }
 
 impl Reader {
@@ -178,7 +188,9 @@ impl Reader {
             .set_log_level(RDKafkaLogLevel::Info);
         set_defaults(&mut config, DEFAULTS);
         note_made("reader");
-        Ok(Self { consumer: config.create_with_context(ReaderContext::default())? })
+        let consumer = Arc::new(config.create_with_context(ReaderContext::default())?);
+        let (batch, queue) = (RefCell::default(), BatchQueue::of(&consumer));
+        Ok(Self { batch, queue, consumer })
     }
 
     /// Learns where the partitions of `topics` are, so that the first [`Self::start`] need not
@@ -199,7 +211,9 @@ impl Reader {
     pub fn start(&self, topic: &str, partition: i32, position: CommitPosition) -> KafkaResult<()> {
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(topic, partition, Offset::Offset(position.0))?;
-        self.consumer.incremental_assign(&list)
+        self.consumer.incremental_assign(&list)?;
+        self.batch.borrow_mut().start(topic, partition);
+        Ok(())
     }
 
     /// Stops reading a partition; what was fetched of it is dropped.
@@ -208,40 +222,45 @@ impl Reader {
     ///
     /// Fails when it is not read.
     pub fn stop(&self, topic: &str, partition: i32) -> KafkaResult<()> {
-        self.consumer.incremental_unassign(&one(topic, partition))
-    }
-
-    /// Stops fetching a partition until [`Self::resume`]; the position is kept.
-    ///
-    /// # Errors
-    ///
-    /// Fails when it is not read.
-    pub fn pause(&self, topic: &str, partition: i32) -> KafkaResult<()> {
-        self.consumer.pause(&one(topic, partition))
-    }
-
-    /// Goes on fetching a paused partition.
-    ///
-    /// # Errors
-    ///
-    /// Fails when it is not read.
-    pub fn resume(&self, topic: &str, partition: i32) -> KafkaResult<()> {
-        self.consumer.resume(&one(topic, partition))
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(topic, partition);
+        self.batch.borrow_mut().stop(topic, partition);
+        self.consumer.incremental_unassign(&list)
     }
 
     /// Waits up to `limit` for the next record or event.
     pub fn poll(&self, limit: Duration) -> Polled<'_> {
-        use RDKafkaErrorCode as E;
-        let error = match self.consumer.poll(limit) {
-            None => return Polled::Nothing,
-            Some(Ok(message)) => return Polled::Record(Fetched(message)),
-            Some(Err(KafkaError::PartitionEOF(partition))) => return Polled::End(partition),
-            Some(Err(error)) => error,
+        let next = self.batch.borrow_mut().next();
+        let Some(message) = next.or_else(|| self.refill(limit)) else {
+            let trouble = self.consumer.context().take_trouble();
+            return trouble.map_or(Polled::Nothing, Polled::Away);
         };
-        match error.rdkafka_error_code() {
-            Some(E::AutoOffsetReset | E::OffsetOutOfRange) => Polled::OutOfRange,
-            Some(E::TopicAuthorizationFailed) => Polled::Denied(self.denied(&error)),
-            Some(E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition) => {
+        match message.error() {
+            None => Polled::Record(Fetched { message, reader: PhantomData }),
+            Some(RDKafkaErrorCode::PartitionEOF) => Polled::End(message.partition()),
+            Some(code) => self.event(code),
+        }
+    }
+
+    /// Takes what there is, or waits for one message, and gives the first one.
+    fn refill(&self, limit: Duration) -> Option<NativeMessage> {
+        self.queue.serve_logs();
+        let mut batch = self.batch.borrow_mut();
+        batch.refill(|most, messages| self.queue.take(Duration::ZERO, most, messages));
+        if batch.is_empty() && !limit.is_zero() {
+            // With time to wait librdkafka does not return before it has all that it was asked for.
+            batch.refill(|_, messages| self.queue.take(limit, 1, messages));
+        }
+        batch.next()
+    }
+
+    fn event(&self, code: RDKafkaErrorCode) -> Polled<'_> {
+        use RDKafkaErrorCode as E;
+        let error = KafkaError::MessageConsumption(code);
+        match code {
+            E::AutoOffsetReset | E::OffsetOutOfRange => Polled::OutOfRange,
+            E::TopicAuthorizationFailed => Polled::Denied(self.denied(&error)),
+            E::UnknownTopicOrPartition | E::UnknownTopic | E::UnknownPartition => {
                 Polled::Missing(error.to_string())
             }
             _ => Polled::Away(error.to_string()),
@@ -261,43 +280,47 @@ impl Reader {
         native::cached_bounds(&self.consumer, topic, partition)
     }
 
-    /// Positions of everything that is read: the offset after the last record or marker that
-    /// was passed.
-    ///
-    /// # Errors
-    ///
-    /// Fails as librdkafka says.
-    pub fn positions(&self) -> KafkaResult<HashMap<(String, i32), i64>> {
-        let positions = self.consumer.position()?;
-        let known = positions.elements().into_iter().filter_map(|element| {
-            let Offset::Offset(offset) = element.offset() else { return None };
-            Some(((element.topic().to_owned(), element.partition()), offset))
-        });
-        Ok(known.collect())
+    /// Positions of everything that is read: the offset after the last record that was handed out, or the end
+    /// that was told after it. Markers and aborted records before an end are passed with it.
+    pub fn positions(&self) -> HashMap<(String, i32), i64> {
+        self.batch.borrow().positions()
     }
 }
 
-fn one(topic: &str, partition: i32) -> TopicPartitionList {
-    let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition(topic, partition);
-    list
-}
+/// The facility of librdkafka's lines about what is wrong with a client as a whole.
+const CLIENT_ERROR: &str = "ERROR";
 
 #[derive(Default)]
-struct ReaderContext(Events);
+struct ReaderContext {
+    events: Events,
+    /// What was last heard of the client as a whole, such as that all brokers are down.
+    trouble: Mutex<Option<String>>,
+}
+
+impl ReaderContext {
+    fn take_trouble(&self) -> Option<String> {
+        self.trouble.lock().expect("no panic while held").take()
+    }
+}
 
 impl ClientContext for ReaderContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        self.0.log(level, facility, text);
+        if facility == CLIENT_ERROR {
+            self.trouble.lock().expect("no panic while held").replace(text.to_owned());
+        }
+        self.events.log(level, facility, text);
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        self.0.stats_raw(statistics);
+        self.events.stats_raw(statistics);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.events.error(error, reason);
     }
 }
 
 impl ConsumerContext for ReaderContext {}
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "crates/kafka-io/src/native/access.rs",
         "part of native: which permissions a client has, and which topic it is",
     ),
+    ("crates/kafka-io/src/native/batch.rs", "part of native: many records with one call"),
     ("crates/kafka-io/src/native/group.rs", "part of native: a member's standing and its offsets"),
     ("crates/kafka-io/src/native/groups.rs", "part of native: groups of both protocols"),
     ("crates/kafka-io/src/native/headers.rs", "part of native: headers byte for byte"),

@@ -7,9 +7,8 @@ use std::ptr::{self, NonNull};
 
 use pipeline::headers::HeaderEdit;
 use rdkafka::bindings as sys;
-use rdkafka::message::BorrowedMessage;
 
-use super::bytes;
+use super::{NativeMessage, bytes};
 
 /// Headers of a record, copied byte for byte: names and values of any encoding, null values,
 /// duplicates and order included.
@@ -28,7 +27,7 @@ impl RecordHeaders {
     }
 
     /// Copies the headers of a fetched record; `None` if it has none.
-    pub fn of(record: &BorrowedMessage<'_>) -> Option<Self> {
+    pub(crate) fn of(record: &NativeMessage) -> Option<Self> {
         let borrowed = borrowed_headers(record)?;
         // SAFETY: `borrowed` lives as long as `record`; the copy is owned by this value.
         NonNull::new(unsafe { sys::rd_kafka_headers_copy(borrowed) }).map(Self)
@@ -100,22 +99,22 @@ impl Drop for RecordHeaders {
 }
 
 /// The last value of a fetched record's header; `None` if it is absent or null.
-pub fn last_header<'a>(record: &'a BorrowedMessage<'_>, name: &str) -> Option<&'a [u8]> {
+pub(crate) fn last_header<'a>(record: &'a NativeMessage, name: &str) -> Option<&'a [u8]> {
     last_value(borrowed_headers(record)?, name)
 }
 
 /// Every header of a fetched record in order, name and value as bytes, without a copy of any.
-pub fn headers_of<'a>(record: &'a BorrowedMessage<'_>) -> HeaderIter<'a> {
+pub(crate) fn headers_of(record: &NativeMessage) -> HeaderIter<'_> {
     let list = borrowed_headers(record).unwrap_or(ptr::null_mut());
     // SAFETY: the list is null, or belongs to the record, which is borrowed for as long.
     unsafe { HeaderIter::of(list) }
 }
 
-fn borrowed_headers(record: &BorrowedMessage<'_>) -> Option<*mut sys::rd_kafka_headers_t> {
+fn borrowed_headers(record: &NativeMessage) -> Option<*mut sys::rd_kafka_headers_t> {
     let mut list = ptr::null_mut();
     // SAFETY: the record is live; the list belongs to it. Headers that cannot be parsed are
     // an error code, which reads as none.
-    let error = unsafe { sys::rd_kafka_message_headers(record.ptr(), &mut list) };
+    let error = unsafe { sys::rd_kafka_message_headers(record.as_ptr(), &mut list) };
     (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null())
         .then_some(list)
 }

@@ -145,7 +145,7 @@ impl Intake {
         if !std::mem::take(&mut self.ends_seen) {
             return;
         }
-        let Ok(positions) = core.reader.positions() else { return };
+        let positions = core.reader.positions();
         let topics = &core.settings.topics;
         for partition in core.processor.partitions() {
             let position = |topic: &str| positions.get(&(topic.to_owned(), partition)).copied();

@@ -56,7 +56,7 @@ impl Restorer {
         if core.processor.iter().all(|owned| owned.is_active()) {
             return Ok(false);
         }
-        let positions = core.reader.positions().unwrap_or_default();
+        let positions = core.reader.positions();
         for partition in core.processor.partitions() {
             let topics = &core.settings.topics;
             let Some(owned) = core.processor.owned_mut(partition) else { continue };

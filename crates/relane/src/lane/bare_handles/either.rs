@@ -237,7 +237,7 @@ impl Reader {
         either!(self, it => it.cached_bounds(topic, partition))
     }
 
-    pub(crate) fn positions(&self) -> Result<HashMap<(String, i32), i64>, KafkaError> {
+    pub(crate) fn positions(&self) -> HashMap<(String, i32), i64> {
         either!(self, it => it.positions())
     }
 }
