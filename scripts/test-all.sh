@@ -22,6 +22,8 @@ cargo test -p relane --lib 2>&1 | tee -a "$log" || status=1
 echo "test-all: ${PROPTEST_CASES:=20000} generated cases for each rule"
 export PROPTEST_CASES
 cargo test --no-fail-fast -p orders -p pipeline -p codec --lib 2>&1 | tee -a "$log" || status=1
+echo "test-all: every float that is a price"
+PRICES_STEP=1 cargo test -p orders --lib all_floats 2>&1 | tee -a "$log" || status=1
 scripts/faults.sh || status=1
 scripts/image-build.sh || status=1
 

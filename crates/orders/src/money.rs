@@ -35,6 +35,7 @@ impl Amount {
     /// # Errors
     ///
     /// If the price is not finite, below zero or above [`PRICE_MAX`].
+    #[inline]
     pub fn from_price(price: f32) -> Result<Self, InvalidOrder> {
         if !price.is_finite() {
             return Err(InvalidOrder::PriceNotFinite);
@@ -45,10 +46,45 @@ impl Amount {
         if price > PRICE_MAX {
             return Err(InvalidOrder::PriceTooLarge);
         }
-        let mut buffer = ryu::Buffer::new();
-        let (digits, exponent) = shortest_decimal(buffer.format_finite(price.abs()));
-        Ok(Self(scale_half_even(digits, exponent + SCALE)))
+        Ok(Self(by_arithmetic(price).map_or_else(|| by_decimal(price), i128::from)))
     }
+}
+
+/// What a valid price is worth, by the decimal text that it stands for.
+fn by_decimal(price: f32) -> i128 {
+    let mut buffer = ryu::Buffer::new();
+    let (digits, exponent) = shortest_decimal(buffer.format_finite(price.abs()));
+    scale_half_even(digits, exponent + SCALE)
+}
+
+/// The same without a text, where that is certain: for nearly all prices below 1,024, and below 131,072 for those
+/// with two decimals. `tests::all_floats` compares them.
+///
+/// The shortest text lies between the neighbours of a float, at most half a step from it. So it is known what the
+/// text is rounded to where all numbers that close are rounded to the same one. It is also known where exactly one
+/// number of two decimals is that close: a text with more digits would be longer.
+fn by_arithmetic(price: f32) -> Option<i64> {
+    let (bits, price) = (price.abs().to_bits(), f64::from(price.abs()));
+    let exponent = (bits >> (f32::MANTISSA_DIGITS - 1)).max(1);
+    // Half the step to the next float, 2^(exponent - 151): each product and each difference below is exact, or
+    // so close to a half that it decides nothing.
+    let half_step = f64::from_bits(u64::from(exponent + 872) << (f64::MANTISSA_DIGITS - 1));
+    let (nearest, distance) = nearest(price * 1e4);
+    if distance + half_step * 1e4 < 0.5 {
+        return Some(nearest);
+    }
+    // The step below a power of two is smaller.
+    let is_power_of_two = bits.trailing_zeros() >= f32::MANTISSA_DIGITS - 1;
+    let (cents, distance) = self::nearest(price * 1e2);
+    let is_the_one = distance < half_step * 1e2 && half_step * 1e2 < 0.5;
+    (is_the_one && (!is_power_of_two || distance == 0.0)).then_some(cents * 100)
+}
+
+/// The nearest whole number, and how far it is.
+#[expect(clippy::cast_possible_truncation, reason = "no price is above 10^13 of what is counted")]
+fn nearest(number: f64) -> (i64, f64) {
+    let nearest = (number + 0.5) as i64;
+    (nearest, (number - nearest as f64).abs())
 }
 
 /// Reads ryu's text as `digits × 10^exponent`; at most nine significant digits.
@@ -208,6 +244,62 @@ mod tests {
         let rest_is_half = rest.starts_with('5') && rest[1..].bytes().all(|b| b == b'0');
         let rounds_up = rest.as_bytes()[0] >= b'5' && (!rest_is_half || value % 2 == 1);
         value + i128::from(rounds_up)
+    }
+
+    /// Compares both ways for every float of a range.
+    fn compare(floats: impl Iterator<Item = u32>) -> (u64, u64) {
+        let (mut all, mut certain) = (0, 0);
+        for bits in floats {
+            let price = f32::from_bits(bits);
+            if let Some(worth) = by_arithmetic(price) {
+                assert_eq!(i128::from(worth), by_decimal(price), "price {price}, bits {bits:#x}");
+                certain += 1;
+            }
+            all += 1;
+        }
+        (all, certain)
+    }
+
+    #[test]
+    fn arithmetic_says_what_the_text_says_for_a_sample_of_all_floats() {
+        // A prime, so that every digit of the mantissa changes.
+        let (all, certain) = compare((0..=PRICE_MAX.to_bits()).step_by(1_009));
+        assert!(certain * 2 > all, "{certain} of {all} are certain: it is of no use");
+    }
+
+    #[test]
+    fn arithmetic_says_what_the_text_says_around_every_tie_and_power_of_two() {
+        for n in 0..400_000_u32 {
+            let tie = (f64::from(n) * 0.00005).to_string().parse::<f32>().unwrap().to_bits();
+            compare(tie.saturating_sub(2)..=tie + 2);
+        }
+        for exponent in 1..=PRICE_MAX.to_bits() >> 23 {
+            let power = exponent << 23;
+            compare(power - 3..=power + 3);
+        }
+    }
+
+    #[test]
+    fn all_prices_in_cents_below_100_000_are_certain() {
+        for cents in 0..10_000_000_u32 {
+            let price = (f64::from(cents) / 100.0) as f32;
+            assert_eq!(by_arithmetic(price), Some(i64::from(cents) * 100), "price {price}");
+        }
+    }
+
+    /// Every float that is a price: `make test-all` has it read all of them, in some minutes.
+    #[test]
+    fn all_floats() {
+        let step: usize = match std::env::var("PRICES_STEP") {
+            Ok(step) => step.parse().expect("a number"),
+            Err(_) => 100_003,
+        };
+        let last = PRICE_MAX.to_bits();
+        let middle = last / 2;
+        std::thread::scope(|scope| {
+            scope.spawn(|| compare((0..middle).step_by(step)));
+            compare((middle..=last).step_by(step));
+        });
     }
 
     proptest! {

@@ -79,6 +79,7 @@ impl InvalidOrder {
 /// # Errors
 ///
 /// The first broken rule, looking at `order_id`, then `product`, then `price`.
+#[inline]
 pub fn validate(order: &Order) -> Result<Amount, InvalidOrder> {
     if order.order_id.is_empty() {
         return Err(InvalidOrder::EmptyOrderId);
