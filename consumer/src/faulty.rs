@@ -101,6 +101,10 @@ impl Stage for FaultyStage {
         self.0.read_state(averages, key, value)
     }
 
+    fn recycle(&mut self, order: Order) {
+        self.0.recycle(order);
+    }
+
     fn write_outcome(&mut self, outcome: &AttemptOutcome<'_>, value: &mut Vec<u8>) {
         self.0.write_outcome(outcome, value);
     }

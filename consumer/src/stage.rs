@@ -3,6 +3,7 @@
 use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::SchemaResolver;
+use codec::scalar::AvroRecord as _;
 use order_schemas::{OrderOutcomeRef, OrderRecord, ProductAverage, ProductAverageRef};
 use orders::{Amount, Order};
 use pipeline::failure::FailureClass;
@@ -27,6 +28,8 @@ pub(crate) struct AveragesStage {
     encoders: Encoders,
     handler: Handler,
     buffer: Vec<u8>,
+    /// An order that is done with, and whose texts have room for those of the next one.
+    spare: Option<Order>,
     prints: Option<SettledLines>,
 }
 
@@ -43,6 +46,7 @@ impl AveragesStage {
             encoders,
             handler,
             buffer: Vec::new(),
+            spare: None,
             prints,
         }
     }
@@ -57,7 +61,12 @@ impl Stage for AveragesStage {
     type Note = Total;
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
-        self.orders.decode(value)
+        let mut order = self.spare.take().unwrap_or_else(OrderRecord::blank);
+        self.orders.decode_into(value, &mut order).map(|()| order)
+    }
+
+    fn recycle(&mut self, order: Order) {
+        self.spare = Some(order);
     }
 
     fn name(&self, order: Order) -> RecordId {

@@ -42,6 +42,7 @@ impl<'a> Cursor<'a> {
         Malformed { at_byte: self.datum_bytes - self.rest.len(), what }
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, bytes: usize) -> Result<&'a [u8], Malformed> {
         let Some((taken, rest)) = self.rest.split_at_checked(bytes) else {
             return Err(self.malformed("the datum ends before its value does"));
@@ -50,6 +51,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let Some((taken, rest)) = self.rest.split_first_chunk() else {
             return Err(self.malformed("the datum ends before its value does"));
@@ -66,7 +68,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn long(&mut self) -> Result<i64, Malformed> {
+        // Lengths and small numbers take one byte.
+        if let Some((&byte @ ..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
+        }
         let mut zigzag = 0_u64;
         for index in 0..VARINT_BYTES_MAX {
             let [byte] = self.array()?;
@@ -85,6 +93,7 @@ impl<'a> Cursor<'a> {
         i32::try_from(self.long()?).map_err(|_| self.malformed("an int of more than 32 bits"))
     }
 
+    #[inline]
     pub(crate) fn float(&mut self) -> Result<f32, Malformed> {
         Ok(f32::from_le_bytes(self.array()?))
     }
@@ -93,12 +102,14 @@ impl<'a> Cursor<'a> {
         Ok(f64::from_le_bytes(self.array()?))
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.long()?)
             .map_err(|_| self.malformed("a length that is negative"))?;
         self.take(length)
     }
 
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
         let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|_| self.malformed("a string that is not UTF-8"))

@@ -83,6 +83,21 @@ impl<T: AvroRecord> Decoder<T> {
     /// [`DecodeError::Failed`] blames the record, [`DecodeError::Unresolved`] nobody yet. The
     /// table in the crate's documentation has all cases.
     pub fn decode(&mut self, value: Option<&[u8]>) -> Result<T::Value, DecodeError> {
+        let mut read = T::blank();
+        self.decode_into(value, &mut read).map(|()| read)
+    }
+
+    /// As [`Self::decode`], but in place of a value that was read before and is done with: nothing is allocated
+    /// where it has room.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::decode`]. Some of the fields may be those of the new value then.
+    pub fn decode_into(
+        &mut self,
+        value: Option<&[u8]>,
+        spare: &mut T::Value,
+    ) -> Result<(), DecodeError> {
         let Frame { schema_id, body } = frame::split(value).map_err(DecodeError::Failed)?;
         let planned = match &self.last {
             Some((id, planned)) if *id == schema_id && planned.plan.is_ok() => planned,
@@ -95,7 +110,7 @@ impl<T: AvroRecord> Decoder<T> {
             DecodeError::Failed(Failure { reason, schema_id: Some(schema_id), detail })
         };
         match &planned.plan {
-            Ok(plan) => plan.read::<T>(&planned.writer, body).map_err(|error| {
+            Ok(plan) => plan.read::<T>(&planned.writer, body, spare).map_err(|error| {
                 let (reason, detail) = blame(&error);
                 failed(reason, detail)
             }),

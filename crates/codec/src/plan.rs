@@ -116,12 +116,13 @@ impl Plan {
         Ok(Self { branches: plans.into_iter().map(Result::ok).collect(), is_union: true })
     }
 
-    /// Reads one datum, all of it.
+    /// Reads one datum, all of it, and so sets every field of `value`.
     pub(crate) fn read<T: AvroRecord>(
         &self,
         writer: &WriterSchema,
         datum: &[u8],
-    ) -> Result<T::Value, ReadError> {
+        value: &mut T::Value,
+    ) -> Result<(), ReadError> {
         let mut cursor = Cursor::new(datum);
         let branch = if self.is_union { cursor.index(self.branches.len())? } else { 0 };
         let Some(plan) = &self.branches[branch] else {
@@ -130,21 +131,20 @@ impl Plan {
             ));
         };
         let mut skipper = Skipper::new(&writer.shapes);
-        let mut value = T::blank();
         for step in &plan.steps {
             match step {
                 Step::Skip(node) => skipper.skip(&mut cursor, *node)?,
                 Step::Read { field, from } => {
                     let scalar = from.read(&mut cursor)?;
-                    set::<T>(&mut value, *field, scalar, &cursor)?;
+                    set::<T>(value, *field, scalar, &cursor)?;
                 }
             }
         }
         for (field, constant) in &plan.defaults {
-            set::<T>(&mut value, *field, constant.scalar(), &cursor)?;
+            set::<T>(value, *field, constant.scalar(), &cursor)?;
         }
         match cursor.rest_bytes() {
-            0 => Ok(value),
+            0 => Ok(()),
             left => Err(ReadError::Trailing(left)),
         }
     }
@@ -305,6 +305,7 @@ const fn kind(node: &Node) -> &'static str {
 }
 
 impl Source {
+    #[inline]
     fn read<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Scalar<'a>, ReadError> {
         Ok(match self {
             Self::Null => Scalar::Null,

@@ -38,7 +38,8 @@ pub trait AvroRecord {
     /// Text of the latest schema version.
     const SCHEMA: &'static str;
 
-    /// A value to be filled: each field of the schema is set exactly once afterwards.
+    /// A value to be filled: each field of the schema is set exactly once afterwards, here as in one that was read
+    /// before.
     fn blank() -> Self::Value;
 
     /// Sets field `index`, counted from 0 in the order of the schema. The scalar is of the

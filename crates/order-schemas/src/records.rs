@@ -31,13 +31,16 @@ impl AvroRecord for OrderRecord {
         Order::new("", "", 0.0)
     }
 
+    #[inline]
     fn set(order: &mut Order, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange> {
         match (index, scalar) {
             (0, Scalar::String(value)) => value.clone_into(&mut order.order_id),
             (1, Scalar::String(value)) => value.clone_into(&mut order.product),
             (2, Scalar::Float(value)) => order.price = value,
             (3, Scalar::Null) => order.user_id = None,
-            (3, Scalar::String(value)) => order.user_id = Some(value.to_owned()),
+            (3, Scalar::String(value)) => {
+                value.clone_into(order.user_id.get_or_insert_default());
+            }
             (4, Scalar::Int(value)) => order.quantity = value,
             (5, Scalar::Null) => order.created_at_ms = None,
             (5, Scalar::Long(value)) => order.created_at_ms = Some(value),

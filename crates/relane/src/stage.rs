@@ -47,6 +47,12 @@ pub trait Stage: Send + 'static {
     /// As [`codec::decode::Decoder::decode`]: blames the record, or its schema is not known yet.
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Self::Input, DecodeError>;
 
+    /// Takes back a record that is done with: its memory may serve to decode the next one. Where it is needed
+    /// longer it is not given back.
+    fn recycle(&mut self, input: Self::Input) {
+        drop(input);
+    }
+
     /// The id of the schema in a value, for failures; `None` if values have none.
     fn schema_id(&self, value: Option<&[u8]>) -> Option<u32> {
         codec::frame::schema_id(value)

@@ -104,6 +104,8 @@ impl<S: Stage> Processor<S> {
                 is_duplicate: false,
                 note,
             });
+        } else if let Some(input) = input {
+            self.stage.recycle(input);
         }
         attempted
     }
