@@ -1,6 +1,6 @@
 //! Follows partitions: hands over what was written since the last look, and never waits for more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use kafka_io::client_config::{KafkaSettings, Role, set_defaults};
@@ -41,6 +41,8 @@ pub(crate) struct Tail {
     patience: Patience,
     /// The next offset of each.
     positions: BTreeMap<Place, i64>,
+    /// Those of them that are not read at present.
+    resting: BTreeSet<Place>,
 }
 
 /// What came of one look.
@@ -75,34 +77,38 @@ impl Tail {
         ];
         set_defaults(&mut config, defaults);
         let reader = Parting::new(Reader::new(&config, READER_GROUP)?);
-        Ok(Self { reader, positions: BTreeMap::new(), patience })
+        Ok(Self { reader, patience, positions: BTreeMap::new(), resting: BTreeSet::new() })
     }
 
-    /// Fetches nothing until it is to [go on](Self::go_on), if it is one that does not wait at ends.
+    /// Reads nothing until it is to [go on](Self::go_on), if it is one that does not wait at ends.
     ///
     /// # Errors
     ///
     /// Fails when librdkafka refuses.
-    pub(crate) fn rest(&self) -> Result<(), KafkaError> {
-        self.each(|topic, partition| self.reader.pause(topic, partition))
-    }
-
-    /// Fetches again after a [rest](Self::rest).
-    ///
-    /// # Errors
-    ///
-    /// Fails when librdkafka refuses.
-    pub(crate) fn go_on(&self) -> Result<(), KafkaError> {
-        self.each(|topic, partition| self.reader.resume(topic, partition))
-    }
-
-    fn each(&self, act: impl Fn(&str, i32) -> Result<(), KafkaError>) -> Result<(), KafkaError> {
-        match self.patience {
-            Patience::Long => Ok(()),
-            Patience::None => {
-                self.positions.keys().try_for_each(|(topic, partition)| act(topic, *partition))
+    pub(crate) fn rest(&mut self) -> Result<(), KafkaError> {
+        if self.patience == Patience::Long {
+            return Ok(());
+        }
+        for place in self.positions.keys() {
+            if self.resting.insert(place.clone()) {
+                self.reader.stop(&place.0, place.1)?;
             }
         }
+        Ok(())
+    }
+
+    /// Reads on after a [rest](Self::rest), from where it was.
+    ///
+    /// # Errors
+    ///
+    /// Fails when librdkafka refuses.
+    pub(crate) fn go_on(&mut self) -> Result<(), KafkaError> {
+        while let Some(place) = self.resting.pop_first() {
+            if let Some(next) = self.positions.get(&place) {
+                self.reader.start(&place.0, place.1, CommitPosition(*next))?;
+            }
+        }
+        Ok(())
     }
 
     /// Learns where the partitions of topics are.
@@ -117,7 +123,7 @@ impl Tail {
     /// Fails when librdkafka refuses.
     pub(crate) fn follow(&mut self, place: &Place, from: i64) -> Result<(), KafkaError> {
         let (topic, partition) = (place.0.as_str(), place.1);
-        if self.positions.remove(place).is_some() {
+        if self.positions.remove(place).is_some() && !self.resting.remove(place) {
             self.reader.stop(topic, partition)?;
         }
         self.reader.start(topic, partition, CommitPosition(from))?;
