@@ -28,7 +28,8 @@ fn start(flow: &str, dir: &Path) -> (OwnedProcess, String) {
     let name = format!("locust-{}", std::process::id());
     let menu = root().join("config/menu.toml").display().to_string();
     let data = dir.join(flow).display().to_string();
-    let mut args: Vec<String> = ["all", "--data-dir", &data, "--menu", &menu].map(String::from).into();
+    let mut args: Vec<String> =
+        ["all", "--data-dir", &data, "--menu", &menu].map(String::from).into();
     let mut add = |flag: &str, value: &str| args.extend([flag.to_owned(), value.to_owned()]);
     for service in ["order", "inventory", "notification"] {
         add(&format!("--{service}-listen"), "127.0.0.1:0");

@@ -163,10 +163,9 @@ impl Running {
         let mut api = start(&["api", "--listen", here, "--publisher-url", &grpc]);
         self.weather = api.address_of("api");
         let rest = publisher.address_of("publisher");
-        for (job, address, process) in [
-            ("weather-publisher", rest, publisher),
-            ("weather-api", self.weather.clone(), api),
-        ] {
+        for (job, address, process) in
+            [("weather-publisher", rest, publisher), ("weather-api", self.weather.clone(), api)]
+        {
             self.targets.push((job.to_owned(), address));
             self.processes.push((job, process));
         }
