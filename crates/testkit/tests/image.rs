@@ -16,6 +16,8 @@ const NOT_IN_THE_IMAGE: &[(&str, &str)] = &[
     ("stack", "it starts servers of this machine"),
     ("lab", "it starts servers and services of this machine"),
     ("faults", "it is a tool for tests"),
+    ("payments", "it is an example"),
+    ("send", "it is an example"),
 ];
 
 fn root() -> PathBuf {
