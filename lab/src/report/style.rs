@@ -18,9 +18,9 @@ h3{font-size:1rem;margin:1.8rem 0 .4rem}
 p,li{max-width:52rem}
 nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.92rem;margin:1.2rem 0 0}
 a{color:inherit;text-decoration-color:var(--soft);text-underline-offset:.18em}
-.scroll{overflow-x:auto;-webkit-overflow-scrolling:touch}
+.scroll{overflow-x:auto;container-type:inline-size;-webkit-overflow-scrolling:touch}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
-caption{caption-side:bottom;text-align:left;color:var(--soft);padding:.6rem 0 0;font-size:.9rem}
+caption{caption-side:bottom;position:sticky;left:0;width:100cqi;text-align:left;color:var(--soft);padding:.6rem 0 0;font-size:.9rem}
 th{font-weight:600;text-align:left;vertical-align:bottom;border-bottom:2px solid var(--rule);padding:.35rem .7rem .35rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--rule);padding:.35rem .7rem .35rem 0}
 td{min-width:5.5rem}td:first-child{white-space:nowrap}td:last-child:not(.n){min-width:9rem}
