@@ -4,7 +4,7 @@ SHELL := /bin/bash
 STACK_DIR ?= .stack
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all faults lint up down clean-stack release image-build
+.PHONY: help setup demo test test-all faults bench lint up down clean-stack release image-build
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,9 @@ test-all: ## make test and the long forms: more schedules and cases, all faults 
 
 faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed N" for one
 	@scripts/faults.sh $(FAULTS)
+
+bench: ## what the consumer costs beside the least that reading costs; ten minutes and a release build
+	@scripts/bench.sh
 
 lint: ## formatting and clippy
 	cargo fmt --all --check
