@@ -54,7 +54,6 @@ fn printed(done: &str, words: &Words) -> Vec<String> {
         targets: named(),
         by_reason: named(),
         schema_ids: named(),
-        ..Plan::default()
     };
     let pages = [plan(1, 0), plan(1, 86_400_000), plan(0, 0)].map(|plan| plan.page(done)).concat();
     let last = [
