@@ -1,5 +1,6 @@
 //! Asks where partitions end and what a group has committed, without reading or joining.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -201,6 +202,9 @@ pub struct GroupMember {
 pub struct GroupOffsets {
     consumer: Parting<BaseConsumer<Events>>,
     group: String,
+    /// The refusal that was reported last, until an answer comes. librdkafka looks for the group's coordinator from
+    /// the start on, and reports the same refusal once: it may come before anybody asks.
+    last_refusal: Mutex<Option<RDKafkaErrorCode>>,
 }
 
 impl GroupOffsets {
@@ -215,7 +219,8 @@ impl GroupOffsets {
             .set("group.id", group)
             .set("isolation.level", "read_committed") // librdkafka asks for stable offsets only then
             .set("enable.auto.commit", "false");
-        Ok(Self { consumer: make(&config, "group offsets")?, group: group.to_owned() })
+        let consumer = make(&config, "group offsets")?;
+        Ok(Self { consumer, group: group.to_owned(), last_refusal: Mutex::new(None) })
     }
 
     /// What the group has committed for `(topic, partition)` pairs, in their order.
@@ -228,12 +233,14 @@ impl GroupOffsets {
         partitions: &[(&str, i32)],
         limit: Duration,
     ) -> Result<Vec<Committed>, AskError> {
-        drain(&self.consumer);
         let needs = Needs::group("Describe", &self.group);
         let answer = member::committed(&self.consumer, needs, partitions, limit);
+        if answer.is_ok() {
+            self.forget_refusal();
+        }
         // Without the permission librdkafka looks for the group's coordinator until the time is up;
         // why, it only reports.
-        match (answer, drain(&self.consumer)) {
+        match (answer, self.refusal()) {
             (Err(AskError::Undecided | AskError::Away(_)), Some(code)) => {
                 Err(AskError::of_code(Some(code), needs.explain(code, &code.to_string())))
             }
@@ -248,7 +255,7 @@ impl GroupOffsets {
     ///
     /// Fails without an answer in time, or without the permission to ask.
     pub fn members(&self, limit: Duration) -> Result<Vec<GroupMember>, AskError> {
-        drain(&self.consumer);
+        self.refusal(); // reads what was reported
         let needs = Needs::group("Describe", &self.group);
         let list = self.consumer.fetch_group_list(Some(&self.group), limit);
         let list = list.map_err(|error| AskError::about(&error, needs))?;
@@ -273,8 +280,20 @@ impl GroupOffsets {
         partitions: i32,
         limit: Duration,
     ) -> Result<bool, AskError> {
-        drain(&self.consumer);
+        self.refusal(); // reads what was reported
         let unowned = coverage::unowned(&self.consumer, &self.group, topic, partitions, limit)?;
         Ok(unowned.is_some_and(|unowned| unowned.is_empty()))
+    }
+
+    /// Reads what was reported, and returns the last refusal since an answer came.
+    fn refusal(&self) -> Option<RDKafkaErrorCode> {
+        let mut last = self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = drain(&self.consumer).or(*last);
+        *last
+    }
+
+    fn forget_refusal(&self) {
+        drain(&self.consumer);
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
