@@ -83,8 +83,9 @@ fn handlers_in_flight_are_held_up_as_well() {
 fn a_probe_starts_few_handlers_however_many_may_wait_at_once() {
     /// Records of a probe.
     const PROBE_KEYS: usize = 5;
-    /// Handlers that were in flight when the outage was met.
+    /// Handlers that were in flight when the outage was met, and those that stood ready beside them.
     const CONCURRENCY: usize = 100;
+    const READY_MAX: usize = 64;
     let _machine = machine::shared();
     let pipeline = Cluster::shared().pipeline(1);
     pipeline.send(&pipeline.orders, &orders(&pipeline, 400));
@@ -95,12 +96,19 @@ fn a_probe_starts_few_handlers_however_many_may_wait_at_once() {
     }
     let mut consumer = Process::start("consumer", &args, &[("RUST_LOG", "info,relane=trace")]);
     expect_held_up(&mut consumer, "downstream", "outage");
-    let started = wait::until("two probes and a third", RUN_MAX, || {
-        let started = consumer.log().matches("a handler starts").count();
-        (started > CONCURRENCY + 2 * PROBE_KEYS).then_some(started)
+    let starts = |log: &str| log.matches("a handler starts").count();
+    let (met, probed) = wait::until("two probes and a third", RUN_MAX, || {
+        let log = consumer.log();
+        let (before, since) =
+            log.split_once("the service that the handler calls is unavailable")?;
+        (starts(since) > 2 * PROBE_KEYS).then(|| (starts(before), starts(since)))
     });
     consumer.kill_9();
-    assert!(started <= CONCURRENCY + 3 * PROBE_KEYS, "{started} handlers were started");
+    assert!(
+        met <= CONCURRENCY + READY_MAX,
+        "{met} handlers were started before the outage was met"
+    );
+    assert!(probed <= 3 * PROBE_KEYS, "{probed} handlers were started by probes");
     nothing_was_moved(&pipeline);
 }
 
