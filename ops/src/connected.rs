@@ -3,7 +3,7 @@
 //! Both connect side by side, while a third asks whether anybody is there and lets this client in. That one has the words for
 //! what is wrong. No command waits for their ends.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use kafka_io::Parting;
 use kafka_io::client_config::{
@@ -21,7 +21,7 @@ pub(crate) const END_WAIT_MS: &str = "3";
 #[derive(Clone)]
 pub(crate) struct Connected {
     cluster: Cluster,
-    reader: Arc<Parting<Reader>>,
+    reader: Rc<Parting<Reader>>,
 }
 
 impl Connected {
@@ -48,7 +48,7 @@ impl Connected {
             detail,
         };
         let (cluster, reader) = (cluster.map_err(unusable)?, reader.map_err(unusable)?);
-        Ok(Self { cluster, reader: Arc::new(Parting::new(reader)) })
+        Ok(Self { cluster, reader: Rc::new(Parting::new(reader)) })
     }
 
     /// What is asked.

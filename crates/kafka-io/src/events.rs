@@ -1,5 +1,6 @@
 //! What librdkafka reports on its own threads: errors and log lines.
 
+use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -110,6 +111,7 @@ impl ClientContext for Events {
             tracing::debug!(target: "librdkafka", facility, "{text}");
             return;
         }
+        let text = &*without_value(facility, text);
         match level {
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
@@ -135,6 +137,18 @@ impl ClientContext for Events {
 }
 
 impl ConsumerContext for Events {}
+
+/// What librdkafka says of a setting, without its value: it may be a secret in the wrong place.
+fn without_value<'a>(facility: &str, text: &'a str) -> Cow<'a, str> {
+    match text.split_once(" set to `") {
+        Some((name, rest)) if facility == "CONFWARN" => {
+            let reason =
+                rest.rsplit_once("` but ").map_or("it has no effect", |(_, reason)| reason);
+            Cow::Owned(format!("{name} is set, but {reason}"))
+        }
+        _ => Cow::Borrowed(text),
+    }
+}
 
 impl ProducerContext for Events {
     type DeliveryOpaque = ();
@@ -212,6 +226,17 @@ mod tests {
             events.log(RDKafkaLogLevel::Warning, "CONFWARN", "a setting without effect");
         };
         assert_eq!(lines_of(warns), 1);
+    }
+
+    #[test]
+    fn the_value_of_a_setting_without_effect_is_not_printed() {
+        let told = "Configuration property `sasl.mechanism` set to `a` but `b` but `security.protocol` is not configured";
+        assert_eq!(
+            without_value("CONFWARN", told),
+            "Configuration property `sasl.mechanism` is set, but `security.protocol` is not configured"
+        );
+        assert_eq!(without_value("CONFWARN", "x set to `a"), "x is set, but it has no effect");
+        assert_eq!(without_value("FAIL", "x set to `a` but b"), "x set to `a` but b");
     }
 
     #[test]

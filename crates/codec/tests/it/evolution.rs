@@ -59,6 +59,7 @@ fn the_latest_version_is_the_one_that_the_program_reads_with() {
         ("order_tally", ORDER_TALLY_V1),
         ("product_average", PRODUCT_AVERAGE_V1),
         ("stock_level", STOCK_LEVEL_V1),
+        ("weather", include_str!("../../../../schemas/weather/v1.avsc")),
     ];
     assert_eq!(released().len(), built_in.len());
     for ((record, versions), (name, latest)) in released().iter().zip(built_in) {

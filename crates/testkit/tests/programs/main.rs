@@ -26,8 +26,10 @@ fn flags_of(help: &str, value: &str) -> BTreeSet<String> {
 
 /// Variables that `--help` names: `[env: CONSUMER_TOPIC=]`.
 fn variables_of(help: &str) -> BTreeSet<String> {
-    let names = help.split("[env: ").skip(1);
-    names.filter_map(|after| after.split(['=', ']']).next()).map(str::to_owned).collect()
+    // A line may end behind `env:`.
+    let names = help.split("[env:").skip(1);
+    let names = names.filter_map(|after| after.split(['=', ']']).next());
+    names.map(|name| name.trim().to_owned()).collect()
 }
 
 #[test]
