@@ -2,11 +2,9 @@
 //! the image, a build that finds all it reads in what is sent to the engine, and a start that keeps its word.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 
 use cargo_metadata::MetadataCommand;
 use testkit::process::path_of;
@@ -164,88 +162,6 @@ fn the_image_builds_from_what_the_engine_is_sent() {
 fn target_dir() -> PathBuf {
     let metadata = MetadataCommand::new().no_deps().current_dir(root()).exec().expect("metadata");
     metadata.target_directory.into_std_path_buf()
-}
-
-/// Starts `script` as the container starts a program.
-fn run(script: &str) -> Command {
-    let mut command = Command::new(path_of("run"));
-    command
-        .args(["/bin/sh", "-c", script])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn code(output: &Output) -> Option<i32> {
-    output.status.code()
-}
-
-#[test]
-fn a_container_with_wrong_settings_ends_as_done_and_any_other_code_is_kept() {
-    let wrong = run("exit 2").output().unwrap();
-    assert_eq!(code(&wrong), Some(0));
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("its settings are wrong"));
-    for kept in [0, 1, 3, 4, 101] {
-        assert_eq!(code(&run(&format!("exit {kept}")).output().unwrap()), Some(kept));
-    }
-}
-
-#[test]
-fn a_program_in_a_container_reads_its_input_and_hears_term() {
-    let mut reading = run("cat").spawn().unwrap();
-    reading.stdin.take().unwrap().write_all(b"order\n").unwrap();
-    assert_eq!(reading.wait_with_output().unwrap().stdout, b"order\n");
-
-    let script = "trap 'echo finished; exit 3' TERM; echo ready; while :; do sleep 0.05; done";
-    let mut child = run(script).spawn().unwrap();
-    let mut ready = [0; 6];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!((code(&output), &output.stdout[..]), (Some(3), &b"finished\n"[..]));
-}
-
-#[test]
-fn a_signal_that_ends_a_program_and_one_that_cannot_start_are_told_by_the_code() {
-    assert_eq!(code(&run("kill -KILL $$").output().unwrap()), Some(128 + 9));
-    let none = Command::new(path_of("run")).arg("/nothing/here").output().unwrap();
-    assert_eq!(code(&none), Some(1));
-    assert!(String::from_utf8_lossy(&none.stderr).contains("/nothing/here cannot be started"));
-    assert_eq!(code(&Command::new(path_of("run")).output().unwrap()), Some(1));
-}
-
-#[test]
-fn the_health_check_tells_200_from_everything_else_and_says_why() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = format!("{}/readyz", listener.local_addr().unwrap());
-    let probe = || Command::new(path_of("run")).args(["--probe", &place]).output().unwrap();
-    for (answer, expected) in [
-        ("HTTP/1.1 200 OK\r\n\r\n{}", Some(0)),
-        ("HTTP/1.1 503 Service Unavailable\r\n\r\nthe registry is away\n", Some(1)),
-        ("200 200 200", Some(1)),
-        ("", Some(1)),
-    ] {
-        let output = std::thread::scope(|scope| {
-            let asked = scope.spawn(|| {
-                let (mut client, _) = listener.accept().unwrap();
-                let mut request = [0; 256];
-                let read = client.read(&mut request).unwrap();
-                client.write_all(answer.as_bytes()).unwrap();
-                String::from_utf8_lossy(&request[..read]).into_owned()
-            });
-            let output = probe();
-            let request = asked.join().unwrap();
-            assert!(request.starts_with("GET /readyz HTTP/1.0\r\n"), "{request}");
-            output
-        });
-        assert_eq!(code(&output), expected, "{answer:?}");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(said.contains("the registry is away"), answer.contains("away"), "{said}");
-    }
-    drop(listener);
-    assert_eq!(code(&probe()), Some(1), "nobody listens");
 }
 
 /// Programs that an image starts by itself.
