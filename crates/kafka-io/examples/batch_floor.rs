@@ -4,6 +4,7 @@
 //!
 //! Usage: `batch_floor BROKERS TOPIC`; prints the number of orders, and the sum of their prices in 1/10000.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,11 +32,11 @@ const FRAME_BYTES: usize = 5;
 /// Orders and prices by product.
 type Sums = HashMap<Box<[u8]>, (u64, i64), foldhash::fast::RandomState>;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [brokers, topic] = &arguments[..] else {
         eprintln!("usage: batch_floor BROKERS TOPIC");
-        std::process::exit(2);
+        return ExitCode::from(2);
     };
     let consumer = consumer(brokers);
     let queue = BatchQueue::of(&consumer);
@@ -52,6 +53,7 @@ fn main() {
     }
     let (count, sum) = sums.values().fold((0, 0), |(count, sum), one| (count + one.0, sum + one.1));
     println!("{count} records, sum {sum}");
+    ExitCode::SUCCESS
 }
 
 fn consumer(brokers: &str) -> Arc<BaseConsumer<DefaultConsumerContext>> {

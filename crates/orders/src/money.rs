@@ -280,6 +280,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "the nearest float is meant")]
     fn all_prices_in_cents_below_100_000_are_certain() {
         for cents in 0..10_000_000_u32 {
             let price = (f64::from(cents) / 100.0) as f32;
