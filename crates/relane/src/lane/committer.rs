@@ -11,8 +11,8 @@ use crate::lane::error::LaneError;
 use crate::lane::handles::Writer;
 use crate::lane::lane_core::Core;
 use crate::lane::limits::{
-    AWAY_JITTER, AWAY_PAUSE, AWAY_PAUSE_MAX, CAREFUL_FOR, FENCE_AGAIN, MARKER_COMMIT_AFTER,
-    OFFSET_REFRESH, WRITER_OPEN,
+    AWAY_JITTER, AWAY_PAUSE, AWAY_PAUSE_MAX, CAREFUL_FOR, FENCE_AGAIN, FENCE_PAUSE,
+    MARKER_COMMIT_AFTER, OFFSET_REFRESH, WRITER_OPEN,
 };
 use crate::lane::partition_state::PartitionState;
 use crate::lane::processor::Processor;
@@ -111,6 +111,8 @@ impl Committer {
             return Err(LaneError::id_taken(settings, self.transactional_id.clone(), text));
         }
         self.fenced_at = Some(Instant::now());
+        // Two that open at the same time may each fence the other, and both would end.
+        self.again_at = Instant::now() + FENCE_PAUSE;
         Ok(())
     }
 

@@ -144,6 +144,10 @@ pub(crate) const STALE_MEMBER_MAX: Duration = Duration::from_secs(5);
 /// A second fence within this time means another instance uses the id.
 pub(crate) const FENCE_AGAIN: Duration = Duration::from_secs(60);
 
+/// Time between a fence and the next producer with the same id: longer than it takes to open one, so that of two
+/// instances with one id the older meets the second fence.
+pub(crate) const FENCE_PAUSE: Duration = Duration::from_secs(1);
+
 /// A static member that is fenced within this time after the brokers were away may have fenced
 /// itself: a session, and the waits before librdkafka asks again.
 pub(crate) const OWN_FENCE_WITHIN: Duration = Duration::from_secs(60);
