@@ -1,7 +1,5 @@
 //! Where the service is, how push is let in there, and whom it trusts. Secrets come from files and are in no text.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -9,10 +7,8 @@ use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url};
 use service_kit::exit::{AppError, require};
+use service_kit::flag_file::{first_line, read};
 use service_kit::secret::check_address;
-
-/// Largest file with a secret, headers or certificates; anything larger is a mistake.
-const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Most headers of a file.
 const FILE_HEADERS_MAX: usize = 64;
@@ -151,26 +147,6 @@ fn secret(whose: &str, value: &str) -> Result<HeaderValue, AppError> {
     })?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn first_line(flag: &str, file: &Path) -> Result<String, AppError> {
-    let text = read(flag, file)?;
-    let line = text.lines().next().filter(|line| !line.is_empty());
-    let empty = || AppError::usage(format!("{flag}: the first line of its file is empty"));
-    line.map(str::to_owned).ok_or_else(empty)
-}
-
-/// A file that is not there is not named: it may be the secret itself.
-fn read(flag: &str, file: &Path) -> Result<String, AppError> {
-    let mut text = String::new();
-    let read = File::open(file).and_then(|opened| {
-        opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-        let is_too_large = text.len() as u64 > FILE_BYTES_MAX;
-        let larger = || io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes"));
-        if is_too_large { Err(larger()) } else { Ok(()) }
-    });
-    read.map_err(|error| AppError::usage(format!("{flag}: its file cannot be read: {error}")))?;
-    Ok(text)
 }
 
 #[cfg(test)]

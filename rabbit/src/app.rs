@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use amqp_io::address::cannot_connect;
 use amqp_io::consume::{Consuming, Shared, Work};
 use amqp_io::failing::Failing;
 use amqp_io::link::{ConnectError, Link, Purpose, Target};
@@ -278,7 +279,7 @@ impl Parts {
 
     fn refused(&self, error: &ConnectError) -> AppError {
         if !error.is_other_owner {
-            return connect_error(error);
+            return cannot_connect(error, "--prefix");
         }
         let folder = self.settings.data_dir.display();
         let text =
@@ -366,14 +367,4 @@ impl HealthSource for ServiceHealth {
         report.reasons.extend(of_process().reasons());
         report
     }
-}
-
-pub(crate) fn connect_error(error: &ConnectError) -> AppError {
-    let hint = if error.detail.contains("PRECONDITION") {
-        "a queue or exchange of this name has other settings: choose another --prefix, or delete the \
-         queue if nobody else uses it, with rabbitmqctl delete_queue NAME --if-empty --if-unused"
-    } else {
-        "start RabbitMQ (`cargo run --bin stack -- up`), or choose another one with --rabbitmq-url"
-    };
-    AppError::failed(error.to_string()).hint(hint)
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 
+use amqp_io::address::cannot_connect;
 use amqp_io::limits::CLOSE_MAX;
 use amqp_io::lineage::{Past, redriven, text};
 use amqp_io::link::{Purpose, Target, open_once};
@@ -25,7 +26,6 @@ use service_kit::table::{Side, Table};
 use service_kit::terminal::one_line;
 use tokio::time::timeout;
 
-use crate::app::connect_error;
 use crate::flags::{DlqFlags, RedriveFlags};
 use crate::limits::DEAD_LETTERS_MAX;
 use crate::settings::Broker;
@@ -163,7 +163,7 @@ impl Desk {
         let declared = topology.declared();
         let target = Target { uri: broker.uri, declared, name: "dlq", owner: None };
         let opened = open_once(&target, Purpose::Redrive).await;
-        let (connection, channel) = opened.map_err(|error| connect_error(&error))?;
+        let (connection, channel) = opened.map_err(|error| cannot_connect(&error, "--prefix"))?;
         Ok(Self { connection, channel, topology })
     }
 

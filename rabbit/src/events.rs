@@ -7,9 +7,9 @@
 
 use std::sync::Arc;
 
-use amqp_io::consume::{Ended, Trouble};
+use amqp_io::consume::{Begun, Ended, Trouble, begin};
 use amqp_io::failing::Failing;
-use amqp_io::limits::{BACKOFF_MAX, BACKOFF_MIN, DECLARE_MAX};
+use amqp_io::limits::{BACKOFF_MAX, BACKOFF_MIN};
 use amqp_io::lineage::text;
 use amqp_io::link::{Link, Live, jittered};
 use amqp_io::metrics;
@@ -18,7 +18,7 @@ use codec::resolver::SchemaResolver;
 use futures_util::{FutureExt as _, StreamExt as _};
 use lapin::Consumer;
 use lapin::message::Delivery;
-use lapin::options::{BasicAckOptions, BasicConsumeOptions};
+use lapin::options::BasicAckOptions;
 use lapin::types::{AMQPValue, FieldTable};
 use order_api::{News, Orders, Progress, Wish};
 use order_schemas::{InventoryResult, OrderRecord};
@@ -28,7 +28,7 @@ use pipeline::failure::Failure;
 use pipeline::headers as names;
 use serde::{Deserialize, Serialize};
 use service_kit::shutdown::Shutdown;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::failures::store_trouble;
 use crate::limits::{EVENTS_BATCH_MAX, EVENTS_KNOWN_MAX};
@@ -115,19 +115,10 @@ impl Events {
             |last| AMQPValue::LongLongInt(last.offset),
         );
         arguments.insert(STREAM_OFFSET.into(), from);
-        let (name, tag) = (stream.as_str().into(), "".into());
-        let options = BasicConsumeOptions::default();
-        let started = live.channel.basic_consume(name, tag, options, arguments);
-        let started = tokio::select! {
-            biased;
-            () = stop.requested() => return Ok(Ended::Stopped),
-            () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
-            started = timeout(DECLARE_MAX, started) => started,
-        };
-        let why = match started {
-            Ok(Ok(consumer)) => return self.take_from(live, stop, consumer, last).await,
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("no answer within {DECLARE_MAX:?}"),
+        let why = match begin(&self.link, live, stop, &stream, arguments).await {
+            Begun::Reading(consumer) => return self.take_from(live, stop, consumer, last).await,
+            Begun::Ended(ended) => return Ok(ended),
+            Begun::Refused(why) => why,
         };
         tracing::warn!(reason = why, stream, "the stream cannot be read");
         sleep(BACKOFF_MIN).await;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use amqp_io::address::uri as amqp_uri;
 use amqp_io::limits::{DELAYS_MAX, PREFETCH_MAX};
 use amqp_io::link::address as address_of;
 use codec::registry::{Registration, RegistrySettings};
@@ -14,7 +15,7 @@ use pipeline::retry::RetryPlan;
 use service_kit::args::address;
 use service_kit::exit::AppError;
 use service_kit::http::Limits;
-use service_kit::secret::{Secret, check_address};
+use service_kit::secret::Secret;
 
 use crate::failures::Failures;
 use crate::flags::{BrokerArgs, ServiceFlags};
@@ -126,17 +127,6 @@ impl Broker {
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
-}
-
-/// Reads the address. It is not repeated where it is wrong, and neither is what the library says of
-/// it: parts of it may be a password.
-fn amqp_uri(url: &str) -> Result<AMQPUri, AppError> {
-    let wrong = |detail: &str| {
-        AppError::usage(format!("--rabbitmq-url (RABBITMQ_URL) is not an AMQP address: {detail}"))
-            .hint("write amqp://USER:PASSWORD@HOST:5672/%2f, user and password percent-encoded")
-    };
-    check_address(url, &["amqp", "amqps"]).map_err(|fault| wrong(&fault.to_string()))?;
-    url.parse().map_err(|_: String| wrong("its virtual host or its parameters cannot be read"))
 }
 
 fn delays(args: &BrokerArgs) -> Vec<Duration> {

@@ -81,16 +81,8 @@ pub fn run(
     };
     let lines = runtime.spawn(parts.status.clone().log(stop.clone()));
     let mut running = Vec::new();
-    let mut result = start_all(&parts, &settings, &mut running);
-    if result.is_err() {
-        stop.request();
-    }
-    for thread in running {
-        let ended = thread.join();
-        let ended = ended.unwrap_or_else(|_| Err(AppError::failed("a service panicked")));
-        // The first failure is the one that took the others with it.
-        result = result.and(ended);
-    }
+    let started = start_all(&parts, &settings, &mut running);
+    let result = stop.join(started, running);
     lines.abort();
     result?;
     match settings.reporting.form {

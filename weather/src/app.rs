@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use amqp_io::address::cannot_connect;
 use amqp_io::consume::{Consuming, Shared};
 use amqp_io::failing::Failing;
-use amqp_io::link::{ConnectError, Link, Purpose, Target};
+use amqp_io::link::{Link, Purpose, Target};
 use amqp_io::publish::{Address, Publisher};
 use codec::encode::Encoder;
 use codec::registry::{Registry, value_subject};
@@ -82,16 +83,8 @@ pub fn run(
     };
     let lines = runtime.spawn(status.clone().log(stop.clone()));
     let mut running = Vec::new();
-    let mut result = start_all(&parts, &mut running);
-    if result.is_err() {
-        stop.request();
-    }
-    for thread in running {
-        let ended = thread.join();
-        let ended = ended.unwrap_or_else(|_| Err(AppError::failed("a service panicked")));
-        // The first failure is the one that took the others with it.
-        result = result.and(ended);
-    }
+    let started = start_all(&parts, &mut running);
+    let result = stop.join(started, running);
     parts.links_stop.request();
     lines.abort();
     result?;
@@ -189,7 +182,7 @@ impl Parts<'_> {
 
     fn link(&self, name: &'static str, purpose: Purpose) -> Result<Link, AppError> {
         let opened = Link::open(self.target(name), purpose, self.links_stop.clone());
-        self.runtime.block_on(opened).map_err(|error| connect_error(&error))
+        self.runtime.block_on(opened).map_err(|error| cannot_connect(&error, "--queue"))
     }
 
     fn start_rabbit_consumer(&self) -> Result<Running, AppError> {
@@ -362,14 +355,4 @@ impl HealthSource for ProcessHealth {
     fn ready(&self) -> HealthReport {
         HealthReport { reasons: of_process().reasons() }
     }
-}
-
-fn connect_error(error: &ConnectError) -> AppError {
-    let hint = if error.detail.contains("PRECONDITION") {
-        "a queue or exchange of this name has other settings: choose another --queue, or delete the \
-         queue if nobody else uses it, with rabbitmqctl delete_queue NAME --if-empty --if-unused"
-    } else {
-        "start RabbitMQ (`cargo run --bin stack -- up`), or choose another one with --rabbitmq-url"
-    };
-    AppError::failed(error.to_string()).hint(hint)
 }

@@ -25,8 +25,6 @@ pub(crate) const STORE_ANSWER_MAX: Duration = Duration::from_secs(3);
 /// Longest time for one write with all that it waits for, such as a connection that others make: shorter than the time
 /// of an attempt, so that it is the store that is to blame.
 pub(crate) const STORE_WRITE_MAX: Duration = Duration::from_secs(8);
-/// Largest file with a password or certificates, in bytes; anything larger is a mistake.
-pub(crate) const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Longest time for both brokers to confirm a report.
 pub(crate) const PUBLISH_MAX: Duration = Duration::from_secs(5);

@@ -1,16 +1,13 @@
 //! Where a store is, and how it is entered. Secrets stand in the address or in a file, and in no text.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
 
 use native_tls::{Certificate, TlsConnector};
 use redis::{IntoConnectionInfo as _, RedisConnectionInfo};
 use service_kit::exit::{AppError, require};
+use service_kit::flag_file::{first_line, read};
 use service_kit::secret::check_address;
-
-use crate::limits::FILE_BYTES_MAX;
 
 /// A store, by its name in messages, metrics and flags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,26 +124,6 @@ fn connector(flag: &str, authorities: Option<&Path>) -> Result<TlsConnector, App
         }
     }
     builder.build().map_err(|error| AppError::failed(format!("no TLS: {error}")))
-}
-
-fn first_line(flag: &str, file: &Path) -> Result<String, AppError> {
-    let text = read(flag, file)?;
-    let line = text.lines().next().filter(|line| !line.is_empty());
-    let empty = || AppError::usage(format!("{flag}: the first line of its file is empty"));
-    line.map(str::to_owned).ok_or_else(empty)
-}
-
-/// A file that is not there is not named: it may be the secret itself.
-fn read(flag: &str, file: &Path) -> Result<String, AppError> {
-    let mut text = String::new();
-    let read = File::open(file).and_then(|opened| {
-        opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-        let is_too_large = text.len() as u64 > FILE_BYTES_MAX;
-        let larger = || io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes"));
-        if is_too_large { Err(larger()) } else { Ok(()) }
-    });
-    read.map_err(|error| AppError::usage(format!("{flag}: its file cannot be read: {error}")))?;
-    Ok(text)
 }
 
 #[cfg(test)]

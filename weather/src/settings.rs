@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use amqp_io::address::uri as amqp_uri;
 use amqp_io::limits::{DELAYS_MAX, PREFETCH_MAX};
 use amqp_io::topology::{Declared, QueueNames};
 use codec::registry::{Registration, RegistrySettings};
@@ -233,17 +234,6 @@ fn broker(flags: &Flags) -> Result<Broker, AppError> {
     queues.push(names.dead_letter_queue());
     let declared = Declared { exchange: queue.to_owned(), queues };
     Ok(Broker { uri, queue: names, declared })
-}
-
-/// Reads the address. It is not repeated where it is wrong, and neither is what the library says of
-/// it: parts of it may be a password.
-fn amqp_uri(url: &str) -> Result<AMQPUri, AppError> {
-    let wrong = |detail: &str| {
-        AppError::usage(format!("--rabbitmq-url (RABBITMQ_URL) is not an AMQP address: {detail}"))
-            .hint("write amqp://USER:PASSWORD@HOST:5672/%2f, user and password percent-encoded")
-    };
-    check_address(url, &["amqp", "amqps"]).map_err(|fault| wrong(&fault.to_string()))?;
-    url.parse().map_err(|_: String| wrong("its virtual host or its parameters cannot be read"))
 }
 
 fn redis(flags: &Flags) -> Result<Place, AppError> {

@@ -21,6 +21,40 @@ use crate::link::{Link, Live, jittered};
 use crate::metrics;
 use crate::received::Received;
 
+/// How the reading of a queue begins.
+#[derive(Debug)]
+pub enum Begun {
+    /// Messages come.
+    Reading(Consumer),
+    /// It ended before.
+    Ended(Ended),
+    /// The broker's reason, or that there was no answer in time.
+    Refused(String),
+}
+
+/// Begins to read a queue or a stream. A queue without a leader says nothing: the wait has a limit.
+pub async fn begin(
+    link: &Link,
+    live: &Live,
+    stop: &Shutdown,
+    queue: &str,
+    arguments: FieldTable,
+) -> Begun {
+    let options = BasicConsumeOptions::default();
+    let started = live.channel.basic_consume(queue.into(), "".into(), options, arguments);
+    let started = tokio::select! {
+        biased;
+        () = stop.requested() => return Begun::Ended(Ended::Stopped),
+        () = link.is_lost(live.generation) => return Begun::Ended(Ended::ChannelLost),
+        started = timeout(DECLARE_MAX, started) => started,
+    };
+    match started {
+        Ok(Ok(consumer)) => Begun::Reading(consumer),
+        Ok(Err(error)) => Begun::Refused(error.to_string()),
+        Err(_elapsed) => Begun::Refused(format!("no answer within {DECLARE_MAX:?}")),
+    }
+}
+
 /// What a message asks for.
 pub trait Work: Send + Sync + 'static {
     /// Does it. The same message may come again, also at the same time; what was done before is
@@ -126,20 +160,12 @@ impl<W: Work> Consuming<W> {
 
     async fn read(&self, live: &Live, stop: &Shutdown) -> Result<Ended, AppError> {
         let queue = self.shared.failing.queue.name.clone();
-        let options = BasicConsumeOptions::default();
-        let (name, tag) = (queue.as_str().into(), "".into());
-        let started = live.channel.basic_consume(name, tag, options, FieldTable::default());
-        // A queue without a leader says nothing.
-        let started = tokio::select! {
-            biased;
-            () = stop.requested() => return Ok(Ended::Stopped),
-            () = self.link.is_lost(live.generation) => return Ok(Ended::ChannelLost),
-            started = timeout(DECLARE_MAX, started) => started,
-        };
-        let why = match started {
-            Ok(Ok(consumer)) => return self.take_from(live, stop, &queue, consumer).await,
-            Ok(Err(error)) => error.to_string(),
-            Err(_elapsed) => format!("no answer within {DECLARE_MAX:?}"),
+        let why = match begin(&self.link, live, stop, &queue, FieldTable::default()).await {
+            Begun::Reading(consumer) => {
+                return self.take_from(live, stop, &queue, consumer).await;
+            }
+            Begun::Ended(ended) => return Ok(ended),
+            Begun::Refused(why) => why,
         };
         tracing::warn!(reason = why, queue, "the queue cannot be read");
         sleep(BACKOFF_MIN).await;

@@ -13,6 +13,7 @@
 //!
 //! What it does not do: it knows no order and no store. What a message means is its program's.
 
+pub mod address;
 pub mod consume;
 pub mod declare;
 pub mod failing;

@@ -28,6 +28,7 @@ pub mod args;
 pub mod units;
 pub mod json_members;
 pub mod exit;
+pub mod flag_file;
 pub mod fold;
 pub mod table;
 pub mod output;

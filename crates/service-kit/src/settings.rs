@@ -38,9 +38,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::exit::AppError;
-
-/// Largest settings file that is read.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::flag_file::text_of;
 
 /// Why the settings of a program cannot be used. Each of them ends the program with code 2.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +100,7 @@ where
         Some(file) => (file.to_owned(), true),
         None => (default_file, false),
     };
-    let text = match read(&file) {
+    let text = match text_of(&file) {
         Ok(text) => text,
         Err(source) if !is_required && source.kind() == io::ErrorKind::NotFound => {
             return Ok(flags);
@@ -115,16 +113,6 @@ where
     overlay(&mut merged, upper);
     serde_json::from_value(Value::Object(merged))
         .map_err(|error| SettingsError::Shape(error.to_string()))
-}
-
-fn read(file: &Path) -> io::Result<String> {
-    use io::Read as _;
-    let mut text = String::new();
-    std::fs::File::open(file)?.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("larger than {FILE_BYTES_MAX} bytes")));
-    }
-    Ok(text)
 }
 
 fn object_of<T: Serialize>(settings: &T) -> Result<Map<String, Value>, SettingsError> {

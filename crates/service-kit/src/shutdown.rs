@@ -3,11 +3,13 @@
 use std::io;
 use std::process;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+
+use crate::exit::AppError;
 
 /// A shell reports a process ended by signal `n` as 128 + `n`.
 const SIGNAL_EXIT_BASE: i32 = 128;
@@ -93,6 +95,26 @@ impl Shutdown {
             self.shared.changed.wait_timeout_while(guard, limit, |is_requested| !*is_requested);
         let (guard, _timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         *guard
+    }
+
+    /// Waits for the threads of services, which end when a stop is asked for; it asks for one if not all could be
+    /// started.
+    ///
+    /// # Errors
+    ///
+    /// The first failure, which took the other services with it.
+    pub fn join(
+        &self,
+        started: Result<(), AppError>,
+        running: Vec<JoinHandle<Result<(), AppError>>>,
+    ) -> Result<(), AppError> {
+        if started.is_err() {
+            self.request();
+        }
+        running.into_iter().fold(started, |result, thread| {
+            let ended = thread.join();
+            result.and(ended.unwrap_or_else(|_| Err(AppError::failed("a service panicked"))))
+        })
     }
 
     /// Waits until a stop is asked for.

@@ -108,20 +108,35 @@ impl Pipeline {
         }
     }
 
+    /// Arguments that make any program with a pipeline work on these topics.
+    pub fn engine_args(&self) -> [&str; 12] {
+        [
+            "--bootstrap-server",
+            &self.servers.bootstrap_servers,
+            "--schema-registry-url",
+            &self.servers.registry_url,
+            "--topic",
+            &self.orders,
+            "--retry-topic",
+            &self.retry,
+            "--dlq-topic",
+            &self.dlq,
+            "--group-id",
+            &self.group,
+        ]
+    }
+
     /// Arguments that make the consumer work on these topics. Metrics get a free port.
     pub fn consumer_args(&self) -> Vec<String> {
-        let args = [
-            ("--bootstrap-server", self.servers.bootstrap_servers.as_str()),
-            ("--schema-registry-url", &self.servers.registry_url),
-            ("--topic", &self.orders),
-            ("--retry-topic", &self.retry),
-            ("--dlq-topic", &self.dlq),
-            ("--averages-topic", &self.averages),
-            ("--outcomes-topic", &self.outcomes),
-            ("--group-id", &self.group),
-            ("--metrics-addr", "127.0.0.1:0"),
+        let own = [
+            "--averages-topic",
+            &self.averages,
+            "--outcomes-topic",
+            &self.outcomes,
+            "--metrics-addr",
+            "127.0.0.1:0",
         ];
-        args.iter().flat_map(|(flag, value)| [(*flag).to_owned(), (*value).to_owned()]).collect()
+        self.engine_args().into_iter().chain(own).map(str::to_owned).collect()
     }
 
     /// Arguments that make `orders audit` judge these topics, the outcome log only if it is asked for.

@@ -21,28 +21,8 @@ impl Rig {
 
     /// Starts push on the topics, to a service at this address.
     pub(crate) fn push(&self, to: &str, args: &[&str]) -> Process {
-        let Pipeline { servers, orders, retry, dlq, group, .. } = &self.topics;
-        let own = [
-            "--bootstrap-server",
-            &servers.bootstrap_servers,
-            "--schema-registry-url",
-            &servers.registry_url,
-            "--topic",
-            orders,
-            "--retry-topic",
-            retry,
-            "--dlq-topic",
-            dlq,
-            "--group-id",
-            group,
-            "--metrics-addr",
-            "127.0.0.1:0",
-            "--unknown-schema-grace",
-            "200ms",
-            "--to",
-            to,
-        ];
-        Process::start("push", &[&own[..], args].concat(), &[])
+        let own = ["--metrics-addr", "127.0.0.1:0", "--unknown-schema-grace", "200ms", "--to", to];
+        Process::start("push", &[&self.topics.engine_args()[..], &own, args].concat(), &[])
     }
 
     /// Runs push until everything is settled.

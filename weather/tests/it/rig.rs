@@ -91,32 +91,17 @@ impl Rig {
 
     /// Starts a service, or `all`.
     pub(crate) fn start(&self, service: &str, args: &[&str]) -> Process {
-        let Pipeline { servers, orders, retry, dlq, group, .. } = &self.topics;
-        let own = [
-            service,
-            "--bootstrap-server",
-            &servers.bootstrap_servers,
-            "--schema-registry-url",
-            &servers.registry_url,
-            "--topic",
-            orders,
-            "--retry-topic",
-            retry,
-            "--dlq-topic",
-            dlq,
-            "--group-id",
-            group,
-            "--queue",
-            &self.queue,
-            "--retry-delay",
-            "200ms",
-        ];
+        let own = ["--queue", &self.queue, "--retry-delay", "200ms"];
         let variables = [
             ("RABBITMQ_URL", self.rabbitmq_url.as_str()),
             ("REDIS_URL", &self.redis_url),
             ("VALKEY_URL", &self.valkey_url),
         ];
-        Process::start("weather", &[&own[..], args].concat(), &variables)
+        Process::start(
+            "weather",
+            &[&[service], &self.topics.engine_args()[..], &own, args].concat(),
+            &variables,
+        )
     }
 
     /// Starts all services in one process, each on a free port.

@@ -194,18 +194,7 @@ mod tests {
         let mut plan = Plan { scanned: 9_876_543_210, ..Plan::default() };
         let target = Fate::Back(Target { topic: "orders-retry", partition: 0 });
         plan.add(&letter(1_795_256_952_843, &long), Ok(target));
-        for skip in [
-            Skip::AlreadyRedriven,
-            Skip::Discarded,
-            Skip::Replayed,
-            Skip::TooManyRedrives,
-            Skip::ValueLost,
-            Skip::OtherGroup,
-            Skip::NoOrigin,
-            Skip::SameTopic,
-            Skip::NoTopic,
-            Skip::NoPartition,
-        ] {
+        for skip in Skip::ALL {
             plan.skipped.insert(skip, 9_876_543_210);
         }
         plan.newest_ms = Some(1_795_256_952_843 + 86_400_000);

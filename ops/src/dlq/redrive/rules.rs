@@ -106,6 +106,22 @@ pub enum Skip {
 }
 
 impl Skip {
+    /// All, for tests of what is printed.
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 11] = [
+        Self::AlreadyRedriven,
+        Self::Discarded,
+        Self::Replayed,
+        Self::LeftOut,
+        Self::TooManyRedrives,
+        Self::ValueLost,
+        Self::OtherGroup,
+        Self::NoOrigin,
+        Self::SameTopic,
+        Self::NoTopic,
+        Self::NoPartition,
+    ];
+
     /// Why, and what can be done about it.
     #[must_use]
     pub const fn why(self) -> &'static str {

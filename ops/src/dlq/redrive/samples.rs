@@ -14,20 +14,6 @@ const DOCUMENTS: [&str; 3] = ["README.md", "docs/dlq.md", "docs/operating.md"];
 /// Stands for any name at the end of a line.
 const NAME: &str = "NAME";
 
-const SKIPS: [Skip; 11] = [
-    Skip::AlreadyRedriven,
-    Skip::Discarded,
-    Skip::Replayed,
-    Skip::LeftOut,
-    Skip::TooManyRedrives,
-    Skip::ValueLost,
-    Skip::OtherGroup,
-    Skip::NoOrigin,
-    Skip::SameTopic,
-    Skip::NoTopic,
-    Skip::NoPartition,
-];
-
 /// A line with each number as `#`.
 fn masked(line: &str) -> String {
     let mut masked = String::new();
@@ -48,7 +34,7 @@ fn printed(done: &str, words: &Words) -> Vec<String> {
         scanned: 1,
         matched: 1,
         to_do,
-        skipped: SKIPS.into_iter().map(|skip| (skip, 1)).collect(),
+        skipped: Skip::ALL.into_iter().map(|skip| (skip, 1)).collect(),
         oldest_ms: Some(0),
         newest_ms: Some(newest_ms),
         targets: named(),
