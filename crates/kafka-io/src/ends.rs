@@ -141,9 +141,17 @@ const LEADERS_KNOWN_MS: &str = "5000";
 /// Pause before a partition without a leader is asked about again.
 pub(crate) const LEADER_PAUSE: Duration = Duration::from_millis(50);
 
+/// Whether a partition has no leader yet, or its leader has just changed. A broker that has just started refuses the
+/// leader's epoch until it has read its own metadata.
 pub(crate) const fn is_leaderless(code: RDKafkaErrorCode) -> bool {
     use RDKafkaErrorCode as E;
-    matches!(code, E::NotLeaderForPartition | E::LeaderNotAvailable)
+    matches!(
+        code,
+        E::NotLeaderForPartition
+            | E::LeaderNotAvailable
+            | E::FencedLeaderEpoch
+            | E::UnknownLeaderEpoch
+    )
 }
 
 /// Whether a topic or partition is not there, or hidden.

@@ -49,6 +49,13 @@ impl MockKafka {
         self.cluster()?.create_topic(name, partitions, REPLICAS)
     }
 
+    /// Refuses the next questions for offsets, one for each error.
+    #[cfg(test)]
+    pub(crate) fn refuse_offsets(&self, errors: &[rdkafka::types::RDKafkaRespErr]) {
+        let cluster = self.cluster().expect("it runs");
+        cluster.request_errors(rdkafka::types::RDKafkaApiKey::ListOffsets, errors);
+    }
+
     /// Addresses of the brokers, separated by commas, for `bootstrap.servers`.
     pub fn bootstrap_servers(&self) -> String {
         self.cluster().map(|cluster| cluster.bootstrap_servers()).unwrap_or_default()

@@ -38,3 +38,22 @@ fn bounds_of_many_partitions_are_those_that_each_has_when_it_is_asked_alone() {
     let absent = cluster.each(&[("t", 0), ("no-such-topic", 0)], Edge::End, Duration::from_secs(1));
     assert!(absent.is_err(), "{absent:?}");
 }
+
+#[test]
+fn a_partition_whose_leader_a_broker_does_not_know_yet_is_asked_for_again() {
+    use rdkafka::types::RDKafkaRespErr as E;
+    let mock = MockKafka::start(1).expect("a port");
+    mock.create_topic("t", 1).expect("it is new");
+    let settings = KafkaSettings::new("it", &mock.bootstrap_servers(), Vec::new());
+    let config = settings.expect("brokers are named").base(Role::Admin);
+    let cluster = Cluster::new(&config).expect("good settings");
+    for refused in [
+        E::RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH,
+        E::RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH,
+        E::RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+        E::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+    ] {
+        mock.refuse_offsets(&[refused]);
+        assert_eq!(cluster.bounds(&[("t", 0)], Edge::End, LIMIT), Ok(vec![(0, 0)]), "{refused:?}");
+    }
+}
