@@ -1,6 +1,8 @@
 //! Avro's binary encoding, read from a slice: nothing is allocated, and no length is
 //! believed that the slice does not hold.
 
+use ascii::AsciiStr;
+
 use crate::shape::{NodeId, Shape, Shapes};
 
 /// Deepest nesting that is read or skipped; a recursive type could otherwise nest once per byte and
@@ -112,7 +114,14 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|_| self.malformed("a string that is not UTF-8"))
+        // Most texts are short and of ASCII, which is seen at a glance; the standard library looks at
+        // each byte of a short one.
+        match AsciiStr::from_ascii(bytes) {
+            Ok(ascii) => Ok(ascii.as_str()),
+            Err(_) => {
+                str::from_utf8(bytes).map_err(|_| self.malformed("a string that is not UTF-8"))
+            }
+        }
     }
 
     /// Position in a list of `count` branches or symbols.

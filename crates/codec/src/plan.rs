@@ -305,8 +305,19 @@ const fn kind(node: &Node) -> &'static str {
 }
 
 impl Source {
-    #[inline]
+    /// Reads what most fields are in place, without a call.
+    #[inline(always)]
     fn read<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Scalar<'a>, ReadError> {
+        Ok(match self {
+            Self::Long => Scalar::Long(cursor.long()?),
+            Self::Float => Scalar::Float(cursor.float()?),
+            Self::Double => Scalar::Double(cursor.double()?),
+            Self::String => Scalar::String(cursor.string()?),
+            _ => return self.read_any(cursor),
+        })
+    }
+
+    fn read_any<'a>(&self, cursor: &mut Cursor<'a>) -> Result<Scalar<'a>, ReadError> {
         Ok(match self {
             Self::Null => Scalar::Null,
             Self::Boolean => Scalar::Boolean(cursor.boolean()?),
@@ -333,7 +344,7 @@ impl Source {
                 None => return Err(ReadError::Unresolvable("an enum symbol the reader lacks")),
             },
             Self::Union(branches) => match &branches[cursor.index(branches.len())?] {
-                Some(source) => source.read(cursor)?,
+                Some(source) => source.read_any(cursor)?,
                 None => {
                     return Err(ReadError::Unresolvable("a union branch the reader lacks"));
                 }
