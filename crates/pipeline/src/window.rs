@@ -145,6 +145,9 @@ impl Window {
     /// below it become ordinary held ones.
     pub fn pass(&mut self, position: i64) {
         self.top = self.top.max(position);
+        if self.ahead.is_empty() && self.early.is_empty() {
+            return; // as on the steady path
+        }
         loop {
             let ahead = self.ahead.first_key_value().map(|(first, last)| (*first, *last));
             let early = self.early.first().copied().filter(|x| *x < self.top);

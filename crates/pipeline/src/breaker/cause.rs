@@ -45,26 +45,48 @@ impl Row {
 }
 
 /// Counts of the last [`WINDOW_MS`].
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Slices([(i64, u64); SLICES]);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slices {
+    /// Number and count of each.
+    slices: [(i64, u64); SLICES],
+    /// Index of the one that was counted in last, and when it begins.
+    last: usize,
+    last_from_ms: i64,
+}
+
+impl Default for Slices {
+    fn default() -> Self {
+        Self { slices: [(0, 0); SLICES], last: 0, last_from_ms: i64::MIN }
+    }
+}
 
 impl Slices {
     const SLICE_MS: i64 = WINDOW_MS / SLICES as i64;
 
+    #[inline]
     pub(super) fn add(&mut self, now_ms: i64) {
+        // Most come at the time of the one before: no division for each.
+        if !(0..Self::SLICE_MS).contains(&now_ms.saturating_sub(self.last_from_ms)) {
+            self.begin(now_ms);
+        }
+        self.slices[self.last].1 += 1;
+    }
+
+    /// Finds the slice of a time, and empties it if it is that of an earlier one.
+    fn begin(&mut self, now_ms: i64) {
         let number = now_ms.div_euclid(Self::SLICE_MS);
-        let index = usize::try_from(number.rem_euclid(SLICES as i64)).expect("a remainder");
-        let slice = &mut self.0[index];
+        self.last = usize::try_from(number.rem_euclid(SLICES as i64)).expect("a remainder");
+        self.last_from_ms = number * Self::SLICE_MS;
+        let slice = &mut self.slices[self.last];
         if slice.0 != number {
             *slice = (number, 0);
         }
-        slice.1 += 1;
     }
 
     pub(super) fn sum(&self, now_ms: i64) -> u64 {
         let newest = now_ms.div_euclid(Self::SLICE_MS);
         let is_within = |number: i64| number > newest - SLICES as i64 && number <= newest;
-        self.0.iter().filter(|(number, _)| is_within(*number)).map(|(_, count)| count).sum()
+        self.slices.iter().filter(|(number, _)| is_within(*number)).map(|(_, count)| count).sum()
     }
 }
 
