@@ -29,7 +29,7 @@ pub(crate) struct AveragesStage {
     handler: Handler,
     buffer: Vec<u8>,
     /// An order that is done with, and whose texts have room for those of the next one.
-    spare: Option<Order>,
+    spare: Option<Box<Order>>,
     prints: Option<SettledLines>,
 }
 
@@ -53,27 +53,29 @@ impl AveragesStage {
 }
 
 impl Stage for AveragesStage {
-    type Input = Order;
+    /// Boxed: it is handed on several times, and its memory serves for the next one.
+    type Input = Box<Order>;
     type State = Averages;
     /// Totals by product, the first ones by name.
     type Summary = Products;
     /// Count and sum of the order's product in its partition.
     type Note = Total;
 
-    fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
-        let mut order = self.spare.take().unwrap_or_else(OrderRecord::blank);
+    fn decode(&mut self, value: Option<&[u8]>) -> Result<Box<Order>, DecodeError> {
+        let mut order = self.spare.take().unwrap_or_else(|| Box::new(OrderRecord::blank()));
         self.orders.decode_into(value, &mut order).map(|()| order)
     }
 
-    fn recycle(&mut self, order: Order) {
+    fn recycle(&mut self, order: Box<Order>) {
         self.spare = Some(order);
     }
 
-    fn name(&self, order: Order) -> RecordId {
+    fn name(&self, order: Box<Order>) -> RecordId {
+        let order = *order;
         RecordId { id: order.order_id, subject: order.product }
     }
 
-    fn is_valid(&self, order: &Order) -> bool {
+    fn is_valid(&self, order: &Box<Order>) -> bool {
         orders::validate(order).is_ok()
     }
 
@@ -81,13 +83,13 @@ impl Stage for AveragesStage {
         !self.handler.latency.is_zero()
     }
 
-    fn start(&mut self, _: &Order, _: &Delivery<'_>) -> Work {
+    fn start(&mut self, _: &Box<Order>, _: &Delivery<'_>) -> Work {
         idle_work(self.handler.latency)
     }
 
     fn handle(
         &mut self,
-        order: &Order,
+        order: &Box<Order>,
         context: Context<'_, '_, Averages>,
     ) -> Result<(), HandleError> {
         match self.handler.attempt(order, context.attempt, context.redrives) {
@@ -174,7 +176,7 @@ impl Stage for AveragesStage {
         self.prints.is_some()
     }
 
-    fn note(&self, order: &Order, averages: &Averages) -> Total {
+    fn note(&self, order: &Box<Order>, averages: &Averages) -> Total {
         averages.get(&*order.product).map_or((0, Amount::ZERO), |one| (one.count, one.sum))
     }
 

@@ -9,8 +9,9 @@ pub(crate) const TURN_MAX: Duration = Duration::from_millis(100);
 /// When nearly idle, a turn waits this long for company before it is written.
 pub(crate) const TURN_LINGER: Duration = Duration::from_millis(3);
 
-/// Records of one transaction at most.
-pub(crate) const TURN_RECORDS_MAX: usize = 50_000;
+/// Records of one transaction at most: more than a lane takes in within [`TURN_MAX`], so that time is the
+/// limit. Fewer would write the changed values of the state more often.
+pub(crate) const TURN_RECORDS_MAX: usize = 250_000;
 
 /// Bytes of values in one transaction at most.
 pub(crate) const TURN_BYTES_MAX: usize = 32 << 20;
