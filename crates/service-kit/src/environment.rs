@@ -91,7 +91,10 @@ fn slip_of<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a String> {
     if name.len() < SLIP_NAME_CHARS_MIN {
         return None;
     }
-    let near = known.iter().map(|known| (strsim::osa_distance(name, known), known));
+    // Names of very different lengths differ in as many letters: they need not be compared.
+    let letters = name.chars().count();
+    let alike = known.iter().filter(|known| known.len().abs_diff(letters) <= SLIP_LETTERS_MAX);
+    let near = alike.map(|known| (strsim::osa_distance(name, known), known));
     let near = near.filter(|(letters, _)| *letters <= SLIP_LETTERS_MAX);
     near.min_by_key(|(letters, _)| *letters).map(|(_, known)| known)
 }
