@@ -12,7 +12,7 @@ Examples:
   stack up                          all servers on free ports, in .stack
   . .stack/env                      set the variables for this shell's clients
   stack up --only kafka,registry    only these two; a second `up` adds more
-  stack up --dir /tmp/three --kafka-brokers 3 --only kafka
+  stack up --dir /tmp/three --kafka-brokers 3 --rabbitmq-nodes 3 --only kafka,rabbitmq
   stack status                      what runs, and whether it answers
   stack logs kafka -f               follow a log
   stack kill kafka-2; stack start kafka-2
@@ -73,9 +73,13 @@ pub(crate) struct UpArgs {
     #[arg(long, env = "STACK_ONLY", value_delimiter = ',', value_name = "SERVERS", default_values_t = ServerName::ALL)]
     pub(crate) only: Vec<ServerName>,
     /// Brokers of the Kafka cluster: 1 or 3; by default as many as the folder holds already, else 1
-    #[arg(long, env = "STACK_KAFKA_BROKERS", value_parser = parse_brokers)]
+    #[arg(long, env = "STACK_KAFKA_BROKERS", value_parser = parse_size)]
     pub(crate) kafka_brokers: Option<u16>,
-    /// Use the well-known ports: 9092, 8081, 5672 and 15672, 6379, 6380, 9090; without, a folder's servers
+    /// Nodes of the RabbitMQ cluster: 1 or 3; by default as many as the folder holds already, else 1
+    #[arg(long, env = "STACK_RABBITMQ_NODES", value_parser = parse_size)]
+    pub(crate) rabbitmq_nodes: Option<u16>,
+    /// Use the well-known ports: 9092, 8081, 5672 and 15672, 6379, 6380, 9090, and those behind them for the
+    /// other nodes of a cluster; without, a folder's servers
     /// keep the ports that they had
     #[arg(long, env = "STACK_DEFAULT_PORTS")]
     pub(crate) default_ports: bool,
@@ -84,7 +88,7 @@ pub(crate) struct UpArgs {
 /// Which servers or processes.
 #[derive(Debug, Args)]
 pub(crate) struct NamesArgs {
-    /// Servers or single processes: kafka, kafka-2, registry, rabbitmq, redis, valkey, prometheus
+    /// Servers or single processes: kafka, kafka-2, registry, rabbitmq, rabbitmq-2, redis, valkey, prometheus
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
     #[command(flatten)]
@@ -168,7 +172,8 @@ impl std::fmt::Display for ServerName {
     }
 }
 
-fn parse_brokers(text: &str) -> Result<u16, &'static str> {
+/// Reads the size of a cluster.
+fn parse_size(text: &str) -> Result<u16, &'static str> {
     match text {
         "1" => Ok(1),
         "3" => Ok(3),

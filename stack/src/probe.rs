@@ -33,12 +33,15 @@ pub enum Probe {
         /// The value of the `Authorization` header, if one is needed.
         authorization: Option<String>,
     },
-    /// RabbitMQ: the AMQP header is answered, and the management interface is up.
+    /// RabbitMQ: the AMQP header is answered, and the management interface is up and knows `nodes` nodes that run.
     Rabbit {
         /// The AMQP port.
         port: u16,
         /// The port of the management interface.
         management_port: u16,
+        /// How many nodes of its cluster must run, itself among them.
+        #[serde(default = "one")]
+        nodes: usize,
     },
     /// `PING` is answered by `PONG`.
     Redis {
@@ -73,6 +76,18 @@ impl Probe {
         }
     }
 
+    /// Returns the same question to a server that has to know `nodes` nodes of its cluster.
+    pub(crate) fn of_cluster(&self, nodes: usize) -> Self {
+        let mut probe = self.clone();
+        if let Self::Kafka { brokers: known, .. }
+        | Self::Rabbit { nodes: known, .. }
+        | Self::Epmd { nodes: known, .. } = &mut probe
+        {
+            *known = nodes;
+        }
+        probe
+    }
+
     /// Asks once, for at most a few seconds.
     ///
     /// # Errors
@@ -93,19 +108,20 @@ impl Probe {
             Self::Http { port, path, authorization } => {
                 ask_http(*port, path, authorization.as_deref())
             }
-            Self::Rabbit { port, management_port } => {
+            Self::Rabbit { port, management_port, nodes } => {
                 ask_amqp(*port)?;
-                ask_http(
-                    *management_port,
-                    "/api/overview",
-                    Some(crate::rabbit::GUEST_AUTHORIZATION),
-                )
+                ask_rabbit(*management_port, *nodes)
             }
             Self::Redis { port } => ask_redis(*port),
             Self::Accepts { port } => connect(*port).map(drop),
             Self::Epmd { port, nodes } => ask_epmd(*port, *nodes),
         }
     }
+}
+
+/// Nodes of a RabbitMQ that an earlier version started.
+const fn one() -> usize {
+    1
 }
 
 fn connect(port: u16) -> io::Result<TcpStream> {
@@ -158,6 +174,19 @@ fn ask_http(port: u16, path: &str, authorization: Option<&str>) -> io::Result<()
     match http(port, "GET", path, authorization, "")? {
         (200, _) => Ok(()),
         (status, _) => Err(unexpected(format!("GET {path} answered {status}"))),
+    }
+}
+
+fn ask_rabbit(management_port: u16, nodes: usize) -> io::Result<()> {
+    let account = Some(crate::rabbit::GUEST_AUTHORIZATION);
+    if nodes == 1 {
+        return ask_http(management_port, "/api/overview", account);
+    }
+    let path = "/api/nodes?columns=running";
+    let (_, answer) = http(management_port, "GET", path, account, "")?;
+    match answer.matches("\"running\":true").count() {
+        known if known < nodes => Err(unexpected(format!("knows {known} of {nodes} nodes"))),
+        _ => Ok(()),
     }
 }
 
@@ -352,6 +381,9 @@ mod tests {
     fn what_an_earlier_version_wrote_is_read() {
         let probe: Probe = serde_json::from_str(r#"{"accepts":{"port":4369}}"#).unwrap();
         assert_eq!(probe, Probe::Accepts { port: 4369 });
+        let probe: Probe =
+            serde_json::from_str(r#"{"rabbit":{"port":5672,"management_port":15672}}"#).unwrap();
+        assert_eq!(probe, Probe::Rabbit { port: 5672, management_port: 15672, nodes: 1 });
     }
 
     #[test]

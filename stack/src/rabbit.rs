@@ -1,13 +1,16 @@
-//! RabbitMQ with its management interface, and an `epmd` of its own.
+//! RabbitMQ with its management interface, and an `epmd` of its own: one node, or three that form a cluster.
 //!
 //! Erlang nodes register with a port mapper, `epmd`, which otherwise is started as a daemon that nobody stops. Here it is a
 //! node of the server, on a port of its own: runs side by side do not meet, and nothing is left behind.
 
-use std::path::{Path, PathBuf};
+mod member;
 
-use crate::node::{create_dir, write};
+use std::path::PathBuf;
+
+use crate::node::create_dir;
 use crate::process::Launch;
 use crate::{Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
+use member::Member;
 
 /// The account that RabbitMQ brings, allowed on this machine only: `guest:guest` in base64.
 pub(crate) const GUEST_AUTHORIZATION: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
@@ -17,7 +20,10 @@ pub(crate) const GUEST_AUTHORIZATION: &str = "Basic Z3Vlc3Q6Z3Vlc3Q=";
 pub struct RabbitConfig {
     /// Where its data, configuration and logs lie. Durable queues that lie there are found again.
     pub dir: PathBuf,
-    /// The well-known ports are 5672 and, for the management interface, 15672.
+    /// Nodes of the cluster: 1 or 3.
+    pub nodes: u16,
+    /// The well-known ports are 5672 and, for the management interface, 15672; the second and the third node have the
+    /// ones behind them.
     pub ports: Ports,
     /// Lines of `rabbitmq.conf`.
     pub settings: Vec<String>,
@@ -26,35 +32,58 @@ pub struct RabbitConfig {
 }
 
 impl RabbitConfig {
-    /// Returns an owned RabbitMQ on free ports.
+    /// Returns an owned RabbitMQ of one node on free ports.
     #[must_use]
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
+            nodes: 1,
             ports: Ports::Free,
             settings: Vec::new(),
             lifetime: Lifetime::Owned,
         }
     }
+
+    /// Returns how many nodes the RabbitMQ has whose data lies in the folder; `None` where there is none.
+    #[must_use]
+    pub fn nodes_there(&self) -> Option<u16> {
+        if self.dir.join("node-1").is_dir() {
+            return Some(CLUSTER_NODES);
+        }
+        self.dir.join("data").is_dir().then_some(1)
+    }
 }
+
+/// The one size of a cluster: the smallest in which a majority is left when a node is gone.
+const CLUSTER_NODES: u16 = 3;
 
 /// A running RabbitMQ.
 #[derive(Debug)]
 pub struct RabbitServer {
-    /// `epmd`, then RabbitMQ.
-    nodes: [Node; 2],
-    management_port: u16,
+    /// `epmd`, then RabbitMQ's own nodes.
+    nodes: Vec<Node>,
+    management_ports: Vec<u16>,
 }
 
 impl RabbitServer {
-    /// Starts RabbitMQ and waits until AMQP and the management interface answer.
+    /// Starts RabbitMQ and waits until AMQP and the management interface of each node answer, and each node of a cluster
+    /// knows all of them.
     ///
     /// # Errors
     /// When a program is missing or it does not come up.
     pub fn start(config: RabbitConfig) -> Result<Self, StackError> {
+        if !matches!(config.nodes, 1 | CLUSTER_NODES) {
+            let value = config.nodes.to_string();
+            return Err(StackError::Setting { setting: "nodes", value, rule: "give 1 or 3" });
+        }
         let programs = Programs::from_env();
         programs.require(&[Program::RabbitmqServer, Program::Epmd])?;
         let config = RabbitConfig { dir: create_dir(&config.dir)?, ..config };
+        if let Some(found) = config.nodes_there().filter(|found| *found != config.nodes) {
+            let found = format!("a RabbitMQ of {found} node(s)");
+            let asked = format!("{} node(s)", config.nodes);
+            return Err(StackError::OtherContent { path: config.dir, found, asked });
+        }
         config.ports.retry(|| {
             let mut server = Self::prepare(&config, &programs)?;
             server.start_again()?;
@@ -63,86 +92,71 @@ impl RabbitServer {
     }
 
     fn prepare(config: &RabbitConfig, programs: &Programs) -> Result<Self, StackError> {
-        let dir = &config.dir;
-        let port = config.ports.choose("rabbitmq", 5672)?;
-        let management_port = config.ports.choose("rabbitmq", 15672)?;
-        let inner = |purpose: &str| config.ports.choose_inner(&format!("rabbitmq {purpose}"));
-        let (epmd_port, distribution_port, prometheus_port) =
-            (inner("epmd")?, inner("distribution")?, inner("prometheus")?);
-        let settings = format!(
-            "management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management_port}\n\
-             prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {prometheus_port}\n{}\n",
-            config.settings.join("\n")
-        );
-        write(&dir.join("rabbitmq.conf"), &settings)?;
-        write(&dir.join("enabled_plugins"), "[rabbitmq_management,rabbitmq_prometheus].\n")?;
-        write(&dir.join("rabbitmq-env.conf"), "")?;
-        create_dir(&dir.join("conf.d"))?;
-
+        let epmd_port = config.ports.choose_inner("rabbitmq epmd")?;
         let epmd_args = ["-address", "127.0.0.1", "-port", &epmd_port.to_string()];
-        let epmd = Launch::new(programs.find(Program::Epmd)?, epmd_args, dir);
-        let epmd = Node::new(
-            "rabbitmq",
-            "epmd",
-            epmd,
-            Probe::Epmd { port: epmd_port, nodes: 0 },
-            config.lifetime.clone(),
-        );
-
-        let mut rabbit = Launch::new(programs.find(Program::RabbitmqServer)?, [""; 0], dir);
-        rabbit.is_env_cleared = true; // a variable RABBITMQ_… of the caller would change what is started
-        rabbit.env = environment(dir, port, distribution_port, epmd_port);
-        let probe = Probe::Rabbit { port, management_port };
-        let rabbit = Node::new("rabbitmq", "rabbitmq", rabbit, probe, config.lifetime.clone());
-        Ok(Self { nodes: [epmd.prerequisite(), rabbit], management_port })
+        let epmd = Launch::new(programs.find(Program::Epmd)?, epmd_args, &config.dir);
+        let probe = Probe::Epmd { port: epmd_port, nodes: 0 };
+        let epmd = Node::new("rabbitmq", "epmd", epmd, probe, config.lifetime.clone());
+        let (mut nodes, mut management_ports) = (vec![epmd.prerequisite()], Vec::new());
+        if config.nodes > 1 {
+            member::make_cookie(&config.dir)?;
+        }
+        for number in 1..=config.nodes {
+            let member = Member::choose(config, number)?;
+            member.write_settings(config)?;
+            let program = programs.find(Program::RabbitmqServer)?;
+            let mut rabbit = Launch::new(program, [""; 0], &member.dir);
+            rabbit.is_env_cleared = true; // a variable RABBITMQ_… of the caller would change what is started
+            rabbit.env = member.environment(&config.dir, epmd_port);
+            let (name, probe, lifetime) = (&member.name, member.probe(), config.lifetime.clone());
+            nodes.push(Node::new("rabbitmq", name, rabbit, probe, lifetime));
+            management_ports.push(member.management_port);
+        }
+        Ok(Self { nodes, management_ports })
     }
 
-    /// Returns the URL for AMQP clients, for `RABBITMQ_URL`.
+    /// Returns the URL for AMQP clients, for `RABBITMQ_URL`; that of the first node of a cluster.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("amqp://guest:guest@{}/%2f", self.address())
+        url_at(self.main_node())
     }
 
-    /// Returns the URL of the management interface; the account is `guest`, password `guest`.
+    /// Returns the URLs for AMQP clients, one for each node.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.members().iter().map(url_at).collect()
+    }
+
+    /// Returns the URL of the management interface; the account is `guest`, password `guest`. Each node of a cluster has
+    /// one that tells of all; this is the first one's.
     #[must_use]
     pub fn management_url(&self) -> String {
-        format!("http://{}", ports::address(self.management_port))
+        format!("http://{}", ports::address(self.management_ports[0]))
+    }
+
+    /// Returns the port of the management interface of each node.
+    #[must_use]
+    pub fn management_ports(&self) -> &[u16] {
+        &self.management_ports
+    }
+
+    /// Returns RabbitMQ's own nodes, without `epmd`.
+    #[must_use]
+    pub fn members(&self) -> &[Node] {
+        &self.nodes[1..]
+    }
+
+    /// Returns the node with `number`, counted from 1, to kill or restart it alone.
+    ///
+    /// # Panics
+    /// When there is no such node.
+    pub fn member_mut(&mut self, number: usize) -> &mut Node {
+        &mut self.nodes[number]
     }
 }
 
-/// Returns the whole environment of RabbitMQ: everything that it would otherwise look for in `/etc` and `/var`.
-fn environment(
-    dir: &Path,
-    port: u16,
-    distribution_port: u16,
-    epmd_port: u16,
-) -> Vec<(String, std::ffi::OsString)> {
-    let path = |name: &str| dir.join(name).into_os_string();
-    vec![
-        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into()),
-        ("LANG", "C.UTF-8".into()),
-        ("HOME", dir.as_os_str().to_owned()), // of the cookie
-        ("ERL_EPMD_PORT", epmd_port.to_string().into()),
-        ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
-        ("RABBITMQ_NODENAME", "rabbit@localhost".into()),
-        ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
-        ("RABBITMQ_NODE_PORT", port.to_string().into()),
-        ("RABBITMQ_DIST_PORT", distribution_port.to_string().into()),
-        ("RABBITMQ_MNESIA_BASE", path("data")),
-        ("RABBITMQ_LOG_BASE", path("log")),
-        ("RABBITMQ_LOGS", "-".into()), // to standard output
-        ("RABBITMQ_CONF_ENV_FILE", path("rabbitmq-env.conf")),
-        ("RABBITMQ_CONFIG_FILE", path("rabbitmq.conf")),
-        ("RABBITMQ_CONFIG_FILES", path("conf.d")),
-        ("RABBITMQ_ADVANCED_CONFIG_FILE", path("advanced.config")),
-        ("RABBITMQ_ENABLED_PLUGINS_FILE", path("enabled_plugins")),
-        // The script then becomes the server instead of staying above it: one process, one pid.
-        ("RABBITMQ_ALLOW_INPUT", "1".into()),
-        ("RABBITMQ_SERVER_START_ARGS", "-noinput".into()),
-    ]
-    .into_iter()
-    .map(|(name, value): (&str, std::ffi::OsString)| (name.to_owned(), value))
-    .collect()
+fn url_at(node: &Node) -> String {
+    format!("amqp://guest:guest@{}/%2f", ports::address(node.port()))
 }
 
 impl Server for RabbitServer {
@@ -151,7 +165,8 @@ impl Server for RabbitServer {
     }
 
     fn address(&self) -> String {
-        ports::address(self.main_node().port())
+        let all = self.members().iter().map(|node| ports::address(node.port()));
+        all.collect::<Vec<_>>().join(",")
     }
 
     fn environment(&self) -> Vec<(&'static str, String)> {
@@ -164,5 +179,31 @@ impl Server for RabbitServer {
 
     fn nodes_mut(&mut self) -> &mut [Node] {
         &mut self.nodes
+    }
+
+    /// Waits until every node knows all of them: queues with a member on each can be made at once.
+    fn after_start(&mut self) -> Result<(), StackError> {
+        let members = self.members().len();
+        self.nodes[1..].iter_mut().try_for_each(|node| {
+            let probe = node.probe().of_cluster(members);
+            node.await_answer(&probe)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_nodes_are_refused_and_a_folder_keeps_its_number_of_nodes() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = |nodes| RabbitConfig { nodes, ..RabbitConfig::in_dir(dir.path()) };
+        let refused = |nodes| RabbitServer::start(config(nodes)).unwrap_err().to_string();
+        assert_eq!(refused(2), "nodes=2 is not possible: give 1 or 3");
+        assert_eq!(config(1).nodes_there(), None);
+        std::fs::create_dir(dir.path().join("data")).unwrap();
+        assert_eq!(config(1).nodes_there(), Some(1));
+        assert!(refused(3).contains("holds a RabbitMQ of 1 node(s), not 3 node(s) as requested"));
     }
 }

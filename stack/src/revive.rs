@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::node::start_nodes;
 use crate::state::NodeRecord;
-use crate::{Ledger, Lifetime, Node, Probe, StackError};
+use crate::{Ledger, Lifetime, Node, StackError};
 
 /// Starts the processes of `records` that do not run, on the same ports and data, and waits until
 /// they answer.
-/// A Kafka cluster is waited for until all its brokers know each other.
+/// A cluster is waited for until all its nodes know each other.
 ///
 /// # Errors
 /// When one ends or does not answer in time, or its launch was not noted.
@@ -33,17 +33,11 @@ pub fn revive(
     let is_whole = whole_server
         .iter()
         .all(|record| record.process.is_alive() || names.contains(&record.name.as_str()));
-    for node in &mut nodes {
-        match *node.probe() {
-            Probe::Kafka { port, .. } if is_whole => {
-                node.await_answer(&Probe::Kafka { port, brokers: whole_server.len() })?;
-            }
-            // A node that went on registers again after two seconds; until then no tool finds it.
-            Probe::Epmd { port, .. } if is_whole => {
-                node.await_answer(&Probe::Epmd { port, nodes: 1 })?;
-            }
-            _ => {}
-        }
+    // A node of RabbitMQ that went on registers with `epmd` again after two seconds; until then no tool finds it.
+    let of_cluster = whole_server.iter().filter(|record| !record.is_prerequisite).count();
+    for node in nodes.iter_mut().filter(|_| is_whole) {
+        let probe = node.probe().of_cluster(of_cluster);
+        node.await_answer(&probe)?;
     }
     Ok(())
 }

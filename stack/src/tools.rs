@@ -85,10 +85,10 @@ pub fn call(
             return Err(StackError::NoSuchTool { name: name.to_owned(), known: names() });
         }
     };
-    let node = state
-        .nodes_of(server)
-        .find(|node| node.name == server)
-        .ok_or(StackError::NotUp { server })?;
+    let mut nodes: Vec<_> = state.nodes_of(server).filter(|node| !node.is_prerequisite).collect();
+    // Any node of a cluster tells of all of it, if it runs.
+    nodes.sort_by_key(|node| !node.process.is_alive());
+    let node = nodes.first().ok_or(StackError::NotUp { server })?;
     let mut args = args.to_vec();
     if executable == "redis-cli" {
         let own = ["-p".to_owned(), node.probe.port().to_string()];

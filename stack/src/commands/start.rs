@@ -30,6 +30,7 @@ pub(crate) fn run(dir: &Path, names: &[String]) -> anyhow::Result<ExitCode> {
         let wanted = Wanted {
             names: whole.iter().filter_map(|name| ServerName::of(name)).collect(),
             kafka_brokers: None,
+            rabbitmq_nodes: None,
             has_default_ports: false,
             only: Some(whole),
         };

@@ -32,6 +32,7 @@ pub(crate) fn run(args: &UpArgs) -> anyhow::Result<ExitCode> {
     let wanted = Wanted {
         names: args.only.clone(),
         kafka_brokers: args.kafka_brokers,
+        rabbitmq_nodes: args.rabbitmq_nodes,
         has_default_ports: args.default_ports,
         only: None,
     };
@@ -171,6 +172,7 @@ fn needed(names: &[ServerName]) -> Vec<Program> {
 pub(super) struct Wanted {
     pub(super) names: Vec<ServerName>,
     pub(super) kafka_brokers: Option<u16>,
+    pub(super) rabbitmq_nodes: Option<u16>,
     pub(super) has_default_ports: bool,
     /// The servers meant, where a name in `names` brings more than one.
     pub(super) only: Option<Vec<String>>,
@@ -213,8 +215,9 @@ fn starts_of(
                 starts.push(("registry", whole(|| RegistryServer::start(config))));
             }
             ServerName::Rabbitmq => {
-                let config =
-                    RabbitConfig { ports, lifetime, ..RabbitConfig::in_dir(dir.join("rabbitmq")) };
+                let config = RabbitConfig::in_dir(dir.join("rabbitmq"));
+                let nodes = wanted.rabbitmq_nodes.or(config.nodes_there()).unwrap_or(1);
+                let config = RabbitConfig { nodes, ports, lifetime, ..config };
                 starts.push(("rabbitmq", whole(|| RabbitServer::start(config))));
             }
             ServerName::Redis => {
@@ -242,7 +245,14 @@ fn note_default_ports(wanted: &Wanted, book: &PortBook) -> anyhow::Result<()> {
         let ports: &[(&str, u16)] = match name {
             ServerName::Kafka => &[("kafka", 9092), ("kafka", 9093), ("kafka", 9094)],
             ServerName::Registry => &[("registry", 8081)],
-            ServerName::Rabbitmq => &[("rabbitmq", 5672), ("rabbitmq", 15672)],
+            ServerName::Rabbitmq => &[
+                ("rabbitmq", 5672),
+                ("rabbitmq", 5673),
+                ("rabbitmq", 5674),
+                ("rabbitmq", 15672),
+                ("rabbitmq", 15673),
+                ("rabbitmq", 15674),
+            ],
             ServerName::Redis => &[("redis", 6379), ("valkey", 6380)],
             ServerName::Prometheus => &[("prometheus", 9090)],
         };

@@ -3,6 +3,7 @@
 mod servers_answer;
 mod kafka_keeps_its_data;
 mod one_server;
+mod rabbitmq_cluster;
 mod owner_is_killed;
 mod stack_up_and_down;
 mod totals_of_a_test_run;

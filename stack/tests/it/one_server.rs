@@ -7,17 +7,17 @@ use std::process::Command;
 use crate::Folder;
 use crate::stack_up_and_down::{processes, rows, run, stderr};
 
-fn ended_well(dir: &Path, args: &[&str]) -> String {
+pub(crate) fn ended_well(dir: &Path, args: &[&str]) -> String {
     let output = run(dir, args);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {}", stderr(&output));
     stderr(&output)
 }
 
-fn states(dir: &Path) -> Vec<(String, String)> {
+pub(crate) fn states(dir: &Path) -> Vec<(String, String)> {
     rows(&run(dir, &["status", "-o", "json"]))
 }
 
-fn pair(name: &str, state: &str) -> (String, String) {
+pub(crate) fn pair(name: &str, state: &str) -> (String, String) {
     (name.to_owned(), state.to_owned())
 }
 

@@ -62,7 +62,7 @@ fn rabbitmq_answers_and_brings_its_own_epmd() {
     assert_eq!(names, ["epmd", "rabbitmq"]);
     let (port, management) = (server.main_node().port(), server.management_url());
     let management_port = management.rsplit(':').next().unwrap().parse().unwrap();
-    check(server, &Probe::Rabbit { port, management_port });
+    check(server, &Probe::Rabbit { port, management_port, nodes: 1 });
 }
 
 #[test]
