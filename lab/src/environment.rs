@@ -10,7 +10,7 @@ use crate::priority;
 use crate::programs::Programs;
 use crate::results::{Environment, ParadigmInfo, ServerInfo};
 use crate::servers::Servers;
-use crate::workload::Paradigm;
+use crate::workload::{Paradigm, WorkloadFile};
 
 /// Account of a RabbitMQ that the lab has started: it lets in nobody from elsewhere.
 const GUEST: (&str, &str) = ("guest", "guest");
@@ -22,14 +22,14 @@ pub(crate) async fn look(
     servers: &Servers,
     http: &reqwest::Client,
     dir: &Path,
-    kafka_brokers: u16,
+    file: &WorkloadFile,
 ) -> Environment {
     let mut infos = Vec::new();
     if let Some(url) = servers.rabbit_management_url() {
-        infos.push(rabbit(http, &url).await);
+        infos.push(rabbit(http, &url, file.rabbitmq_nodes).await);
     }
     if let Some(classpath) = servers.kafka_classpath() {
-        infos.push(kafka(&classpath, kafka_brokers));
+        infos.push(kafka(&classpath, file.kafka_brokers));
     }
     Environment { servers: infos, ..machine(program, programs.profile(), dir) }
 }
@@ -72,7 +72,7 @@ fn storage_of(mounts: &str, dir: &Path) -> String {
     found.map_or_else(|| "unknown".to_owned(), |(_, kind)| kind)
 }
 
-async fn rabbit(http: &reqwest::Client, url: &str) -> ServerInfo {
+async fn rabbit(http: &reqwest::Client, url: &str, nodes: u16) -> ServerInfo {
     let request = http.get(format!("{url}/api/overview")).basic_auth(GUEST.0, Some(GUEST.1));
     let overview: Value = match request.send().await {
         Ok(answer) => answer.json().await.unwrap_or_default(),
@@ -82,7 +82,14 @@ async fn rabbit(http: &reqwest::Client, url: &str) -> ServerInfo {
     ServerInfo {
         name: "RabbitMQ".to_owned(),
         version: format!("{}, Erlang {}", text("rabbitmq_version"), text("erlang_version")),
-        settings: vec!["one node".to_owned(), "quorum queues of one member".to_owned()],
+        settings: match nodes {
+            1 => vec!["one node".to_owned(), "quorum queues of one member".to_owned()],
+            n => vec![
+                format!("{n} nodes, each with clients of its own"),
+                format!("quorum queues of {n} members"),
+                "cluster_partition_handling=pause_minority".to_owned(),
+            ],
+        },
         is_mock: false,
     }
 }
@@ -129,22 +136,27 @@ pub(crate) fn promises_elsewhere(paradigm: Paradigm, told: Option<&Vec<String>>)
 
 /// What an acceptance means in each paradigm, as it is run here.
 #[must_use]
-pub(crate) fn promises(paradigm: Paradigm, kafka_brokers: u16) -> ParadigmInfo {
+pub(crate) fn promises(paradigm: Paradigm, file: &WorkloadFile) -> ParadigmInfo {
     let lines: &[&str] = match paradigm {
         Paradigm::SyncRest => &[
             "200 says that inventory has reserved and notification has told: acceptance and outcome are one moment",
             "each of the three services commits to its own file, with fsync, before it answers; requests that wait share a flush",
             "one copy, on one disk",
         ],
+        Paradigm::Rabbit if file.rabbitmq_nodes == 3 => &[
+            "202 says that two of the three members of a durable quorum queue have the order, and the broker has confirmed it (publisher confirms, mandatory)",
+            "a member flushes its write-ahead log before it counts; order, inventory and notification commit to files of their own, with fsync",
+            "replicas = 3, here on one disk; the stores of the services have one copy each",
+        ],
         Paradigm::Rabbit => &[
             "202 says that a durable quorum queue has the order and the broker has confirmed it (publisher confirms, mandatory)",
             "the broker flushes its write-ahead log before it confirms; order, inventory and notification commit to files of their own, with fsync",
             "one queue member, on one disk: a cluster of three would keep three",
         ],
-        Paradigm::Streaming if kafka_brokers == 3 => &[
+        Paradigm::Streaming if file.kafka_brokers == 3 => &[
             "202 says that all in-sync replicas have the order (acks=all, idempotent producer, min.insync.replicas=2)",
             "replicas have it in memory; the operating system writes it later: it is safe as long as not all of them lose power at once",
-            "three copies, here on one disk; results, state and offsets of a step are one transaction; members have names (--instance-id)",
+            "replicas = 3, here on one disk; results, state and offsets of a step are one transaction; members have names (--instance-id)",
         ],
         Paradigm::Streaming => &[
             "202 says that the broker has the order (acks=all, idempotent producer)",

@@ -10,7 +10,7 @@ use stack::{
 };
 
 use crate::proc::{Part, Processes};
-use crate::workload::Paradigm;
+use crate::workload::{Paradigm, WorkloadFile};
 
 /// Where every client finds a broker that the lab has not started.
 const NOBODY: &str = "127.0.0.1:1";
@@ -24,20 +24,23 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts what these paradigms need, all at once.
+    /// Starts what the paradigms of a file need, all at once.
     ///
     /// # Errors
     ///
     /// Fails with what is not installed, or does not come up.
-    pub fn start(dir: &Path, paradigms: &[Paradigm], kafka_brokers: u16) -> Result<Self, AppError> {
-        let has = |paradigm| paradigms.contains(&paradigm);
+    pub fn start(dir: &Path, file: &WorkloadFile) -> Result<Self, AppError> {
+        let has = |paradigm| file.paradigms.contains(&paradigm);
         let kafka = KafkaConfig {
-            brokers: kafka_brokers,
+            brokers: file.kafka_brokers,
             is_measured: true,
             ..KafkaConfig::in_dir(dir.join("kafka"))
         };
         let registry = RegistryConfig::in_dir(dir.join("registry"));
-        let rabbit = RabbitConfig::in_dir(dir.join("rabbitmq"));
+        let rabbit = RabbitConfig {
+            nodes: file.rabbitmq_nodes,
+            ..RabbitConfig::in_dir(dir.join("rabbitmq"))
+        };
         let needs_registry = has(Paradigm::Rabbit) || has(Paradigm::Streaming);
         std::thread::scope(|scope| {
             let kafka = has(Paradigm::Streaming).then(|| scope.spawn(|| KafkaServer::start(kafka)));
@@ -53,11 +56,11 @@ impl Servers {
         self.kafka.as_ref().map_or_else(|| NOBODY.to_owned(), KafkaServer::bootstrap_servers)
     }
 
-    /// Where RabbitMQ is.
+    /// Where RabbitMQ is: each of its nodes.
     #[must_use]
-    pub fn rabbit_url(&self) -> String {
-        let nobody = || format!("amqp://guest:guest@{NOBODY}/%2f");
-        self.rabbit.as_ref().map_or_else(nobody, RabbitServer::url)
+    pub fn rabbit_urls(&self) -> Vec<String> {
+        let nobody = || vec![format!("amqp://guest:guest@{NOBODY}/%2f")];
+        self.rabbit.as_ref().map_or_else(nobody, RabbitServer::urls)
     }
 
     /// Where RabbitMQ's management interface is, where there is one.

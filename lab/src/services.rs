@@ -36,8 +36,8 @@ pub struct Surroundings {
     pub stop: Shutdown,
     /// The programs.
     pub programs: Programs,
-    /// RabbitMQ.
-    pub rabbit_url: String,
+    /// RabbitMQ: each of its nodes.
+    pub rabbit_urls: Vec<String>,
     /// Kafka.
     pub bootstrap_servers: String,
     /// The schema registry.
@@ -47,6 +47,17 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// The node of RabbitMQ that a service talks to: each service has its own where there are as many, as clients behind a
+    /// load balancer do. A queue is led by the node through which it was made.
+    fn rabbit_url_of(&self, service: Service) -> String {
+        let place = match service {
+            Service::Order => 0,
+            Service::Inventory => 1,
+            Service::Notification => 2,
+        };
+        self.rabbit_urls[place % self.rabbit_urls.len()].clone()
+    }
+
     /// One more program of the streaming flow, led to its servers.
     #[must_use]
     pub fn streaming(&self, args: &[&str]) -> Launch {
@@ -197,7 +208,7 @@ impl Services {
             }
             Paradigm::SyncRest => {}
             Paradigm::Rabbit => {
-                add("--rabbitmq-url", around.rabbit_url.clone());
+                add("--rabbitmq-url", around.rabbit_url_of(service));
                 add("--schema-registry-url", around.registry_url.clone());
                 add("--prefix", around.prefix.clone());
             }

@@ -11,7 +11,7 @@ fn silent(dir: &std::path::Path) -> Services {
         logs: dir.join("logs"),
         stop: Shutdown::new(),
         programs: Programs::in_dir(dir),
-        rabbit_url: String::new(),
+        rabbit_urls: vec![String::new()],
         bootstrap_servers: String::new(),
         registry_url: String::new(),
         prefix: String::new(),

@@ -94,7 +94,7 @@ impl Session {
             Some(targets) => {
                 environment::promises_elsewhere(*paradigm, targets.durability.get(paradigm))
             }
-            None => environment::promises(*paradigm, file.kafka_brokers),
+            None => environment::promises(*paradigm, &file),
         };
         let paradigms = file.paradigms.iter().map(promise).collect();
         let (home, brokers, items, environment) = match targets {
@@ -283,10 +283,9 @@ impl Kit<'_> {
             note("lab: these are not release builds: their times say little");
         }
         note("lab: starting servers");
-        let brokers = self.file.kafka_brokers;
         let servers = self.servers()?;
         let look =
-            environment::look(self.program, &programs, &servers, self.http, self.work, brokers);
+            environment::look(self.program, &programs, &servers, self.http, self.work, self.file);
         let environment = self.runtime.block_on(look);
         let items: Vec<String> = (1..=ITEMS).map(|n| format!("dish-{n}")).collect();
         let menu: String = items.iter().map(|item| format!("[{item}]\nprice = 8.5\n")).collect();
@@ -295,7 +294,7 @@ impl Kit<'_> {
         let kafka = KafkaSettings::new("lab", &servers.bootstrap_servers(), Vec::new())
             .map_err(|error| AppError::failed(error.to_string()))?;
         let found = Brokers {
-            rabbit_url: servers.rabbit_url(),
+            rabbit_url: servers.rabbit_urls().swap_remove(0),
             rabbit_prefix: "orders".to_owned(),
             kafka,
             order_topic: "order-events".to_owned(),
@@ -306,7 +305,7 @@ impl Kit<'_> {
             logs: self.logs.to_owned(),
             stop: self.stop.clone(),
             programs,
-            rabbit_url: servers.rabbit_url(),
+            rabbit_urls: servers.rabbit_urls(),
             bootstrap_servers: servers.bootstrap_servers(),
             registry_url: servers.registry_url(),
             prefix: found.rabbit_prefix.clone(),
@@ -319,7 +318,7 @@ impl Kit<'_> {
         let (dir, file) = (self.work.to_owned(), self.file.clone());
         let (started, is_started) = std::sync::mpsc::sync_channel(1);
         let start = move || {
-            let servers = Servers::start(&dir, &file.paradigms, file.kafka_brokers);
+            let servers = Servers::start(&dir, &file);
             // Nobody waits for them any more.
             let _ = started.send(servers);
         };

@@ -121,6 +121,7 @@ struct RawFile {
     warm_up: Option<DurationArg>,
     drain: Option<DurationArg>,
     kafka_brokers: Option<u16>,
+    rabbitmq_nodes: Option<u16>,
     #[serde(default)]
     workload: Vec<RawWorkload>,
 }
@@ -214,10 +215,12 @@ pub struct WorkloadFile {
     pub paradigms: Vec<Paradigm>,
     /// Part of each run that is not measured.
     pub warm_up: Duration,
-    /// Longest wait for outcomes after the last order.
+    /// Longest wait without one more outcome after the last order.
     pub drain: Duration,
     /// Brokers of the Kafka cluster: 1 or 3.
     pub kafka_brokers: u16,
+    /// Nodes of the RabbitMQ cluster: 1 or 3.
+    pub rabbitmq_nodes: u16,
     /// What is run.
     pub workloads: Vec<Workload>,
     /// As it was written, for the results.
@@ -281,10 +284,8 @@ impl WorkloadFile {
         if paradigms.is_empty() {
             return Err("paradigms is an empty list".to_owned());
         }
-        let kafka_brokers = raw.kafka_brokers.unwrap_or(1);
-        if !matches!(kafka_brokers, 1 | 3) {
-            return Err(format!("kafka-brokers is {kafka_brokers}: give 1 or 3"));
-        }
+        let kafka_brokers = check::size_of("kafka-brokers", raw.kafka_brokers)?;
+        let rabbitmq_nodes = check::size_of("rabbitmq-nodes", raw.rabbitmq_nodes)?;
         Ok(Self {
             name: raw.name,
             seed: raw.seed.unwrap_or(42),
@@ -292,6 +293,7 @@ impl WorkloadFile {
             warm_up,
             drain: time(raw.drain, 30),
             kafka_brokers,
+            rabbitmq_nodes,
             workloads,
             text: text.to_owned(),
         })

@@ -10,7 +10,7 @@ fn problem(text: &str) -> String {
 #[test]
 fn a_small_file_has_defaults_for_the_rest() {
     let file = WorkloadFile::parse(SMALL).unwrap();
-    assert_eq!((file.seed, file.kafka_brokers), (42, 1));
+    assert_eq!((file.seed, file.kafka_brokers, file.rabbitmq_nodes), (42, 1, 1));
     assert_eq!(file.paradigms, Paradigm::ALL);
     let workload = &file.workloads[0];
     assert_eq!((workload.rounds, workload.arrivals), (1, Arrivals::Poisson));
@@ -59,6 +59,7 @@ fn what_cannot_be_run_is_refused_with_its_workload() {
     assert!(problem(&format!("{SMALL}{second}")).contains("two workloads"));
     assert!(problem("name = 'x'").contains("no [[workload]]"));
     assert!(problem(&format!("kafka-brokers = 2\n{SMALL}")).contains("give 1 or 3"));
+    assert!(problem(&format!("rabbitmq-nodes = 2\n{SMALL}")).contains("give 1 or 3"));
 }
 
 #[test]

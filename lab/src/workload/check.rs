@@ -45,6 +45,12 @@ pub(super) fn rounds_of(rounds: u32) -> Result<u32, String> {
     is_fine.then_some(rounds).ok_or_else(|| format!("rounds is {rounds}: give 1 to {ROUNDS_MAX}"))
 }
 
+/// Checks how many nodes a broker's cluster has.
+pub(super) fn size_of(name: &str, given: Option<u16>) -> Result<u16, String> {
+    let size = given.unwrap_or(1);
+    matches!(size, 1 | 3).then_some(size).ok_or_else(|| format!("{name} is {size}: give 1 or 3"))
+}
+
 /// Checks a name that folders and files are made of.
 pub(super) fn name_of(name: &str) -> Result<(), String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
