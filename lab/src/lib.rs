@@ -9,7 +9,7 @@
 //!            cells, verdict, tables, report: what is told of many runs
 //! in a run   generator ─► client ─► services         book: every order's way, on one clock
 //!            listen ◄─ what customers are told       proc: what it costs
-//!            past: what later runs hear of earlier ones
+//!            patience: how long outcomes are waited for       past: what later runs hear of earlier ones
 //! edges      servers (through `stack`), services, programs, environment
 //! ```
 //!
@@ -41,6 +41,7 @@ mod services;
 mod environment;
 mod targets;
 mod stopping;
+mod patience;
 pub mod bench;
 mod words;
 pub mod cells;

@@ -7,14 +7,13 @@ use crate::workload::{Fault, WorkloadFile};
 /// Longest measured part.
 const LENGTH_MAX: Duration = Duration::from_secs(2);
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
-const DRAIN_MAX: Duration = Duration::from_secs(15);
 const ORDERS_MAX: u32 = 500;
+
 impl WorkloadFile {
     /// The same, cut short.
     #[must_use]
     pub fn quickened(mut self) -> Self {
         self.warm_up = self.warm_up.min(WARM_UP_MAX);
-        self.drain = self.drain.min(DRAIN_MAX);
         self.workloads.retain(|workload| workload.is_quick);
         for workload in &mut self.workloads {
             workload.rounds = 1;

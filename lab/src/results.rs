@@ -158,6 +158,16 @@ pub struct Drain {
     pub per_s: f64,
 }
 
+/// Why outcomes were no longer waited for although orders were open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GaveUp {
+    /// Why, in words.
+    pub why: String,
+    /// Orders that had no outcome by then.
+    pub open: u64,
+}
+
 /// How what is in the log was counted once more.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -204,6 +214,9 @@ pub struct Run {
     pub failures: BTreeMap<String, u64>,
     /// What was promised, and what came of it.
     pub audit: Option<Audit>,
+    /// Why outcomes were no longer waited for; nothing where none was missing.
+    #[serde(default)] // results of earlier versions do not have it
+    pub gave_up: Option<GaveUp>,
     /// What it cost.
     pub cost: Option<Cost>,
     /// The fault, where there was one.
@@ -244,6 +257,7 @@ impl Run {
             send_delay: Quantiles::default(),
             failures: BTreeMap::new(),
             audit: None,
+            gave_up: None,
             cost: None,
             fault: None,
             timeline: Vec::new(),
@@ -258,6 +272,15 @@ impl Run {
     pub fn is_green(&self) -> bool {
         self.audit.is_none_or(|audit| audit.is_green())
             && self.replayed.as_ref().is_none_or(|replayed| replayed.is_same_again)
+    }
+
+    /// What else is to be known of it, in sentences.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let gave_up = self.gave_up.iter().map(|GaveUp { why, open }| {
+            format!("the wait for outcomes was given up when {why}: {open} orders were still open")
+        });
+        gave_up.chain(self.notes.iter().cloned()).collect()
     }
 
     /// Whether its times count.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::results::Run;
+use crate::results::{GaveUp, Run};
 use crate::workload::{Arrivals, Fault, Kind, Workload};
 
 /// Microseconds as people write them: three digits, with a unit.
@@ -87,6 +87,9 @@ pub(crate) fn of_run(run: &Run) -> String {
             words.push(format!("{} of {} not accepted", audit.missed(), audit.sent()));
         }
         words.extend(audit.findings().into_iter().map(|finding| format!("AUDIT: {finding}")));
+    }
+    if let Some(GaveUp { why, open }) = &run.gave_up {
+        words.push(format!("no longer waited for {open} orders when {why}"));
     }
     if run.is_saturated {
         words.push("saturated".to_owned());

@@ -43,7 +43,7 @@ impl Bench {
                 .push(format!("it takes no batch: one request an order, {AT_A_TIME} at a time"));
             unless_stopped(&self.runtime, &self.stop, one_by_one(&rig)).ok_or(STOPPED)?;
         }
-        self.settle(&rig, cell.paradigm, self.file.drain.max(std::time::Duration::from_secs(120)));
+        self.settle(&rig, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
         let window = Window { from_us: 0, to_us: rig.book.clock().now_us() };
         self.fill_in(run, &mut rig, cell.paradigm, window);

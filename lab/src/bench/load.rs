@@ -14,9 +14,6 @@ use crate::schedule::planned_us;
 use crate::timeline::{recovery, seconds, timeline};
 use crate::workload::{Paradigm, Segment, Workload};
 
-/// The slowest pace at which a backlog is waited for, in orders per second.
-const SLOWEST_PER_S: f64 = 50.0;
-
 fn us(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
@@ -40,7 +37,7 @@ impl Bench {
         let from_us = us(self.file.warm_up);
         let window = Window { from_us, to_us: from_us + us(workload.length) };
         let fault = self.drive_and_break(workload, window, cell.paradigm, &mut rig)?;
-        self.settle(&rig, cell.paradigm, self.file.drain);
+        self.settle(&rig, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
         self.fill_in(run, &mut rig, cell.paradigm, window);
         run.cost = rig.services.is_some().then_some(cost);
@@ -116,9 +113,7 @@ impl Bench {
         let begin_us = rig.book.clock().now_us();
         let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
         services.start_again(BEHIND)?;
-        let longest =
-            self.file.drain + Duration::from_secs_f64(f64::from(workload.orders) / SLOWEST_PER_S);
-        self.settle(&rig, cell.paradigm, longest);
+        self.settle(&rig, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
         let window = Window { from_us: 0, to_us: begin_us };
         self.fill_in(run, &mut rig, cell.paradigm, window);

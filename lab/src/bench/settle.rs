@@ -12,6 +12,8 @@ use crate::asked::Asks;
 use crate::book::{Answer, Book};
 use crate::flow::{Status, is_told, status_of, together};
 use crate::listen::Listener;
+use crate::patience::Patience;
+use crate::results::{GaveUp, Run};
 use crate::stopping::unless_stopped;
 use crate::workload::Paradigm;
 
@@ -26,22 +28,21 @@ const GRACE: Duration = Duration::from_millis(700);
 const REST_MAX: Duration = Duration::from_secs(10);
 
 impl Bench {
-    /// Waits until every accepted order is done, and every one of which nothing is known is done or given up; not
-    /// longer than `limit`.
-    pub(super) fn settle(&self, rig: &Rig, paradigm: Paradigm, limit: Duration) {
-        let deadline = Instant::now() + limit;
-        let mut unknown = rig.book.open(Answer::Unknown);
-        while Instant::now() < deadline && !self.stop.is_requested() {
-            let is_done = match paradigm {
-                Paradigm::SyncRest => {
-                    unknown = self.still_pending(rig, unknown);
-                    unknown.is_empty()
-                }
-                Paradigm::Rabbit | Paradigm::Streaming => {
-                    rig.book.open(Answer::Accepted).is_empty()
-                }
+    /// Waits until every accepted order is done, and every one of which nothing is known is done or given up. It goes
+    /// on as long as outcomes come; a run whose wait was given up says so.
+    pub(super) fn settle(&self, rig: &Rig, paradigm: Paradigm, run: &mut Run) {
+        let mut patience = Patience::new(Instant::now(), self.file.drain);
+        let mut open = rig.book.open(Answer::Unknown);
+        while !self.stop.is_requested() {
+            open = match paradigm {
+                Paradigm::SyncRest => self.still_pending(rig, open),
+                Paradigm::Rabbit | Paradigm::Streaming => rig.book.open(Answer::Accepted),
             };
-            if is_done {
+            if open.is_empty() {
+                break;
+            }
+            if let Some(why) = patience.is_over(Instant::now(), open.len()) {
+                run.gave_up = Some(GaveUp { why, open: open.len() as u64 });
                 break;
             }
             let pause = if paradigm == Paradigm::SyncRest { ASK_EVERY } else { LOOK_EVERY };

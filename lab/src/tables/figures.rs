@@ -22,6 +22,9 @@ fn standing(cell: &Cell<'_>) -> String {
     if cell.is_saturated() {
         notes.push("saturated".to_owned());
     }
+    if cell.runs.iter().any(|run| run.gave_up.is_some()) {
+        notes.push("wait given up".to_owned());
+    }
     match cell.voids() {
         0 => {}
         voids if voids == cell.runs.len() => notes.push("void".to_owned()),

@@ -59,8 +59,8 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
             if is_none { Entry::none() } else { Entry::of(value, text).struck(struck) }
         };
         let [workload, paradigm] = named(cell);
-        let notes = cell.runs.iter().find(|run| !run.notes.is_empty());
-        let note = notes.map(|run| run.notes.join("; "));
+        let remarks = cell.runs.iter().map(|run| run.remarks()).find(|all| !all.is_empty());
+        let note = remarks.map(|all| all.join("; "));
         Some(vec![
             workload,
             paradigm,
@@ -96,21 +96,22 @@ pub(super) fn notes(results: &Results) -> Table {
     // Those of a lot of orders stand beside its figures.
     let runs = results.runs.iter().filter(|run| run.drain.is_none());
     let rows = runs.flat_map(|run| {
-        run.notes.iter().map(|note| {
+        run.remarks().into_iter().map(|note| {
             vec![
                 Entry::text(run.workload.clone()),
                 Entry::text(run.paradigm.title()),
                 Entry::number(f64::from(run.round + 1)),
-                Entry::text(note.clone()),
+                Entry::text(note),
             ]
         })
     });
     let columns = vec![words("workload"), words("paradigm"), numbers("round"), words("note")];
-    let caption =
-        "What was heard of orders after their run had ended, and of orders of others.".to_owned();
+    let caption = "Waits for outcomes that were given up, what was heard of orders after their run had ended, and of orders \
+                   of others."
+        .to_owned();
     Table {
         id: "notes",
-        title: "Late and foreign messages",
+        title: "Waits that were given up, late and foreign messages",
         caption,
         columns,
         rows: rows.collect(),
