@@ -2,6 +2,7 @@
 
 mod costs;
 mod figures;
+mod findings;
 mod losses;
 mod lots;
 mod qualities;

@@ -14,6 +14,9 @@ use crate::verdict::verdict;
 use crate::words::{mebibytes, number};
 use crate::workload::Paradigm;
 
+/// Columns from which on a table is set in smaller letters.
+const WIDE_COLUMNS: usize = 10;
+
 /// The whole report as one page without anything from elsewhere.
 #[must_use]
 pub fn html(results: &Results) -> String {
@@ -140,7 +143,7 @@ fn section(
 
 fn figure_markup(figure: &Figure, shown: &[Paradigm]) -> String {
     format!(
-        "<figure>\n{}<div class=\"scroll\">\n{}</div>\n<figcaption><b>{}.</b> {}</figcaption>\n</figure>\n",
+        "<figure>\n{}<div class=\"scroll\" tabindex=\"0\">\n{}</div>\n<figcaption><b>{}.</b> {}</figcaption>\n</figure>\n",
         legend(shown),
         figure.svg,
         escape(&figure.title),
@@ -149,7 +152,8 @@ fn figure_markup(figure: &Figure, shown: &[Paradigm]) -> String {
 }
 
 fn markup(table: &Table) -> String {
-    let mut text = String::from("<div class=\"scroll\"><table>\n");
+    let wide = if table.columns.len() >= WIDE_COLUMNS { " class=\"wide\"" } else { "" };
+    let mut text = format!("<div class=\"scroll\" tabindex=\"0\"><table{wide}>\n");
     let _ = writeln!(
         text,
         "<caption>{} <a class=\"csv\" download=\"{}.csv\" href=\"data:text/csv;charset=utf-8,{}\">CSV</a></caption>",
@@ -163,10 +167,13 @@ fn markup(table: &Table) -> String {
         .iter()
         .map(|c| format!("<th scope=\"col\"{}>{}</th>", class(c.is_number), c.title));
     let _ = writeln!(text, "<thead><tr>{}</tr></thead>\n<tbody>", heads.collect::<String>());
-    let mut before = "";
+    let name_of = |row: &[Entry]| row.first().map_or_else(String::new, |entry| entry.text.clone());
+    // Only where rows have a first entry in common there are groups to be told apart.
+    let has_groups = table.rows.windows(2).any(|two| name_of(&two[0]) == name_of(&two[1]));
+    let mut before = String::new();
     for row in &table.rows {
-        let name = row.first().map_or("", |entry| &entry.text);
-        let is_first = !before.is_empty() && before != name && table.columns.len() > 2;
+        let name = name_of(row);
+        let is_first = has_groups && !before.is_empty() && before != name;
         before = name;
         let cells = row.iter().zip(&table.columns).map(|(entry, column)| {
             format!("<td{}>{}</td>", class(column.is_number), entry_markup(entry))
@@ -183,15 +190,34 @@ fn entry_markup(entry: &Entry) -> String {
         Some((value, band)) if entry.value.is_some() => (value, Some(band.trim_end_matches(')'))),
         _ => (entry.text.as_str(), None),
     };
-    let value = escape(value);
+    let value = unbroken(&escape(value));
     let value = match value.as_str() {
         "RED" => "<span class=\"red\">red</span>".to_owned(),
         text if entry.is_struck => format!("<s>{text}</s>"),
         text => text.to_owned(),
     };
-    let band = band
-        .map_or_else(String::new, |band| format!("<span class=\"band\">{}</span>", escape(band)));
+    let band = band.map_or_else(String::new, |band| {
+        format!("<span class=\"band\">{}</span>", unbroken(&escape(band)))
+    });
     value + &band
+}
+
+/// Keeps a number and its unit on one line.
+fn unbroken(text: &str) -> String {
+    const UNITS: [&str; 5] = ["s", "ms", "µs", "%", "MiB"];
+    let mut kept = String::with_capacity(text.len() + 8);
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        kept.push_str(word);
+        let is_number = word.ends_with(|last: char| last.is_ascii_digit());
+        let Some(next) = words.peek() else { break };
+        let next = next.trim_end_matches([',', ';', '.']);
+        let is_unit = UNITS.iter().any(|unit| {
+            next.starts_with(unit) && (next == *unit || next[unit.len()..].starts_with('–'))
+        });
+        kept.push(if is_number && is_unit { '\u{a0}' } else { ' ' });
+    }
+    kept
 }
 
 /// Text in an address: everything but letters, digits and what is safe there.
@@ -331,4 +357,17 @@ fn data(body: &mut String, tables: &[Table]) {
     let all: Vec<_> = tables.iter().map(one).collect();
     let text = serde_json::json!(all).to_string().replace('<', "\\u003c");
     let _ = writeln!(body, "<script type=\"application/json\" id=\"tables\">{text}</script>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_stays_with_its_unit_and_words_may_part() {
+        assert_eq!(unbroken("killed, again after 10 s"), "killed, again after 10\u{a0}s");
+        assert_eq!(unbroken("6.30 ms–6.60 ms"), "6.30\u{a0}ms–6.60\u{a0}ms");
+        assert_eq!(unbroken("3 sent twice: 2 taken"), "3 sent twice: 2 taken");
+        assert_eq!(unbroken("1 of 3 void"), "1 of 3 void");
+    }
 }

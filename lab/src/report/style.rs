@@ -2,13 +2,13 @@
 
 pub(super) const STYLE: &str = r#"
 :root{--ground:#fcfcfb;--panel:#fff;--ink:#1c1d1f;--soft:#5b5f66;--rule:#dcdee1;--grid:#e9eaec;--fault:#f3d9a4;
---http:#0b62b8;--rabbit:#b3401a;--kafka:#2b7a3d;--bad:#a3171c;--good:#236b32}
+--http:#0b62b8;--rabbit:#b3401a;--kafka:#2b7a3d;--bad:#a3171c;--good:#236b32;--shade:#0003}
 @media (prefers-color-scheme:dark){:root{--ground:#15171a;--panel:#1c1f23;--ink:#e8e9eb;--soft:#a4a9b1;--rule:#363a41;
---grid:#2a2d33;--fault:#5c4613;--http:#6fb3f5;--rabbit:#f09a75;--kafka:#7fce92;--bad:#ff8d8d;--good:#8fd9a0}}
+--grid:#2a2d33;--fault:#5c4613;--http:#6fb3f5;--rabbit:#f09a75;--kafka:#7fce92;--bad:#ff8d8d;--good:#8fd9a0;--shade:#000a}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:64rem;margin:0 auto;padding:2.2rem 1.2rem 4rem}
+main{max-width:70rem;margin:0 auto;padding:2.2rem 1.2rem 4rem}
 h1{font-size:1.75rem;line-height:1.2;margin:0 0 .4rem;text-wrap:balance}
 h2{font-size:1.22rem;margin:3rem 0 .6rem;text-wrap:balance}
 h3{font-size:1rem;margin:1.8rem 0 .4rem}
@@ -18,13 +18,19 @@ h3{font-size:1rem;margin:1.8rem 0 .4rem}
 p,li{max-width:52rem}
 nav{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.92rem;margin:1.2rem 0 0}
 a{color:inherit;text-decoration-color:var(--soft);text-underline-offset:.18em}
-.scroll{overflow-x:auto;container-type:inline-size;-webkit-overflow-scrolling:touch}
+.scroll{overflow-x:auto;container-type:inline-size;-webkit-overflow-scrolling:touch;--under:var(--ground);
+background:linear-gradient(90deg,var(--under) 30%,transparent),linear-gradient(270deg,var(--under) 30%,transparent) right,
+linear-gradient(90deg,var(--shade),transparent),linear-gradient(270deg,var(--shade),transparent) right;
+background-size:3rem 100%,3rem 100%,1rem 100%,1rem 100%;background-repeat:no-repeat;background-attachment:local,local,scroll,scroll}
+figure .scroll{--under:var(--panel)}
 table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
 caption{caption-side:bottom;position:sticky;left:0;width:100cqi;text-align:left;color:var(--soft);padding:.6rem 0 0;font-size:.9rem}
 th{font-weight:600;text-align:left;vertical-align:bottom;border-bottom:2px solid var(--rule);padding:.35rem .7rem .35rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--rule);padding:.35rem .7rem .35rem 0}
 td{min-width:5.5rem}td:first-child{white-space:nowrap}td:last-child:not(.n){min-width:9rem}
 th.n,td.n{min-width:0;text-align:right}td.n{white-space:nowrap}
+th.n+th:not(.n),td.n+td:not(.n){padding-left:.6rem}
+.wide{font-size:.8rem}.wide th,.wide td{padding-right:.5rem}.wide td{min-width:0}.wide td:last-child:not(.n){min-width:8rem}
 tr.first td{border-top:2px solid var(--rule)}
 td .band{color:var(--soft);font-size:.8rem;display:block}
 s{color:var(--bad);text-decoration-thickness:2px}
@@ -52,8 +58,10 @@ svg{display:block;width:100%;min-width:42rem;height:auto}
 pre{overflow-x:auto;background:var(--panel);border:1px solid var(--rule);border-radius:6px;padding:.8rem;font-size:.85rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;font-size:.92rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
-@media (max-width:40rem){main{padding:1.4rem .9rem 3rem}h1{font-size:1.4rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}figure{padding:.7rem}}
+@media (max-width:40rem){main{padding:1.4rem .9rem 3rem}h1{font-size:1.4rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}figure{padding:.7rem}
+td:first-child,th:first-child{position:sticky;left:0;background:var(--ground)}
+svg{min-width:31rem}.tick,.axis,.note{font-size:15.5px}.name{font-size:16px}}
 @media print{:root{--ground:#fff;--panel:#fff;--ink:#000;--soft:#444;--rule:#bbb;--grid:#ddd;--fault:#ddd}
-main{max-width:none;padding:0}body{font-size:10.5pt}nav,.csv{display:none}.scroll{overflow:visible}svg{min-width:0}
-table{font-size:8pt}figure,tr,caption{break-inside:avoid}h2,h3{break-after:avoid}}
+main{max-width:none;padding:0}body{font-size:10.5pt}nav,.csv{display:none}.scroll{overflow:visible;background:none}svg{min-width:0}
+table,.wide{font-size:8pt}.wide{font-size:7pt}td,td:last-child:not(.n),.wide td:last-child:not(.n){min-width:0}th,td{padding-right:.4rem}figure,tr,caption{break-inside:avoid}h2,h3{break-after:avoid}}
 "#;

@@ -4,7 +4,7 @@ use super::charts::{Figure, time_tick};
 use super::plot::{Line, Plot, Scale, Shade};
 use crate::cells::Cell;
 use crate::results::Run;
-use crate::timeline::Point;
+use crate::timeline::{FaultTimes, Point};
 use crate::words::{number, percent};
 use crate::workload::{Kind, Paradigm};
 
@@ -20,11 +20,15 @@ struct Panel {
     tick: fn(f64) -> String,
 }
 
+const ACCEPTED: &str = "accepted, %";
+const WAITING: &str = "waiting";
+const FAILED: &str = "failed per s";
+
 const PANELS: [Panel; 4] = [
-    Panel { title: "accepted, %", of: accepted, is_log: false, tick: number },
+    Panel { title: ACCEPTED, of: accepted, is_log: false, tick: number },
     Panel { title: "to outcome, p99", of: p99, is_log: true, tick: time_tick },
-    Panel { title: "waiting", of: waiting, is_log: false, tick: number },
-    Panel { title: "failed per s", of: failed, is_log: false, tick: number },
+    Panel { title: WAITING, of: waiting, is_log: false, tick: number },
+    Panel { title: FAILED, of: failed, is_log: false, tick: number },
 ];
 
 fn accepted(point: &Point, _: f64) -> Option<f64> {
@@ -105,7 +109,7 @@ fn draw(panel: &Panel, shown: &[(&Cell<'_>, &Run)], end: f64, label: &str) -> St
     let shades = faults.min_by(|a, b| a.to_s.total_cmp(&b.to_s)).map(|fault| Shade {
         from: fault.from_s,
         to: fault.to_s,
-        label: if panel.title == PANELS[0].title { fault.label.clone() } else { String::new() },
+        label: shade_label(panel, fault, shown),
     });
     let plot = Plot {
         height: PANEL,
@@ -121,6 +125,30 @@ fn draw(panel: &Panel, shown: &[(&Cell<'_>, &Run)], end: f64, label: &str) -> St
         label: format!("{}: {label}", panel.title),
     };
     plot.svg()
+}
+
+/// What is written into the shaded stretch of a panel: the fault, and how long after its end all was well again.
+fn shade_label(panel: &Panel, fault: &FaultTimes, shown: &[(&Cell<'_>, &Run)]) -> String {
+    let each = |of: &dyn Fn(&Cell<'_>, &FaultTimes) -> Option<f64>| -> Vec<String> {
+        let one = |(cell, run): &(&Cell<'_>, &Run)| {
+            let after_s = of(cell, run.fault.as_ref()?)?;
+            Some(format!("{} {after_s:.1} s", cell.paradigm.title()))
+        };
+        shown.iter().filter_map(one).collect()
+    };
+    let (words, times) = match panel.title {
+        ACCEPTED => return fault.label.clone(),
+        WAITING => ("all done after its end", each(&|_, fault| Some(fault.drained_after_s))),
+        FAILED => {
+            let has_failed = |cell: &Cell<'_>| cell.missed().is_some_and(|missed| missed > 0.0);
+            let last = |cell: &Cell<'_>, fault: &FaultTimes| {
+                has_failed(cell).then_some(fault.recovered_after_s)
+            };
+            ("last failure after its end", each(&last))
+        }
+        _ => return String::new(),
+    };
+    if times.is_empty() { String::new() } else { format!("{words}: {}", times.join(", ")) }
 }
 
 fn of_fault(shown: &[(&Cell<'_>, &Run)]) -> String {

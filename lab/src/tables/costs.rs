@@ -1,7 +1,7 @@
 //! What it cost, and whether the generator was up to it.
 
 use super::figures::named;
-use super::{Entry, Table, numbers, words};
+use super::{Entry, Table, findings, numbers, words};
 use crate::cells::Cell;
 use crate::results::Cost;
 use crate::stats::Spread;
@@ -46,8 +46,8 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
         numbers("broker, memory"),
     ];
     let caption = "Processor time for 10,000 orders, user and system, and the most memory that was in use at once. The \
-                   time that programs take for nothing but being there is in it: at low rates it is most of it."
-        .to_owned();
+                   time that programs take for nothing but being there is in it: at low rates it is most of it.";
+    let caption = findings::before(findings::costs(cells), caption);
     Table {
         id: "cost",
         title: "Cost",
@@ -88,9 +88,9 @@ pub(super) fn generator(cells: &[Cell<'_>]) -> Table {
         numbers("of one processor"),
         numbers("void runs"),
     ];
-    let caption = "Was the generator up to it? A run is void when 1 % of its requests began later than planned by a tenth \
-                   of the median time to outcome, or 2 ms where that is more. Times count from the planned moment in any case."
-        .to_owned();
+    let caption = "A run is void when 1 % of its requests began later than planned by a tenth of the shorter median, to \
+                   acceptance or to outcome, or 2 ms where that is more. Times count from the planned moment in any case.";
+    let caption = findings::before(Some(findings::voids(cells)), caption);
     let rows = cells.iter().filter(is_paced).filter_map(row).collect();
     Table { id: "generator", title: "The generator", caption, columns, rows }
 }

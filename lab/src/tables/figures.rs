@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Column, Entry, Table, numbers, words};
+use super::{Column, Entry, Table, findings, numbers, words};
 use crate::cells::{Cell, knee, of_kind};
 use crate::results::Results;
 use crate::words::{number, percent};
@@ -72,6 +72,7 @@ pub(super) fn headline(cells: &[Cell<'_>]) -> Table {
         "Times from the planned moment of sending: the median over up to {rounds} rounds, and the least and the greatest \
          round. HTTP answers when all is done, so its two clocks are one."
     );
+    let caption = findings::before(findings::times(cells), &caption);
     Table {
         id: "headline",
         title: "Times of every workload",
@@ -111,8 +112,8 @@ pub(super) fn sweep(cells: &[Cell<'_>]) -> Table {
         words("audit"),
     ];
     let caption = "The knee is the last rate before the first that was not kept: saturated, or 99 % took more than 5 \
-                   times as long as at the lowest rate, and more than 100 ms."
-        .to_owned();
+                   times as long as at the lowest rate, and more than 100 ms.";
+    let caption = findings::before(findings::rates(cells), caption);
     Table { id: "sweep", title: "Throughput against latency", caption, columns, rows }
 }
 
@@ -139,13 +140,12 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
             audit.out_of_order,
         ];
         let mut row = vec![Entry::text(format!("{}{rate}", workload.text)), paradigm];
-        row.extend(counts.map(|count| Entry::number(count as f64)));
-        row.push(Entry::text(repeated(&audit)));
-        row.push(Entry::text(set_aside(&audit)));
         row.push(Entry::text(if audit.is_green() { "green" } else { "RED" }));
+        row.extend(counts.map(|count| Entry::number(count as f64)));
+        row.push(Entry::text(besides(&audit)));
         Some(row)
     };
-    let mut columns: Vec<Column> = vec![words("workload"), words("paradigm")];
+    let mut columns: Vec<Column> = vec![words("workload"), words("paradigm"), words("verdict")];
     columns.extend(
         [
             "orders",
@@ -162,7 +162,7 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
         ]
         .map(numbers),
     );
-    columns.extend([words("sent twice"), words("invalid messages"), words("verdict")]);
+    columns.push(words("besides"));
     let rows: Vec<Vec<Entry>> = cells.iter().filter_map(row).collect();
     let red = cells.iter().filter(|cell| !cell.is_green()).count();
     let finding = match red {
@@ -179,25 +179,24 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
     Table { id: "audit", title: "Delivery audit, by id", caption, columns, rows }
 }
 
-fn set_aside(audit: &crate::audit::Audit) -> String {
-    if audit.poison == 0 {
-        return "–".to_owned();
+/// Requests that were no first ones of an order, and what became of them.
+fn besides(audit: &crate::audit::Audit) -> String {
+    let mut parts = Vec::new();
+    if audit.repeats > 0 {
+        let (repeats, taken) = (number(audit.repeats as f64), audit.repeats_accepted);
+        parts.push(format!("{repeats} sent twice: {} taken as the first", number(taken as f64)));
     }
-    let parts = [
-        (audit.poison_turned_away, "rejected"),
-        (audit.poison_dead_lettered, "dead-lettered"),
-        (audit.poison_unknown, "not told of"),
-    ];
-    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-    let parts: Vec<String> = parts.map(|(count, words)| format!("{count} {words}")).collect();
-    format!("{}: {}", audit.poison, parts.join(", "))
-}
-
-fn repeated(audit: &crate::audit::Audit) -> String {
-    match audit.repeats {
-        0 => "–".to_owned(),
-        repeats => format!("{repeats}: {} taken as the first", audit.repeats_accepted),
+    if audit.poison > 0 {
+        let of = [
+            (audit.poison_turned_away, "rejected"),
+            (audit.poison_dead_lettered, "dead-lettered"),
+            (audit.poison_unknown, "not told of"),
+        ];
+        let of = of.into_iter().filter(|(count, _)| *count > 0);
+        let of: Vec<String> = of.map(|(count, words)| format!("{count} {words}")).collect();
+        parts.push(format!("{} invalid: {}", audit.poison, of.join(", ")));
     }
+    if parts.is_empty() { "–".to_owned() } else { parts.join("; ") }
 }
 
 pub(super) fn failures(results: &Results) -> Table {

@@ -1,6 +1,6 @@
 //! Where each paradigm loses, in figures: the first workload of each kind, side by side.
 
-use super::{Column, Entry, Table, numbers, words};
+use super::{Column, Entry, Table, findings, numbers, words};
 use crate::cells::{Cell, baseline, knee, of_kind};
 use crate::results::Results;
 use crate::words::{mebibytes, number, percent, time};
@@ -132,7 +132,7 @@ fn knees(shown: &[Paradigm], cells: &[Cell<'_>]) -> Option<Row> {
 }
 
 /// Those whose value is the worst; nobody where all have the same.
-fn losers(row: &Row, shown: &[Paradigm]) -> String {
+fn losers(row: &Row, shown: &[Paradigm]) -> Vec<Paradigm> {
     let known: Vec<f64> = row.of.iter().flatten().copied().collect();
     let order = |a: &f64, b: &f64| a.total_cmp(b);
     let (least, most) = (
@@ -141,11 +141,15 @@ fn losers(row: &Row, shown: &[Paradigm]) -> String {
     );
     let worst = if row.loses == Loses::Greatest { most } else { least };
     if known.len() < 2 || least == most {
-        return "–".to_owned();
+        return Vec::new();
     }
     let is_worst = |(_, value): &(&Paradigm, &Option<f64>)| **value == Some(worst);
-    let names = shown.iter().zip(&row.of).filter(is_worst).map(|(paradigm, _)| paradigm.title());
-    names.collect::<Vec<_>>().join(", ")
+    shown.iter().zip(&row.of).filter(is_worst).map(|(paradigm, _)| *paradigm).collect()
+}
+
+fn names(paradigms: &[Paradigm]) -> String {
+    let names: Vec<&str> = paradigms.iter().map(|paradigm| paradigm.title()).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
 }
 
 pub(super) fn losses(results: &Results, cells: &[Cell<'_>]) -> Table {
@@ -154,16 +158,17 @@ pub(super) fn losses(results: &Results, cells: &[Cell<'_>]) -> Table {
         let mut entries = vec![Entry::text(row.figure.clone())];
         let values = row.of.iter().zip(&row.struck);
         entries.extend(values.map(|(value, struck)| Entry::of(*value, row.text).struck(*struck)));
-        entries.push(Entry::text(losers(&row, &shown)));
+        entries.push(Entry::text(names(&losers(&row, &shown))));
         entries
     };
     let mut columns: Vec<Column> = vec![words("figure")];
     columns.extend(shown.iter().map(|paradigm| numbers(paradigm.title())));
     columns.push(words("loses"));
     let caption = "The first workload of each kind, medians over its rounds; who has the worst figure stands in the last \
-                   column. What nobody can do by its nature is said in the table of qualities."
-        .to_owned();
+                   column. What one cannot do by its nature is said in the table of qualities.";
     let rows = if shown.len() < 2 { Vec::new() } else { rows(&shown, cells) };
+    let lost: Vec<Vec<Paradigm>> = rows.iter().map(|row| losers(row, &shown)).collect();
+    let caption = findings::before(findings::losses(&lost, &shown), caption);
     let rows = rows.into_iter().map(row).collect();
     Table { id: "losses", title: "Where each loses", caption, columns, rows }
 }

@@ -1,7 +1,7 @@
 //! Faults, lots of orders, replays.
 
 use super::figures::named;
-use super::{Entry, Table, numbers, words};
+use super::{Entry, Table, findings, numbers, words};
 use crate::cells::Cell;
 use crate::results::Results;
 use crate::words::{number, percent};
@@ -40,8 +40,8 @@ pub(super) fn faults(cells: &[Cell<'_>]) -> Table {
         numbers("all done after"),
     ];
     let caption = "Times count from the end of the fault: the moment when the service was started again, or the broker \
-                   answered again. Medians over the rounds."
-        .to_owned();
+                   answered again. Medians over the rounds.";
+    let caption = findings::before(findings::faults(cells), caption);
     let rows = cells.iter().filter_map(row).collect();
     Table { id: "faults", title: "Outages", caption, columns, rows }
 }
@@ -81,8 +81,8 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
         words("how"),
     ];
     let caption = "A backlog counts from the start of the service that was away, a batch from its first request: until \
-                   the last customer was told. A batch sent one by one is a closed loop: only its total time says something."
-        .to_owned();
+                   the last customer was told. A batch sent one by one is a closed loop: only its total time says something.";
+    let caption = findings::before(findings::lots(cells), caption);
     Table {
         id: "lots",
         title: "Backlog and batch",

@@ -82,4 +82,22 @@ fn every_figure_has_a_caption_that_says_what_it_finds() {
     assert!(page.contains("Of 100 orders 99 are done within: HTTP"));
     assert!(page.contains("The highest offered rate that was kept: 200 a second by HTTP"));
     assert!(page.contains("RabbitMQ turned nobody away, and had all done 4.2 s after it"));
+    assert!(
+        page.contains(">all done after its end: HTTP 0.0 s, RabbitMQ 4.2 s, Kafka 5.2 s</text>")
+    );
+    assert!(page.contains(">last failure after its end: HTTP 1.4 s</text>"));
+}
+
+#[test]
+fn a_wait_that_was_given_up_is_told_beside_the_audit() {
+    let mut results = results();
+    let is_red = |run: &&mut lab::results::Run| !run.is_green();
+    let run = results.runs.iter_mut().find(is_red).unwrap();
+    let why = "nothing had come for 30 s".to_owned();
+    run.gave_up = Some(lab::results::GaveUp { why, open: 1 });
+    let summary = report::markdown(&results);
+    let row = summary.lines().find(|line| line.starts_with("| poison | RabbitMQ |")).unwrap();
+    assert!(row.contains("audit failed, wait given up"), "{row}");
+    let note = "the wait for outcomes was given up when nothing had come for 30 s: 1 orders were still open";
+    assert!(summary.contains(note));
 }
