@@ -63,5 +63,5 @@ td:first-child,th:first-child{position:sticky;left:0;background:var(--ground)}
 svg{min-width:31rem}.tick,.axis,.note{font-size:15.5px}.name{font-size:16px}}
 @media print{:root{--ground:#fff;--panel:#fff;--ink:#000;--soft:#444;--rule:#bbb;--grid:#ddd;--fault:#ddd}
 main{max-width:none;padding:0}body{font-size:10.5pt}nav,.csv{display:none}.scroll{overflow:visible;background:none}svg{min-width:0}
-table,.wide{font-size:8pt}.wide{font-size:7pt}td,td:last-child:not(.n),.wide td:last-child:not(.n){min-width:0}th,td{padding-right:.4rem}figure,tr,caption{break-inside:avoid}h2,h3{break-after:avoid}}
+table,.wide{font-size:8pt}.wide{font-size:7pt}td .band{font-size:7pt}td,td:last-child:not(.n),.wide td:last-child:not(.n){min-width:0}th,td{padding-right:.4rem}figure,tr,caption{break-inside:avoid}h2,h3{break-after:avoid}}
 "#;
