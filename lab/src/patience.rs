@@ -43,19 +43,20 @@ mod tests {
 
     const IDLE: Duration = Duration::from_secs(15);
 
-    fn wait(seen: impl IntoIterator<Item = (u64, usize)>) -> Option<(u64, String)> {
+    fn wait(seen: impl IntoIterator<Item = (u32, u32)>) -> Option<(u32, String)> {
         let began = Instant::now();
         let mut patience = Patience::new(began, IDLE);
         seen.into_iter().find_map(|(at_s, open)| {
-            let why = patience.is_over(began + Duration::from_secs(at_s), open)?;
+            let now = began + Duration::from_secs(at_s.into());
+            let why = patience.is_over(now, open as usize)?;
             Some((at_s, why))
         })
     }
 
     #[test]
     fn it_goes_on_as_long_as_outcomes_come_however_long_that_takes() {
-        assert_eq!(wait((0..290).map(|at_s| (at_s, 1_000 - at_s as usize))), None);
-        assert_eq!(wait((0..20).map(|n| (14 * n, 20 - n as usize))), None, "slowly");
+        assert_eq!(wait((0..290).map(|at_s| (at_s, 1_000 - at_s))), None);
+        assert_eq!(wait((0..20).map(|n| (14 * n, 20 - n))), None, "slowly");
     }
 
     #[test]
@@ -68,7 +69,7 @@ mod tests {
 
     #[test]
     fn it_ends_at_its_upper_limit_while_outcomes_still_come() {
-        let (at_s, why) = wait((0..400).map(|at_s| (at_s, 1_000 - at_s as usize))).unwrap();
+        let (at_s, why) = wait((0..400).map(|at_s| (at_s, 1_000 - at_s))).unwrap();
         assert_eq!((at_s, why.as_str()), (300, "it had lasted 300 s, and outcomes still came"));
     }
 }
