@@ -7,7 +7,7 @@ mod member;
 
 use std::path::PathBuf;
 
-use crate::node::create_dir;
+use crate::node::{create_dir, start_nodes};
 use crate::process::Launch;
 use crate::{Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
 use member::Member;
@@ -56,6 +56,9 @@ impl RabbitConfig {
 
 /// The one size of a cluster: the smallest in which a majority is left when a node is gone.
 const CLUSTER_NODES: u16 = 3;
+
+/// How often nodes of a cluster that gave up at their start are started.
+const START_ATTEMPTS_MAX: u32 = 4;
 
 /// A running RabbitMQ.
 #[derive(Debug)]
@@ -179,6 +182,26 @@ impl Server for RabbitServer {
 
     fn nodes_mut(&mut self) -> &mut [Node] {
         &mut self.nodes
+    }
+
+    /// Starts what does not run. Nodes that start at the same moment may meet while one of them is half there: the other one
+    /// gives up, and comes up when it is started once more.
+    fn start_again(&mut self) -> Result<(), StackError> {
+        let mut attempt = 1;
+        loop {
+            match start_nodes(&mut self.nodes).and_then(|()| self.after_start()) {
+                Err(StackError::Ended { .. })
+                    if self.members().len() > 1 && attempt < START_ATTEMPTS_MAX =>
+                {
+                    attempt += 1;
+                }
+                Err(error) => {
+                    self.kill_9();
+                    return Err(error);
+                }
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// Waits until every node knows all of them: queues with a member on each can be made at once.
