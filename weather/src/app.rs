@@ -37,6 +37,7 @@ use crate::place::Place;
 use crate::publish::Publishing;
 use crate::record::{Reports, WeatherReport};
 use crate::settings::{Services, Settings};
+use crate::shown::show_counts;
 use crate::status::Status;
 use crate::store::Store;
 use crate::web::{Behind, Front};
@@ -146,7 +147,9 @@ impl Parts<'_> {
             };
             AppError::failed(error.to_string()).hint(hint)
         })?;
-        Ok(Arc::new(store))
+        let store = Arc::new(store);
+        self.runtime.spawn(show_counts(Arc::clone(&store), self.stop.clone()));
+        Ok(store)
     }
 
     fn start_kafka_consumer(&self) -> Result<Running, AppError> {

@@ -23,6 +23,7 @@ mod publish;
 mod grpc;
 mod web;
 mod counting;
+mod shown;
 mod status;
 mod flags;
 mod settings;

@@ -26,6 +26,9 @@ pub(crate) const STORE_ANSWER_MAX: Duration = Duration::from_secs(3);
 /// of an attempt, so that it is the store that is to blame.
 pub(crate) const STORE_WRITE_MAX: Duration = Duration::from_secs(8);
 
+/// Time between two looks at the counts by country, which metrics show: at most 249 numbers each.
+pub(crate) const SHOW_EVERY: Duration = Duration::from_secs(5);
+
 /// Longest time for both brokers to confirm a report.
 pub(crate) const PUBLISH_MAX: Duration = Duration::from_secs(5);
 /// Longest time for the publisher's answer over gRPC: it says itself which broker did not confirm.

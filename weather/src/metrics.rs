@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::country::Country;
 use crate::place::Brand;
 
 /// Reports that were sent to a front, by what came of them.
@@ -12,6 +13,8 @@ pub(crate) const PUBLISHED: &str = "weather_published_total";
 pub(crate) const WRITES: &str = "weather_writes_total";
 /// How long they took.
 const WRITE_SECONDS: &str = "weather_write_seconds";
+/// What a store has counted, by country: a closed set of 249.
+const COUNTRY_REPORTS: &str = "weather_country_reports";
 
 /// What came of a report at a front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,7 @@ pub(crate) fn begin_publisher() {
 pub(crate) fn begin_store(brand: Brand) {
     metrics::describe_counter!(WRITES, "writes to a store, by store and result");
     metrics::describe_histogram!(WRITE_SECONDS, "time of a write to a store");
+    metrics::describe_gauge!(COUNTRY_REPORTS, "reports that a store has counted, by country");
     for wrote in Wrote::ALL {
         let labels = [("store", brand.label()), ("result", wrote.as_str())];
         metrics::counter!(WRITES, &labels).increment(0);
@@ -105,4 +109,11 @@ pub(crate) fn wrote(brand: Brand, wrote: Wrote, took: Duration) {
     let labels = [("store", brand.label()), ("result", wrote.as_str())];
     metrics::counter!(WRITES, &labels).increment(1);
     metrics::histogram!(WRITE_SECONDS, "store" => brand.label()).record(took);
+}
+
+/// Shows what a store has counted of a country.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53 reports")]
+pub(crate) fn country(brand: Brand, country: Country, reports: u64) {
+    let labels = [("store", brand.label()), ("country", country.as_str())];
+    metrics::gauge!(COUNTRY_REPORTS, &labels).set(reports as f64);
 }

@@ -10,6 +10,7 @@
 //! Nothing that a store answers is the fault of a report: refused, loading, read-only, out of memory, no answer in
 //! time, a wrong password and a key of another type are outages.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use native_tls::TlsConnector;
@@ -24,7 +25,7 @@ use crate::country::Country;
 use crate::kind::Kind;
 use crate::limits::{STORE_ANSWER_MAX, STORE_CONNECT_MAX, STORE_WRITE_MAX};
 use crate::metrics::{self, Wrote};
-use crate::place::Place;
+use crate::place::{Brand, Place};
 
 /// What counts a report.
 const COUNT: &str = include_str!("count.lua");
@@ -135,14 +136,51 @@ impl Store {
         call.key(format!("weather:counts:{country}")).key("messages:seen");
         call.arg(message_id).arg(country.as_str()).arg(kind.as_str()).arg(self.seen_max);
         let asked = call.invoke_async::<u8>(&mut live.connection);
-        let answer = match timeout(STORE_ANSWER_MAX, asked).await {
-            Ok(Ok(answer)) => return Ok(if answer == 1 { Counted::Now } else { Counted::Before }),
+        let answer = self.answer(live.generation, asked).await?;
+        Ok(if answer == 1 { Counted::Now } else { Counted::Before })
+    }
+
+    /// Waits for an answer, and gives the connection up if it is none that can be used.
+    async fn answer<T>(
+        &self,
+        generation: u64,
+        asked: impl Future<Output = redis::RedisResult<T>>,
+    ) -> Result<T, StoreError> {
+        let fault = match timeout(STORE_ANSWER_MAX, asked).await {
+            Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => self.fault(&error),
             Err(_elapsed) => self.error(format!("no answer within {STORE_ANSWER_MAX:?}")),
         };
         // Also after an answer: a replica that refuses to write may stand where the primary was.
-        self.forget(live.generation).await;
-        Err(answer)
+        self.forget(generation).await;
+        Err(fault)
+    }
+
+    /// Which of the two it is.
+    pub(crate) const fn brand(&self) -> Brand {
+        self.place.brand
+    }
+
+    /// Reads the counts by country. What is no country, or no count, is not ours, and left out.
+    ///
+    /// # Errors
+    ///
+    /// If the store is unavailable.
+    ///
+    /// # Cancel safety
+    ///
+    /// It changes nothing.
+    pub(crate) async fn countries(&self) -> Result<BTreeMap<Country, u64>, StoreError> {
+        let mut live = self.live().await?;
+        let mut command = redis::cmd("HGETALL");
+        command.arg("country:counts");
+        let asked = command.query_async::<Vec<(String, String)>>(&mut live.connection);
+        let fields = self.answer(live.generation, asked).await?;
+        let counted = |(code, count): &(String, String)| {
+            let country = Country::parse(code).filter(|country| country.as_str() == code)?;
+            Some((country, count.parse().ok()?))
+        };
+        Ok(fields.iter().filter_map(counted).collect())
     }
 
     /// The connection, or a new one.
@@ -252,7 +290,6 @@ mod tests {
     use tokio::task::JoinSet;
 
     use super::*;
-    use crate::place::Brand;
 
     #[tokio::test]
     async fn all_who_wait_for_a_store_that_says_nothing_give_it_up_within_the_time_of_one_write() {

@@ -109,14 +109,14 @@ fn a_store_is_entered_over_tls_with_a_password_and_no_other_way() {
     assert!(!finished.stderr.contains(PASSWORD));
 }
 
-fn command(url: &str, words: &[&str]) {
+pub(crate) fn command(url: &str, words: &[&str]) {
     let mut store = redis::Client::open(url).unwrap().get_connection().expect("a connection");
     let mut command = redis::cmd(words[0]);
     command.arg(&words[1..]);
     command.exec(&mut store).unwrap_or_else(|error| panic!("{words:?}: {error}"));
 }
 
-fn unavailable_writes(all: &mut Process, store: &str) -> f64 {
+pub(crate) fn unavailable_writes(all: &mut Process, store: &str) -> f64 {
     let sample = format!("weather_writes_total{{store=\"{store}\",result=\"unavailable\"}}");
     all.metric(&sample).unwrap_or_else(|| panic!("no sample {sample}"))
 }
@@ -155,5 +155,11 @@ fn a_store_that_refuses_or_says_nothing_is_an_outage_and_no_report_becomes_a_dea
         }
     }
     assert_eq!((rig.dead_records(), rig.dead_messages()), (0, 0));
+    for store in ["redis", "valkey"] {
+        let sample = format!("weather_country_reports{{store=\"{store}\",country=\"GT\"}}");
+        wait::is_true("both stores show as many reports of the country", SOON, || {
+            all.metric(&sample) == Some(troubles.len() as f64)
+        });
+    }
     all.stop().expect_code(0);
 }
