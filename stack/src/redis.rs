@@ -1,10 +1,13 @@
-//! Redis, and Valkey: where Valkey is not packaged, a second Redis stands in for it (the protocol is the same).
+//! Redis, and Valkey: where there is no Valkey, a second Redis stands in for it (the protocol is the same).
 
 use std::path::PathBuf;
 
 use crate::node::create_dir;
 use crate::process::Launch;
 use crate::{Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError, ports};
+
+/// Arguments with which each write is on disk before it is answered.
+pub const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 /// How Redis or Valkey is started.
 #[derive(Debug, Clone)]
@@ -13,7 +16,7 @@ pub struct RedisConfig {
     pub dir: PathBuf,
     /// The well-known port is 6379, Valkey's 6380.
     pub ports: Ports,
-    /// Arguments behind ours, such as `--appendonly yes`; by default everything is in memory.
+    /// Arguments behind ours, such as [`DURABLE`]; by default everything is in memory.
     pub args: Vec<String>,
     /// Whether it is to be called Valkey, and to be one where that is installed.
     pub is_valkey: bool,
@@ -27,6 +30,13 @@ impl RedisConfig {
     pub fn in_dir(dir: impl Into<PathBuf>) -> Self {
         let (args, lifetime) = (Vec::new(), Lifetime::Owned);
         Self { dir: dir.into(), ports: Ports::Free, args, is_valkey: false, lifetime }
+    }
+
+    /// The same with data that a restart keeps.
+    #[must_use]
+    pub fn durable(mut self) -> Self {
+        self.args.extend(DURABLE.map(str::to_owned));
+        self
     }
 
     /// Returns an owned Valkey, or the Redis that stands in for it, on a free port.

@@ -221,11 +221,11 @@ fn starts_of(
                 starts.push(("rabbitmq", whole(|| RabbitServer::start(config))));
             }
             ServerName::Redis => {
-                let redis = RedisConfig::in_dir(dir.join("redis"));
+                let redis = RedisConfig::in_dir(dir.join("redis")).durable();
                 let redis =
                     RedisConfig { ports: ports.clone(), lifetime: lifetime.clone(), ..redis };
                 starts.push(("redis", whole(|| RedisServer::start(redis))));
-                let valkey = RedisConfig::valkey_in_dir(dir.join("valkey"));
+                let valkey = RedisConfig::valkey_in_dir(dir.join("valkey")).durable();
                 let valkey = RedisConfig { ports, lifetime, ..valkey };
                 starts.push(("valkey", whole(|| start_valkey(valkey))));
             }
@@ -267,7 +267,7 @@ fn start_valkey(config: RedisConfig) -> Result<RedisServer, StackError> {
     let server = RedisServer::start(config)?;
     if server.is_stand_in() {
         note(&format!(
-            "{:<12} valkey-server is not installed: a second redis-server is used instead",
+            "{:<12} there is no valkey-server: a second redis-server is used instead; `make setup` installs Valkey",
             "valkey"
         ));
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use crate::Folder;
 use crate::stack_up_and_down::{processes, rows, run, stderr};
@@ -21,12 +21,27 @@ pub(crate) fn pair(name: &str, state: &str) -> (String, String) {
     (name.to_owned(), state.to_owned())
 }
 
+/// What a tool of the stack prints.
+fn told(dir: &Path, tool: &[&str]) -> String {
+    let output = run_tool(dir, tool);
+    assert!(output.status.success(), "{tool:?}: {}", stderr(&output));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn run_tool(dir: &Path, tool: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stack"));
+    command.args(["run", "--dir"]).arg(dir).args(tool).output().unwrap()
+}
+
 #[test]
-fn a_server_is_stopped_killed_and_started_by_name_and_keeps_its_port() {
+fn a_server_is_stopped_killed_and_started_by_name_and_keeps_its_port_and_its_data() {
     let temporary = Folder::new();
     let dir = temporary.path();
     ended_well(dir, &["up", "--only", "redis"]);
     let (before, env) = (processes(dir), fs::read_to_string(dir.join("env")).unwrap());
+    for client in ["redis-cli", "valkey-cli"] {
+        assert_eq!(told(dir, &[client, "incrby", "kept", "7"]), "7");
+    }
 
     ended_well(dir, &["stop", "redis"]);
     assert_eq!(states(dir), [pair("redis", "stopped"), pair("valkey", "answers")]);
@@ -40,6 +55,9 @@ fn a_server_is_stopped_killed_and_started_by_name_and_keeps_its_port() {
     assert_eq!(processes(dir)[0], redis, "the other one was not touched");
     assert!(before.iter().all(|(_, process)| !process.is_alive()));
     assert_eq!(fs::read_to_string(dir.join("env")).unwrap(), env, "the ports are the same");
+    for client in ["redis-cli", "valkey-cli"] {
+        assert_eq!(told(dir, &[client, "get", "kept"]), "7", "{client}");
+    }
 
     let unknown = run(dir, &["stop", "redis", "kafka-7"]);
     assert_eq!(unknown.status.code(), Some(1));
@@ -71,13 +89,7 @@ fn up_mends_a_server_of_which_one_process_died_and_its_tools_run_by_name() {
     assert_eq!(states(dir), [pair("epmd", "answers"), pair("rabbitmq", "answers")]);
     assert_eq!(after[1], before[1], "what ran was left alone");
 
-    let vhosts = Command::new(env!("CARGO_BIN_EXE_stack"))
-        .args(["run", "--dir"])
-        .arg(dir)
-        .args(["rabbitmqctl", "list_vhosts", "--silent"])
-        .output()
-        .unwrap();
-    assert!(String::from_utf8_lossy(&vhosts.stdout).contains('/'), "{}", stderr(&vhosts));
+    assert!(told(dir, &["rabbitmqctl", "list_vhosts", "--silent"]).contains('/'));
     ended_well(dir, &["down"]);
 }
 
@@ -100,13 +112,7 @@ fn up_mends_a_cluster_of_which_a_broker_was_killed_on_the_same_ports() {
     assert_eq!((&after[0], &after[2]), (&before[0], &before[2]), "the others went on");
     assert_ne!(after[1], before[1]);
     assert_eq!(fs::read_to_string(dir.join("env")).unwrap(), env);
-    let topics = Command::new(env!("CARGO_BIN_EXE_stack"))
-        .args(["run", "--dir"])
-        .arg(dir)
-        .args(["kafka-topics", "--list"])
-        .output()
-        .unwrap();
-    assert_eq!(String::from_utf8_lossy(&topics.stdout).trim(), "kept", "{}", stderr(&topics));
+    assert_eq!(told(dir, &["kafka-topics", "--list"]), "kept");
     ended_well(dir, &["kill", "kafka"]);
     ended_well(dir, &["down"]);
 }

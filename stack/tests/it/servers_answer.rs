@@ -36,7 +36,7 @@ fn check(mut server: impl Server, probe: &Probe) {
 }
 
 #[test]
-fn redis_and_its_stand_in_for_valkey_answer() {
+fn redis_and_valkey_or_its_stand_in_answer() {
     let dir = tempfile::tempdir().unwrap();
     for config in [RedisConfig::in_dir(dir.path()), RedisConfig::valkey_in_dir(dir.path())] {
         let server = RedisServer::start(config).unwrap();

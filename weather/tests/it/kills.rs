@@ -7,11 +7,12 @@ use std::thread;
 use lapin::BasicProperties;
 use lapin::options::BasicPublishOptions;
 use stack::Server as _;
+use stack::redis::DURABLE;
 use testkit::cluster::Cluster;
 use testkit::input::Input;
 use testkit::{Services, wait};
 
-use crate::rig::{DURABLE, Rig, SOON, Stores, Totals, post, unavailable};
+use crate::rig::{Rig, SOON, Stores, Totals, post, unavailable};
 
 /// Reports of the test.
 const REPORTS: usize = 240;

@@ -13,9 +13,6 @@ use testkit::{HttpAnswer, Pipeline, Process, http};
 /// Longest wait for anything that should happen soon, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
 
-/// What a store is asked to keep: each write is on disk before it is answered.
-pub(crate) const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
-
 pub(crate) fn variable(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: start the stack, see CONTRIBUTING.md"))
