@@ -2,6 +2,7 @@
 //! `KAFKA_BOOTSTRAP_SERVERS`, `SCHEMA_REGISTRY_URL` and `RABBITMQ_URL`; the stores are the tests' own, as they are killed.
 
 mod kills;
+mod loading;
 mod relay;
 mod rig;
 mod script;

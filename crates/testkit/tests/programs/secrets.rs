@@ -127,11 +127,35 @@ const CALLED: [Source; 14] = [
     Settings("to = ['''http://me:{}@127.0.0.1:1''']"),
 ];
 
+const STORES: [Source; 21] = [
+    Args(&["--redis-url", "redis://me:{}@127.0.0.1:1"]),
+    Args(&["--valkey-url=", "rediss://:{}@127.0.0.1:1"]),
+    Args(&["--redis-password", "{}"]),
+    Args(&["--publisher-url", "http://me:{}@127.0.0.1:1"]),
+    Variable("REDIS_URL", "redis://me:{}@127.0.0.1:1"),
+    Variable("REDIS_URL", "redis://me:12/{}@127.0.0.1:1"),
+    Variable("REDIS_URL", "rediss://me:{}@127.0.0.1:1/3"),
+    Variable("REDIS_URL", "redis://127.0.0.1:1/0?protocol={}"),
+    Variable("REDIS_URL", "redis://127.0.0.1:1/{}"),
+    Variable("REDIS_URL", "unix:///{}"),
+    Variable("VALKEY_URL", "me:{}@127.0.0.1:1"),
+    Variable("VALKEY_URL", "redis://{}@127.0.0.1:1"),
+    Variable("VALKEY_URL", "{}"),
+    Variable("REDIS_PASSWORD_FILE", "/{}"),
+    File("REDIS_PASSWORD_FILE", "{}"),
+    File("VALKEY_PASSWORD_FILE", "\n{}"),
+    File("VALKEY_PASSWORD_FILE", "{}"),
+    File("REDIS_CA", "{}"),
+    Variable("VALKEY_CA", "-----BEGIN PRIVATE KEY-----{}"),
+    Settings("redis-url = ['''redis://me:{}@127.0.0.1:1''']"),
+    Settings("valkey-password-file = ['''{}''']"),
+];
+
 /// A program, what ends it by itself, and the sources that it reads.
 type Program = (&'static str, &'static [&'static str], [&'static [Source]; 2]);
 
 /// All programs that read secrets.
-const PROGRAMS: [Program; 7] = [
+const PROGRAMS: [Program; 10] = [
     ("producer", &["--count", "1", "--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
     ("consumer", &["--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
     ("push", &["--topic", "t", "--metrics-addr", "off"], [&CALLED, &REGISTRY]),
@@ -139,6 +163,9 @@ const PROGRAMS: [Program; 7] = [
     ("streaming", &["order", "--menu", "none"], [&KAFKA, &REGISTRY]),
     ("rabbit", &["order", "--menu", "none"], [&AMQP, &REGISTRY]),
     ("sync-rest", &["order", "--menu", "none"], [&SERVICES, &REGISTRY]),
+    ("weather", &["kafka-consumer", "--metrics-addr", "off"], [&STORES, &KAFKA]),
+    ("weather", &["rabbit-consumer", "--metrics-addr", "off"], [&STORES, &AMQP]),
+    ("weather", &["publisher", "--listen", "127.0.0.1:0"], [&KAFKA, &REGISTRY]),
 ];
 
 struct Case {
@@ -179,8 +206,15 @@ fn printed(case: &Case) -> String {
         ("SCHEMA_REGISTRY_URL", "http://127.0.0.1:1"),
         ("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1"),
     ];
-    if case.program == "push" {
-        addresses.push(("PUSH_TO", "http://127.0.0.1:1"));
+    match case.program {
+        "push" => addresses.push(("PUSH_TO", "http://127.0.0.1:1")),
+        "weather" => addresses.extend([
+            ("RABBITMQ_URL", "amqp://127.0.0.1:1"),
+            ("REDIS_URL", "redis://127.0.0.1:1"),
+            ("VALKEY_URL", "redis://127.0.0.1:1"),
+            ("WEATHER_GRPC_LISTEN", "127.0.0.1:0"),
+        ]),
+        _ => {}
     }
     for (name, address) in addresses {
         if !matches!(case.source, Variable(own, _) if own == name) {
