@@ -201,4 +201,13 @@ mod tests {
             assert!(error.message().contains(named), "{}", error.message());
         }
     }
+    #[test]
+    fn the_file_for_a_hundred_partitions_is_right() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let file = root.join("config/hundred-partitions/consumer.toml");
+        let flags = Flags::try_parse_from(["consumer", "--instance-id", "consumer-0"]).unwrap();
+        let flags = service_kit::settings::load("consumer", Some(&file), flags).unwrap();
+        let settings = Settings::check(flags).unwrap();
+        assert_eq!(settings.engine.plan.attempts_max(), 4);
+    }
 }

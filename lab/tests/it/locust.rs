@@ -1,11 +1,11 @@
-//! The Locust files, run without a browser against the three order APIs, with Locust from PyPI.
+//! The Locust files, run without a browser against the three order APIs and the weather API, with Locust from PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use stack::OwnedProcess;
 use stack::process::Launch;
+use stack::{OwnedProcess, RedisConfig, RedisServer};
 use tempfile::TempDir;
 
 use crate::elsewhere::{START_MAX, address_of, program};
@@ -62,6 +62,60 @@ fn start(flow: &str, dir: &Path) -> (OwnedProcess, String) {
     (services, base)
 }
 
+/// Runs Locust: its exit code, its results, and what else it said.
+fn locust(file: &str, args: &[&str], env: &[(&str, String)]) -> (Option<i32>, String, String) {
+    let output = Command::new(root().join("deploy/locust/run"))
+        .args([file, "--headless", "--run-time", LASTS, "--json"])
+        .args(args)
+        .envs(env.iter().map(|(name, value)| (*name, value)))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// All services of the weather system in one process, with stores of their own.
+fn start_weather(dir: &Path) -> (OwnedProcess, [RedisServer; 2], [String; 2]) {
+    let stores =
+        [RedisConfig::in_dir(dir.join("redis")), RedisConfig::valkey_in_dir(dir.join("valkey"))]
+            .map(|config| RedisServer::start(config).unwrap());
+    let name = format!("locust-weather-{}", std::process::id());
+    let (redis, valkey) = (stores[0].url(), stores[1].url());
+    let mut args = vec!["all", "--topic", &name, "--queue", &name, "--group-id", &name];
+    args.extend(["--redis-url", &redis, "--valkey-url", &valkey]);
+    for flag in ["--api-listen", "--publisher-listen", "--grpc-listen", "--metrics-addr"] {
+        args.extend([flag, "127.0.0.1:0"]);
+    }
+    let log = dir.join("weather.log");
+    let launch = Launch::new(program("weather"), args, dir);
+    let services = OwnedProcess::start(&launch, &log, None).unwrap();
+    let fronts = ["api", "publisher"].map(|service| address_of(&log, service));
+    (services, stores, fronts)
+}
+
+#[test]
+fn locust_sends_the_reports_of_people_who_wait_to_each_weather_api_in_turn() {
+    let dir = TempDir::with_prefix("lab-locust-weather-").unwrap();
+    let (_services, _stores, fronts) = start_weather(dir.path());
+    let hosts = fronts.each_ref().map(|front| format!("http://{front}"));
+    let env = [("HOSTS", hosts.join(",")), ("PAUSE_S", "0,0.05".to_owned())];
+    let (code, text, stderr) = locust("weather.py", &["--users", "4", "--spawn-rate", "4"], &env);
+    assert_eq!(code, Some(0), "{stderr}");
+    let lines: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let reports = lines.iter().find(|line| line["name"] == "/weather").unwrap();
+    assert_eq!(reports["num_failures"], 0, "{text}");
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (front, host) in ["api", "publisher"].into_iter().zip(&hosts) {
+        let metrics = runtime.block_on(async {
+            reqwest::get(format!("{host}/metrics")).await.unwrap().text().await.unwrap()
+        });
+        let sample = format!("weather_reports_total{{front=\"{front}\",result=\"published\"}} ");
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&*sample));
+        assert!(line.is_some_and(|count| count != "0"), "{front} was not asked: {metrics}");
+    }
+}
+
 #[test]
 fn locust_sends_orders_at_planned_times_to_each_of_the_three_apis() {
     let dir = TempDir::with_prefix("lab-locust-").unwrap();
@@ -69,15 +123,8 @@ fn locust_sends_orders_at_planned_times_to_each_of_the_three_apis() {
         [("sync-rest", "sync_rest.py"), ("rabbit", "rabbit.py"), ("streaming", "streaming.py")]
     {
         let (_services, base) = start(flow, dir.path());
-        let output = Command::new(root().join("deploy/locust/run"))
-            .args([file, "--headless", "--run-time", LASTS, "--host", &base, "--json"])
-            .env("ORDERS_PER_S", ORDERS_PER_S.to_string())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let code = output.status.code();
+        let rate = ("ORDERS_PER_S", ORDERS_PER_S.to_string());
+        let (code, text, stderr) = locust(file, &["--host", &base], &[rate]);
         assert!(code == Some(0) || code == Some(BOTTLENECK_EXIT), "{flow} {code:?}: {stderr}");
         assert_eq!(code == Some(0), !stderr.contains("was the bottleneck"), "{flow}: {stderr}");
         let lines: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();

@@ -186,4 +186,18 @@ mod tests {
         let expected = [(3, Some("customer")), (3, Some("order")), (3, Some("product"))];
         assert_eq!(example, expected);
     }
+    #[test]
+    fn the_file_for_a_hundred_partitions_declares_the_pipeline_as_the_shipped_one_does() {
+        let hundred = include_str!("../../../config/hundred-partitions/topics.toml");
+        let hundred = parse(hundred).expect("it is right");
+        let shipped = parse(include_str!("../../../config/topics.toml")).expect("it is right");
+        for (large, small) in hundred.iter().zip(&shipped) {
+            assert_eq!((large.partitions, large.replicas), (100, Some(3)), "{}", large.name);
+            assert_eq!((&large.name, &large.key), (&small.name, &small.key));
+            for (setting, value) in &small.settings {
+                assert_eq!(large.settings.get(setting), Some(value), "{}: {setting}", large.name);
+            }
+        }
+        assert_eq!(hundred.len(), 4);
+    }
 }
