@@ -10,8 +10,11 @@ use own_fetch::reader::{Polled, Reader};
 
 use support::{LIMIT, Topic, brokers, wait_for};
 
-/// Reads partitions from offsets to their ends: offset and value of each record, and where each of them ended.
-fn read(topic: &str, from: &[(i32, i64)]) -> (Vec<(i32, i64, String)>, HashMap<i32, i64>) {
+/// Partition, offset and value.
+type Seen = (i32, i64, String);
+
+/// Reads partitions from offsets to their ends, and says where these were.
+fn read(topic: &str, from: &[(i32, i64)]) -> (Vec<Seen>, HashMap<i32, i64>) {
     let mut reader = Reader::new(&brokers());
     for (partition, offset) in from {
         reader.start(topic, *partition, *offset);
@@ -80,7 +83,7 @@ fn of_transactions_only_what_is_committed_is_seen_and_nothing_behind_an_open_one
     let (seen, ends) = read(&plain.name, &[(0, 0), (1, 0)]);
     assert_eq!((ends[&0], ends[&1]), stable, "the end is the last stable offset");
     for partition in 0..2 {
-        let of = |(it, ..): &&(i32, i64, String)| *it == partition;
+        let of = |(it, ..): &&Seen| *it == partition;
         let seen: Vec<&str> = seen.iter().filter(of).map(|it| &*it.2).collect();
         let expected = expected.iter().filter(|it| it.0 == partition);
         assert_eq!(seen, expected.map(|it| &*it.1).collect::<Vec<_>>(), "partition {partition}");

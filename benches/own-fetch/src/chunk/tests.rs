@@ -76,20 +76,17 @@ fn offsets(mut chunk: Chunk) -> (Vec<i64>, Option<Fault>) {
 #[test]
 fn a_record_is_what_was_written_in_every_compression() {
     let written: Vec<_> = (5..105).map(|at| record(at, None, &format!("value {at}"))).collect();
-    use Compression::{Gzip, Lz4, None, Snappy, Zstd};
-    for compression in [None, Gzip, Snappy, Lz4, Zstd] {
+    use Compression::{Gzip, Lz4, Snappy, Zstd};
+    for compression in [Compression::None, Gzip, Snappy, Lz4, Zstd] {
         let mut chunk = chunk(batch_of(&written, compression), &[], 0);
         for expected in &written {
             let it = chunk.next().expect("no fault").expect("a record");
             let bytes = &chunk.records.bytes;
             assert_eq!((it.offset, it.timestamp), (expected.offset, expected.timestamp));
             assert_eq!(it.value.map(|value| &bytes[value]), expected.value.as_deref());
-            assert_eq!(
-                (it.key, last_header(&bytes[it.headers], b"n")),
-                (Option::None, Some(&b"1"[..]))
-            );
+            assert_eq!((it.key, last_header(&bytes[it.headers], b"n")), (None, Some(&b"1"[..])));
         }
-        assert!(matches!(chunk.next(), Ok(Option::None)), "{compression:?}");
+        assert!(matches!(chunk.next(), Ok(None)), "{compression:?}");
     }
 }
 

@@ -22,15 +22,15 @@ use own_fetch::cluster::Cluster;
 use own_fetch::connection::Connection;
 
 /// Longest wait for anything.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Where the brokers listen, by the environment of `stack`.
-pub fn brokers() -> String {
+pub(crate) fn brokers() -> String {
     std::env::var("KAFKA_BOOTSTRAP_SERVERS").expect("the environment of `stack`")
 }
 
 /// Asks until it is so.
-pub fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let give_up_at = Instant::now() + LIMIT;
     while !is_so() {
         assert!(Instant::now() < give_up_at, "in {LIMIT:?} not seen: {what}");
@@ -47,16 +47,21 @@ fn connection(cluster: &Cluster, broker: i32) -> Connection {
 }
 
 /// A topic of this run alone, its brokers, and one who writes to it.
-pub struct Topic {
-    pub name: String,
-    pub cluster: Cluster,
+pub(crate) struct Topic {
+    pub(crate) name: String,
+    pub(crate) cluster: Cluster,
     producer: Option<(TransactionalId, ProducerId, i16, i32)>,
     sequences: Vec<i32>,
 }
 
 impl Topic {
     /// Creates it, and waits until all of its partitions have leaders.
-    pub fn new(name: &str, partitions: i32, replicas: i16, settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        partitions: i32,
+        replicas: i16,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let name = format!("own-fetch-{name}-{}", std::process::id());
         let mut cluster = Cluster::new(&brokers());
         let setting = |(key, value): &(&str, &str)| {
@@ -87,7 +92,7 @@ impl Topic {
     }
 
     /// Another producer, with transactions, for the same topic.
-    pub fn transactional(&self, id: &str) -> Self {
+    pub(crate) fn transactional(&self, id: &str) -> Self {
         let id = text(&format!("{}-{id}", self.name));
         let mut cluster = Cluster::new(&brokers());
         cluster.refresh(&[&self.name]).expect("the brokers answer");
@@ -128,7 +133,7 @@ impl Topic {
     }
 
     /// Adds a partition to the open transaction.
-    pub fn add(&self, partition: i32) {
+    pub(crate) fn add(&self, partition: i32) {
         let (id, producer, epoch, coordinator) =
             self.producer.clone().expect("it is transactional");
         let topic = AddPartitionsToTxnTopic::default()
@@ -151,7 +156,7 @@ impl Topic {
     }
 
     /// Ends the open transaction.
-    pub fn end(&self, is_committed: bool) {
+    pub(crate) fn end(&self, is_committed: bool) {
         let (id, producer, epoch, coordinator) =
             self.producer.clone().expect("it is transactional");
         let request = EndTxnRequest::default()
@@ -164,7 +169,7 @@ impl Topic {
     }
 
     /// Writes one batch, key and value of each record alike, and looks for the leader until it is written.
-    pub fn write(&mut self, partition: i32, values: &[String], compression: Compression) {
+    pub(crate) fn write(&mut self, partition: i32, values: &[String], compression: Compression) {
         let index = usize::try_from(partition).expect("a number");
         let sequence = self.sequences[index];
         let record = |(at, value): (usize, &String)| {
@@ -214,7 +219,7 @@ impl Topic {
     }
 
     /// Gives a partition to other brokers, and waits until one of them leads it.
-    pub fn give(&mut self, partition: i32, replicas: &[i32]) {
+    pub(crate) fn give(&mut self, partition: i32, replicas: &[i32]) {
         let brokers = replicas.iter().map(|id| BrokerId(*id)).collect();
         let one = ReassignablePartition::default()
             .with_partition_index(partition)
