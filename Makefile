@@ -20,14 +20,14 @@ demo: ## the story in 10 seconds; needs nothing but the build, which takes two m
 test: ## set up, build, lint and test everything against real servers
 	@scripts/test.sh
 
-test-all: ## make test and the long forms: more schedules and cases, all faults in full, benchmarks; an hour or more
+test-all: ## make test and the long forms: more schedules and cases, all faults in full, the quick benchmark; an hour or more
 	@scripts/test-all.sh
 
 faults: ## break everything on purpose, at most 15 minutes; FAULTS="NAME --seed N" for one
 	@scripts/faults.sh $(FAULTS)
 
-bench: ## what the consumer costs beside the least that reading costs; ten minutes and a release build
-	@scripts/bench.sh
+bench: ## what the consumer costs beside a floor and others; ten minutes and a release build; BENCH=--quick, or other parts
+	@scripts/bench.sh $(BENCH)
 
 lint: ## formatting and clippy
 	cargo fmt --all --check

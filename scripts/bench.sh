@@ -1,9 +1,18 @@
 #!/usr/bin/env bash
-# What the consumer costs beside the least that reading can cost, on a Kafka of its own: builds a release, which takes
-# some minutes, and prints the table of docs/performance.md. All figures are in $BENCH_JSON.
+# What docs/performance.md says, measured on a Kafka of its own: builds a release, which takes some minutes, and prints
+# tables. All figures are in files of JSON beside the build.
+#
+#   scripts/bench.sh            the consumer beside a floor and beside what others would write; ten minutes
+#   scripts/bench.sh --quick    the consumer beside the floor, in less than 90 s; fails when a record has become far too dear
+#   scripts/bench.sh PART...    other parts, as consumer/benches/performance/main.rs lists them
+#
+# A run in full size puts its table into docs/performance.md; BENCH_PAGE= (empty) leaves the page alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
+
+parts=("${@:-cpu}")
+[[ ${parts[0]} != --quick ]] || parts=(quick)
 
 scripts/setup.sh all
 # shellcheck source=scripts/rust.sh
@@ -11,13 +20,24 @@ scripts/setup.sh all
 
 target=${CARGO_TARGET_DIR:-target}
 stack_dir=$target/bench-stack
-export BENCH_JSON=${BENCH_JSON:-$target/cpu-per-record.json}
-BENCH_JSON=$(realpath -m "$BENCH_JSON") # the benchmark runs in the folder of its package
+# The benchmark runs in the folder of its package.
+[[ -z ${BENCH_JSON:-} ]] || BENCH_JSON=$(realpath -m "$BENCH_JSON")
+[[ -n ${BENCH_RECORDS:-}${BENCH_ROUNDS:-}${BENCH_ONLY:-}${BENCH_CONSUMER:-} ]] || BENCH_PAGE=${BENCH_PAGE-docs/performance.md}
+if [[ -n ${BENCH_PAGE:-} && ${parts[0]} != quick ]]; then
+  BENCH_PAGE=$(realpath -m "$BENCH_PAGE")
+else
+  unset BENCH_PAGE
+fi
+export BENCH_JSON BENCH_PAGE
+[[ -n ${BENCH_JSON:-} ]] || unset BENCH_JSON
 
 cargo build --bin stack
+cargo bench -p consumer --bench performance --no-run
 # shellcheck source=scripts/stack.sh
 . scripts/stack.sh
 drop_stack
 trap stop_stack EXIT
 start_stack kafka,registry
-cargo bench -p consumer
+for part in "${parts[@]}"; do
+  BENCH_PART=$part cargo bench -p consumer --bench performance
+done
