@@ -52,6 +52,11 @@ impl Bars {
 
     /// Prints the table, puts it into the page, and writes the JSON.
     pub(crate) fn publish(self) {
+        self.publish_with(&Value::Null);
+    }
+
+    /// As [`Self::publish`], with what the figures were made of for the JSON.
+    pub(crate) fn publish_with(self, rounds: &Value) {
         let mut text =
             format!("{}.\n\n| | bar | measured | |\n|---|--:|--:|---|\n", self.setting.line());
         for Row { what, bar, figure, is_met } in &self.rows {
@@ -63,7 +68,10 @@ impl Bars {
             json!({ "what": what, "bar": bar, "figure": figure, "is_met": is_met })
         });
         let rows = rows.collect::<Value>();
-        write_json(self.part, &json!({ "setting": self.setting.json(), "figures": rows }));
+        write_json(
+            self.part,
+            &json!({ "setting": self.setting.json(), "figures": rows, "rounds": rounds }),
+        );
     }
 }
 

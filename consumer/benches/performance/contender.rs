@@ -97,8 +97,7 @@ impl Contender {
                     &reader.averages,
                     &reader.group,
                 ];
-                let arguments: Vec<String> =
-                    first.iter().chain(own).map(|argument| argument.to_owned()).collect();
+                let arguments: Vec<String> = first.iter().chain(own).cloned().collect();
                 let (cost, stdout) = run(&self.program, &arguments, variables, log.records);
                 let is_right = stdout.trim() == log.line();
                 assert!(is_right, "{name}: {} are there, and not {stdout}", log.line());

@@ -138,12 +138,8 @@ impl Figures {
         self.programs[program].2.push(round);
     }
 
-    /// What a program took, round by round.
-    pub(crate) fn rounds(&self, program: usize) -> &[Round] {
-        &self.programs[program].2
-    }
-
-    fn spread(&self, program: usize, figure: impl Fn(&Round) -> f64) -> Spread {
+    /// A figure of a program over all rounds.
+    pub(crate) fn spread(&self, program: usize, figure: impl Fn(&Round) -> f64) -> Spread {
         Spread::of(self.programs[program].2.iter().map(figure))
     }
 

@@ -10,7 +10,7 @@ use crate::figures::{Round, Spread};
 use crate::orders_log::OrdersLog;
 use crate::output::number;
 use crate::program::memory_kib_of;
-use crate::rounds::{SHORT_PART, measure};
+use crate::rounds::SHORT_PART;
 
 const RECORDS_DEFAULT: u64 = 10_000_000;
 const ROUNDS_DEFAULT: u64 = 3;
@@ -25,19 +25,27 @@ const READY_MAX: Duration = Duration::from_secs(120);
 pub(crate) fn run() {
     build_ours();
     let records = number("BENCH_RECORDS", RECORDS_DEFAULT);
-    let fewer = (records / SHORT_PART).max(1);
-    let what = format!("{records} orders beside {fewer}, {PRODUCTS} products, one lane");
+    let sizes = [records, records / SHORT_PART, records / SHORT_PART / SHORT_PART];
+    let [many, few, least] = sizes;
+    let what = format!("{many}, {few} and {least} orders, {PRODUCTS} products, one lane");
     let mut bars = Bars::new("growth", &what);
-    let (whole, short) = (OrdersLog::fill(records, PRODUCTS), OrdersLog::fill(fewer, PRODUCTS));
-    let rounds = number("BENCH_ROUNDS", ROUNDS_DEFAULT);
-    let figures = measure(&[exactly_once()], &whole, &short, rounds);
-    let of = |figure: fn(&Round) -> f64| Spread::of(figures.rounds(0).iter().map(figure)).median;
-    bars.told("CPU of a record, few", of(|round| round.short.cpu_micros()), "µs");
-    bars.told("CPU of a record, many", of(|round| round.whole.cpu_micros()), "µs");
-    let ratio = of(|round| round.whole.cpu_micros() / round.short.cpu_micros());
-    bars.at_most("CPU of a record, many beside few", ratio, 1.05, "×");
-    bars.told("memory, few", of(|round| round.short.memory_mib), "MiB");
-    bars.told("memory, many", of(|round| round.whole.memory_mib), "MiB");
+    let logs = sizes.map(|records| OrdersLog::fill(records.max(1), PRODUCTS));
+    let mut rounds = Vec::new();
+    for round in 1..=number("BENCH_ROUNDS", ROUNDS_DEFAULT).max(1) {
+        let cost = |log: &OrdersLog| exactly_once().run(log, &format!("growth-{round}"));
+        let [many, few, least] = [cost(&logs[0]), cost(&logs[1]), cost(&logs[2])];
+        eprintln!("round {round}: {many}; {few}; {least}");
+        rounds.push((Round { whole: many, short: few }, Round { whole: few, short: least }));
+    }
+    let of = |figure: fn(&(Round, Round)) -> f64| Spread::of(rounds.iter().map(figure)).median;
+    let what = format!("CPU of a record from {least} to {few}");
+    bars.told(&what, of(|(_, few)| few.marginal_cpu_micros()), "µs");
+    let what = format!("CPU of a record from {few} to {many}");
+    bars.told(&what, of(|(many, _)| many.marginal_cpu_micros()), "µs");
+    let ratio = of(|(many, few)| many.marginal_cpu_micros() / few.marginal_cpu_micros());
+    bars.at_most("the second beside the first", ratio, 1.05, "×");
+    bars.told(&format!("memory, {few} orders"), of(|(_, few)| few.whole.memory_mib), "MiB");
+    bars.told(&format!("memory, {many} orders"), of(|(many, _)| many.whole.memory_mib), "MiB");
     products(&mut bars);
     bars.publish();
 }
