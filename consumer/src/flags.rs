@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use engine_args::{EngineArgs, OrderArgs};
+use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{KafkaArgs, LogArgs, MetricsAddr, OutputFormat, RegistryArgs};
 use service_kit::units::{DurationArg, finite};
@@ -143,4 +144,9 @@ pub struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
+
+    /// Traces.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trace: TraceArgs,
 }

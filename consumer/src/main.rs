@@ -23,6 +23,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let flags = settings::load("consumer", flags.config.clone().as_deref(), flags)?;
     let log_format = flags.log.format();
     telemetry::init(log_format);
+    let traces = flags.trace.check()?;
     let form = flags.output.unwrap_or_default();
     let checked = Settings::check(flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -33,6 +34,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    let _exporting = otlp::start(program, traces)?;
     let app = App::start(checked, stop, runtime.handle(), Some(metrics))?;
     let progress = app.show_progress(Live::on_stderr(log_format));
     let Run { statistics, ended } = app.run(|_| {});

@@ -19,6 +19,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let flags = settings::load("push", flags.config.clone().as_deref(), flags)?;
     let log_format = flags.log.format();
     telemetry::init(log_format);
+    let traces = flags.trace.check()?;
     let form = flags.output.unwrap_or_default();
     let checked = Settings::check(&flags)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -29,6 +30,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    let _exporting = otlp::start(program, traces)?;
     let live = Live::on_stderr(log_format);
     let app = App::start(checked, stop, runtime.handle(), Some(metrics), live)?;
     // What a table on the same terminal says is not said twice.

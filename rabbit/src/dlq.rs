@@ -89,7 +89,7 @@ pub async fn list(flags: DlqFlags) -> Result<ExitStatus, AppError> {
 ///
 /// If the broker is away or refuses one. What was sent back before stays so.
 pub async fn redrive(flags: RedriveFlags) -> Result<ExitStatus, AppError> {
-    let RedriveFlags { which, execute, max_redrives } = flags;
+    let RedriveFlags { which, execute, max_redrives, .. } = flags;
     let desk = Desk::open(&which).await?;
     let redrive_id = format!("{:016x}", rand::random::<u64>());
     let (mut groups, mut spared, mut is_all) = (Groups::new(), 0_u64, true);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use order_api::args::{CatalogueArgs, TroubleArgs};
+use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, LogArgs, OutputFormat, RegistryArgs};
 use service_kit::secret::Secret;
@@ -178,6 +179,11 @@ pub struct ServiceFlags {
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
+
+    /// Traces.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trace: TraceArgs,
 }
 
 /// Settings of `topology`.
@@ -259,4 +265,8 @@ pub struct RedriveFlags {
     /// Skip dead letters that were already redriven this many times
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub max_redrives: u32,
+
+    /// Traces.
+    #[command(flatten)]
+    pub trace: TraceArgs,
 }

@@ -28,7 +28,10 @@ fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
             let status = runtime.block_on(async {
                 match command {
                     DlqCommand::List(flags) => rabbit::list(flags).await,
-                    DlqCommand::Redrive(flags) => rabbit::redrive(flags).await,
+                    DlqCommand::Redrive(flags) => {
+                        let _exporting = otlp::start(program, flags.trace.check()?)?;
+                        rabbit::redrive(flags).await
+                    }
                 }
             });
             runtime.shutdown_background();
@@ -44,11 +47,13 @@ fn serve(
 ) -> Result<ExitStatus, AppError> {
     let flags = settings::load("rabbit", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
+    let traces = flags.trace.check()?;
     let checked = Settings::check(flags, services)?;
     let runtime = runtime()?;
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    let _exporting = otlp::start(program, traces)?;
     runtime.block_on(rabbit::run(checked, metrics, stop))?;
     // What is in hand after the time for draining is handed out again to the next run.
     runtime.shutdown_background();

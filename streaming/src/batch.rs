@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use futures_util::future::join_all;
 use order_api::{NewOrder, idempotency_key, metrics, outcome_unknown, read_json};
+use outbox::SendError;
 use serde_json::{Value, json};
 use service_kit::http::header::RETRY_AFTER as RETRY_AFTER_HEADER;
 use service_kit::http::{
@@ -112,8 +113,15 @@ async fn send(
     let received_at = context.received_at;
     let context = context.clone().within(PLACE_MAX);
     let deadline = context.deadline.unwrap_or_else(|| Instant::now() + PLACE_MAX);
-    let trail = Arc::new(trail::begun_by(&context));
+    let carried = context.trace.child();
+    let trail = Arc::new(trail::begun_by(&context, &carried));
+    let span = to.outbox.sending(&carried);
     let sent = join_all(new.iter().map(|(_, order)| to.send(order, &trail, deadline))).await;
+    if let Some(span) = span {
+        let count = i64::try_from(sent.len()).unwrap_or(i64::MAX);
+        let failed = sent.iter().find_map(|sent| sent.as_ref().err());
+        span.with("messaging.batch.message_count", count).end_with(failed.map(SendError::as_str));
+    }
     let mut items = Vec::with_capacity(new.len());
     let (mut places, mut accepted) = (Vec::new(), Vec::new());
     for ((index, order), sent) in new.into_iter().zip(sent) {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use engine_args::EngineArgs;
 use order_api::args::{CatalogueArgs, TroubleArgs};
+use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, OutputFormat, RegistryArgs};
 use service_kit::units::{DurationArg, finite};
@@ -215,4 +216,9 @@ pub struct ServiceFlags {
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
+
+    /// Traces.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trace: TraceArgs,
 }

@@ -22,6 +22,7 @@ fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
     };
     let flags = settings::load("streaming", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
+    let traces = flags.trace.check()?;
     let checked = Settings::check(flags, services)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -30,6 +31,7 @@ fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    let _exporting = otlp::start(program, traces)?;
     streaming::run(checked, metrics, stop, runtime.handle())?;
     // A lane that a broker holds is left behind; waiting for the runtime would wait for it.
     runtime.shutdown_background();

@@ -51,8 +51,14 @@ impl Paradigm for StreamOrders {
     async fn place(&self, order: &NewOrder, context: &RequestContext) -> Result<Placed, Problem> {
         let context = context.clone().within(PLACE_MAX);
         let deadline = context.deadline.unwrap_or_else(|| Instant::now() + PLACE_MAX);
-        let trail = Arc::new(trail::begun_by(&context));
-        match self.send(order, &trail, deadline).await {
+        let carried = context.trace.child();
+        let trail = Arc::new(trail::begun_by(&context, &carried));
+        let span = self.outbox.sending(&carried);
+        let sent = self.send(order, &trail, deadline).await;
+        if let Some(span) = span {
+            span.end_with(sent.as_ref().err().map(SendError::as_str));
+        }
+        match sent {
             Ok(()) => Ok(Placed::Accepted),
             Err(error) if error.is_unknown() => Err(outcome_unknown(problem(&error))),
             Err(error) => Err(problem(&error)),

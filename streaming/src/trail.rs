@@ -11,9 +11,9 @@ const REQUEST_ID: &str = "x-request-id";
 /// Headers that say to which request and trace a record belongs.
 pub(crate) type Trail = outbox::Headers;
 
-/// The trail of an order that came over HTTP, in a span of its own.
-pub(crate) fn begun_by(context: &RequestContext) -> Trail {
-    trail(Some(context.request_id.as_bytes()), &context.trace.child())
+/// The trail of an order that came over HTTP, which carries this span.
+pub(crate) fn begun_by(context: &RequestContext, carried: &TraceContext) -> Trail {
+    trail(Some(context.request_id.as_bytes()), carried)
 }
 
 /// The trail of what follows from a record with these headers, in a span of its own.

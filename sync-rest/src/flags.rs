@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use order_api::args::{CatalogueArgs, TroubleArgs};
+use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, LogArgs, RegistryArgs};
 use service_kit::secret::Secret;
@@ -141,6 +142,11 @@ pub struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
+
+    /// Traces.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trace: TraceArgs,
 }
 
 /// Which service to run.

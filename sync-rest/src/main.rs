@@ -17,6 +17,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
     let mut flags = settings::load("sync-rest", flags.config.clone().as_deref(), flags)?;
     flags.service = service;
     telemetry::init(flags.log.format());
+    let traces = flags.trace.check()?;
     let checked = Settings::check(flags)?;
     let failed = |error: &dyn std::fmt::Display| AppError::failed(error.to_string());
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -25,6 +26,7 @@ fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
         .map_err(|error| failed(&error))?;
     let stop = Shutdown::on_signals().map_err(|error| failed(&error))?;
     let metrics = metrics_recorder::install(program).map_err(|error| failed(&error))?;
+    let _exporting = otlp::start(program, traces)?;
     runtime.block_on(async {
         let app = tokio::select! {
             app = App::bind(checked, metrics) => app?,

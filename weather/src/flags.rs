@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use engine_args::EngineArgs;
+use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, KafkaArgs, LogArgs, MetricsAddr, RegistryArgs};
 use service_kit::secret::Secret;
@@ -240,4 +241,9 @@ pub struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogArgs,
+
+    /// Traces.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub trace: TraceArgs,
 }

@@ -22,6 +22,7 @@ fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
     };
     let flags = settings::load("weather", flags.config.clone().as_deref(), flags)?;
     telemetry::init(flags.log.format());
+    let traces = flags.trace.check()?;
     let checked = Settings::check(&flags, services)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -30,6 +31,7 @@ fn run(program: &Program, cli: Cli) -> Result<ExitStatus, AppError> {
     let stop = Shutdown::on_signals().map_err(|error| AppError::failed(error.to_string()))?;
     let metrics =
         metrics_recorder::install(program).map_err(|error| AppError::failed(error.to_string()))?;
+    let _exporting = otlp::start(program, traces)?;
     let ran = weather::run(&checked, metrics, &stop, runtime.handle());
     // What is in hand after the time for draining is handed out again to the next run.
     runtime.shutdown_background();

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::publisher::{Delivery, DeliveryObserver, PublishError, Publisher};
 use relane::outages::KAFKA;
+use service_kit::http::trace::TraceContext;
+use service_kit::spans::{self, Messaging, Span};
 use service_kit::unavailable::{Reporter, of_process};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -45,6 +47,16 @@ impl SendError {
     pub const fn is_unknown(&self) -> bool {
         matches!(self, Self::Unacknowledged(_))
     }
+
+    /// In one word of a closed set.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Away(_) => "away",
+            Self::Full => "full",
+            Self::Refused(_) => "refused",
+            Self::Unacknowledged(_) => "unacknowledged",
+        }
+    }
 }
 
 /// Headers of a record, in their order.
@@ -68,6 +80,7 @@ pub struct Parcel {
 pub struct Outbox {
     parcels: mpsc::Sender<(Parcel, oneshot::Sender<Sent>)>,
     away: Away,
+    topic: Arc<str>,
 }
 
 /// Why the brokers are not there, for all to see.
@@ -129,12 +142,17 @@ impl Outbox {
             .name("outbox".to_owned())
             .spawn(move || sending.run())
             .map_err(|error| PublishError::Other(error.to_string()))?;
-        Ok((Self { parcels, away }, thread))
+        Ok((Self { parcels, away, topic: topic.into() }, thread))
     }
 
     /// Why no record can be sent now; `None` while the brokers are there, as far as is known.
     pub fn away(&self) -> Option<String> {
         self.away.reason()
+    }
+
+    /// Begins the span of records that carry this context; `None` while spans of its trace are not recorded.
+    pub fn sending(&self, carried: &TraceContext) -> Option<Span> {
+        spans::sending(carried, Messaging { system: "kafka", destination: &self.topic })
     }
 
     /// Appends a record, and returns when the brokers have it.

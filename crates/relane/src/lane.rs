@@ -22,6 +22,7 @@ pub(crate) mod bare_handles;
 pub(crate) mod faulty;
 pub(crate) mod handles;
 // What a turn is made of.
+pub(crate) mod attempt_span;
 pub(crate) mod pending;
 pub(crate) mod outbound;
 pub(crate) mod outcomes;
@@ -40,6 +41,7 @@ pub(crate) mod panics;
 pub(crate) mod runner;
 pub(crate) mod in_flight;
 pub(crate) mod processor;
+mod traced;
 mod framing;
 mod attempt;
 pub(crate) mod key_order;

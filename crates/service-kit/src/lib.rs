@@ -17,6 +17,7 @@
 //! SIGTERM, ctrl-C                                   shutdown
 //! a JSON object's members as they are written       json_members
 //! a public API: limits, deadlines, problems         http
+//! what was done for a request or message            spans
 //! ```
 //!
 //! The crate knows nothing of orders, Kafka or what an API says, and depends on none of the other crates
@@ -45,3 +46,4 @@ pub mod admin_http;
 pub mod shutdown;
 pub mod open_files;
 pub mod http;
+pub mod spans;

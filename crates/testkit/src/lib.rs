@@ -12,6 +12,7 @@
 
 pub mod asking;
 pub mod cluster;
+pub mod collector;
 pub mod conformance;
 pub mod http;
 pub mod input;
@@ -33,6 +34,7 @@ pub mod verify;
 pub mod wait;
 
 pub use cluster::{Cluster, Servers};
+pub use collector::{Collector, Takes};
 pub use http::HttpAnswer;
 pub use input::{Header, Input, OrderEncoder};
 pub use ledger::Ledger;

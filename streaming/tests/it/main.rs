@@ -10,3 +10,4 @@ mod outage;
 mod replay;
 mod replicas;
 mod startup;
+mod tracing;

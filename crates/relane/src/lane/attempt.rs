@@ -8,6 +8,7 @@ use pipeline::headers::FINGERPRINT;
 use pipeline::record::Offset;
 use rand::Rng as _;
 
+use crate::lane::attempt_span::{Begun, Source};
 use crate::lane::failure_gate::{Failed, Name};
 use crate::lane::framing::framed_in_header;
 use crate::lane::in_flight::Answered;
@@ -32,6 +33,8 @@ pub(crate) struct Subject<'r, 'a> {
     pub(crate) header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
     pub(crate) attempt: u32,
     pub(crate) redrives: u32,
+    /// It was read from the retry topic.
+    pub(crate) is_retry: bool,
 }
 
 impl Subject<'_, '_> {
@@ -47,6 +50,27 @@ impl Subject<'_, '_> {
 impl<S: Stage> Processor<S> {
     /// Makes one attempt. A record whose handler has answered is not decoded again.
     pub(crate) fn attempt<'k>(
+        &mut self,
+        partition: i32,
+        subject: &Subject<'_, '_>,
+        key: impl FnOnce() -> Option<&'k [u8]>,
+        origin: impl FnOnce() -> (i32, Offset),
+        answered: Option<Answered<S::Input>>,
+    ) -> Attempted {
+        let began_ns = answered.as_ref().map(|answered| answered.began_ns);
+        let Some(begun) = Begun::of(subject.header, began_ns) else {
+            return self.make_attempt(partition, subject, key, origin, answered);
+        };
+        let (origin, emitted_before) = (origin(), self.turn.emitted.len());
+        let attempted = self.make_attempt(partition, subject, key, || origin, answered);
+        let Subject { attempt, redrives, is_retry, .. } = *subject;
+        let from = Source { is_retry, partition, origin, attempt, redrives };
+        let emitted = self.turn.emitted.get(emitted_before..).unwrap_or_default();
+        self.turn.attempted = Some(begun.end(from, emitted));
+        attempted
+    }
+
+    fn make_attempt<'k>(
         &mut self,
         partition: i32,
         subject: &Subject<'_, '_>,
@@ -70,7 +94,7 @@ impl<S: Stage> Processor<S> {
                 Ok(_) if self.in_flight.is_used() => return Attempted::Unresolved,
                 decoded => (decoded, Ok(())),
             },
-            Some(Answered { input, answer }) => (Ok(input), answer),
+            Some(Answered { input, answer, .. }) => (Ok(input), answer),
         };
         let (attempted, input, note) = match decoded {
             Err(error) => match (framed_in_header(subject.header), error) {

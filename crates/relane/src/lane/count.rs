@@ -78,6 +78,7 @@ pub(crate) fn count_committed<S: Stage>(core: &mut Core<S>, started: Instant) {
     if stage.hears_settled() {
         stage.settled(turn.settled());
     }
+    core.processor.tell_spans(&core.settings.topics);
     core.processor.gate.commit();
     core.processor.turn.restart();
 }

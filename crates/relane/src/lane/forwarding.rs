@@ -10,6 +10,7 @@ use pipeline::route::{Route, route};
 use rand::Rng as _;
 
 use crate::lane::attempt::Attempted;
+use crate::lane::attempt_span::AttemptSpan;
 use crate::lane::limits::{HOP_BYTES, WAITING_OVERHEAD_BYTES};
 use crate::lane::outbound::{Destination, OutboundRecord};
 use crate::lane::pending::PendingRecord;
@@ -27,19 +28,29 @@ impl<S: Stage> Processor<S> {
         record: T,
         pending: impl FnOnce(&Self, T) -> PendingRecord,
     ) -> Option<T> {
+        let span = self.turn.attempted.take();
         match attempted {
             Attempted::Unresolved => return Some(record),
-            Attempted::Counted => self.turn.ended.push(timestamp.ms),
+            Attempted::Counted => {
+                self.turn.ended.push(timestamp.ms);
+                self.turn.attempts.extend(span);
+            }
             Attempted::Failed(failure, wait_min) => {
                 let pending = PendingRecord { attempt, ..pending(self, record) };
-                self.forward(pending, failure, wait_min);
+                self.forward(pending, failure, wait_min, span);
             }
         }
         None
     }
 
     /// Puts a failed record on its way.
-    fn forward(&mut self, pending: PendingRecord, failure: Failure, wait_min: Duration) {
+    fn forward(
+        &mut self,
+        pending: PendingRecord,
+        failure: Failure,
+        wait_min: Duration,
+        span: Option<Box<AttemptSpan>>,
+    ) {
         let spread = self.random.random::<f64>();
         let destination = match route(&failure, pending.attempt, &self.plan, spread) {
             Route::DeadLetter => Destination::DeadLetter,
@@ -55,6 +66,9 @@ impl<S: Stage> Processor<S> {
             dead = self.predecessor(&pending);
         }
         self.send(pending, Some(failure), destination);
+        if let Some(outbound) = self.turn.outbound.last_mut() {
+            outbound.attempt = span;
+        }
         if let Some(dead) = dead {
             self.give_up_followers(&dead);
         }

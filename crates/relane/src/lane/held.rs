@@ -64,7 +64,7 @@ impl<S: Stage> Processor<S> {
         let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
         let header = |name: &str| record.header(name);
         let value = record.value.as_deref();
-        let subject = Subject { value, header: &header, attempt: 1, redrives: 0 };
+        let subject = Subject { value, header: &header, attempt: 1, redrives: 0, is_retry: false };
         let origin = || (partition, offset);
         let attempted =
             self.attempt(partition, &subject, || record.key.as_deref(), origin, answered);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use kafka_io::reader::HeldRecord;
 use pipeline::record::Offset;
+use service_kit::spans;
 
 use crate::clock::Instant;
 use crate::lane::limits::{ANSWER_LOOK_MAX, ANSWER_LOOK_MIN};
@@ -27,6 +28,8 @@ struct Handling<I> {
     partition: i32,
     place: Place,
     input: I,
+    /// When it began, in nanoseconds since the Unix epoch; 0 while tracing is off.
+    began_ns: u64,
     /// Dropped with the record, it ends the work.
     task: Task,
 }
@@ -35,6 +38,7 @@ struct Handling<I> {
 pub(crate) struct Answered<I> {
     pub(crate) input: I,
     pub(crate) answer: Answer,
+    pub(crate) began_ns: u64,
 }
 
 /// A waiting record that may not be settled before the window has room. Without an answer it has no
@@ -132,7 +136,8 @@ impl<I> InFlight<I> {
         self.moved_at = Instant::now();
         self.tickets += 1;
         let task = self.runner.run(self.tickets, work, self.limit, schema);
-        self.handling.insert(self.tickets, Handling { partition, place, input, task });
+        let began_ns = if spans::is_on() { spans::now_ns() } else { 0 };
+        self.handling.insert(self.tickets, Handling { partition, place, input, began_ns, task });
     }
 
     /// Ends the work on a partition's records and forgets them: their next owner reads them again.
@@ -186,8 +191,8 @@ impl<I> InFlight<I> {
             let (ticket, answer) = self.runner.next()?;
             let Some(handling) = self.handling.remove(&ticket) else { continue };
             self.moved_at = Instant::now();
-            let Handling { partition, place, input, .. } = handling;
-            return Some((partition, place, Answered { input, answer }));
+            let Handling { partition, place, input, began_ns, .. } = handling;
+            return Some((partition, place, Answered { input, answer, began_ns }));
         }
     }
 }

@@ -5,6 +5,7 @@ use pipeline::failure::{Failure, FailureReason};
 use pipeline::headers::{Dialects, HeaderEdit, Hop, Origin};
 use pipeline::record::Offset;
 
+use crate::lane::attempt_span::AttemptSpan;
 use crate::lane::pending::PendingRecord;
 
 /// Where a forwarded record goes.
@@ -61,6 +62,8 @@ pub(crate) struct OutboundRecord {
     pub(crate) is_durable: bool,
     /// Where it was written.
     pub(crate) delivered_at: Option<Offset>,
+    /// The attempt that failed, where it is traced.
+    pub(crate) attempt: Option<Box<AttemptSpan>>,
 }
 
 /// What is to be written for a forwarded record.
@@ -89,6 +92,7 @@ impl OutboundRecord {
             suspect: false,
             is_durable: false,
             delivered_at: None,
+            attempt: None,
         }
     }
 

@@ -102,7 +102,13 @@ impl<S: Stage> Processor<S> {
     fn try_first(&mut self, record: &Fetched<'_>) {
         let (partition, offset) = (record.partition(), record.offset());
         let header = |name: &str| record.header(name);
-        let subject = Subject { value: record.value(), header: &header, attempt: 1, redrives: 0 };
+        let subject = Subject {
+            value: record.value(),
+            header: &header,
+            attempt: 1,
+            redrives: 0,
+            is_retry: false,
+        };
         self.turn.take(subject.value.map_or(0, <[u8]>::len));
         let origin = || (partition, offset);
         let attempted = self.attempt(partition, &subject, || record.key(), origin, None);

@@ -1,6 +1,7 @@
 //! What one turn of a lane has to write: values, until the writer makes them durable.
 
 use crate::clock::Instant;
+use crate::lane::attempt_span::AttemptSpan;
 use crate::lane::limits::{TURN_BYTES_MAX, TURN_MAX};
 use crate::lane::outbound::OutboundRecord;
 use crate::lane::outcomes::OutcomeEntry;
@@ -30,6 +31,10 @@ pub(crate) struct Turn<N> {
     pub(crate) outcomes: Vec<OutcomeEntry<N>>,
     /// They stand in the outcome log already, in a turn without a transaction.
     pub(crate) are_outcomes_durable: bool,
+    /// The attempt that is being concluded, where it is traced.
+    pub(crate) attempted: Option<Box<AttemptSpan>>,
+    /// Traced attempts that have succeeded; those that failed are with what is outbound.
+    pub(crate) attempts: Vec<Box<AttemptSpan>>,
     /// Origin timestamps of the records handled in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
@@ -53,6 +58,8 @@ impl<N> Turn<N> {
             emitted: Vec::new(),
             outcomes: Vec::new(),
             are_outcomes_durable: false,
+            attempted: None,
+            attempts: Vec::new(),
             ended: Vec::new(),
         }
     }

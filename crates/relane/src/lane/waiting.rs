@@ -27,6 +27,7 @@ impl<S: Stage> Processor<S> {
             header: &header,
             attempt,
             redrives: pending.redrive_count,
+            is_retry: true,
         };
         let origin = (pending.origin.partition, Offset(pending.origin.offset));
         let key = || pending.record.key.as_deref();

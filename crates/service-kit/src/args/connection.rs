@@ -30,9 +30,9 @@ const KAFKA_VARIABLES: [(&str, &str); 8] = [
     ("KAFKA_SSL_CRL_LOCATION", "ssl.crl.location"),
 ];
 
-/// Variables that are read beside those of the flags: see `kafka-io` and `codec` for the secrets,
-/// [`crate::telemetry`] for the last two.
-pub const OTHER_VARIABLES: [&str; 20] = [
+/// Variables that are read beside those of the flags: see `kafka-io`, `codec` and `otlp`,
+/// and [`crate::telemetry`] for the last two.
+pub const OTHER_VARIABLES: [&str; 27] = [
     "KAFKA_SECURITY_PROTOCOL",
     "KAFKA_SASL_MECHANISM",
     "KAFKA_SASL_USERNAME",
@@ -51,6 +51,13 @@ pub const OTHER_VARIABLES: [&str; 20] = [
     "SCHEMA_REGISTRY_BASIC_AUTH_FILE",
     "SCHEMA_REGISTRY_TOKEN",
     "SCHEMA_REGISTRY_TOKEN_FILE",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER",
+    "OTEL_TRACES_SAMPLER_ARG",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS_FILE",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_SDK_DISABLED",
     "RUST_LOG",
     "NO_COLOR",
 ];

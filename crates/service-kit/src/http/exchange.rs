@@ -24,6 +24,7 @@ use super::problem::Problem;
 use super::request::{REQUEST_ID_HEADER, RequestContext};
 use super::routes::{Endpoint, takes};
 use super::server::Serving;
+use crate::spans::{Kind, Span};
 
 /// When to come again after having been turned away: long enough for a wave to pass.
 const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -110,10 +111,11 @@ impl Place {
         if context.is_over(Instant::now()) {
             return deadline_over().into_response();
         }
+        let span = span(head.method.as_str(), self.route, &context);
         let mut request = Request::from_parts(head, Body::from(body));
         // It is read, and was not too long for its path.
         DefaultBodyLimit::disable().apply(&mut request);
-        serving.work(request, next, context, (permit, room)).await
+        serving.work(request, next, (context, span), (permit, room)).await
     }
 }
 
@@ -123,7 +125,7 @@ impl Serving {
         &self,
         mut request: Request,
         next: Next,
-        context: RequestContext,
+        (context, of_trace): (RequestContext, Option<Span>),
         place: (OwnedSemaphorePermit, Room),
     ) -> Response {
         let gauge = metrics::gauge!(IN_FLIGHT, "service" => self.name);
@@ -144,6 +146,9 @@ impl Serving {
             let status = reply.status().as_u16();
             let elapsed_ms = u64::try_from(received_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(%method, path, status, elapsed_ms, "answered");
+            if let Some(span) = of_trace {
+                end(span, reply.status());
+            }
             reply
         };
         tokio::spawn(task.instrument(span)).await.unwrap_or_else(|error| {
@@ -178,6 +183,20 @@ impl Serving {
         metrics::counter!(CUT_OFF, "service" => self.name, "reason" => reason).increment(1);
         closing(problem.into_response())
     }
+}
+
+/// The span of a request that is worked on; `None` while spans of its trace are not recorded.
+fn span(method: &str, route: &'static str, context: &RequestContext) -> Option<Span> {
+    let span = Span::begin(Kind::Server, &context.trace, || format!("{method} {route}"))?;
+    Some(span.with("http.request.method", method.to_owned()).with("http.route", route))
+}
+
+fn end(mut span: Span, status: StatusCode) {
+    span.note("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail("server-error", status.to_string());
+    }
+    span.end();
 }
 
 /// A large body's share of the memory for all of them.

@@ -1,11 +1,13 @@
 //! W3C trace context: which request of which caller this work belongs to.
 //!
 //! It stays own: what reads it for tower or tracing brings OpenTelemetry along, and here the ids are
-//! only passed on and logged.
+//! passed on, logged, and given to [`spans`](crate::spans).
 
 use std::fmt;
 
 use axum::http::HeaderMap;
+
+use crate::spans;
 
 /// Header with the ids.
 pub const TRACEPARENT: &str = "traceparent";
@@ -40,7 +42,8 @@ impl TraceContext {
     pub fn root() -> Self {
         let trace_id = nonzero(rand::random::<u128>);
         let span_id = nonzero(rand::random::<u64>);
-        Self { trace_id, span_id, parent_span_id: None, flags: 0, tracestate: None }
+        let flags = u8::from(spans::samples(trace_id, None));
+        Self { trace_id, span_id, parent_span_id: None, flags, tracestate: None }
     }
 
     /// Reads the caller's span from what it sent; `None` where it is not valid. What stands in
@@ -90,7 +93,26 @@ impl TraceContext {
     #[must_use]
     pub fn child(&self) -> Self {
         let span_id = nonzero(rand::random::<u64>);
-        Self { span_id, parent_span_id: Some(self.span_id), ..self.clone() }
+        let flags = u8::from(spans::samples(self.trace_id, Some(self.is_sampled())));
+        Self { span_id, parent_span_id: Some(self.span_id), flags, ..self.clone() }
+    }
+
+    /// The same span below another one of its trace.
+    #[must_use]
+    pub fn below(self, parent: &Self) -> Self {
+        Self { parent_span_id: Some(parent.span_id), ..self }
+    }
+
+    /// Whether its trace is recorded, by the caller's word or the sampler's.
+    #[must_use]
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & FLAG_SAMPLED != 0
+    }
+
+    /// Whether what follows from this span is recorded here, if spans are at all.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        spans::is_on() && spans::samples(self.trace_id, Some(self.is_sampled()))
     }
 
     /// What to send as `traceparent`.

@@ -151,21 +151,33 @@ const STORES: [Source; 21] = [
     Settings("valkey-password-file = ['''{}''']"),
 ];
 
+const TRACES: [Source; 9] = [
+    Args(&["--otlp-endpoint", "http://me:{}@127.0.0.1:1"]),
+    Args(&["--otlp-endpoint", "{}"]),
+    Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1?key={}"),
+    Variable("OTEL_EXPORTER_OTLP_ENDPOINT", "me:{}@127.0.0.1:1"),
+    Variable("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Basic {}"),
+    Variable("OTEL_EXPORTER_OTLP_HEADERS", "{}"),
+    Variable("OTEL_EXPORTER_OTLP_HEADERS_FILE", "/{}"),
+    File("OTEL_EXPORTER_OTLP_HEADERS_FILE", "x-key={}"),
+    Settings("otlp-endpoint = ['''http://me:{}@127.0.0.1:1''']"),
+];
+
 /// A program, what ends it by itself, and the sources that it reads.
-type Program = (&'static str, &'static [&'static str], [&'static [Source]; 2]);
+type Program = (&'static str, &'static [&'static str], &'static [&'static [Source]]);
 
 /// All programs that read secrets.
 const PROGRAMS: [Program; 10] = [
-    ("producer", &["--count", "1", "--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
-    ("consumer", &["--metrics-addr", "off"], [&KAFKA, &REGISTRY]),
-    ("push", &["--topic", "t", "--metrics-addr", "off"], [&CALLED, &REGISTRY]),
-    ("orders", &["audit"], [&KAFKA, &REGISTRY]),
-    ("streaming", &["order", "--menu", "none"], [&KAFKA, &REGISTRY]),
-    ("rabbit", &["order", "--menu", "none"], [&AMQP, &REGISTRY]),
-    ("sync-rest", &["order", "--menu", "none"], [&SERVICES, &REGISTRY]),
-    ("weather", &["kafka-consumer", "--metrics-addr", "off"], [&STORES, &KAFKA]),
-    ("weather", &["rabbit-consumer", "--metrics-addr", "off"], [&STORES, &AMQP]),
-    ("weather", &["publisher", "--listen", "127.0.0.1:0"], [&KAFKA, &REGISTRY]),
+    ("producer", &["--count", "1", "--metrics-addr", "off"], &[&KAFKA, &REGISTRY]),
+    ("consumer", &["--metrics-addr", "off"], &[&KAFKA, &REGISTRY]),
+    ("push", &["--topic", "t", "--metrics-addr", "off"], &[&CALLED, &REGISTRY]),
+    ("orders", &["audit"], &[&KAFKA, &REGISTRY]),
+    ("streaming", &["order", "--menu", "none"], &[&KAFKA, &REGISTRY, &TRACES]),
+    ("rabbit", &["order", "--menu", "none"], &[&AMQP, &REGISTRY]),
+    ("sync-rest", &["order", "--menu", "none"], &[&SERVICES, &REGISTRY]),
+    ("weather", &["kafka-consumer", "--metrics-addr", "off"], &[&STORES, &KAFKA]),
+    ("weather", &["rabbit-consumer", "--metrics-addr", "off"], &[&STORES, &AMQP]),
+    ("weather", &["publisher", "--listen", "127.0.0.1:0"], &[&KAFKA, &REGISTRY]),
 ];
 
 struct Case {
@@ -181,7 +193,7 @@ fn cases() -> VecDeque<Case> {
     const BLOCKS_PER_PROGRAM: usize = 3;
     let mut cases = VecDeque::new();
     for (of_program, (program, before, sources)) in PROGRAMS.into_iter().enumerate() {
-        for (of_source, source) in sources.into_iter().flatten().copied().enumerate() {
+        for (of_source, source) in sources.iter().copied().flatten().copied().enumerate() {
             let step = BETWEEN.len() / BLOCKS_PER_PROGRAM;
             for block in (0..BLOCKS_PER_PROGRAM).map(|n| n * step + of_source + of_program * 2) {
                 let between = BETWEEN[block % BETWEEN.len()];
@@ -214,6 +226,8 @@ fn printed(case: &Case) -> String {
             ("VALKEY_URL", "redis://127.0.0.1:1"),
             ("WEATHER_GRPC_LISTEN", "127.0.0.1:0"),
         ]),
+        // Headers are read where there is an endpoint.
+        "streaming" => addresses.push(("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")),
         _ => {}
     }
     for (name, address) in addresses {
