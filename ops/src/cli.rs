@@ -120,7 +120,7 @@ impl Cli {
         match self.command {
             Command::Audit(flags) => audit::command(program, *flags),
             Command::Averages(flags) => averages::command(&flags),
-            Command::Dlq(command) => dlq::command(command),
+            Command::Dlq(command) => dlq::command(program, command),
             Command::Doctor(flags) => doctor::command(&flags),
             Command::Lag(command) => lag::command(command),
             Command::Monitor(flags) => monitor::command(&flags),

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::program::Program;
 
 use super::export::{self, Form};
 use super::flags::{Connection, LedgerFlags, Output, Which};
@@ -160,7 +161,7 @@ pub struct ExportFlags {
 /// # Errors
 ///
 /// Fails for wrong settings (2), and for servers, topics and records that are not there (1).
-pub fn command(command: DlqCommand) -> Result<ExitStatus, AppError> {
+pub fn command(program: &Program, command: DlqCommand) -> Result<ExitStatus, AppError> {
     match command {
         DlqCommand::List(flags) => {
             let mut source = Source::open(&flags.connection, flags.output, &flags.which)?;
@@ -178,7 +179,7 @@ pub fn command(command: DlqCommand) -> Result<ExitStatus, AppError> {
             let source = Source::open(&flags.connection, flags.output, &Which::default())?;
             show::run(&source, flags.place)?;
         }
-        DlqCommand::Redrive(flags) => return redrive::redrive(&flags),
+        DlqCommand::Redrive(flags) => return redrive::redrive(program, &flags),
         DlqCommand::Discard(flags) => return redrive::discard(&flags),
         DlqCommand::Export(flags) => {
             let form = match (flags.raw, flags.values) {

@@ -19,11 +19,14 @@ mod run;
 #[cfg(test)]
 mod samples;
 mod sender;
+mod traced;
 
 use clap::Args;
+use otlp::TraceArgs;
 use serde::Serialize;
 use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::program::Program;
 
 pub use handled::{Entry, Handled, Mark, Ranges};
 pub use plan::Plan;
@@ -79,6 +82,8 @@ pub struct RedriveFlags {
     output: Output,
     #[command(flatten)]
     connection: Connection,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 /// Flags of `discard`.
@@ -126,7 +131,8 @@ struct Discarded<'a> {
 ///
 /// Fails for wrong settings (2), for servers and topics that are not there (1), and where the brokers
 /// stop it in the middle (3): a run after it goes on where this one stopped.
-pub(super) fn redrive(flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
+pub(super) fn redrive(program: &Program, flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
+    let _exporting = otlp::start(program, flags.trace.check()?)?;
     flags.act.check(&flags.which.filter(now_ms())?)?;
     let source = Source::open_for(&flags.connection, flags.output, &flags.group, &flags.which)?;
     let settings = &source.settings;

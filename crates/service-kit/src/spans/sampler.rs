@@ -40,11 +40,7 @@ impl Sampler {
             "traceidratio" => read_share(share)?,
             _ => return Err(format!("OTEL_TRACES_SAMPLER is none of {NAMES}")),
         };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a share of 2^63 is in range"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a share of 2^63 is in range")]
         let below = (share * (1_u64 << RATIO_BITS) as f64) as u64;
         Ok(Self { below, is_parent_based })
     }

@@ -82,6 +82,7 @@ pub(super) const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("rabbit", "otlp", Normal, "its requests and attempts can be traced"),
     ("sync-rest", "otlp", Normal, "its requests can be traced"),
     ("weather", "otlp", Normal, "its requests and attempts can be traced"),
+    ("ops", "otlp", Normal, "its redrives can be traced"),
     ("rabbit", "amqp-io", Normal, "it publishes and consumes"),
     ("streaming", "outbox", Normal, "it appends orders"),
     ("weather", "amqp-io", Normal, "it publishes to RabbitMQ and consumes from it"),

@@ -9,10 +9,12 @@ use kafka_io::native::RecordHeaders;
 use kafka_io::write_error::WriteError;
 use kafka_io::writer::{Guarantee, NO_TAG, Writer, topic_name};
 use service_kit::shutdown::Shutdown;
+use service_kit::spans;
 use service_kit::units::RateArg;
 
 use super::handled::{Entry, Mark, Ranges, VERSION};
 use super::rules::{self, Fate, OwnedHeader, Target};
+use super::traced::Back;
 use crate::dlq::dead_letter::DeadLetter;
 use crate::dlq::error::DlqError;
 
@@ -157,6 +159,7 @@ impl Sender {
             let text = "the connection to the transaction coordinator was lost";
             return Err(WriteError::Failed(text.to_owned()));
         }
+        let started_ns = spans::is_on().then(spans::now_ns);
         self.writer.begin()?;
         for (tag, held) in batch.records.iter().enumerate() {
             let mut headers = RecordHeaders::new();
@@ -171,7 +174,21 @@ impl Sender {
             self.writer.produce(&self.ledger, 0, Some(key), Some(&value), None, NO_TAG)?;
         }
         self.writer.acknowledged()?;
-        self.writer.commit_records()
+        self.writer.commit_records()?;
+        if let Some(started_ns) = started_ns {
+            batch.records.iter().for_each(|held| self.tell_span(held, started_ns));
+        }
+        Ok(())
+    }
+
+    fn tell_span(&self, held: &Held, started_ns: u64) {
+        let back = Back {
+            topic: &held.topic.to_string_lossy(),
+            partition: held.partition,
+            dead_letter: format!("{}/{}/{}", self.run.dlq_topic, held.place.0, held.place.1),
+            redrive_id: &self.run.id,
+        };
+        back.tell_span(&held.headers, started_ns);
     }
 
     /// The id of its run.
