@@ -8,3 +8,4 @@ mod locust;
 mod published;
 mod sample;
 mod smoke;
+mod stopped;
