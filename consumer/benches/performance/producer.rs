@@ -18,7 +18,7 @@ const ROUNDS_DEFAULT: u64 = 5;
 const PRODUCTS: u64 = 1_000;
 
 /// Bytes of an order with its frame, as the tool is told to send.
-const VALUE_BYTES: &str = "37";
+const VALUE_BYTES: &str = "36";
 
 pub(crate) fn run() {
     build(&["--package", "producer", "--bin", "producer"]);
