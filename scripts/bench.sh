@@ -22,7 +22,7 @@ target=${CARGO_TARGET_DIR:-target}
 stack_dir=$target/bench-stack
 # The benchmark runs in the folder of its package.
 [[ -z ${BENCH_JSON:-} ]] || BENCH_JSON=$(realpath -m "$BENCH_JSON")
-[[ -n ${BENCH_RECORDS:-}${BENCH_ROUNDS:-}${BENCH_ONLY:-}${BENCH_CONSUMER:-} ]] || BENCH_PAGE=${BENCH_PAGE-docs/performance.md}
+[[ -n ${BENCH_RECORDS:-}${BENCH_ROUNDS:-}${BENCH_ONLY:-}${BENCH_CONSUMER:-}${BENCH_SECONDS:-}${BENCH_PRODUCTS:-} ]] || BENCH_PAGE=${BENCH_PAGE-docs/performance.md}
 if [[ -n ${BENCH_PAGE:-} && ${parts[0]} != quick ]]; then
   BENCH_PAGE=$(realpath -m "$BENCH_PAGE")
 else
