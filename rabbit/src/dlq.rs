@@ -11,7 +11,8 @@ use amqp_io::address::cannot_connect;
 use amqp_io::limits::CLOSE_MAX;
 use amqp_io::lineage::{Past, redriven, text};
 use amqp_io::link::{Purpose, Target, open_once};
-use amqp_io::publish::{Address, Message, send};
+use amqp_io::publish::{Address, Message, PublishError, send};
+use amqp_io::received::Trace;
 use lapin::message::BasicGetMessage;
 use lapin::options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -212,7 +213,13 @@ impl Desk {
         let (body, read) = (dead.delivery.data.clone(), &dead.delivery.properties);
         let message = Message::sent_on(body, read, &headers);
         let to = Address::queue(self.topology.queue(queue));
-        send(&self.channel, &to, &message).await.map_err(|error| {
+        // It carries on what it carried; its way back is a span beside the attempts.
+        let span = Trace::of(&before).redriving(&to, redrive_id);
+        let sent = send(&self.channel, &to, &message).await;
+        if let Some(span) = span {
+            span.end_with(sent.as_ref().err().map(PublishError::as_str));
+        }
+        sent.map_err(|error| {
             AppError::failed(format!("a dead letter was not sent back, and stays: {error}"))
                 .hint("run the command again: it continues where it stopped")
         })?;

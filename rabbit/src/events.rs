@@ -329,6 +329,7 @@ mod tests {
 
     use super::*;
     use amqp_io::lineage::{Past, set};
+    use amqp_io::received::Trace;
 
     fn event(offset: i64, id: &str) -> Received {
         let mut headers = FieldTable::default();
@@ -337,6 +338,7 @@ mod tests {
             body: Vec::new(),
             properties: BasicProperties::default().with_message_id(id.into()),
             past: Past::of(&headers),
+            trace: Trace::of(&headers),
             headers,
         }
     }

@@ -61,7 +61,9 @@ impl Work for Inventory {
         let request_id = received.request_id();
         let (id, created_at_ms) = (order.order_id.as_str(), order.created_at_ms);
         let about = properties(APP_ID, "InventoryResult", id, request_id.as_deref(), created_at_ms);
-        let message = Message::new(framed(&self.encoder, &result), about, received.passed_on());
+        let span = received.trace.follow();
+        let headers = received.passed_on(&span);
+        let message = Message::new(framed(&self.encoder, &result), about, headers).sent_in(span);
         // Also when it was decided before: the first message may never have been sent.
         self.publisher.publish_until_confirmed(&self.decided, &message).await;
         Ok(if decision.is_first { Done::Now } else { Done::Before })

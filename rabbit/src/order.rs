@@ -34,17 +34,39 @@ impl Paradigm for PublishOrders {
         let context = context.clone().within(PLACE_MAX);
         let order = &order.order;
         let request_id = Some(context.request_id.as_str());
-        let headers = context_headers(request_id, &context.trace.child());
+        let carried = context.trace.child();
+        let headers = context_headers(request_id, &carried);
         let about = properties(APP_ID, ORDER, &order.order_id, request_id, order.created_at_ms);
         let message = Message::new(framed(&self.encoder, order), about, headers);
+        let span = self.placed.sending(&carried);
+        let sent = self.send(&message, &context).await;
+        if let Some(span) = span {
+            span.end_with(sent.as_ref().err().map(|(error, _)| error.as_str()));
+        }
+        match sent {
+            Ok(()) => {
+                self.say_so(message);
+                Ok(Placed::Accepted)
+            }
+            Err((error, true)) => Err(outcome_unknown(problem(&error))),
+            Err((error, false)) => Err(problem(&error)),
+        }
+    }
+}
+
+impl PublishOrders {
+    /// Publishes an order, as often as its deadline allows. Says of a failure whether the order may be with
+    /// the broker all the same.
+    async fn send(
+        &self,
+        message: &Message,
+        context: &RequestContext,
+    ) -> Result<(), (PublishError, bool)> {
         let mut is_unknown = false;
         loop {
             let left = context.left(Instant::now()).unwrap_or(PLACE_MAX);
-            let error = match timeout(left, self.publisher.publish(&self.placed, &message)).await {
-                Ok(Ok(())) => {
-                    self.say_so(message);
-                    return Ok(Placed::Accepted);
-                }
+            let error = match timeout(left, self.publisher.publish(&self.placed, message)).await {
+                Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => error,
                 Err(_elapsed) => PublishError::Unconfirmed("no answer in time".to_owned()),
             };
@@ -52,15 +74,12 @@ impl Paradigm for PublishOrders {
             let left = context.left(Instant::now()).unwrap_or_default();
             // Sent again under the same id, so that the client learns what became of it.
             if !matches!(error, PublishError::Unconfirmed(_)) || left.is_zero() {
-                let problem = problem(&error);
-                return Err(if is_unknown { outcome_unknown(problem) } else { problem });
+                return Err((error, is_unknown));
             }
             self.publisher.wait_until_there(left).await;
         }
     }
-}
 
-impl PublishOrders {
     /// Tells the other instances that an order is on its way, once and without waiting: it is safe
     /// already, and its outcome is heard of in any case. An order that is not accepted is not told.
     fn say_so(&self, message: Message) {

@@ -21,9 +21,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Method, Url};
 use serde_json::Value;
-use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
+use service_kit::http::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use service_kit::http::{DEADLINE_HEADER, REQUEST_ID_HEADER, RequestContext};
 use service_kit::shutdown::Shutdown;
+use service_kit::spans::{Kind, Span};
 use service_kit::unavailable::{Reporter, Thing, of_process};
 
 use crate::breaker::{Breaker, Ticket, Trouble};
@@ -217,11 +218,18 @@ impl Downstream {
             }
             BreakerUse::Bypassed => None,
         };
-        let request = self.request(call, context, left);
+        let trace = context.trace.child();
+        let span = Span::begin(Kind::Client, &trace, || call.method.to_string());
+        let request = self.request(call, (context, &trace), left);
         let sent = match left {
             Some(left) => tokio::time::timeout(left, self.send(request)).await.ok(),
             None => Some(self.send(request).await),
         };
+        if let Some(span) = span {
+            let span = span.with("http.request.method", call.method.to_string());
+            let is_answered = matches!(sent, Some(Ok(_)));
+            span.with("peer.service", self.name).end_with((!is_answered).then_some("no-answer"));
+        }
         let result = match sent {
             Some(sent) => sent.and_then(|response| self.judge(response, left)),
             None => Err(self.overdue(left.unwrap_or_default()).into()),
@@ -240,12 +248,11 @@ impl Downstream {
     fn request(
         &self,
         call: &Call<'_>,
-        context: &RequestContext,
+        (context, trace): (&RequestContext, &TraceContext),
         left: Option<Duration>,
     ) -> reqwest::RequestBuilder {
         let mut url = self.base.clone();
         url.set_path(&call.path);
-        let trace = context.trace.child();
         let mut request = self.client.request(call.method.clone(), url);
         request = request.header(REQUEST_ID_HEADER, &context.request_id);
         request = request.header(TRACEPARENT, trace.traceparent());

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use service_kit::clock::now_ms;
-use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
+use service_kit::http::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use service_kit::http::{REQUEST_ID_HEADER, RequestContext};
+use service_kit::spans::{Kind, Span};
 use service_kit::unavailable::{Reporter, Thing, of_process};
 use tokio::sync::Semaphore;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -68,7 +69,12 @@ impl Publisher for Served {
         // In a task of its own: what a client that goes away has begun, ends.
         let published = tokio::spawn(async move {
             let _room = room;
-            publishing.publish(&record, &context).await
+            let span = call_span(Kind::Server, &context.trace);
+            let published = publishing.publish(&record, &context).await;
+            if let Some(span) = span {
+                span.end_with(published.is_err().then_some("unavailable"));
+            }
+            published
         });
         match published.await {
             Ok(Ok(())) => Ok(Response::new(PublishReply { message_id })),
@@ -84,6 +90,13 @@ fn unavailable(unconfirmed: &Unconfirmed) -> Status {
         metadata.insert(UNAVAILABLE, names);
     }
     Status::with_metadata(Code::Unavailable, unconfirmed.detail(), metadata)
+}
+
+/// The span of a call; `None` while spans of its trace are not recorded.
+fn call_span(kind: Kind, context: &TraceContext) -> Option<Span> {
+    let span = Span::begin(kind, context, || "weather.v1.Publisher/Publish".to_owned())?;
+    let service = span.with("rpc.system", "grpc").with("rpc.service", "weather.v1.Publisher");
+    Some(service.with("rpc.method", "Publish"))
 }
 
 /// The API's side.
@@ -161,8 +174,13 @@ impl Client {
                 request.metadata_mut().insert(name, value);
             }
         }
+        let span = call_span(Kind::Client, &trace);
         // A clone shares the connection.
-        match self.client.clone().publish(request).await {
+        let answer = self.client.clone().publish(request).await;
+        if let Some(span) = span {
+            span.end_with(answer.is_err().then_some("unavailable"));
+        }
+        match answer {
             Ok(_) => {
                 self.reporter.available();
                 Ok(())

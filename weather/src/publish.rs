@@ -6,9 +6,9 @@ use std::time::Instant;
 use amqp_io::publish::{Address, Message, Publisher};
 use amqp_io::received::{context_headers, framed, properties};
 use codec::encode::Encoder;
-use outbox::{Headers, Outbox, Parcel};
+use outbox::{Headers, Outbox, Parcel, SendError};
 use service_kit::http::RequestContext;
-use service_kit::http::trace::{TRACEPARENT, TRACESTATE};
+use service_kit::http::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 use tokio::time::timeout;
 
 use crate::limits::PUBLISH_MAX;
@@ -102,8 +102,14 @@ impl Publishing {
     ) -> Result<(), String> {
         // What comes twice lies in one partition.
         let key = record.message_id.clone().into_bytes();
-        let parcel = Parcel { key, value, headers: Arc::new(headers(context)) };
-        self.outbox.send(parcel, deadline).await.map_err(|error| error.to_string())
+        let carried = context.trace.child();
+        let parcel = Parcel { key, value, headers: Arc::new(headers(context, &carried)) };
+        let span = self.outbox.sending(&carried);
+        let sent = self.outbox.send(parcel, deadline).await;
+        if let Some(span) = span {
+            span.end_with(sent.as_ref().err().map(SendError::as_str));
+        }
+        sent.map_err(|error| error.to_string())
     }
 
     async fn to_rabbitmq(
@@ -114,23 +120,31 @@ impl Publishing {
         deadline: Instant,
     ) -> Result<(), String> {
         let request_id = Some(context.request_id.as_str());
-        let headers = context_headers(request_id, &context.trace.child());
+        let carried = context.trace.child();
+        let headers = context_headers(request_id, &carried);
         let id = record.message_id.as_str();
         let about = properties(APP_ID, KIND, id, request_id, record.created_at_ms);
         let message = Message::new(body, about, headers);
         let published = self.rabbitmq.publish(&self.to, &message);
         let left = deadline.saturating_duration_since(Instant::now());
-        match timeout(left, published).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_elapsed) => Err("RabbitMQ did not confirm the message in time".to_owned()),
+        let span = self.to.sending(&carried);
+        let (result, failure) = match timeout(left, published).await {
+            Ok(Ok(())) => (Ok(()), None),
+            Ok(Err(error)) => (Err(error.to_string()), Some(error.as_str())),
+            Err(_elapsed) => {
+                let text = "RabbitMQ did not confirm the message in time";
+                (Err(text.to_owned()), Some("unconfirmed"))
+            }
+        };
+        if let Some(span) = span {
+            span.end_with(failure);
         }
+        result
     }
 }
 
 /// Headers of a record that follows from a request.
-fn headers(context: &RequestContext) -> Headers {
-    let trace = context.trace.child();
+fn headers(context: &RequestContext, trace: &TraceContext) -> Headers {
     let mut headers: Headers = vec![
         (REQUEST_ID, context.request_id.as_bytes().into()),
         (TRACEPARENT, trace.traceparent().into_bytes().into()),

@@ -12,6 +12,7 @@ use lapin::types::FieldTable;
 use pipeline::failure::{Failure, FailureReason};
 use service_kit::exit::AppError;
 use service_kit::shutdown::Shutdown;
+use service_kit::spans::Span;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -257,7 +258,10 @@ async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(
         failing.dead_letter(&received, &failure, subject_id).await;
         "dead-lettered"
     } else {
-        match attempt(&shared, &received).await {
+        let span = received.processing(&failing.queue.name);
+        let attempted = attempt(&shared, &received).await;
+        end(span, &attempted);
+        match attempted {
             Ok(Done::Now) => "done",
             Ok(Done::Before) => "duplicate",
             Err(Fault::Fatal(error)) => return Err(error),
@@ -273,6 +277,21 @@ async fn settle<W: Work>(shared: Arc<Shared<W>>, delivery: Delivery) -> Result<(
         Err(error) => tracing::debug!(%error, "a message could not be acknowledged"),
     }
     Ok(())
+}
+
+/// Ends the span of an attempt. Where its message is sent then, is a span of its own.
+fn end(span: Option<Span>, attempted: &Result<Done, Fault>) {
+    let Some(mut span) = span else { return };
+    match attempted {
+        Ok(Done::Now) => span.note("relane.outcome", "succeeded"),
+        Ok(Done::Before) => span.note("relane.outcome", "duplicate"),
+        Err(Fault::Fatal(_)) => span.fail("fatal", "the service ends"),
+        Err(Fault::Message(failure)) => {
+            let reason = failure.reason.as_str().to_owned();
+            span.fail(reason.clone(), format!("{}: {reason}", failure.class().as_str()));
+        }
+    }
+    span.end();
 }
 
 /// What ends the attempts at a message in hand.

@@ -43,7 +43,8 @@ impl Failing {
                 let failed = failed(&self.queue.name, received, failure, now_ms);
                 let headers = failed.to_retry(&received.headers, due_at_ms);
                 let message =
-                    Message::sent_on(received.body.clone(), &received.properties, &headers);
+                    Message::sent_on(received.body.clone(), &received.properties, &headers)
+                        .sent_in(received.trace.follow());
                 let to = Address::queue(self.queue.retry(delay));
                 self.publisher.publish_until_confirmed(&to, &message).await;
                 metrics::retried(self.queue.label);
@@ -71,11 +72,12 @@ impl Failing {
         // first, its subject is never a dead letter and pending for good.
         let subject_id = subject_id.filter(|id| id.len() <= MESSAGE_ID_BYTES_MAX);
         if let (Some(events), Some(subject_id)) = (&self.told_first, subject_id) {
-            let mut event = message.clone();
+            let mut event = message.clone(); // news of it, which is no step on its way
             event.properties = event.properties.with_message_id(subject_id.as_str().into());
             self.publisher.publish_until_confirmed(events, &event).await;
         }
         let dead_letters = Address::queue(self.queue.dead_letters());
+        let message = message.sent_in(received.trace.follow());
         self.publisher.publish_until_confirmed(&dead_letters, &message).await;
         metrics::dead_lettered(self.queue.label, failure.class());
         tracing::warn!(

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use lapin::options::BasicPublishOptions;
 use lapin::types::{FieldTable, ShortString};
 use lapin::{BasicProperties, Channel, Confirmation, ErrorKind, PublisherConfirm};
+use service_kit::http::trace::TraceContext;
+use service_kit::spans::{self, Messaging, Span};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
@@ -38,6 +40,22 @@ impl Address {
     pub fn queue(name: impl Into<String>) -> Self {
         Self { exchange: String::new(), key: name.into() }
     }
+
+    /// Begins the span of a message that goes there and carries this context; `None` while spans of its
+    /// trace are not recorded.
+    pub fn sending(&self, carried: &TraceContext) -> Option<Span> {
+        if !spans::records(carried) {
+            return None;
+        }
+        // As the semantic conventions write it.
+        let name = match self.exchange.as_str() {
+            "" => self.key.clone(),
+            exchange => format!("{exchange}:{}", self.key),
+        };
+        let to = Messaging { system: SYSTEM, destination: &name };
+        let key = self.key.clone();
+        Some(spans::sending(carried, to)?.with("messaging.rabbitmq.destination.routing_key", key))
+    }
 }
 
 /// A message.
@@ -47,7 +65,12 @@ pub struct Message {
     pub body: Vec<u8>,
     /// What it says about itself, its headers among it.
     pub properties: BasicProperties,
+    /// The span of its sending, where that has one.
+    pub span: Option<TraceContext>,
 }
+
+/// As the semantic conventions call it.
+pub(crate) const SYSTEM: &str = "rabbitmq";
 
 /// Mode 2: it survives a restart of the broker.
 const PERSISTENT: u8 = 2;
@@ -56,7 +79,13 @@ impl Message {
     /// A message with these headers, kept by the broker across restarts.
     pub fn new(body: Vec<u8>, properties: BasicProperties, headers: FieldTable) -> Self {
         let properties = properties.with_headers(headers).with_delivery_mode(PERSISTENT);
-        Self { body, properties }
+        Self { body, properties, span: None }
+    }
+
+    /// The same, sent in this span.
+    #[must_use]
+    pub fn sent_in(self, span: TraceContext) -> Self {
+        Self { span: Some(span), ..self }
     }
 
     /// A message that was read, sent on with these headers. What it says about itself goes with
@@ -251,6 +280,7 @@ impl Publisher {
     ///
     /// As [`Publisher::publish`].
     pub async fn publish_until_confirmed(&self, to: &Address, message: &Message) {
+        let span = message.span.as_ref().and_then(|carried| to.sending(carried));
         let mut wait = BACKOFF_MIN;
         while let Err(error) = self.publish(to, message).await {
             let State::Up(live) = self.link.state() else {
@@ -264,6 +294,9 @@ impl Publisher {
             }
             sleep(jittered(wait)).await;
             wait = (wait * 2).min(BACKOFF_MAX);
+        }
+        if let Some(span) = span {
+            span.end();
         }
     }
 

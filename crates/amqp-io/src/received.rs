@@ -10,10 +10,12 @@ use lapin::message::Delivery;
 use lapin::types::FieldTable;
 use pipeline::failure::Failure;
 use service_kit::http::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+use service_kit::spans::{self, Messaging, Span};
 
 use crate::consume::Trouble;
 use crate::limits::REQUEST_ID_BYTES_MAX;
 use crate::lineage::{Past, set, text};
+use crate::publish::{Address, SYSTEM};
 
 /// Content type of a framed Avro datum, as over HTTP.
 pub const CONTENT_TYPE: &str = "avro/binary";
@@ -35,6 +37,38 @@ pub struct Received {
     pub headers: FieldTable,
     /// Its failed attempts.
     pub past: Past,
+    /// Where the attempt at it stands in a trace.
+    pub trace: Trace,
+}
+
+/// An attempt's place in a trace, and what its message carries.
+#[derive(Debug, Clone)]
+pub struct Trace {
+    carried: Option<TraceContext>,
+    attempt: TraceContext,
+}
+
+impl Trace {
+    /// Reads what a message carries; the attempt is a span below that, or begins a trace.
+    pub fn of(headers: &FieldTable) -> Self {
+        let header = |name| text(headers, name);
+        let carried = header(TRACEPARENT)
+            .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()));
+        let attempt = carried.as_ref().map_or_else(TraceContext::root, TraceContext::child);
+        Self { carried, attempt }
+    }
+
+    /// Begins the span of a dead letter that goes back; `None` while spans of its trace are not recorded.
+    pub fn redriving(self, to: &Address, redrive_id: &str) -> Option<Span> {
+        let Self { carried, attempt } = self;
+        let span = to.sending(&attempt)?.linked_to(carried?);
+        Some(span.with("relane.redrive.id", redrive_id.to_owned()))
+    }
+
+    /// The span of a message that follows from this one, whatever becomes of it.
+    pub fn follow(&self) -> TraceContext {
+        self.attempt.child()
+    }
 }
 
 impl Received {
@@ -43,7 +77,8 @@ impl Received {
         let properties = delivery.properties.clone();
         let headers = properties.headers().clone().unwrap_or_default();
         let past = Past::of(&headers);
-        Self { body: delivery.data.clone(), properties, headers, past }
+        let trace = Trace::of(&headers);
+        Self { body: delivery.data.clone(), properties, headers, past, trace }
     }
 
     /// Number of the attempt that is made now.
@@ -103,13 +138,24 @@ impl Received {
         frame::split(Some(&self.body)).ok().map(|frame| frame.schema_id)
     }
 
-    /// Headers of a message that follows from this one: its request, and a new span of its trace.
-    pub fn passed_on(&self) -> FieldTable {
-        let header = |name| text(&self.headers, name);
-        let trace = header(TRACEPARENT)
-            .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()))
-            .map_or_else(TraceContext::root, |caller| caller.child());
-        context_headers(self.request_id().as_deref(), &trace)
+    /// Headers of a message that follows from this one: its request, and the span of its sending.
+    pub fn passed_on(&self, span: &TraceContext) -> FieldTable {
+        context_headers(self.request_id().as_deref(), span)
+    }
+
+    /// The span of an attempt that begins now; `None` while spans of its trace are not recorded, and for a
+    /// message that carries none.
+    pub fn processing(&self, queue: &str) -> Option<Span> {
+        let Trace { carried, attempt } = &self.trace;
+        let carried = carried.as_ref().filter(|_| spans::records(attempt))?;
+        let from = Messaging { system: SYSTEM, destination: queue };
+        let mut span = spans::processing(spans::now_ns(), attempt, carried, from)
+            .with("relane.attempt", i64::from(self.attempt()))
+            .with("relane.redrives", i64::from(self.past.redrive_count));
+        if let Some(id) = self.message_id() {
+            span.note("messaging.message.id", id);
+        }
+        Some(span)
     }
 
     /// Name of the request that it follows from; what is longer than a name of ours is nobody's.
@@ -187,10 +233,11 @@ mod tests {
             body: Vec::new(),
             properties: BasicProperties::default(),
             past: Past::of(&headers),
+            trace: Trace::of(&headers),
             headers,
         };
         assert_eq!(received.request_id(), None);
-        assert!(!received.passed_on().contains_key(REQUEST_ID));
+        assert!(!received.passed_on(&received.trace.follow()).contains_key(REQUEST_ID));
         let _about = properties("rabbit", "t", "o-1", received.request_id().as_deref(), None);
     }
 }

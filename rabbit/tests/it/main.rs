@@ -10,3 +10,4 @@ mod queues;
 mod replicas;
 mod rig;
 mod startup;
+mod tracing;

@@ -3,6 +3,7 @@
 
 mod rig;
 mod startup;
+mod tracing;
 mod flow;
 mod status;
 mod avro;

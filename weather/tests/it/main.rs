@@ -7,4 +7,5 @@ mod relay;
 mod rig;
 mod script;
 mod stores;
+mod tracing;
 mod unavailable;
