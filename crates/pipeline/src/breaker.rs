@@ -44,7 +44,8 @@ pub const FAILED_PERCENT_MIN: u64 = 90;
 /// Causes that are looked at at once; the one that failed longest ago makes room.
 const CAUSES_MAX: usize = 16;
 
-/// First wait before a probe, in milliseconds; doubled after each one that fails.
+/// First wait before a probe, in milliseconds; doubled after each one that fails, and halved by each record that
+/// succeeds once the outage is over: a few of them, and the next outage starts with short waits.
 pub const PROBE_FIRST_MS: i64 = 500;
 
 /// Longest wait before a probe, in milliseconds, before the spread is added.
@@ -190,6 +191,7 @@ impl Breaker {
             State::Closed => {
                 self.succeeded.add(now_ms);
                 self.successes += 1;
+                self.wait_ms = (self.wait_ms / 2).max(PROBE_FIRST_MS);
                 Change::None
             }
             State::Open { .. } => Change::None,
@@ -238,9 +240,14 @@ impl Breaker {
         }
     }
 
-    /// There is nothing left that could be tried: whether they are away is not known any more.
+    /// There is nothing left that could be tried: whether they are away is not known any more. What is met next is
+    /// another outage, and starts with short waits.
     pub fn nothing_to_try(&mut self, now_ms: i64) -> Change {
-        if self.state == State::Closed { Change::None } else { self.close(now_ms) }
+        if self.state == State::Closed {
+            return Change::None;
+        }
+        self.wait_ms = PROBE_FIRST_MS;
+        self.close(now_ms)
     }
 
     /// An attempt met surroundings that are away for everybody, such as a downstream that

@@ -241,13 +241,44 @@ fn a_probe_with_too_few_records_ends_as_well() {
 }
 
 #[test]
-fn without_anything_to_try_it_closes_and_remembers_how_long_it_waited() {
-    let mut breaker = opened(0);
-    assert_eq!(breaker.nothing_to_try(1), Change::Closed);
-    assert_eq!(breaker.permit(1), Permit::Flow);
-    assert_eq!(breaker.nothing_to_try(2), Change::None, "it is closed already");
-    breaker.surroundings_away(2, 0, 0.0);
-    assert_eq!(breaker.permit(2), Permit::Wait { until_ms: 2 + 2 * PROBE_FIRST_MS });
+fn without_anything_to_try_it_closes_and_the_next_outage_starts_with_short_waits() {
+    let (mut breaker, now_ms) = long_away();
+    assert_eq!(breaker.nothing_to_try(now_ms), Change::Closed);
+    assert_eq!(breaker.permit(now_ms), Permit::Flow);
+    assert_eq!(breaker.nothing_to_try(now_ms), Change::None, "it is closed already");
+    assert_eq!(next_wait_ms(&mut breaker, now_ms), PROBE_FIRST_MS);
+}
+
+/// One whose outage has lasted until the waits are longest, and when that was.
+fn long_away() -> (Breaker, i64) {
+    let (mut breaker, mut now_ms) = (Breaker::default(), 0);
+    loop {
+        let wait_ms = next_wait_ms(&mut breaker, now_ms);
+        now_ms += wait_ms;
+        breaker.permit(now_ms);
+        if wait_ms == PROBE_MAX_MS {
+            return (breaker, now_ms);
+        }
+    }
+}
+
+/// How long an outage that is met now is waited for.
+fn next_wait_ms(breaker: &mut Breaker, now_ms: i64) -> i64 {
+    breaker.surroundings_away(now_ms, 0, 0.0);
+    let Permit::Wait { until_ms } = breaker.permit(now_ms) else { panic!("it is open") };
+    until_ms - now_ms
+}
+
+#[test]
+fn each_record_that_succeeds_after_a_long_outage_halves_the_wait_of_the_next_one() {
+    for (records, wait_ms) in
+        [(1, 30_000), (2, 15_000), (3, 7_500), (5, 1_875), (7, 500), (30, 500)]
+    {
+        let (mut breaker, now_ms) = long_away();
+        assert_eq!(breaker.succeeded(now_ms), Change::Closed);
+        (1..records).for_each(|_| assert_eq!(breaker.succeeded(now_ms), Change::None));
+        assert_eq!(next_wait_ms(&mut breaker, now_ms), wait_ms, "after {records} records");
+    }
 }
 
 #[test]
