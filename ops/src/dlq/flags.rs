@@ -47,8 +47,15 @@ pub struct Connection {
 /// Whose dead letters of this pipeline go back, and where to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Group {
-    /// Group that dead-lettered the records of this pipeline [default: order-consumer]
-    #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "Redrive")]
+    /// Group that dead-lettered the records of this pipeline [default: the one group that all of
+    /// them are of; else order-consumer]
+    #[arg(
+        long,
+        visible_alias = "group",
+        env = "ORDERS_GROUP_ID",
+        value_name = "GROUP",
+        help_heading = "Redrive"
+    )]
     pub group_id: Option<String>,
 
     /// The group's retry topic, to which they are sent [default: the dead-letter topic's name with
@@ -180,6 +187,8 @@ pub struct Settings {
     pub topic: String,
     /// Group whose dead letters of this pipeline are meant.
     pub group: String,
+    /// Whether somebody has named it.
+    pub is_group_given: bool,
     /// Its retry topic.
     pub retry_topic: String,
     /// Ledger of replays.
@@ -213,6 +222,7 @@ impl Settings {
         let flags = settings::load("orders", config.as_deref(), flags)?;
         telemetry::init(flags.log.format());
         let topic = named(flags.dlq_topic, "orders-dlq", "--dlq-topic")?;
+        let is_group_given = flags.group_id.is_some();
         let group = named(flags.group_id, "order-consumer", "--group-id")?;
         let retry_topic = named(flags.retry_topic, &retry_topic_of(&topic), "--retry-topic")?;
         let replays = named(flags.replays_topic, "orders-replays", "--replays-topic")?;
@@ -225,6 +235,7 @@ impl Settings {
             .map_err(|error| AppError::usage(error.to_string()))?,
             topic,
             group,
+            is_group_given,
             retry_topic,
             replays,
             output: flags.output.unwrap_or_default(),

@@ -26,6 +26,7 @@ use otlp::TraceArgs;
 use serde::Serialize;
 use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
+use service_kit::output::note;
 use service_kit::program::Program;
 
 pub use handled::{Entry, Handled, Mark, Ranges};
@@ -37,9 +38,12 @@ pub(super) use self::run::Act;
 pub(crate) use self::run::run_id;
 use self::run::{Ledgers, Outcome, Words};
 pub(crate) use self::sender::transactional_id;
+use super::dialect::Dialect;
 use super::error::DlqError;
 use super::flags::{Connection, Group, LedgerFlags, Output, Which};
-use super::printed::Source;
+use super::printed::{LookOn, Source};
+use super::source::Taken;
+use crate::progress::Results;
 
 /// How often a dead letter may come back where nothing else is said.
 const REDRIVES_MAX: u32 = 3;
@@ -49,6 +53,7 @@ const BACK: Words = Words {
     would: "would be sent back",
     done: "sent",
     nothing: "nothing was sent; --execute sends them",
+    none: "nothing would be sent",
 };
 
 /// What is said of those that are discarded.
@@ -56,6 +61,7 @@ const DISCARDED: Words = Words {
     would: "would be discarded",
     done: "discarded",
     nothing: "nothing was marked; --execute marks them as handled",
+    none: "nothing would be discarded",
 };
 
 /// Flags of `redrive`.
@@ -134,7 +140,11 @@ struct Discarded<'a> {
 pub(super) fn redrive(program: &Program, flags: &RedriveFlags) -> Result<ExitStatus, AppError> {
     let _exporting = otlp::start(program, flags.trace.check()?)?;
     flags.act.check(&flags.which.filter(now_ms())?)?;
-    let source = Source::open_for(&flags.connection, flags.output, &flags.group, &flags.which)?;
+    let mut source = Source::open_for(&flags.connection, flags.output, &flags.group, &flags.which)?;
+    if let Some(group) = only_group(&source)? {
+        note(&format!("orders: all of them are of group {group}: --group-id {group} is assumed"));
+        source.settings.group = group;
+    }
     let settings = &source.settings;
     let work = Work::Redrive(Rules {
         dlq_topic: settings.topic.clone(),
@@ -179,6 +189,26 @@ pub(super) fn discard(flags: &DiscardFlags) -> Result<ExitStatus, AppError> {
         plan,
     };
     outcome.tell(source.settings.output, &told, &DISCARDED)
+}
+
+/// The group that all dead letters that are meant are of, where nobody has named one and it is not the default. Reads
+/// the topic, but for the rest of it once that is plain.
+fn only_group(source: &Source) -> Result<Option<String>, DlqError> {
+    if source.settings.is_group_given {
+        return Ok(None);
+    }
+    let mut only: Option<String> = None;
+    let mut is_one = true;
+    source.each(None, LookOn::at(Results::AtTheEnd), |letter| {
+        let origin = letter.origin.as_ref().filter(|_| letter.dialect == Dialect::Orders);
+        if let Some(group) = origin.and_then(|origin| origin.group.as_deref()) {
+            let is_other = only.as_deref().is_some_and(|only| only != group);
+            is_one = !is_other && group != source.settings.group;
+            only.get_or_insert_with(|| group.to_owned());
+        }
+        Ok(if is_one { Taken::Meant } else { Taken::Last })
+    })?;
+    Ok(only.filter(|_| is_one))
 }
 
 /// What was handled of a topic of dead letters; nothing where there is no ledger yet.

@@ -41,6 +41,9 @@ pub struct Plan {
     pub newest_ms: Option<i64>,
     /// Those that stay although they are meant, by why.
     pub skipped: BTreeMap<Skip, u64>,
+    /// Of these, those of other groups, by group.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub other_groups: BTreeMap<String, u64>,
 }
 
 impl Plan {
@@ -51,6 +54,10 @@ impl Plan {
             Ok(fate) => fate,
             Err(skip) => {
                 *self.skipped.entry(skip).or_default() += 1;
+                let origin = letter.origin.as_ref().filter(|_| skip == Skip::OtherGroup);
+                if let Some(group) = origin.and_then(|origin| origin.group.as_deref()) {
+                    count(&mut self.other_groups, group);
+                }
                 return;
             }
         };
@@ -94,6 +101,10 @@ impl Plan {
         line(self.matched, "of them match");
         for (skip, count) in &self.skipped {
             line(*count, &format!("skipped: {skip}"));
+            let groups = self.other_groups.iter().filter(|_| *skip == Skip::OtherGroup);
+            for (group, count) in groups {
+                line(*count, &format!("  of {group}: --group-id {group}"));
+            }
         }
         let span = match self.to_do {
             0 => String::new(),
@@ -183,6 +194,7 @@ mod tests {
                 (Skip::Replayed, 1),
                 (Skip::TooManyRedrives, 1),
             ]),
+            other_groups: BTreeMap::new(),
         };
         assert_eq!(plan, expected);
         assert_eq!(plan.left_behind(), 1);
@@ -206,6 +218,22 @@ mod tests {
         assert!(!page.contains('\u{1b}') && !page.contains("…\n         9876543210"), "{page}");
         let words: Vec<&str> = plan.skipped.keys().map(|skip| skip.why()).collect();
         assert!(words.iter().all(|why| page.contains(why)), "none is cut: {page}");
+    }
+
+    #[test]
+    fn whose_dead_letters_are_skipped_stands_below_with_the_flag_that_takes_them() {
+        let mut plan = Plan::default();
+        let mut letter = letter(0, "handler");
+        letter.record.headers.push((b"x-origin-group", Some(b"push-invoices")));
+        let letter = DeadLetter::read(letter.record);
+        plan.add(&letter, Err(Skip::OtherGroup));
+        plan.add(&letter, Err(Skip::Discarded));
+        let page = plan.page("would be sent back");
+        let lines: Vec<&str> = page.lines().map(str::trim_start).collect();
+        let at =
+            lines.iter().position(|line| *line == "1  skipped: dead-lettered by another group");
+        let at = at.expect("it is there");
+        assert_eq!(lines[at + 1], "1    of push-invoices: --group-id push-invoices", "{page}");
     }
 
     #[test]

@@ -132,7 +132,7 @@ impl Skip {
             Self::LeftOut => "the group was replayed since, from a later point",
             Self::TooManyRedrives => "already redriven --max-redrives times",
             Self::ValueLost => "the value was truncated: send the original again",
-            Self::OtherGroup => "another group's dead letters: see --group-id, --retry-topic",
+            Self::OtherGroup => "dead-lettered by another group",
             Self::NoOrigin => "no header names their origin: set --to-topic",
             Self::SameTopic => "they would be sent to the topic they are already in",
             Self::NoTopic => "the target topic is missing: see --retry-topic, --to-topic",

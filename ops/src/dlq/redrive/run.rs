@@ -56,6 +56,8 @@ pub(super) struct Words {
     pub(super) would: &'static str,
     pub(super) done: &'static str,
     pub(super) nothing: &'static str,
+    /// Where there is nothing to do.
+    pub(super) none: &'static str,
 }
 
 /// Topics that say what was done before.
@@ -231,6 +233,13 @@ impl Outcome {
     fn last_line(&self, words: &Words) -> String {
         let (done, matched) = (self.done, self.plan.matched);
         match (&self.id, self.is_stopped) {
+            (None, _) if self.plan.to_do == 0 => match self.plan.other_groups.keys().next() {
+                Some(group) => format!(
+                    "{}: group {group} dead-lettered what is skipped; add --group-id {group}",
+                    words.none
+                ),
+                None => words.none.to_owned(),
+            },
             (None, _) => words.nothing.to_owned(),
             (Some(id), false) => {
                 format!("{} {done} of {matched} dead letters that match, as {id}", words.done)
@@ -257,7 +266,12 @@ pub(crate) fn run_id() -> String {
 mod tests {
     use super::*;
 
-    const WORDS: Words = Words { would: "would be sent back", done: "sent", nothing: "nothing" };
+    const WORDS: Words = Words {
+        would: "would be sent back",
+        done: "sent",
+        nothing: "--execute sends them",
+        none: "nothing would be sent",
+    };
 
     fn outcome(id: Option<&str>, is_stopped: bool) -> Outcome {
         let plan = Plan { matched: 9, ..Plan::default() };
@@ -283,8 +297,15 @@ mod tests {
         outcome.plan.skipped.insert(Skip::NoOrigin, 1);
         assert_eq!(
             (outcome.status(), outcome.last_line(&WORDS).as_str()),
-            (ExitStatus::Done, "nothing")
+            (ExitStatus::Done, "nothing would be sent")
         );
+        outcome.plan.other_groups.insert("push-a".to_owned(), 1);
+        assert_eq!(
+            outcome.last_line(&WORDS),
+            "nothing would be sent: group push-a dead-lettered what is skipped; add --group-id push-a"
+        );
+        outcome.plan.to_do = 1;
+        assert_eq!(outcome.last_line(&WORDS), "--execute sends them");
         outcome.id = Some("r".to_owned());
         assert_eq!(outcome.status(), ExitStatus::Partial);
     }
