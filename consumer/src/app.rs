@@ -150,7 +150,8 @@ impl App {
             );
             own_state(engine)
         });
-        Statistics::new(engine.counts(), engine.waiting(), state, rest)
+        let duplicates = engine.watcher().snapshot().duplicates;
+        Statistics::new(engine.counts(), [engine.waiting(), duplicates], state, rest)
     }
 }
 

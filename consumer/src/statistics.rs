@@ -49,6 +49,8 @@ pub struct Statistics {
     pub dead_lettered: u64,
     /// Records left in the retry topic.
     pub waiting: u64,
+    /// Orders that `--dedupe` has found to be duplicates in this run.
+    pub duplicates: u64,
     /// All products together.
     pub overall: Totals,
     /// Each product, by name.
@@ -121,7 +123,7 @@ impl Statistics {
     /// `rest` was counted of products that are not listed.
     pub(crate) fn new(
         [consumed, succeeded, retried, dead_lettered]: [u64; 4],
-        waiting: u64,
+        [waiting, duplicates]: [u64; 2],
         products: State,
         rest: Total,
     ) -> Self {
@@ -130,7 +132,7 @@ impl Statistics {
         for ProductTotals { totals, .. } in &products {
             overall.add((totals.count, totals.sum));
         }
-        Self { consumed, succeeded, retried, dead_lettered, waiting, overall, products }
+        Self { consumed, succeeded, retried, dead_lettered, waiting, duplicates, overall, products }
     }
 
     /// The statistics as a table for people, see [`write_table`](Self::write_table).
@@ -161,9 +163,13 @@ impl Statistics {
             line(&apart_from(ALL, product), totals)?;
         }
         line(ALL, &self.overall)?;
-        let Self { consumed, succeeded, retried, dead_lettered, waiting, .. } = self;
+        let Self { consumed, succeeded, retried, dead_lettered, waiting, duplicates, .. } = self;
+        let skipped = match duplicates {
+            0 => String::new(),
+            duplicates => format!(", {duplicates} duplicates"),
+        };
         let run = format!(
-            "\nthis run: {consumed} consumed, {succeeded} succeeded, {retried} sent to retry, \
+            "\nthis run: {consumed} consumed, {succeeded} succeeded{skipped}, {retried} sent to retry, \
              {dead_lettered} dead-lettered\nleft in retry: {waiting}"
         );
         writeln!(out, "{}", columns.map_or(run.clone(), |columns| folded(&run, columns)))
@@ -312,12 +318,12 @@ mod tests {
     fn sample() -> Statistics {
         // Two partitions have counted tea.
         let state = state(&[("tea", 1, 100_000_000), ("cake", 1, 7_000), ("tea", 1, 23_450_000)]);
-        Statistics::new([4, 3, 2, 1], 5, state, (0, Amount::ZERO))
+        Statistics::new([4, 3, 2, 1], [5, 6], state, (0, Amount::ZERO))
     }
 
     #[test]
     fn json_has_the_shape_of_the_contract() {
-        let expected = r#"{"consumed":4,"succeeded":3,"retried":2,"dead_lettered":1,"waiting":5,"overall":{"count":3,"sum":"12345.7000","average":4115.233333333334},"products":[{"product":"cake","count":1,"sum":"0.7000","average":0.7},{"product":"tea","count":2,"sum":"12345.0000","average":6172.5}]}"#;
+        let expected = r#"{"consumed":4,"succeeded":3,"retried":2,"dead_lettered":1,"waiting":5,"duplicates":6,"overall":{"count":3,"sum":"12345.7000","average":4115.233333333334},"products":[{"product":"cake","count":1,"sum":"0.7000","average":0.7},{"product":"tea","count":2,"sum":"12345.0000","average":6172.5}]}"#;
         assert_eq!(serde_json::to_string(&sample()).unwrap(), expected);
     }
 
@@ -330,7 +336,8 @@ mod tests {
 
     #[test]
     fn a_product_called_all_is_told_from_the_total() {
-        let statistics = Statistics::new([0; 4], 0, state(&[("all", 1, 7_000)]), (2, Amount::ZERO));
+        let statistics =
+            Statistics::new([0; 4], [0; 2], state(&[("all", 1, 7_000)]), (2, Amount::ZERO));
         let table = statistics.table(None);
         let names: Vec<_> = table.lines().filter_map(|line| line.split("  ").next()).collect();
         assert_eq!(names[..3], ["PRODUCT", "\"all\"  ".trim_end(), "all    ".trim_end()]);
@@ -343,7 +350,8 @@ mod tests {
         let few = state(&[("tea", 2, 7_000), (name, 3, 70_000)]);
         let many = state(&[("tea", 2, 7_000), (name, u64::MAX / 2, 10_i128.pow(31))]);
         for (state, sum) in [(few, "7.0000"), (many, "1000000000000000000000000000.0000")] {
-            let statistics = Statistics::new([u64::MAX; 4], u64::MAX, state, (0, Amount::ZERO));
+            let statistics =
+                Statistics::new([u64::MAX; 4], [u64::MAX; 2], state, (0, Amount::ZERO));
             let table = statistics.table(Some(80));
             assert!(table.lines().all(|line| width(line) <= 80), "{table}");
             assert!(table.contains(sum) && table.contains('…'), "{table}");

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use service_kit::health::Reason;
+use service_kit::unavailable::in_short;
 
 use crate::view::{lasting, time_of_day};
 
@@ -19,7 +20,14 @@ impl Trouble {
     /// `broker for 12 s (since 14:21:38Z): …`.
     pub(crate) fn words(&self) -> String {
         let Self { condition, detail, since_ms, lasts } = self;
-        format!("{condition} for {} (since {}): {detail}", lasting(*lasts), time_of_day(*since_ms))
+        // How long it lasts is said already, and what is away by the condition.
+        let short = in_short(detail);
+        let why = if short == detail {
+            detail
+        } else {
+            short.split_once(": ").map_or(short, |(_, why)| why)
+        };
+        format!("{condition} for {} (since {}): {why}", lasting(*lasts), time_of_day(*since_ms))
     }
 }
 
@@ -83,6 +91,10 @@ mod tests {
         let all = troubles.all();
         assert_eq!(all.len(), 1);
         assert_eq!(all[0].words(), "broker for 12 s (since 00:00:00Z): lane 1");
+        let away = "Kafka has been unavailable for 12 s: 127.0.0.1:9092: no answer";
+        troubles.update(&[reason("broker", away)], at(12), 12_000);
+        let words = "broker for 12 s (since 00:00:00Z): 127.0.0.1:9092: no answer";
+        assert_eq!(troubles.all()[0].words(), words);
         troubles.update(&[], at(13), 13_000);
         assert!(troubles.all().is_empty());
         troubles.update(&[reason("broker", "lane 1")], at(14), 14_000);

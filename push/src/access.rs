@@ -8,7 +8,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Url};
 use service_kit::exit::{AppError, require};
 use service_kit::flag_file::{first_line, read};
-use service_kit::secret::check_address;
+use service_kit::secret::{AddressFault, check_address};
 
 /// Most headers of a file.
 const FILE_HEADERS_MAX: usize = 64;
@@ -44,7 +44,12 @@ const OURS: [&str; 2] = ["ce-", "kafka-"];
 /// Fails with exit code 2, and never repeats the address: it may hold a password.
 pub(crate) fn address(text: &str) -> Result<Url, AppError> {
     let wrong = |why: &str| AppError::usage(format!("--to cannot be used: {why}"));
-    check_address(text, &["http", "https"]).map_err(|fault| wrong(&fault.to_string()))?;
+    check_address(text, &["http", "https"]).map_err(|fault| match fault {
+        AddressFault::Scheme(_) => AppError::usage(
+            "--to needs http:// or https:// in front, such as http://127.0.0.1:9000/payments",
+        ),
+        fault => wrong(&fault.to_string()),
+    })?;
     let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     // What stands before an '@' is a user or password, also an empty one.
     let after = text.split_once("://").map_or("", |(_, after)| after);

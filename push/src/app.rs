@@ -76,8 +76,8 @@ impl App {
         let ended = engine.run(|_| progress.look(|| watcher.snapshot()));
         progress.end(leave);
         let [consumed, succeeded, retried, dead_lettered] = engine.counts();
-        let waiting = engine.waiting();
-        let tally = Tally { consumed, succeeded, retried, dead_lettered, waiting };
+        let (waiting, duplicates) = (engine.waiting(), watcher.snapshot().duplicates);
+        let tally = Tally { consumed, succeeded, retried, dead_lettered, waiting, duplicates };
         (tally, ended.map(|_| ()))
     }
 }

@@ -41,6 +41,7 @@ type PlaceName = (String, i32);
 #[derive(Debug, Clone)]
 pub(crate) struct Event {
     place: PlaceName,
+    offset: i64,
     json: Bytes,
 }
 
@@ -68,7 +69,8 @@ type Sender = oneshot::Sender<Told>;
 /// Records that gather.
 #[derive(Debug, Default)]
 struct Open {
-    events: Vec<(Bytes, Sender)>,
+    /// With their offsets, by which they are ordered within a call.
+    events: Vec<(i64, Bytes, Sender)>,
     bytes: usize,
     /// Tells the task that waits for more that there will be none.
     is_full: Arc<Notify>,
@@ -97,7 +99,8 @@ impl Batches {
 
     /// A record as it goes into a call.
     pub(crate) fn event(&self, record: &Record<Body>) -> Event {
-        Event { place: (record.topic.clone(), record.partition), json: event::of(record) }
+        let place = (record.topic.clone(), record.partition);
+        Event { place, offset: record.offset, json: event::of(record) }
     }
 
     /// Sends a record in a call of its own.
@@ -106,7 +109,7 @@ impl Batches {
     ///
     /// Dropped, it ends the call; the service may have taken the record.
     pub(crate) async fn send_alone(&self, event: Event) -> Verdict {
-        let Event { place, json } = event;
+        let Event { place, json, .. } = event;
         let called = self.inner.call(&place, &[json]).await;
         match self.inner.told(called, 1).pop() {
             Some(Told::Of(verdict) | Told::OfAll(verdict)) => verdict,
@@ -132,7 +135,7 @@ impl Batches {
     }
 
     fn gather(&self, event: Event, sender: Sender) {
-        let Event { place, json } = event;
+        let Event { place, offset, json } = event;
         let mut all = self.inner.lock();
         let is_beyond = |open: &Open| open.bytes + json.len() > BATCH_BYTES_MAX;
         if all.get(&place).is_some_and(is_beyond) {
@@ -142,7 +145,7 @@ impl Batches {
         let open = all.entry(place.clone()).or_default();
         let is_first = open.events.is_empty();
         open.bytes += json.len();
-        open.events.push((json, sender));
+        open.events.push((offset, json, sender));
         if open.events.len() >= self.records_max || open.bytes > BATCH_BYTES_MAX {
             let full = all.remove(&place);
             self.send_now(place, full);
@@ -180,9 +183,11 @@ impl Inner {
 
     /// Sends what has gathered, but for records whose handlers are gone.
     async fn send(&self, place: &PlaceName, open: Option<Open>) {
-        let Some(open) = open else { return };
-        let waiting = open.events.into_iter().filter(|(_, sender)| !sender.is_closed());
-        let (events, mut senders): (Vec<Bytes>, Vec<Sender>) = waiting.unzip();
+        let Some(mut open) = open else { return };
+        open.events.sort_by_key(|(offset, ..)| *offset);
+        let waiting = open.events.into_iter().filter(|(.., sender)| !sender.is_closed());
+        let (events, mut senders): (Vec<Bytes>, Vec<Sender>) =
+            waiting.map(|(_, json, sender)| (json, sender)).unzip();
         if events.is_empty() {
             return;
         }

@@ -142,11 +142,9 @@ impl Caller {
                 let detail = format!("no connection to {}: {why}", self.shown);
                 (Came::NoConnection, Verdict::Unreachable { detail })
             }
-            Ok(Err(error)) => {
-                (Came::NoAnswer, no_answer(format!("nothing: {}", root_cause(&error))))
-            }
+            Ok(Err(error)) => (Came::NoAnswer, no_answer(broken_off(&root_cause(&error)))),
             Err(_elapsed) => {
-                (Came::NoAnswer, no_answer(format!("nothing within {:?}", self.answer_max)))
+                (Came::NoAnswer, no_answer(format!("{NO_ANSWER} within {:?}", self.answer_max)))
             }
         };
         metrics::called(came, began_at.elapsed());
@@ -205,6 +203,20 @@ async fn read(response: &mut Response, body: &mut Vec<u8>, bytes_max: usize) -> 
             Ok(None) => return true,
             Ok(Some(_)) | Err(_) => return false,
         }
+    }
+}
+
+/// How details begin that say that there was none.
+pub(crate) const NO_ANSWER: &str = "no answer";
+
+/// What hyper says of a connection that ends before an answer has begun.
+const CLOSED: &str = "connection closed before message completed";
+
+/// Why a call that was sent had no answer, in words.
+fn broken_off(why: &str) -> String {
+    match why {
+        CLOSED => format!("{NO_ANSWER}: the connection was closed"),
+        why => format!("{NO_ANSWER}: {why}"),
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use relane::Snapshot;
 use service_kit::clock::now_ms;
+use service_kit::health::Reason;
 use service_kit::live::{Leave, Live, Paint, SHOW_EVERY, Size, fill, fit};
+use service_kit::unavailable;
 
 /// Without a terminal there is a line this often while something changes.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -72,7 +74,7 @@ impl Progress {
         tracing::info!(
             records_per_second = (per_second * 10.0).round() / 10.0,
             consumed = now.consumed,
-            done = now.succeeded,
+            succeeded = now.succeeded,
             retried = now.retried,
             dead_lettered = now.dead_letters(),
             waiting = now.waiting,
@@ -121,7 +123,7 @@ fn lines(
 ) -> Vec<(&'static str, String, bool)> {
     let Snapshot { consumed, succeeded, duplicates, retried, waiting, .. } = now;
     let lag = now.lag.map_or_else(|| "not known yet".to_owned(), |lag| lag.to_string());
-    let mut records = format!("{consumed} consumed, {succeeded} done");
+    let mut records = format!("{consumed} consumed, {succeeded} succeeded");
     if *duplicates > 0 {
         records += &format!(", {duplicates} duplicates");
     }
@@ -134,18 +136,38 @@ fn lines(
     let classes: Vec<String> =
         classes.map(|(class, count)| format!("{count} {}", class.as_str())).collect();
     let dead = if classes.is_empty() { "none".to_owned() } else { classes.join(", ") };
-    let trouble = troubles(now);
-    let is_bad = trouble.is_some();
+    let is_bad = !now.reasons.is_empty();
     let mut lines = vec![
         ("push", format!("{} to {}", what.topic, what.service), false),
         ("records", format!("{records}, {per_second:.0} a second, lag {lag}"), false),
         ("retries", retries, false),
         ("dead letters", dead, false),
-        ("not ready", trouble.unwrap_or_else(|| "nothing is unavailable".to_owned()), is_bad),
     ];
+    if !is_bad {
+        lines.push(("ready", "yes".to_owned(), false));
+    }
+    lines.extend(now.reasons.iter().map(|reason| (label(reason), in_short(reason), true)));
     let left = left(what, now);
     lines.extend(left.map(|left| ("to the end", format!("waits for {left}"), is_bad)));
     lines
+}
+
+/// What stands before a reason why it is not ready.
+fn label(reason: &Reason) -> &'static str {
+    match reason.condition.as_str() {
+        "downstream" => "service",
+        "broker" => "Kafka",
+        "registry" => "registry",
+        _ => "not ready",
+    }
+}
+
+/// The reason, with what is of most use first: a narrow terminal cuts the rest.
+fn in_short(reason: &Reason) -> String {
+    match label(reason) {
+        "not ready" => format!("{}: {}", reason.condition, reason.detail),
+        _ => unavailable::in_short(&reason.detail).to_owned(),
+    }
 }
 
 /// The lines as a terminal of this size shows them.
@@ -162,12 +184,14 @@ fn painted(lines: Vec<(&'static str, String, bool)>, size: Size, paint: Paint) -
 #[cfg(test)]
 mod tests {
     use relane::FailureClass;
-    use service_kit::health::Reason;
 
     use super::*;
 
     fn snapshot() -> Snapshot {
-        let reason = Reason { condition: "downstream".to_owned(), detail: "503".to_owned() };
+        let reason = Reason {
+            condition: "downstream".to_owned(),
+            detail: "the service a:80 has been unavailable for 20 s: 503".to_owned(),
+        };
         Snapshot {
             consumed: 12,
             succeeded: 9,
@@ -194,12 +218,15 @@ mod tests {
             text,
             [
                 "push: payments to http://a",
-                "records: 12 consumed, 9 done, 4 a second, lag 3",
+                "records: 12 consumed, 9 succeeded, 4 a second, lag 3",
                 "retries: 2 sent, 1 waiting, next due in 2 s",
                 "dead letters: 1 refused",
-                "not ready: downstream: 503",
+                "service: unavailable for 20 s: 503",
             ]
         );
+        let ready = Snapshot { reasons: Vec::new(), ..snapshot() };
+        let last = super::lines(&what, &ready, 4.0, 1_000).pop();
+        assert_eq!(last, Some(("ready", "yes".to_owned(), false)));
         what.has_end = true;
         let (label, left, is_bad) = lines_of(&what).pop().expect("there are some");
         assert_eq!((label, is_bad), ("to the end", true));

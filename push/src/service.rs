@@ -6,7 +6,7 @@ use relane::{HandleError, Handler, ReasonName, Record};
 
 use crate::batch::{Batches, Told};
 use crate::body::Body;
-use crate::caller::{ANSWER_BYTES_MAX, Caller, Place};
+use crate::caller::{ANSWER_BYTES_MAX, Caller, NO_ANSWER, Place};
 use crate::evidence::Evidence;
 use crate::headers;
 use crate::verdict::{Speaks, Verdict};
@@ -67,8 +67,7 @@ impl Service {
             {
                 let Some(wait) = wait else { return Ok(batches.send_alone(event).await) };
                 self.evidence.remember(record);
-                let detail = format!("{} accepts no records: {detail}", self.shown());
-                Err(HandleError::away_for(wait, detail))
+                Err(HandleError::away_for(wait, alone(record, &detail)))
             }
             Told::Of(verdict) | Told::OfAll(verdict) => Ok(verdict),
             Told::OfOneOfThem => Ok(batches.send_alone(event).await),
@@ -91,13 +90,23 @@ impl Service {
                 let (service, wait) = (self.shown(), wait.unwrap_or_default());
                 let may_be_all = speaks == Speaks::OfItself && self.evidence.is_last(record);
                 if may_be_all && !self.evidence.is_of_the_record(record).await {
-                    let detail = format!("{service} accepts no records: {detail}");
-                    return Err(HandleError::away_for(wait, detail));
+                    return Err(HandleError::away_for(wait, alone(record, &detail)));
                 }
-                Err(HandleError::unavailable_for(wait, format!("{service} answered: {detail}")))
+                let said = if detail.starts_with(NO_ANSWER) { "gave" } else { "answered:" };
+                Err(HandleError::unavailable_for(wait, format!("{service} {said} {detail}")))
             }
         }
     }
+}
+
+/// What is said of a last attempt that nothing can judge: what was answered, and whom it may be about.
+fn alone(record: &Record<Body>, detail: &str) -> String {
+    let Record { idempotency_key: name, attempt, .. } = record;
+    let times = if *attempt == 1 { "time" } else { "times" };
+    format!(
+        "{detail}; record {name} has failed {attempt} {times} and nothing else was accepted since: it waits \
+         (docs/push.md, 'A record that is alone waits')"
+    )
 }
 
 fn check_size(bytes: usize) -> Result<(), HandleError> {

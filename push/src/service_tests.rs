@@ -144,10 +144,10 @@ fn what_happens_on_the_wire_decides_about_the_record() {
             "http-301",
             "/new is not",
         ),
-        (b"SSH-2.0-OpenSSH\r\n", LONG, "again", "answered: nothing"),
-        (b"\0\0\0", CLOSED, "again", "answered: nothing"),
-        (b"", CLOSED, "again", "answered: nothing"),
-        (b"HTTP/1.1 200", CLOSED, "again", "answered: nothing"),
+        (b"SSH-2.0-OpenSSH\r\n", LONG, "again", "gave no answer"),
+        (b"\0\0\0", CLOSED, "again", "gave no answer"),
+        (b"", CLOSED, "again", "gave no answer"),
+        (b"HTTP/1.1 200", CLOSED, "again", "gave no answer"),
         (b"", LONG, "again", "within 540ms"),
         (b"HTTP/1.1 2", LONG, "again", "within 540ms"),
     ] {
@@ -198,7 +198,7 @@ fn a_service_that_accepts_nothing_and_says_when_to_come_again_is_left_alone_unti
     let since = [("x-first-failed-at-ms", (now_ms() - 5_000).to_string())];
     let (of, detail) = told(handled(&service, record(ATTEMPTS_MAX, &since)));
     assert_eq!(of, "away for 90 s", "{detail}");
-    assert!(detail.contains("accepts no records: 503") && detail.contains("again in 90s"));
+    assert!(detail.contains("nothing else was accepted") && detail.contains("again in 90s"));
     assert_eq!(told(handled(&service, record(1, &[]))).0, "in 90 s");
 }
 

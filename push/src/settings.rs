@@ -89,6 +89,7 @@ impl Settings {
         let given = Given { name: NAME, words: WORDS, kafka, topics, group, defaults };
         let engine = flags.order.lay_over(flags.engine.settings(given)?)?;
         let place = Place { batch_max, ..place(flags, &engine)? };
+        let engine = EngineSettings { downstream: Some(called(&place.url)), ..engine };
         let metrics = match flags.metrics_addr {
             None => Some(Listen::default_of(WORDS.program)),
             Some(MetricsAddr::At(address)) => Some(Listen::Explicit(address)),
@@ -140,6 +141,13 @@ fn batch_max(flags: &Flags) -> Result<Option<usize>, AppError> {
         )
     })?;
     Ok(Some(most))
+}
+
+/// What messages call the service: never its login, path or query.
+fn called(url: &reqwest::Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("the service {host}:{port}")
 }
 
 fn is_of_this_machine(url: &reqwest::Url) -> bool {

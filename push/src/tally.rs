@@ -17,6 +17,8 @@ pub struct Tally {
     pub dead_lettered: u64,
     /// Records that wait in retry.
     pub waiting: u64,
+    /// Records that `--dedupe` has found to be duplicates.
+    pub duplicates: u64,
 }
 
 impl Tally {
@@ -32,10 +34,19 @@ impl Tally {
 
     /// The same for people, in two lines.
     pub fn text(&self) -> String {
-        let Self { consumed, succeeded, retried, dead_lettered, waiting } = self;
+        let Self { consumed, succeeded, retried, dead_lettered, waiting, duplicates } = self;
+        let skipped = match duplicates {
+            0 => String::new(),
+            duplicates => format!(", {duplicates} duplicates"),
+        };
+        // A record that came to its end without being consumed was in retry before.
+        let earlier = match (succeeded + duplicates + dead_lettered).saturating_sub(*consumed) {
+            0 => String::new(),
+            earlier => format!(" ({earlier} of them retries from earlier runs or redrives)"),
+        };
         format!(
-            "this run: {consumed} consumed, {succeeded} succeeded, {retried} sent to retry, \
-             {dead_lettered} dead-lettered\nleft in retry: {waiting}\n"
+            "this run: {consumed} consumed, {succeeded} succeeded{skipped}, {retried} sent to retry, \
+             {dead_lettered} dead-lettered{earlier}\nleft in retry: {waiting}\n"
         )
     }
 }
@@ -46,14 +57,37 @@ mod tests {
 
     #[test]
     fn it_is_one_object_or_two_lines() {
-        let tally = Tally { consumed: 9, succeeded: 7, retried: 3, dead_lettered: 1, waiting: 1 };
+        let tally = Tally {
+            consumed: 9,
+            succeeded: 7,
+            retried: 3,
+            dead_lettered: 1,
+            waiting: 1,
+            duplicates: 0,
+        };
         let mut json = Vec::new();
         tally.write_json(&mut json).unwrap();
         assert_eq!(
             String::from_utf8(json).unwrap(),
-            "{\"consumed\":9,\"succeeded\":7,\"retried\":3,\"dead_lettered\":1,\"waiting\":1}\n"
+            "{\"consumed\":9,\"succeeded\":7,\"retried\":3,\"dead_lettered\":1,\"waiting\":1,\
+             \"duplicates\":0}\n"
         );
         assert!(tally.text().starts_with("this run: 9 consumed, 7 succeeded, 3 sent to retry"));
-        assert!(tally.text().ends_with("left in retry: 1\n"));
+        assert!(tally.text().ends_with("1 dead-lettered\nleft in retry: 1\n"));
+    }
+
+    #[test]
+    fn every_record_that_ended_is_accounted_for() {
+        let run = Tally {
+            consumed: 4,
+            succeeded: 5,
+            retried: 0,
+            dead_lettered: 0,
+            waiting: 0,
+            duplicates: 1,
+        };
+        let line = "this run: 4 consumed, 5 succeeded, 1 duplicates, 0 sent to retry, 0 dead-lettered \
+                    (2 of them retries from earlier runs or redrives)\n";
+        assert!(run.text().starts_with(line), "{}", run.text());
     }
 }

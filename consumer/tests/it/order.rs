@@ -118,7 +118,7 @@ fn the_order_of_keys_survives_instances_that_come_and_go() {
     pipeline.send(&pipeline.orders, some);
     wait::is_true("followers waiting", LIMIT, || followers(&pipeline) > 200);
     let mut second = Process::consumer(&pipeline, &flags);
-    second.wait_for_log("partition restored", LIMIT);
+    second.wait_for_log("joined group", LIMIT);
     pipeline.send(&pipeline.orders, others);
     second.wait_ready(LIMIT);
     second.sigterm();

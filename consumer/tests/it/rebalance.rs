@@ -23,7 +23,9 @@ fn a_second_instance_joins_and_leaves_and_every_retry_runs_once_when_it_is_due()
     first.wait_ready(LIMIT);
     pipeline.send(&pipeline.orders, &orders);
     wait::is_true("retries waiting", LIMIT, || pipeline.records(&pipeline.retry).len() > 1_500);
-    let mut second = Process::consumer(&pipeline, &flags);
+    let mut args = pipeline.consumer_args();
+    args.extend(flags.map(str::to_owned));
+    let mut second = Process::start("consumer", &args, &[("RUST_LOG", "info,relane=debug")]);
     let line = second.wait_for_log("partition restored", LIMIT);
     assert!(!line.contains("waiting=0"), "retries wait in {line}");
     second.wait_ready(LIMIT);

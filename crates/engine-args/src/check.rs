@@ -92,6 +92,7 @@ impl EngineArgs {
             name,
             words,
             kafka,
+            downstream: None,
             topics,
             creates_topics: self.create_topics.unwrap_or(defaults.creates_topics),
             create_partitions,

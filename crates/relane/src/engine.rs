@@ -120,7 +120,7 @@ impl<S: Stage> Engine<S> {
         };
         let topic_watch = TopicWatch::new(&settings, &connections.consumer, &shared.notices);
         let gauges = Share::new(&settings.name);
-        let outages = Outages::new(&settings.name);
+        let outages = Outages::new(&settings.name, settings.downstream.as_deref());
         let mut engine = Self {
             settings,
             shared,
@@ -255,9 +255,19 @@ impl<S: Stage> Engine<S> {
         let are_restored = self.shared.are_restored();
         self.tell_late_starts(are_restored);
         if are_restored {
+            self.tell_joined(views);
             let mut missing = Missing::default();
             views.iter().for_each(|view| missing.add(view.missing));
             self.topic_watch.look(owned(views), missing);
+        }
+    }
+
+    fn tell_joined(&self, views: &[View<S::Summary>]) {
+        let owned: usize = views.iter().map(|view| view.owned.len()).sum();
+        if self.shared.notices.is_news_to_own(owned) {
+            let (group, topic) = (&self.settings.group, &self.settings.topics.main);
+            let all = self.lane_settings.partitions;
+            tracing::info!("joined group {group}: {owned} of {all} partitions of {topic}");
         }
     }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
+/// Causes of dead letters that are told, of one process; 'orders dlq stats' counts them all.
+const DEAD_CAUSES_MAX: usize = 20;
+
 /// First starts are told together, at the latest after this time.
 const TELL_STARTS_AFTER: Duration = Duration::from_secs(5);
 
@@ -24,6 +27,10 @@ struct Found {
     strangers: BTreeSet<(String, i32)>,
     /// What is wrong with the topics by now.
     topic_problems: Option<String>,
+    /// Causes of dead letters that were told, by fingerprint.
+    dead_causes: BTreeSet<u32>,
+    /// Partitions that were owned when that was told last.
+    joined_with: Option<usize>,
 }
 
 impl Notices {
@@ -70,6 +77,17 @@ impl Notices {
         self.lock().strangers.insert((topic.to_owned(), partition))
     }
 
+    /// Whether a dead letter is the first one of its cause in this process, and to be told.
+    pub(crate) fn is_first_dead_letter(&self, fingerprint: u32) -> bool {
+        let causes = &mut self.lock().dead_causes;
+        causes.len() < DEAD_CAUSES_MAX && causes.insert(fingerprint)
+    }
+
+    /// Notes how many partitions are owned and restored; whether that is another number than was told last.
+    pub(crate) fn is_news_to_own(&self, partitions: usize) -> bool {
+        self.lock().joined_with.replace(partitions) != Some(partitions)
+    }
+
     /// Notes what is wrong with the topics; whether that is news.
     pub(crate) fn note_topic_problems(&self, problems: Option<String>) -> bool {
         let mut found = self.lock();
@@ -108,6 +126,15 @@ mod tests {
         let told = [("retry", 0), ("retry", 0), ("retry", 1), ("dlq", 0)];
         let told = told.map(|(topic, partition)| notices.is_first_stranger(topic, partition));
         assert_eq!(told, [true, false, true, true]);
+    }
+
+    #[test]
+    fn the_first_dead_letter_of_each_of_a_few_causes_is_told() {
+        let notices = Notices::default();
+        let told = [7, 7, 8, 7].map(|cause| notices.is_first_dead_letter(cause));
+        assert_eq!(told, [true, false, true, false]);
+        let told = (100..1_000).filter(|cause| notices.is_first_dead_letter(*cause)).count();
+        assert_eq!(told, DEAD_CAUSES_MAX - 2);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use crate::shared::View;
 pub const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// Where schemas come from.
 const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
-/// What a handler asks.
-const DOWNSTREAM: Thing = Thing { label: "downstream", name: "the service that the handler calls" };
+/// What a handler asks, where the program does not say what that is.
+const DOWNSTREAM: &str = "the service that the handler calls";
 
 /// Brokers are available again when all lanes have had answers for so long: between two requests
 /// one may look well.
@@ -35,14 +35,17 @@ pub(crate) struct Outages {
 }
 
 impl Outages {
-    /// Their metrics begin with the pipeline's name.
-    pub(crate) fn new(name: &PipelineName) -> Self {
+    /// Their metrics begin with the pipeline's name. Messages call so what its handler asks.
+    pub(crate) fn new(name: &PipelineName, downstream: Option<&str>) -> Self {
         let place = of_process();
+        // Things have names for the life of the process, and a process has few pipelines.
+        let called = downstream.map_or(DOWNSTREAM, |name| String::leak(name.to_owned()));
+        let downstream = Thing { label: "downstream", name: called };
         let reporter = |thing, condition| place.reporter_as(name.as_str(), thing, condition);
         Self {
             broker: reporter(KAFKA, "broker"),
             registry: reporter(REGISTRY, "registry"),
-            downstream: reporter(DOWNSTREAM, "downstream"),
+            downstream: reporter(downstream, "downstream"),
             began_at: Instant::now(),
             calm_since: None,
         }

@@ -61,6 +61,8 @@ pub(crate) async fn prepare_topics(
         let missing = layout::missing(&settings.topics, &existing, settings.create_partitions);
         if !missing.is_empty() {
             admin.create(&missing).await.map_err(|error| failed(settings, error))?;
+            let created: Vec<&str> = missing.iter().map(|topic| topic.name.as_str()).collect();
+            tracing::info!("created {}", created.join(", "));
             let give_up_at = Instant::now() + START_MAX;
             while existing.len() < names.len() && Instant::now() < give_up_at {
                 tokio::time::sleep(Duration::from_millis(50)).await; // brokers learn of it one by one

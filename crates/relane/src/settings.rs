@@ -185,6 +185,8 @@ pub struct EngineSettings {
     pub words: Words,
     /// Connection to Kafka.
     pub kafka: KafkaSettings,
+    /// What its handler calls, in messages: "the service at HOST:PORT". Without a login. `None` where nobody knows.
+    pub downstream: Option<String>,
     /// Its topics.
     pub topics: Topics,
     /// Whether missing topics are created.

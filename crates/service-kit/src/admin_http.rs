@@ -119,7 +119,15 @@ async fn bind(listen: Listen) -> Result<TcpListener, AppError> {
     for port in ports_from(address.port()) {
         let candidate = SocketAddr::new(address.ip(), port);
         match TcpListener::bind(candidate).await {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => {
+                if port != address.port() {
+                    let own = address.port();
+                    tracing::info!(
+                        "port {own} is taken, perhaps by another instance: using {port}"
+                    );
+                }
+                return Ok(listener);
+            }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
             Err(error) => return Err(cannot_listen(candidate, &error)),
         }

@@ -27,6 +27,15 @@ pub struct Thing {
     pub name: &'static str,
 }
 
+/// The detail of a reason for narrow places: how long a thing has been unavailable and why, without what it is.
+#[must_use]
+pub fn in_short(detail: &str) -> &str {
+    detail.split_once(BEEN).map_or(detail, |(_thing, short)| short)
+}
+
+/// Stands between a thing and how long it has been unavailable.
+const BEEN: &str = " has been ";
+
 /// A thing that is unavailable at this moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outage {
@@ -110,7 +119,7 @@ impl Unavailable {
             for (condition, why) in since.said.values() {
                 let (condition, name) = ((*condition).to_owned(), thing.name);
                 let lasts = since.instant.elapsed().as_secs();
-                let detail = format!("{name} has been unavailable for {lasts} s: {why}");
+                let detail = format!("{name}{BEEN}unavailable for {lasts} s: {why}");
                 let reason = Reason { condition, detail };
                 if !reasons.contains(&reason) {
                     reasons.push(reason);
@@ -290,6 +299,8 @@ mod tests {
         registry.unavailable("connection refused");
         let conditions: Vec<_> = place.reasons().into_iter().map(|r| r.condition).collect();
         assert_eq!(conditions, ["broker", "kafka-read", "registry"]);
+        let short = in_short(&place.reasons()[2].detail).to_owned();
+        assert_eq!(short, "unavailable for 0 s: connection refused");
         let now = place.now();
         assert_eq!(now.iter().map(|outage| outage.thing).collect::<Vec<_>>(), [KAFKA, REGISTRY]);
         assert!(now[1].why == "connection refused" && now[1].since <= SystemTime::now());

@@ -100,7 +100,8 @@ fn averages_and_retries_are_read_to_the_marker_of_a_leader_that_was_frozen() {
     let name = name_with_the_coordinator_of(&rig, "first");
     // It starts, whichever of the brokers it takes for the controller.
     let mut second = rig.consumer(&["--instance-id", &name]);
-    second.wait_for_log("partitions assigned", LIMIT);
+    let has_partitions = || second.get("/readyz").body.contains("is restoring partitions");
+    wait::is_true("an assignment", LIMIT, has_partitions);
     second.wait_for_log("Kafka is unavailable", LIMIT);
     assert_eq!(second.get("/readyz").status, 503);
     rig.cluster.kafka().brokers()[frozen].resume();

@@ -13,6 +13,9 @@ const LIBRARY_TLS: i32 = 20;
 const REASON_CERTIFICATE: i32 = 134;
 /// Its reason for a version of TLS that is too old (`SSL_R_UNSUPPORTED_PROTOCOL`).
 const REASON_VERSION: i32 = 258;
+/// Its reasons for an answer that is no TLS: a version that there is not, and a request in plain HTTP
+/// (`SSL_R_WRONG_VERSION_NUMBER`, `SSL_R_HTTP_REQUEST`).
+const REASONS_PLAIN: [i32; 2] = [267, 156];
 /// Its reasons for an alert of the other side, the alert's number added
 /// (`SSL_AD_REASON_OFFSET`).
 const REASONS_ALERT: std::ops::Range<i32> = 1000..1256;
@@ -24,7 +27,9 @@ enum TlsFailure {
     Certificate(String),
     /// The other side ended the handshake with an alert, or speaks an old version.
     Spoken(String),
-    /// Anything else, such as bytes that are no TLS.
+    /// The other side answered with bytes that are no TLS.
+    Plain(String),
+    /// Anything else.
     Other(String),
 }
 
@@ -61,13 +66,18 @@ impl TlsFailure {
     fn cause(&self) -> AwayCause {
         match self {
             Self::Certificate(why) => certificate_cause(why),
-            Self::Spoken(_) | Self::Other(_) => AwayCause::Handshake,
+            Self::Spoken(_) | Self::Plain(_) | Self::Other(_) => AwayCause::Handshake,
         }
     }
 
     fn words(self) -> String {
         match self {
             Self::Certificate(why) => format!("its certificate is refused: {why}"),
+            Self::Plain(why) => {
+                format!(
+                    "the TLS handshake failed: {why}; the port does not speak TLS, is it http://?"
+                )
+            }
             Self::Spoken(why) | Self::Other(why) => format!("the TLS handshake failed: {why}"),
         }
     }
@@ -101,6 +111,7 @@ fn tls_failure(error: &reqwest::Error) -> Option<TlsFailure> {
         code if code == REASON_VERSION || REASONS_ALERT.contains(&code) => {
             TlsFailure::Spoken(reason)
         }
+        code if REASONS_PLAIN.contains(&code) => TlsFailure::Plain(reason),
         _ => TlsFailure::Other(reason),
     })
 }

@@ -51,6 +51,7 @@ impl Builder {
                 settings: SettingNames::default(),
             },
             kafka: self.kafka.0,
+            downstream: None,
             topics: Topics {
                 main: self.topic,
                 retry: self.retry_topic,

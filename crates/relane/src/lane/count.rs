@@ -8,9 +8,28 @@ use crate::lane::lane_core::Core;
 use crate::lane::outbound::Destination;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
+use pipeline::failure::Failure;
 
 /// A turn adds at most about this many samples to a histogram: each one costs a clock call.
 const SAMPLES_MAX: usize = 64;
+
+/// Bytes of a failure's detail in the log; the dead letter has all of it.
+const DETAIL_BYTES_MAX: usize = 200;
+
+/// Says of the first dead letter of each cause that there is one, and what shows the rest.
+fn tell_first<S: Stage>(core: &Core<S>, failure: &Failure) {
+    if !core.shared.notices.is_first_dead_letter(failure.fingerprint()) {
+        return;
+    }
+    let detail = &failure.detail[..failure.detail.floor_char_boundary(DETAIL_BYTES_MAX)];
+    let topic = &core.settings.topics.dead_letter;
+    tracing::warn!(
+        class = failure.class().as_str(),
+        reason = failure.reason.as_str(),
+        detail,
+        "first dead letter of this cause; 'orders dlq stats --dlq-topic {topic}' counts them"
+    );
+}
 
 /// Counts a committed turn and empties it.
 pub(crate) fn count_committed<S: Stage>(core: &mut Core<S>, started: Instant) {
@@ -34,6 +53,7 @@ pub(crate) fn count_committed<S: Stage>(core: &mut Core<S>, started: Instant) {
             Destination::DeadLetter => {
                 dead_lettered += 1;
                 if let Some(failure) = &forward.failure {
+                    tell_first(core, failure);
                     metrics.dead_letter(failure.class());
                     counters.count_dead_letter(failure.class());
                 }

@@ -126,7 +126,7 @@ impl Membership {
         core.metrics.rebalances.increment(1);
         match change {
             Change::Assigned(partitions) => {
-                tracing::info!(lane = core.index, ?partitions, "partitions assigned");
+                tracing::debug!(lane = core.index, ?partitions, "partitions assigned");
                 self.has_assignment = true;
                 for partition in partitions {
                     core.drop_partition(partition);

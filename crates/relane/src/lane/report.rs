@@ -113,9 +113,9 @@ impl<S: Stage> Core<S> {
             stranger.is_told = true;
             if self.shared.notices.is_first_stranger(topic, owned.partition) {
                 tracing::warn!(
-                    "{topic}/{} also holds retries of group {:?}: group {group} skips them and \
-                     no longer deletes its settled retries there; give each group its own retry \
-                     topic",
+                    "{topic}/{} also holds retries of group {:?}: group {group} skips them, and \
+                     the topic grows, as neither group may delete from it; give each group its \
+                     own retry topic",
                     owned.partition,
                     stranger.group
                 );

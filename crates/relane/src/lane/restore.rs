@@ -320,7 +320,7 @@ fn activate<S: Stage>(core: &mut Core<S>, partition: i32) {
     let Some(owned) = core.processor.owned_mut(partition) else { return };
     owned.phase = Phase::Active;
     owned.waits_for = None;
-    tracing::info!(
+    tracing::debug!(
         partition,
         main = owned.main.top(),
         waiting = owned.waiting.len(),
