@@ -83,7 +83,13 @@ pub struct Flags {
     pub replays_topic: Option<String>,
 
     /// Consumer group that is audited [default: order-consumer]
-    #[arg(long, env = "ORDERS_GROUP_ID", value_name = "GROUP", help_heading = "What holds")]
+    #[arg(
+        long,
+        visible_alias = "group",
+        env = "ORDERS_GROUP_ID",
+        value_name = "GROUP",
+        help_heading = "What holds"
+    )]
     pub group_id: Option<String>,
 
     /// The group runs with --guarantee at-least-once: repeats are reported, not judged

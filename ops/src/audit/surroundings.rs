@@ -94,6 +94,14 @@ fn partitions(settings: &Settings, topics: &HashMap<String, TopicInfo>) -> Resul
             missing.join(", ")
         );
         let hint = "name them with --topic, --retry-topic, --dlq-topic, --averages-topic, --outcomes-topic";
+        // Such as push's: their records are not orders, and nothing says what became of each.
+        let hint = match missing.as_slice() {
+            [only] if *only == settings.topics.averages => {
+                "the audit needs running averages, which only 'consumer' keeps: name them with \
+                 --averages-topic; the topics of other pipelines cannot be audited"
+            }
+            _ => hint,
+        };
         return Err(AppError::failed(message).hint(hint));
     }
     let partitions = topics[settings.topics.main.as_str()].partitions;
