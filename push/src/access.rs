@@ -9,6 +9,7 @@ use reqwest::{Certificate, Url};
 use service_kit::exit::{AppError, require};
 use service_kit::flag_file::{first_line, read};
 use service_kit::secret::{AddressFault, check_address};
+use service_kit::terminal::one_line;
 
 /// Most headers of a file.
 const FILE_HEADERS_MAX: usize = 64;
@@ -77,7 +78,8 @@ pub(crate) struct Files<'a> {
 pub(crate) fn common_headers(files: Files<'_>) -> Result<HeaderMap, AppError> {
     let mut headers = HeaderMap::new();
     if let Some(file) = files.headers {
-        parse_headers(&read("--header-file", file)?, &mut headers)?;
+        let place = format!("--header-file {}", one_line(&file.display().to_string()));
+        parse_headers(&place, &read("--header-file", file)?, &mut headers)?;
     }
     let login = match (files.token, files.basic) {
         (Some(_), Some(_)) => {
@@ -124,12 +126,12 @@ fn basic(login: &str) -> Result<String, AppError> {
 }
 
 /// Reads lines `Name: value`; empty ones and those that begin with `#` are passed over.
-fn parse_headers(text: &str, headers: &mut HeaderMap) -> Result<(), AppError> {
+fn parse_headers(place: &str, text: &str, headers: &mut HeaderMap) -> Result<(), AppError> {
     for (line, number) in text.lines().zip(1..) {
         if line.trim().is_empty() || line.starts_with('#') {
             continue;
         }
-        let wrong = |why: &str| AppError::usage(format!("--header-file, line {number}: {why}"));
+        let wrong = |why: &str| AppError::usage(format!("{place}, line {number}: {why}"));
         let (name, value) = line.split_once(':').ok_or_else(|| wrong("not Name: value"))?;
         let name = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| wrong("the text before the colon is not a header name"))?;
@@ -140,7 +142,7 @@ fn parse_headers(text: &str, headers: &mut HeaderMap) -> Result<(), AppError> {
         if headers.len() >= FILE_HEADERS_MAX {
             return Err(wrong(&format!("more than {FILE_HEADERS_MAX} headers")));
         }
-        headers.append(name, secret(&format!("--header-file, line {number}"), value.trim())?);
+        headers.append(name, secret(&format!("{place}, line {number}"), value.trim())?);
     }
     Ok(())
 }

@@ -40,10 +40,12 @@ fn printed(done: &str, words: &Words) -> Vec<String> {
         targets: named(),
         by_reason: named(),
         schema_ids: named(),
+        other_groups: named(),
     };
     let pages = [plan(1, 0), plan(1, 86_400_000), plan(0, 0)].map(|plan| plan.page(done)).concat();
     let last = [
         format!("orders: {}", words.nothing),
+        format!("orders: {}", words.none),
         format!("orders: {} 1 of 1 dead letters that match, as 1-1-1T1:1:1.1Z-1", words.done),
     ];
     pages.lines().map(masked).chain(last.iter().map(|line| masked(line))).collect()
