@@ -27,20 +27,20 @@ use crate::stage::AveragesStage;
 pub(crate) struct FaultyStage(pub(crate) AveragesStage);
 
 impl Stage for FaultyStage {
-    type Input = Order;
+    type Input = Box<Order>;
     type State = Averages;
     type Summary = Products;
     type Note = Total;
 
-    fn decode(&mut self, value: Option<&[u8]>) -> Result<Order, DecodeError> {
+    fn decode(&mut self, value: Option<&[u8]>) -> Result<Box<Order>, DecodeError> {
         self.0.decode(value)
     }
 
-    fn name(&self, order: Order) -> RecordId {
+    fn name(&self, order: Box<Order>) -> RecordId {
         self.0.name(order)
     }
 
-    fn is_valid(&self, order: &Order) -> bool {
+    fn is_valid(&self, order: &Box<Order>) -> bool {
         planted() != Some(Bug::DedupeOff) && self.0.is_valid(order)
     }
 
@@ -48,13 +48,13 @@ impl Stage for FaultyStage {
         self.0.waits()
     }
 
-    fn start(&mut self, order: &Order, delivery: &Delivery<'_>) -> Work {
+    fn start(&mut self, order: &Box<Order>, delivery: &Delivery<'_>) -> Work {
         self.0.start(order, delivery)
     }
 
     fn handle(
         &mut self,
-        order: &Order,
+        order: &Box<Order>,
         context: Context<'_, '_, Averages>,
     ) -> Result<(), HandleError> {
         let Context { state, emitted, .. } = context;
@@ -101,7 +101,7 @@ impl Stage for FaultyStage {
         self.0.read_state(averages, key, value)
     }
 
-    fn recycle(&mut self, order: Order) {
+    fn recycle(&mut self, order: Box<Order>) {
         self.0.recycle(order);
     }
 
@@ -113,7 +113,7 @@ impl Stage for FaultyStage {
         self.0.hears_settled()
     }
 
-    fn note(&self, order: &Order, averages: &Averages) -> Total {
+    fn note(&self, order: &Box<Order>, averages: &Averages) -> Total {
         self.0.note(order, averages)
     }
 
