@@ -330,3 +330,7 @@ impl Breaker {
 #[cfg(test)]
 #[path = "breaker_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "breaker_wait_tests.rs"]
+mod wait_tests;
