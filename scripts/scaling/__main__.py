@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -63,6 +64,8 @@ def of_consumers(given, logs, servers, short):
 
 
 def main():
+    # What was started ends with this program.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parser = argparse.ArgumentParser(prog="scripts/scaling.sh")
     parser.add_argument("programs", type=Path)
     parser.add_argument("stack_dir", type=Path)

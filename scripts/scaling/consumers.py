@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import machine
-from machine import Program, Window, free_address, quantile_s, total, until
+from machine import Program, Window, free_address, owned, quantile_s, total, until
 
 PARTITIONS = 6
 LOOK_EVERY_S = 0.1
@@ -33,10 +33,10 @@ def orders(folder, topic, count, rate):
     args = ["--topic", topic, "--count", str(count), "--seed", "42", "--products", "1000", "--key", "order-id"]
     quiet = ["--quiet", "--metrics-addr", "off"]
     environment = {**os.environ, "RUST_LOG": "warn"}
-    return subprocess.Popen(
+    return owned(subprocess.Popen(
         [folder / "producer", *args, *pace, *quiet],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment,
-    )
+    ))
 
 
 def done(process, what):

@@ -1,5 +1,6 @@
 """Processes of a measurement, what they take of the machine, and what they say of themselves."""
 
+import atexit
 import os
 import re
 import signal
@@ -45,6 +46,12 @@ def get(address, path):
         return None
 
 
+def owned(process):
+    """A process that ends with this one, however that comes to its end."""
+    atexit.register(process.kill)  # nothing to one that has ended
+    return process
+
+
 class Program:
     """A program that serves HTTP and that this measurement has started."""
 
@@ -52,10 +59,10 @@ class Program:
         self.name, self.address = name, address
         self.log = logs / f"{name}-{address.rsplit(':', 1)[1]}.log"
         with self.log.open("w") as log:
-            self.process = subprocess.Popen(
+            self.process = owned(subprocess.Popen(
                 [folder / args[0], *args[1:]], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env={**os.environ, "RUST_LOG": "warn"},
-            )
+            ))
 
     @property
     def pid(self):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from urllib.parse import urlparse
 
 import machine
-from machine import Program, Window, free_address, total, until
+from machine import Program, Window, free_address, owned, total, until
 
 # Reports are in both stores soon after the last answer.
 COUNTED_MAX_S = 60
@@ -50,7 +50,7 @@ def locust(hosts, load):
     args = ["deploy/locust/run", "weather.py", "--headless", "--only-summary", "--reset-stats", "--json"]
     args += ["--run-time", f"{load.seconds}s", "--stop-timeout", "15"]
     environment = {**os.environ, "HOSTS": ",".join(f"http://{host}" for host in hosts), "PAUSE_S": load.pause_s}
-    return subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    return owned(subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment))
 
 
 class Weather:
