@@ -33,7 +33,7 @@ impl<S: Stage> Processor<S> {
             Attempted::Unresolved => return Some(record),
             Attempted::Counted => {
                 self.turn.ended.push(timestamp.ms);
-                self.turn.attempts.extend(span);
+                self.turn.attempts.extend(span.map(|span| *span));
             }
             Attempted::Failed(failure, wait_min) => {
                 let pending = PendingRecord { attempt, ..pending(self, record) };

@@ -34,7 +34,7 @@ pub(crate) struct Turn<N> {
     /// The attempt that is being concluded, where it is traced.
     pub(crate) attempted: Option<Box<AttemptSpan>>,
     /// Traced attempts that have succeeded; those that failed are with what is outbound.
-    pub(crate) attempts: Vec<Box<AttemptSpan>>,
+    pub(crate) attempts: Vec<AttemptSpan>,
     /// Origin timestamps of the records handled in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
