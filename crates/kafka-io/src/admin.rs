@@ -27,6 +27,9 @@ const QUESTION_MIN: Duration = Duration::from_millis(100);
 /// Replicas of a topic that is made here: the broker's own default.
 const REPLICAS_OF_BROKER: i32 = -1;
 
+/// What a broker means that refuses the name of a topic.
+const NAME_RULE: &str = "a name has 1 to 249 characters, each an ASCII letter or digit, '.', '_' or '-', and is not '.' or '..'";
+
 /// A topic as the brokers describe it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TopicInfo {
@@ -192,7 +195,10 @@ impl Admin {
             match answer {
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
                 Err((name, code)) => {
-                    let text = Needs::topic("Create", &name).explain(code, &code.to_string());
+                    let text = match code {
+                        RDKafkaErrorCode::InvalidTopic => NAME_RULE.to_owned(),
+                        _ => Needs::topic("Create", &name).explain(code, &code.to_string()),
+                    };
                     return Err(AskError::Refused(format!("topic {name} was not created: {text}")));
                 }
             }

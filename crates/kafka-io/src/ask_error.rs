@@ -4,6 +4,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::permission::{Needs, is_denial};
 
+/// Ends the words about a topic that is not there. A broker that says so does answer.
+const ABSENT: &str = "does not exist";
+
 /// Why a question to the brokers has no answer yet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
@@ -11,7 +14,7 @@ pub enum AskError {
     #[error("a transaction of the previous owner is still open")]
     Undecided,
     /// The broker did not answer in time or refused for now.
-    #[error("the broker does not answer: {0}")]
+    #[error("{}", away(.0))]
     Away(String),
     /// The offsets' metadata is longer than the broker takes.
     #[error("the broker refuses offset metadata of this length")]
@@ -24,7 +27,19 @@ pub enum AskError {
     Refused(String),
 }
 
+fn away(text: &str) -> String {
+    if text.ends_with(ABSENT) {
+        return text.to_owned();
+    }
+    format!("the broker does not answer: {text}")
+}
+
 impl AskError {
+    /// A topic is not there. It may have been made a moment ago, or come again.
+    pub(crate) fn absent(topic: &str) -> Self {
+        Self::Away(format!("the topic {topic} {ABSENT}"))
+    }
+
     /// Sorts an error of a broker request by what to do about it.
     pub(crate) fn of(error: &KafkaError) -> Self {
         Self::of_code(error.rdkafka_error_code(), error.to_string())
@@ -53,5 +68,17 @@ impl AskError {
             }
             _ => Self::Away(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_that_is_not_there_is_named_and_the_broker_is_not_blamed() {
+        assert_eq!(AskError::absent("t-retry").to_string(), "the topic t-retry does not exist");
+        let silent = AskError::of_code(Some(RDKafkaErrorCode::OperationTimedOut), String::new());
+        assert_eq!(silent.to_string(), "the broker does not answer: no answer in time");
     }
 }

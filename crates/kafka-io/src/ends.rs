@@ -112,8 +112,9 @@ impl Ends {
     /// A topic that is hidden from this client looks as if it did not exist.
     fn blame(&self, error: &KafkaError, topic: &str) -> AskError {
         let is_absent = error.rdkafka_error_code().is_some_and(is_absent);
-        if is_absent && let Some(missing) = unreadable(self.consumer.client(), [topic]) {
-            return AskError::Refused(missing);
+        if is_absent {
+            let missing = unreadable(self.consumer.client(), [topic]);
+            return missing.map_or_else(|| AskError::absent(topic), AskError::Refused);
         }
         AskError::about(error, Needs::topic("Describe", topic))
     }

@@ -37,7 +37,7 @@ pub enum WriteError {
     #[error("the transaction failed: {0}")]
     Failed(String),
     /// Whether the turn is visible is unknown. Make a new writer, read offsets and state again.
-    #[error("the outcome is unknown: {0}")]
+    #[error("{0}; whether the turn was written is unknown")]
     Unknown(String),
     /// The producer is fenced: by another one with this transactional id, as far as is known.
     #[error("the transactional id was taken by another producer: {0}")]
@@ -103,10 +103,13 @@ pub(crate) fn sort_code(
         | E::FencedInstanceId => WriteError::StaleMember(text),
         fence if is_fence(fence) => WriteError::Fenced(text),
         denied if is_denial(denied) => WriteError::Denied(text),
-        E::OperationTimedOut
-        | E::MessageTimedOut
-        | E::BrokerTransportFailure
-        | E::AllBrokersDown => WriteError::Unknown(text),
+        // The client's own words are about its calls, such as to call it again.
+        E::OperationTimedOut | E::MessageTimedOut => {
+            WriteError::Unknown("the broker does not answer in time".to_owned())
+        }
+        E::BrokerTransportFailure | E::AllBrokersDown => {
+            WriteError::Unknown("there is no connection to the broker".to_owned())
+        }
         _ if is_fatal => WriteError::Unknown(text),
         _ => WriteError::Failed(text),
     }

@@ -156,6 +156,7 @@ pub fn probe_brokers(config: &ClientConfig, limit: Duration) -> Result<(), Broke
         let detail = seen.detail.unwrap_or_else(waited);
         drop(handle);
         let detail = match seen.reason {
+            AwayReason::Silent => plainly(&config, detail),
             AwayReason::Certificate => {
                 let fault = trust::certificate_fault(&config, CERTIFICATE_LOOK_MAX);
                 fault.map_or(detail, explain_fault)
@@ -165,6 +166,15 @@ pub fn probe_brokers(config: &ClientConfig, limit: Duration) -> Result<(), Broke
         };
         return Err(away(seen.reason, detail));
     }
+}
+
+/// Of a single address, why it does not answer, without the address in other forms.
+fn plainly(config: &ClientConfig, detail: String) -> String {
+    let is_one = config.get("bootstrap.servers").is_some_and(|servers| !servers.contains(','));
+    if is_one && detail.contains("Connection refused") {
+        return "connection refused".to_owned();
+    }
+    detail
 }
 
 /// librdkafka does not name the file that it could not use.
