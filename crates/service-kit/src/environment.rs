@@ -9,9 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clap::Command;
+use clap::{Args as _, Command};
 
-use crate::args::OTHER_VARIABLES;
+use crate::args::{KafkaArgs, OTHER_VARIABLES, RegistryArgs};
 use crate::exit::AppError;
 use crate::settings::nearest;
 
@@ -38,6 +38,35 @@ pub(crate) fn check(program: &str, command: &Command) -> Result<(), AppError> {
     let hint =
         format!("correct the name or unset it; {program} --help lists the variables that are read");
     Err(AppError::usage(problems.join("; ")).hint(hint))
+}
+
+/// Checks the environment of a process without flags for slips of the variables that say how Kafka and the schema
+/// registry are reached.
+///
+/// # Errors
+///
+/// Fails (exit code 2) and names each such variable, with the one that was meant.
+pub fn check_kafka() -> Result<(), AppError> {
+    let variables = std::env::vars_os()
+        .map(|(name, value)| (text_of(&name), text_of(&value)))
+        .collect::<BTreeMap<_, _>>();
+    let problems = connection_slips(&variables);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(AppError::usage(problems.join("; ")).hint("correct the name or unset it"))
+}
+
+fn connection_slips(variables: &BTreeMap<String, String>) -> Vec<String> {
+    let command = RegistryArgs::augment_args(KafkaArgs::augment_args(Command::new("")));
+    let mut known = known_variables(&command);
+    known.remove("KAFKA_PROPERTIES"); // only flags read it
+    let is_of_a_server =
+        |name: &str| name.starts_with("KAFKA_") || name.starts_with("SCHEMA_REGISTRY_");
+    // No variable begins so: none is the program's own.
+    let found = variables.iter().filter(|(name, _)| is_of_a_server(name) || known.contains(*name));
+    let found = found.map(|(name, value)| (name.clone(), value.clone())).collect();
+    problems("=", &known, &found)
 }
 
 fn text_of(text: &std::ffi::OsStr) -> String {
@@ -169,6 +198,26 @@ mod tests {
             assert!(text.contains(&format!("did you mean {right}?")), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
             assert_eq!(found(&[(slip, "a"), (right, "a")]), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_program_without_flags_is_told_of_slips_of_what_says_where_its_servers_are() {
+        let found = |name: &str| {
+            let value = "hunter2".to_owned();
+            connection_slips(&BTreeMap::from([(name.to_owned(), value)])).join("")
+        };
+        for (slip, right) in [
+            ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+            ("KAFKA_SASL_USERNAM", "KAFKA_SASL_USERNAME"),
+            ("SCHEMA_REGISTRY_URI", "SCHEMA_REGISTRY_URL"),
+        ] {
+            let text = found(slip);
+            assert!(text.contains(&format!("did you mean {right}?")), "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
+        for other in ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_HOME", "KAFKA_OPTS", "CONSUMER_TOPIK"] {
+            assert_eq!(found(other), "", "{other}");
         }
     }
 

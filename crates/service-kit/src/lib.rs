@@ -34,7 +34,7 @@ pub mod fold;
 pub mod table;
 pub mod output;
 pub mod secret;
-mod environment;
+pub mod environment;
 pub mod program;
 pub mod terminal;
 pub mod live;

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::iter;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -141,7 +142,7 @@ fn without_secrets(mut error: clap::Error, command: &Command) -> clap::Error {
         }
         ErrorKind::InvalidSubcommand => {
             if let Some(word) = text(&error, ContextKind::InvalidSubcommand)
-                && !is_a_slip(&word, command.get_subcommands().map(Command::get_name))
+                && !is_a_slip(&word, subcommands(command))
             {
                 replace(&mut error, ContextKind::InvalidSubcommand);
                 drop_suggestions_of(&mut error, &word);
@@ -172,6 +173,12 @@ fn is_a_flag(word: &str) -> bool {
 fn is_a_slip<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> bool {
     const LETTERS_MAX: usize = 3;
     nearest(word, names).is_some_and(|name| strsim::osa_distance(word, name) <= LETTERS_MAX)
+}
+
+/// Names of all subcommands, those of subcommands included: the error does not say of which one it is.
+fn subcommands(command: &Command) -> Vec<&str> {
+    let all = |each| iter::once(Command::get_name(each)).chain(subcommands(each));
+    command.get_subcommands().flat_map(all).collect()
 }
 
 fn valid_values(error: &clap::Error) -> Vec<&str> {
@@ -219,6 +226,14 @@ mod tests {
     enum Task {
         /// Runs.
         Audit(Flags),
+        /// Has a subcommand.
+        #[command(subcommand)]
+        Letters(Letters),
+    }
+
+    #[derive(Debug, Subcommand)]
+    enum Letters {
+        Stats,
     }
 
     #[derive(Debug, clap::Args)]
@@ -262,6 +277,7 @@ mod tests {
             &["audit", "-phunter2"],
             &["http://me:hunter2@host"],
             &["hunter2"],
+            &["letters", "hunter2"],
         ] {
             let text = error(args);
             assert!(!text.contains("hunter2"), "{args:?}: {text}");
@@ -272,6 +288,7 @@ mod tests {
     fn a_slip_is_still_named_with_what_was_meant() {
         for (args, parts) in [
             (&["audti"][..], ["'audti'", "'audit'"]),
+            (&["letters", "stat"], ["'stat'", "'stats'"]),
             (&["audit", "inventroy"], ["'inventroy'", "'inventory'"]),
             (&["audit", "--intervall", "2s"], ["'--intervall'", "--interval"]),
             (&["audit", "--interval", "2x"], ["'2x'", "is not a duration"]),
