@@ -132,7 +132,7 @@ pub struct StatsFlags {
 /// Flags of `show`.
 #[derive(Debug, Args)]
 pub struct ShowFlags {
-    /// Partition and offset, as 'orders dlq list' prints them
+    /// Partition and offset, as 'orders dlq list' prints them; TOPIC/PARTITION@OFFSET names the topic as well
     #[arg(value_name = "PARTITION:OFFSET")]
     place: PlaceArg,
     #[command(flatten)]
@@ -176,8 +176,9 @@ pub fn command(program: &Program, command: DlqCommand) -> Result<ExitStatus, App
             stats::run(&source)?.inspect(|tally| source.tell(*tally));
         }
         DlqCommand::Show(flags) => {
-            let source = Source::open(&flags.connection, flags.output, &Which::default())?;
-            show::run(&source, flags.place)?;
+            let connection = flags.connection.with_topic(flags.place.topic.as_deref());
+            let source = Source::open(&connection, flags.output, &Which::default())?;
+            show::run(&source, &flags.place)?;
         }
         DlqCommand::Redrive(flags) => return redrive::redrive(program, &flags),
         DlqCommand::Discard(flags) => return redrive::discard(&flags),

@@ -44,6 +44,15 @@ pub struct Connection {
     pub log: LogArgs,
 }
 
+impl Connection {
+    /// The same with this topic, where one is named.
+    #[must_use]
+    pub fn with_topic(&self, topic: Option<&str>) -> Self {
+        let dlq_topic = topic.map(ToOwned::to_owned).or_else(|| self.dlq_topic.clone());
+        Self { dlq_topic, ..self.clone() }
+    }
+}
+
 /// Whose dead letters of this pipeline go back, and where to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Group {

@@ -26,9 +26,11 @@ const HEX_LINE_BYTES: usize = 16;
 /// Columns of the names of what is shown.
 const NAME_COLUMNS: usize = 12;
 
-/// A place as it is written: `PARTITION:OFFSET`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A place as it is written: `PARTITION:OFFSET`, or `TOPIC/PARTITION@OFFSET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlaceArg {
+    /// Topic, where it is written.
+    pub topic: Option<String>,
     /// Partition.
     pub partition: i32,
     /// Offset.
@@ -39,10 +41,17 @@ impl FromStr for PlaceArg {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str = "write PARTITION:OFFSET, as 'orders dlq list' prints it";
+        const FORM: &str =
+            "write PARTITION:OFFSET, as 'orders dlq list' prints it, or TOPIC/PARTITION@OFFSET";
+        let (topic, place) = match text.rsplit_once('/') {
+            Some(("", _)) => return Err(FORM),
+            Some((topic, place)) => (Some(topic.trim().to_owned()), place),
+            None => (None, text),
+        };
         // kcat writes partition@offset.
-        let (partition, offset) = text.split_once([':', '@']).ok_or(FORM)?;
+        let (partition, offset) = place.split_once([':', '@']).ok_or(FORM)?;
         let place = Self {
+            topic,
             partition: partition.trim().parse().map_err(|_| FORM)?,
             offset: offset.trim().parse().map_err(|_| FORM)?,
         };
@@ -55,7 +64,7 @@ impl FromStr for PlaceArg {
 /// # Errors
 ///
 /// As [`super::DlqTopic::one`]. A registry that is unavailable is none: the bytes are shown.
-pub(super) fn run(source: &Source, place: PlaceArg) -> Result<(), AppError> {
+pub(super) fn run(source: &Source, place: &PlaceArg) -> Result<(), AppError> {
     let (settings, topic) = (&source.settings, &source.topic);
     let mut values = ValueReader::new(&settings.registry)?;
     let mut away = None;
@@ -246,11 +255,15 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_written_as_it_is_printed_or_as_kcat_prints_it() {
-        let place = PlaceArg { partition: 2, offset: 133 };
-        assert_eq!("2:133".parse(), Ok(place));
-        assert_eq!("2@133".parse(), Ok(place));
-        for text in ["", "2", "2:", ":1", "-1:0", "0:-1", "a:b", "1:2:3"] {
+    fn a_place_is_written_as_it_is_printed_or_as_kcat_prints_it_with_or_without_its_topic() {
+        let place = PlaceArg { topic: None, partition: 2, offset: 133 };
+        assert_eq!("2:133".parse(), Ok(place.clone()));
+        assert_eq!("2@133".parse(), Ok(place.clone()));
+        let topic = Some("orders-dlq".to_owned());
+        let with_topic = PlaceArg { topic, ..place };
+        assert_eq!("orders-dlq/2@133".parse(), Ok(with_topic.clone()));
+        assert_eq!("orders-dlq/2:133".parse(), Ok(with_topic));
+        for text in ["", "2", "2:", ":1", "-1:0", "0:-1", "a:b", "1:2:3", "/2:1", "t/2"] {
             assert!(text.parse::<PlaceArg>().is_err(), "{text}");
         }
     }
