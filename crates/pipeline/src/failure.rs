@@ -41,8 +41,10 @@ pub enum FailureReason {
     PredecessorDead,
     /// The retry topic refuses the record for its size.
     TooLargeToRetry,
-    /// The value is not JSON of the type that the program reads.
+    /// The value is not JSON.
     JsonDecode,
+    /// The value is JSON of another shape than the type that the program reads.
+    JsonShape,
     /// A reason of the user's own: no later attempt can succeed.
     Permanent(ReasonName),
     /// A reason of the user's own: a later attempt may succeed.
@@ -144,7 +146,7 @@ pub enum FailureClass {
 
 impl FailureReason {
     /// Every reason but users' own, in the order of the wire contract.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoValue,
         Self::TooShort,
         Self::BadMagic,
@@ -163,6 +165,7 @@ impl FailureReason {
         Self::PredecessorDead,
         Self::TooLargeToRetry,
         Self::JsonDecode,
+        Self::JsonShape,
     ];
 
     /// The class that this reason belongs to.
@@ -173,7 +176,8 @@ impl FailureReason {
             | Self::BadMagic
             | Self::AvroDecode
             | Self::TrailingBytes
-            | Self::JsonDecode => FailureClass::Malformed,
+            | Self::JsonDecode
+            | Self::JsonShape => FailureClass::Malformed,
             Self::SchemaNotFound => FailureClass::UnknownSchema,
             Self::NotAvro | Self::CannotResolve => FailureClass::IncompatibleSchema,
             Self::EmptyOrderId
@@ -211,6 +215,7 @@ impl FailureReason {
             Self::PredecessorDead => "predecessor-dead",
             Self::TooLargeToRetry => "too-large-to-retry",
             Self::JsonDecode => "json-decode",
+            Self::JsonShape => "json-shape",
             Self::Permanent(name) | Self::Transient(name) => name.as_str(),
         }
     }

@@ -61,8 +61,14 @@ fn json_is_handled_and_what_is_none_is_dead_lettered_byte_for_byte() {
     rig.send([good, "{\"page\": ", "{\"page\": 7}", "\u{0}\u{0}", "7"]);
     let (got, letters) = run(&rig, payload::json::<Visit>());
     assert_eq!(got, [visit("/x")]);
-    let of = |key| letter(key, "malformed", "json-decode");
-    assert_eq!(letters, [of("1"), of("2"), of("3"), of("4")]);
+    let of = |key, reason| letter(key, "malformed", reason);
+    let expected = ["json-decode", "json-shape", "json-decode", "json-shape"];
+    let expected: Vec<_> = ["1", "2", "3", "4"]
+        .into_iter()
+        .zip(expected)
+        .map(|(key, reason)| of(key, reason))
+        .collect();
+    assert_eq!(letters, expected);
     let values: Vec<_> = rig.topics.records(&rig.topics.dlq).into_iter().map(|r| r.value).collect();
     assert_eq!(values[0].as_deref(), Some("{\"page\": ".as_bytes()));
     assert_eq!(values[2].as_deref(), Some(&b"\0\0"[..]));
