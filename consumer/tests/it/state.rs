@@ -220,11 +220,13 @@ fn offsets_of_one_topic_that_are_gone_are_asked_of_the_operator() {
     pipeline.java(GROUPS, &[&group[..], &delete].concat());
     let failed = run(&pipeline);
     failed.expect_code(1);
-    let told = format!("--topic {}:0 --reset-offsets --to-offset OFFSET --execute", pipeline.retry);
-    assert!(failed.stderr.contains(&told), "{}", failed.stderr);
-    let topic = format!("{}:0", pipeline.retry);
-    let set = ["--topic", &topic, "--reset-offsets", "--to-offset", "0", "--execute"];
-    pipeline.java(GROUPS, &[&group[..], &set].concat());
+    let command = format!("--topic {}:0 --reset-offsets --to-earliest --execute", pipeline.retry);
+    let (orders, retry) = (&pipeline.orders, &pipeline.retry);
+    let told = format!("has an offset for {orders}/0 but none for {retry}/0; {retry} is empty");
+    for words in [&command, &told] {
+        assert!(failed.stderr.contains(words), "{}", failed.stderr);
+    }
+    run_proposed_command(&pipeline, &failed);
     pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
     run(&pipeline).expect_code(0);
     verify::exact(&pipeline, &Rules::new(&[&encoder]));

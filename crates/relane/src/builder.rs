@@ -134,7 +134,8 @@ pub struct Builder {
 
 impl Builder {
     /// Sets the consumer group; by default the topic's name. A second group on the topic needs its
-    /// own [`retry_topic`](Self::retry_topic): a shared one is never trimmed.
+    /// own [`retry_topic`](Self::retry_topic), since a shared one is never trimmed, and its own
+    /// [`dead_letter_topic`](Self::dead_letter_topic), so that its dead letters are told from the first one's.
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = group.into();
         self
@@ -321,8 +322,10 @@ impl Builder {
         let has_schemas = payload.has_schemas();
         let resolver = self.resolver(runtime, has_schemas)?;
         let metrics_address = self.metrics_address;
+        let is_default = self.kafka.is_default;
         let settings = self.settings()?;
-        let connections = crate::connect(&settings.kafka, &SettingNames::default())?;
+        let connections = crate::connect(&settings.kafka, &SettingNames::default())
+            .map_err(|error| Kafka::explain(is_default, error.into()))?;
         let make_stage = || HandlerStage::new(payload, &resolver, Arc::clone(&handler));
         let around =
             Resources { connections, resolver: resolver.clone(), stop, runtime: runtime.clone() };
@@ -351,6 +354,7 @@ impl Builder {
         let wrong = |error: &dyn std::fmt::Display| Error::setting(error.to_string());
         let settings = RegistrySettings::from_program(&url, None).map_err(|error| wrong(&error))?;
         let registry = Registry::new(settings).map_err(|error| wrong(&error))?;
+        tracing::info!("schemas come from {}", registry.address());
         let not_found_grace = self.unknown_schema_grace;
         let limits = ResolverLimits { not_found_grace, ..ResolverLimits::default() };
         Ok(SchemaResolver::with_limits(registry, runtime.clone(), limits))

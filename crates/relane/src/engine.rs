@@ -80,7 +80,7 @@ pub struct Ended {
 impl<S: Stage> Engine<S> {
     /// Checks that the topics fit together and starts the lanes, each with a stage of its own.
     /// `before_lanes` serves what tells the pipeline's health, given that and the number of
-    /// partitions.
+    /// partitions. It blocks the thread until then: inside of a runtime, call it in `spawn_blocking`.
     ///
     /// # Errors
     ///
@@ -143,7 +143,14 @@ impl<S: Stage> Engine<S> {
                 return Err(error);
             }
         }
+        engine.tell_start();
         Ok(engine)
+    }
+
+    fn tell_start(&self) {
+        let EngineSettings { topics, group, .. } = &self.settings;
+        let (main, dead_letter) = (&topics.main, &topics.dead_letter);
+        tracing::info!("reading {main} as group {group}; dead letters go to {dead_letter}");
     }
 
     fn start_lane(&mut self, index: usize, stage: S) -> Result<(), AppError> {
@@ -208,8 +215,8 @@ impl<S: Stage> Engine<S> {
         self.shared.views().collect()
     }
 
-    /// Runs until a stop is requested or the end is reached. `watch` is called a few times a
-    /// second.
+    /// Runs until a stop is requested or the end is reached, and blocks the thread until then; after the request, for
+    /// at most 9 s. `watch` is called a few times a second, and holds up the look at the lanes while it runs.
     ///
     /// # Errors
     ///

@@ -1,13 +1,21 @@
 //! How a pipeline reaches Kafka.
 
-use kafka_io::client_config::KafkaSettings;
+use kafka_io::client_config::{ConfigError, KafkaSettings};
 use service_kit::args::KafkaArgs;
+use service_kit::environment;
 
 use crate::error::Error;
 
 /// How a pipeline reaches Kafka.
 #[derive(Debug, Clone)]
-pub struct Kafka(pub(crate) KafkaSettings);
+pub struct Kafka {
+    pub(crate) settings: KafkaSettings,
+    /// Nothing has said where the brokers are.
+    pub(crate) is_default: bool,
+}
+
+/// Where a program without flags says where the brokers are.
+const BROKERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
 impl Kafka {
     /// Goes by the environment: `KAFKA_BOOTSTRAP_SERVERS` (`localhost:9092` where nothing is said),
@@ -16,10 +24,14 @@ impl Kafka {
     ///
     /// # Errors
     ///
-    /// Fails if a variable has a value that cannot be used.
+    /// Fails if a variable has a value that cannot be used, or is a slip of one that is not set, such as
+    /// `KAFKA_BOOTSTRAP_SERVER`.
     pub fn from_env() -> Result<Self, Error> {
+        environment::check_kafka()?;
         let args = KafkaArgs::from_variables(|name| std::env::var(name).ok());
-        Self::new(args.bootstrap_servers(), args.properties())
+        let is_default = args.bootstrap_server.is_none();
+        let settings = settings(args.bootstrap_servers(), args.properties(), BROKERS)?;
+        Ok(Self { settings, is_default })
     }
 
     /// Goes by these brokers, separated by commas, and by librdkafka settings as key and value.
@@ -32,9 +44,57 @@ impl Kafka {
         bootstrap_servers: &str,
         properties: impl Into<Vec<(String, String)>>,
     ) -> Result<Self, Error> {
-        KafkaSettings::new("relane", bootstrap_servers, properties.into())
-            .and_then(KafkaSettings::with_credentials_from_env)
-            .map(Self)
-            .map_err(|error| Error::setting(error.to_string()))
+        let settings = settings(bootstrap_servers, properties.into(), "bootstrap_servers")?;
+        Ok(Self { settings, is_default: false })
+    }
+
+    /// Why no broker can be used, and that nothing has said where they are, if so.
+    pub(crate) fn explain(is_default: bool, error: Error) -> Error {
+        if !is_default || error.is_setting {
+            return error;
+        }
+        Error { message: format!("{BROKERS} is not set, and {}", error.message), ..error }
+    }
+}
+
+/// The settings; `of` is where the brokers were named.
+fn settings(
+    servers: &str,
+    properties: Vec<(String, String)>,
+    of: &str,
+) -> Result<KafkaSettings, Error> {
+    let made = KafkaSettings::new("relane", servers, properties);
+    made.and_then(KafkaSettings::with_credentials_from_env).map_err(|error| {
+        // The error's own words name the flag of programs.
+        Error::setting(match error {
+            ConfigError::NoBroker => format!("{of} names no broker: name one as host:port"),
+            ConfigError::Broker(bad) => format!("{of}: {bad}"),
+            other => other.to_string(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_brokers_names_where_they_were_named_and_no_flag() {
+        for (servers, told) in [
+            ("", "KAFKA_BOOTSTRAP_SERVERS names no broker: name one as host:port"),
+            ("http://a:1", "KAFKA_BOOTSTRAP_SERVERS: broker 1 of the list: write HOST:PORT"),
+        ] {
+            let error = settings(servers, vec![], BROKERS).expect_err("it is wrong");
+            assert!(error.message.starts_with(told) && error.is_setting, "{error}");
+            assert!(!error.message.contains("--"), "{error}");
+        }
+    }
+
+    #[test]
+    fn where_no_variable_names_the_brokers_and_none_answers_the_variable_is_named() {
+        let away = Error { is_setting: false, ..Error::setting("no Kafka broker answers") };
+        let told = Kafka::explain(true, away.clone());
+        assert_eq!(told.message, "KAFKA_BOOTSTRAP_SERVERS is not set, and no Kafka broker answers");
+        assert_eq!(Kafka::explain(false, away.clone()), away);
     }
 }

@@ -1,11 +1,11 @@
 //! Commands of Kafka's own tools that hints propose: the only flags that messages of this crate hold.
 
-/// Sets the offset of a group at one partition.
-pub(crate) fn set_offset(servers: &str, group: &str, place: (&str, i32), offset: &str) -> String {
-    let (topic, partition) = place;
+/// Sets the offset of a group at partitions that are written as `0,1,2`; `to` is `to-earliest`, or `to-offset N`.
+pub(crate) fn reset(servers: &str, group: &str, place: (&str, &str), to: &str) -> String {
+    let (topic, partitions) = place;
     format!(
-        "kafka-consumer-groups --bootstrap-server {servers} --group {group} --topic {topic}:{partition} \
-         --reset-offsets --to-offset {offset} --execute"
+        "kafka-consumer-groups --bootstrap-server {servers} --group {group} --topic {topic}:{partitions} \
+         --reset-offsets --{to} --execute"
     )
 }
 

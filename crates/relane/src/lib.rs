@@ -113,6 +113,6 @@ pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 pub use prepare::{START_MAX, connect};
 pub use report::Report;
 pub use service_kit::shutdown::Shutdown;
-pub use settings::EngineSettings;
+pub use settings::{EngineSettings, OnDeadLetter};
 pub use snapshot::{Snapshot, Watcher};
 pub use stage::HandleError;

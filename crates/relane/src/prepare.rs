@@ -27,7 +27,8 @@ const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 2500];
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Asks whether the brokers are there, and makes what every part of a pipeline shares.
+/// Asks whether the brokers are there, and makes what every part of a pipeline shares. It blocks the thread until one
+/// answers, for at most [`START_MAX`].
 ///
 /// # Errors
 ///

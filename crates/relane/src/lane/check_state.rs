@@ -26,11 +26,15 @@ impl<S: Stage> Core<S> {
         let is_empty = owned.state.is_empty();
         let topics = &settings.topics;
         match (&owned.committed_main, &owned.committed_retry) {
-            (Some(_), None) => {
-                return Err(LaneError::offsets_missing(settings, &topics.retry, partition));
-            }
-            (None, Some(_)) => {
-                return Err(LaneError::offsets_missing(settings, &topics.main, partition));
+            (Some(_), None) | (None, Some(_)) => {
+                let (missing, present) = match owned.committed_main {
+                    Some(_) => (&topics.retry, &topics.main),
+                    None => (&topics.main, &topics.retry),
+                };
+                let bounds = self.ends.bounds(missing, partition, BOUNDS_ASK);
+                let is_empty = bounds.is_ok_and(|(start, end)| start == end);
+                let named = (missing.as_str(), present.as_str());
+                return Err(LaneError::offsets_missing(settings, named, partition, is_empty));
             }
             (Some(_), Some(_)) if owned.has_state && is_empty => {
                 return Err(LaneError::state_lost(settings, partition));

@@ -3,7 +3,7 @@
 use kafka_io::RDKafkaErrorCode;
 use service_kit::exit::AppError;
 
-use crate::advice::{self, Advice, Problem};
+use crate::advice::{self, Advice, PARTITIONS, Problem};
 use crate::kafka_commands;
 use crate::lane::settings::LaneSettings;
 use crate::settings::Topics;
@@ -71,15 +71,44 @@ impl LaneError {
         Self::State(vec![Problem::new(message, advice)])
     }
 
-    pub(crate) fn offsets_missing(settings: &LaneSettings, topic: &str, partition: i32) -> Self {
+    /// One of the two topics has an offset and the other has none, which is empty or not.
+    pub(crate) fn offsets_missing(
+        settings: &LaneSettings,
+        (missing, present): (&str, &str),
+        partition: i32,
+        is_empty: bool,
+    ) -> Self {
         let group = &settings.group;
-        Self::state(
-            format!(
-                "group {group} has no committed offset for {topic}/{partition}, but one for \
-                 its counterpart: the offsets of both topics must exist together"
+        let message = format!(
+            "group {group} has an offset for {present}/{PARTITIONS} but none for {missing}/{PARTITIONS}"
+        );
+        let of_partition = |advice| Problem::new(&*message, advice).of_partition(partition);
+        let to = if is_empty { "to-earliest" } else { "to-offset OFFSET" };
+        let command = Advice::Command(reset(settings, (missing, PARTITIONS), to));
+        let mut problems = vec![of_partition(command.clone())];
+        let is_retry = missing == settings.topics.retry;
+        let lost = match (is_empty, is_retry) {
+            (true, true) => Some("the records that waited there"),
+            (true, false) => Some("its records"),
+            (false, _) => None,
+        };
+        match lost {
+            Some(lost) => problems.push(
+                Problem::new(
+                    format!("{missing} is empty: if it was deleted, {lost} are lost"),
+                    command,
+                )
+                .of_partition(partition),
             ),
-            Advice::Command(set_offset(settings, (topic, partition), "OFFSET")),
-        )
+            None => {
+                let first = if is_retry { "still waits" } else { "is not settled" };
+                problems.push(of_partition(Advice::Words(format!(
+                    "OFFSET is that of the first record that {first}; from the earliest one settled {} run again",
+                    settings.words.records
+                ))));
+            }
+        }
+        Self::State(problems)
     }
 
     /// Offsets that the state does not agree with, and the commands that set each of them.
@@ -112,7 +141,7 @@ impl LaneError {
         };
         // The tool sets one offset at a time.
         let command = |Misplaced { topic, noted, .. }: &Misplaced| {
-            set_offset(settings, (topic, partition), &noted.to_string())
+            reset(settings, (topic, &partition.to_string()), &format!("to-offset {noted}"))
         };
         let problem = |each| Problem::new(told(each), Advice::Command(command(each)));
         Self::State(misplaced.iter().map(problem).collect())
@@ -190,8 +219,8 @@ fn written_to(topics: &Topics) -> String {
 }
 
 /// The command that sets an offset of the group.
-fn set_offset(settings: &LaneSettings, place: (&str, i32), offset: &str) -> String {
-    kafka_commands::set_offset(&settings.bootstrap_servers, &settings.group, place, offset)
+fn reset(settings: &LaneSettings, place: (&str, &str), to: &str) -> String {
+    kafka_commands::reset(&settings.bootstrap_servers, &settings.group, place, to)
 }
 
 /// The command that starts a group over, apart from everything the old one left.
