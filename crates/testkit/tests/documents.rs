@@ -206,6 +206,23 @@ fn all_code_of_the_page_on_your_own_topic_is_compiled_and_all_settings_are_there
 }
 
 #[test]
+fn the_page_on_your_own_topic_has_the_whole_program_in_its_order() {
+    let code = blocks(&document("docs/your-own-topic.md"), "rust").join("\n");
+    let program = document("examples/payments/src/main.rs");
+    // The page says in words where the tests go.
+    let is_elsewhere = |line: &&str| {
+        line.is_empty()
+            || line.starts_with("#![doc")
+            || ["#[cfg(test)]", "mod tests;"].contains(line)
+    };
+    let lines = program.lines().map(str::trim).filter(|line| !is_elsewhere(line));
+    let mut rest = code.lines();
+    for line in lines {
+        assert!(rest.any(|found| found == line), "the page lacks, or has too early:\n{line}");
+    }
+}
+
+#[test]
 fn every_test_that_the_page_of_weather_names_exists() {
     let text = document("weather/README.md");
     let names = named(&text);

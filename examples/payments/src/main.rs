@@ -6,8 +6,7 @@ mod tests;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use relane::settings::OnDeadLetter;
-use relane::{HandleError, Kafka, Pipeline, ReasonName, Record, payload};
+use relane::{HandleError, Kafka, OnDeadLetter, Pipeline, ReasonName, Record, payload};
 
 /// What the handler reads of a record. `payment.avsc` is the schema that it is written with.
 #[derive(Debug, serde::Deserialize)]
@@ -36,6 +35,8 @@ async fn charge(payment: Record<Payment>) -> Result<(), HandleError> {
 }
 
 fn main() -> ExitCode {
+    // Without a subscriber the engine says nothing: not what is unavailable, and not why it waits.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
     let topic = std::env::var("TOPIC").unwrap_or_else(|_| "payments".to_owned());
     let report = Kafka::from_env().and_then(|kafka| {
         Pipeline::builder(topic, kafka)

@@ -210,4 +210,5 @@ pub(super) const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("signal-hook", "stack", Normal, "it runs without an async runtime"),
     ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
     ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
+    ("tracing-subscriber", "payments", Normal, "it shows how a program of one's own logs"),
 ];

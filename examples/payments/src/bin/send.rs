@@ -2,6 +2,7 @@
 
 use std::env;
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use codec::frame;
@@ -49,13 +50,33 @@ fn value(schema_id: u32, account: &str, cents: i64) -> Vec<u8> {
     bytes
 }
 
+const USAGE: &str = "send: sends four payments to the topic that TOPIC names (payments).
+It takes no arguments. KAFKA_BOOTSTRAP_SERVERS and SCHEMA_REGISTRY_URL say where the servers are.";
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> ExitCode {
+    if let Some(argument) = env::args().nth(1) {
+        let is_question = ["-h", "--help"].contains(&&*argument);
+        eprintln!("{USAGE}");
+        return if is_question { ExitCode::SUCCESS } else { ExitCode::from(2) };
+    }
+    match send().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("send: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn send() -> Result<(), Box<dyn Error>> {
     let topic = env::var("TOPIC").unwrap_or_else(|_| "payments".to_owned());
     let registry = env::var("SCHEMA_REGISTRY_URL");
     let registry = registry.unwrap_or_else(|_| "http://localhost:8081".to_owned());
     let registry = Registry::new(RegistrySettings::from_program(&registry, None)?)?;
-    let schema_id = registry.find_or_register(&value_subject(&topic), SCHEMA).await?;
+    let found = registry.find_or_register(&value_subject(&topic), SCHEMA).await;
+    let schema_id =
+        found.map_err(|error| format!("{error}\nhint: name it with SCHEMA_REGISTRY_URL"))?;
     let kafka = KafkaArgs::from_variables(|name| env::var(name).ok());
     let kafka = KafkaSettings::new("send", kafka.bootstrap_servers(), kafka.properties())?;
     let publisher = Publisher::new(&kafka.with_credentials_from_env()?, LIMIT, Printed)?;
