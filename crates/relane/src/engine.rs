@@ -134,6 +134,7 @@ impl<S: Stage> Engine<S> {
             outages,
             topic_watch,
         };
+        engine.tell_start();
         for index in 0..lane_count {
             if let Err(error) = engine.start_lane(index, make_stage()) {
                 // Those that have begun would own partitions and never settle anything.
@@ -143,7 +144,6 @@ impl<S: Stage> Engine<S> {
                 return Err(error);
             }
         }
-        engine.tell_start();
         Ok(engine)
     }
 
