@@ -165,7 +165,7 @@ mod tests {
         for (value, told) in [
             (&b"{\"a\""[..], "at line 1, column 0: map where u8 is expected"),
             (b"\"s3cret\"", "at line 1, column 8: string where u8 is expected"),
-            (b"\", expected s3cret\"", "at line 1, column 18: string where u8 is expected"),
+            (b"\", expected s3cret\"", "at line 1, column 19: string where u8 is expected"),
             (b"300", "at line 1, column 3: integer where u8 is expected"),
         ] {
             let read = reason(decode(Some(value)));
