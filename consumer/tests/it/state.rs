@@ -221,8 +221,8 @@ fn offsets_of_one_topic_that_are_gone_are_asked_of_the_operator() {
     let failed = run(&pipeline);
     failed.expect_code(1);
     let command = format!("--topic {}:0 --reset-offsets --to-earliest --execute", pipeline.retry);
-    let (orders, retry) = (&pipeline.orders, &pipeline.retry);
-    let told = format!("has an offset for {orders}/0 but none for {retry}/0; {retry} is empty");
+    let (main, retry) = (&pipeline.orders, &pipeline.retry);
+    let told = format!("has an offset for {main}/0 but none for {retry}/0; {retry} is empty");
     for words in [&command, &told] {
         assert!(failed.stderr.contains(words), "{}", failed.stderr);
     }
