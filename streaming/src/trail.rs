@@ -21,7 +21,7 @@ pub(crate) fn followed_from<'r>(header: &dyn Fn(&str) -> Option<&'r [u8]>) -> Tr
     let text = |name| header(name).and_then(|value| std::str::from_utf8(value).ok());
     let trace = text(TRACEPARENT)
         .and_then(|parent| TraceContext::parse(parent, text(TRACESTATE)))
-        .map_or_else(TraceContext::root, |caller| caller.child());
+        .map_or_else(TraceContext::unsampled_root, |caller| caller.child());
     trail(header(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX), &trace)
 }
 

@@ -25,7 +25,7 @@ pub const EXPORTED: &str = "trace_spans_exported_total";
 /// Asks for what is there to be sent at once, and is told when it was.
 type Flush = blocking::SyncSender<()>;
 
-/// Spans are sent while this lives. Where it ends, what is left is sent, in a second at most.
+/// Spans are sent while this lives. Where it ends, what is left is sent, in half a second at most.
 #[must_use = "the last spans are sent when it ends"]
 #[derive(Debug)]
 pub struct Exporting(mpsc::Sender<Flush>);
@@ -201,7 +201,8 @@ impl Exporter {
         let response = request.send().await.map_err(|error| NotTaken::Yet(words(error)))?;
         let status = response.status();
         if status.is_success() {
-            let refused = rejected(&read(response).await);
+            // More than were sent is no number to count with.
+            let refused = rejected(&read(response).await).min(batch.len() as u64);
             metrics::counter!(DROPPED, "reason" => "refused").increment(refused);
             metrics::counter!(EXPORTED).increment((batch.len() as u64).saturating_sub(refused));
             return Ok(());

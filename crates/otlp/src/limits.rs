@@ -16,5 +16,6 @@ pub(crate) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 pub(crate) const ATTEMPTS_MAX: u32 = 3;
 /// Wait before the second attempt; it doubles from then on.
 pub(crate) const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// How long the end of the program waits for the last spans to be taken.
-pub(crate) const FLUSH_MAX: Duration = Duration::from_secs(1);
+/// How long the end of the program waits for the last spans to be taken: what else it waits for leaves that
+/// much of the 10 s of a stop.
+pub(crate) const FLUSH_MAX: Duration = Duration::from_millis(500);

@@ -42,6 +42,13 @@ pub fn install(sampler: Sampler) -> Option<Ended> {
     RECORDER.set(Recorder { sampler, queue }).ok().map(|()| ended)
 }
 
+/// Counts spans that were not made, or found no room in the queue.
+pub fn note_dropped(spans: usize) {
+    if spans > 0 {
+        metrics::counter!(DROPPED, "reason" => "queue-full").increment(spans as u64);
+    }
+}
+
 /// Whether spans are recorded at all.
 #[must_use]
 pub fn is_on() -> bool {
@@ -187,7 +194,7 @@ impl Span {
     pub fn record(self) {
         let Some(recorder) = RECORDER.get() else { return };
         if recorder.queue.try_send(self).is_err() {
-            metrics::counter!(DROPPED, "reason" => "queue-full").increment(1);
+            note_dropped(1);
         }
     }
 }

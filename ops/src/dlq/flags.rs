@@ -56,8 +56,8 @@ impl Connection {
 /// Whose dead letters of this pipeline go back, and where to.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Group {
-    /// Group that dead-lettered the records of this pipeline [default: the one group that all of
-    /// them are of; else order-consumer]
+    /// Group that dead-lettered the records of this pipeline [default: order-consumer; a preview
+    /// shows those of another group where all are of one]
     #[arg(
         long,
         visible_alias = "group",

@@ -28,6 +28,7 @@ use service_kit::clock::now_ms;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::note;
 use service_kit::program::Program;
+use service_kit::terminal::one_line;
 
 pub use handled::{Entry, Handled, Mark, Ranges};
 pub use plan::Plan;
@@ -141,8 +142,12 @@ pub(super) fn redrive(program: &Program, flags: &RedriveFlags) -> Result<ExitSta
     let _exporting = otlp::start(program, flags.trace.check()?)?;
     flags.act.check(&flags.which.filter(now_ms())?)?;
     let mut source = Source::open_for(&flags.connection, flags.output, &flags.group, &flags.which)?;
-    if let Some(group) = only_group(&source)? {
-        note(&format!("orders: all of them are of group {group}: --group-id {group} is assumed"));
+    // What is only shown may go by a guess; what is sent may not: another group's retry topic may be another.
+    if !flags.act.execute
+        && let Some(group) = only_group(&source)?
+    {
+        let told = as_word(&group);
+        note(&format!("orders: all are of group {told}: to send them, add --group-id {told}"));
         source.settings.group = group;
     }
     let settings = &source.settings;
@@ -189,6 +194,15 @@ pub(super) fn discard(flags: &DiscardFlags) -> Result<ExitStatus, AppError> {
         plan,
     };
     outcome.tell(source.settings.output, &told, &DISCARDED)
+}
+
+/// A group's name as a word of a command. It stands in a record, so it may be anything.
+pub(super) fn as_word(group: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match group.chars().all(is_plain) && !group.is_empty() && !group.starts_with('-') {
+        true => group.to_owned(),
+        false => format!("'{}'", one_line(group).replace('\'', "'\\''")),
+    }
 }
 
 /// The group that all dead letters that are meant are of, where nobody has named one and it is not the default. Reads

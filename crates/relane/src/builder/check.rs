@@ -25,22 +25,7 @@ impl Builder {
         if self.handler_timeout.is_zero() {
             return Err(Error::setting("the handler timeout must be above 0"));
         }
-        let named = [
-            ("Pipeline::builder(topic, kafka)", &self.topic),
-            ("group()", &self.group),
-            ("retry_topic()", &self.retry_topic),
-            ("dead_letter_topic()", &self.dead_letter_topic),
-        ];
-        let outcomes = self.outcomes_topic.as_ref().map(|topic| ("outcomes_topic()", topic));
-        if let Some((of, _)) = named.into_iter().chain(outcomes).find(|(_, name)| name.is_empty()) {
-            return Err(Error::setting(format!("{of}: the name is empty")));
-        }
-        let mut names = vec![&self.topic, &self.retry_topic, &self.dead_letter_topic];
-        names.extend(&self.outcomes_topic);
-        names.sort_unstable();
-        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(Error::setting(format!("topic {:?} is given two roles", pair[0])));
-        }
+        self.check_names()?;
         let plan = RetryPlan::new(self.retries_max, self.retry_delays, RETRY_SPREAD)
             .map_err(|error| wrong(&error))?;
         let limits = DeadLetterLimits::new(RATIO_DEFAULT, CONSECUTIVE_DEFAULT)
@@ -92,5 +77,26 @@ impl Builder {
             exits_at_end: self.exits_at_end,
             checks_topic_settings: true,
         })
+    }
+
+    /// Each topic and the group have a name, and no topic has two roles.
+    fn check_names(&self) -> Result<(), Error> {
+        let named = [
+            ("Pipeline::builder(topic, kafka)", &self.topic),
+            ("group()", &self.group),
+            ("retry_topic()", &self.retry_topic),
+            ("dead_letter_topic()", &self.dead_letter_topic),
+        ];
+        let outcomes = self.outcomes_topic.as_ref().map(|topic| ("outcomes_topic()", topic));
+        if let Some((of, _)) = named.into_iter().chain(outcomes).find(|(_, name)| name.is_empty()) {
+            return Err(Error::setting(format!("{of}: the name is empty")));
+        }
+        let mut names = vec![&self.topic, &self.retry_topic, &self.dead_letter_topic];
+        names.extend(&self.outcomes_topic);
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::setting(format!("topic {:?} is given two roles", pair[0])));
+        }
+        Ok(())
     }
 }

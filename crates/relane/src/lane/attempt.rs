@@ -8,6 +8,8 @@ use pipeline::headers::FINGERPRINT;
 use pipeline::record::Offset;
 use rand::Rng as _;
 
+use service_kit::spans;
+
 use crate::lane::attempt_span::{Begun, Source};
 use crate::lane::failure_gate::{Failed, Name};
 use crate::lane::framing::framed_in_header;
@@ -61,6 +63,10 @@ impl<S: Stage> Processor<S> {
         let Some(begun) = Begun::of(subject.header, began_ns) else {
             return self.make_attempt(partition, subject, key, origin, answered);
         };
+        self.turn.traced += 1;
+        if self.turn.traced > spans::QUEUE_MAX {
+            return self.make_attempt(partition, subject, key, origin, answered);
+        }
         let (origin, emitted_before) = (origin(), self.turn.emitted.len());
         let attempted = self.make_attempt(partition, subject, key, || origin, answered);
         let Subject { attempt, redrives, is_retry, .. } = *subject;

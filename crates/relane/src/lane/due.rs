@@ -5,7 +5,9 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
 
-use crate::lane::limits::{PROBE_CHOICE_MAX, PROBE_RETRIES_MAX, TURN_BYTES_MAX};
+use crate::lane::limits::{
+    DUE_RECORDS_MAX, PROBE_CHOICE_MAX, PROBE_RETRIES_MAX, TURN_BYTES_MAX,
+};
 use crate::lane::partition_state::PartitionState;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
@@ -40,7 +42,7 @@ impl<S: Stage> Processor<S> {
                 continue;
             }
             // The rest of a probe is for main.
-            let retries_max = if is_probe { PROBE_RETRIES_MAX } else { usize::MAX };
+            let retries_max = if is_probe { PROBE_RETRIES_MAX } else { DUE_RECORDS_MAX };
             if !self.run_due_of(partition, records_max.min(retries_max), probe.as_mut()) {
                 return;
             }

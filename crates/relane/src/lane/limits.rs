@@ -13,6 +13,9 @@ pub(crate) const TURN_LINGER: Duration = Duration::from_millis(3);
 /// limit. Fewer would write the changed values of the state more often.
 pub(crate) const TURN_RECORDS_MAX: usize = 250_000;
 
+/// Waiting records of one transaction at most: nothing looks at the time between them.
+pub(crate) const DUE_RECORDS_MAX: usize = 50_000;
+
 /// Bytes of values in one transaction at most.
 pub(crate) const TURN_BYTES_MAX: usize = 32 << 20;
 

@@ -27,7 +27,8 @@ impl<S: Stage> Processor<S> {
             return;
         }
         let names = Names { topics, group: &self.group, now_ns: spans::now_ns() };
-        let Turn { attempts, outbound, .. } = &mut self.turn;
+        let Turn { attempts, outbound, traced, .. } = &mut self.turn;
+        spans::note_dropped(std::mem::take(traced).saturating_sub(spans::QUEUE_MAX));
         for attempt in attempts.drain(..) {
             names.tell_emitted(&attempt);
             names.attempt(&attempt, "succeeded").record();

@@ -35,6 +35,8 @@ pub(crate) struct Turn<N> {
     pub(crate) attempted: Option<Box<AttemptSpan>>,
     /// Traced attempts that have succeeded; those that failed are with what is outbound.
     pub(crate) attempts: Vec<AttemptSpan>,
+    /// Traced attempts, also those beyond what may wait to be sent, which keep nothing.
+    pub(crate) traced: usize,
     /// Origin timestamps of the records handled in this turn, in epoch milliseconds.
     pub(crate) ended: Vec<i64>,
 }
@@ -60,6 +62,7 @@ impl<N> Turn<N> {
             are_outcomes_durable: false,
             attempted: None,
             attempts: Vec::new(),
+            traced: 0,
             ended: Vec::new(),
         }
     }

@@ -40,10 +40,16 @@ impl TraceContext {
     /// The first span of a new trace.
     #[must_use]
     pub fn root() -> Self {
+        let root = Self::unsampled_root();
+        Self { flags: u8::from(spans::samples(root.trace_id, None)), ..root }
+    }
+
+    /// Begins a trace of which nothing is recorded: of a message that carries none.
+    #[must_use]
+    pub fn unsampled_root() -> Self {
         let trace_id = nonzero(rand::random::<u128>);
         let span_id = nonzero(rand::random::<u64>);
-        let flags = u8::from(spans::samples(trace_id, None));
-        Self { trace_id, span_id, parent_span_id: None, flags, tracestate: None }
+        Self { trace_id, span_id, parent_span_id: None, flags: 0, tracestate: None }
     }
 
     /// Reads the caller's span from what it sent; `None` where it is not valid. What stands in

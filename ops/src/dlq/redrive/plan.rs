@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::as_word;
 use super::rules::{Fate, Skip};
 use crate::dlq::dead_letter::DeadLetter;
 use crate::dlq::moment::Utc;
@@ -103,7 +104,7 @@ impl Plan {
             line(*count, &format!("skipped: {skip}"));
             let groups = self.other_groups.iter().filter(|_| *skip == Skip::OtherGroup);
             for (group, count) in groups {
-                line(*count, &format!("  of {group}: --group-id {group}"));
+                line(*count, &format!("  of {word}: --group-id {word}", word = as_word(group)));
             }
         }
         let span = match self.to_do {

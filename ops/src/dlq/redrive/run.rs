@@ -9,6 +9,7 @@ use service_kit::output::note;
 use service_kit::shutdown::Shutdown;
 use service_kit::units::RateArg;
 
+use super::as_word;
 use super::handled::{Handled, Mark};
 use super::ledger::{Ledger, Partitions};
 use super::plan::Plan;
@@ -236,7 +237,8 @@ impl Outcome {
             (None, _) if self.plan.to_do == 0 => match self.plan.other_groups.keys().next() {
                 Some(group) => format!(
                     "{}: group {group} dead-lettered what is skipped; add --group-id {group}",
-                    words.none
+                    words.none,
+                    group = as_word(group)
                 ),
                 None => words.none.to_owned(),
             },
