@@ -111,6 +111,11 @@ fn json_failure(error: &serde_json::Error) -> DecodeError {
     }
 }
 
+/// What serde and `serde_json` call what stands in a value. Types may put other words in this place, the value among
+/// them.
+const KINDS: [&str; 8] =
+    ["boolean", "integer", "floating point", "string", "null", "sequence", "map", "unit"];
+
 /// What serde says of a shape, without what it quotes of the value: names of fields that the type has, and kinds.
 fn what_differs(told: &str) -> String {
     let field = |start| told.strip_prefix(start).and_then(|rest| rest.split_once('`'));
@@ -123,9 +128,9 @@ fn what_differs(told: &str) -> String {
     let kind = told.strip_prefix("invalid type: ").or_else(|| told.strip_prefix("invalid value: "));
     // The type's words come last; before them stands the value, which may have the same words in it.
     let expected = told.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let kind = kind.and_then(|told| KINDS.into_iter().find(|kind| told.starts_with(kind)));
     match (kind, expected) {
         (Some(kind), Some(expected)) => {
-            let kind = kind.split(['`', '"', ',']).next().unwrap_or_default().trim_end();
             let expected = expected.rsplit_once(" at line ").map_or(expected, |(words, _)| words);
             format!("{kind} where {expected} is expected")
         }
@@ -171,6 +176,12 @@ mod tests {
             let read = reason(decode(Some(value)));
             assert_eq!(read, (FailureReason::JsonShape, format!("JSON of another shape {told}")));
         }
+    }
+
+    #[test]
+    fn words_of_a_type_that_may_be_the_value_are_left_out() {
+        let told = "invalid value: 4711, expected one of: 1, 2 at line 1 column 4";
+        assert_eq!(what_differs(told), "it does not fit the type");
     }
 
     #[test]

@@ -233,3 +233,18 @@ fn only_group(source: &Source) -> Result<Option<String>, DlqError> {
 pub(super) fn handled(source: &Source, ledger: &LedgerFlags) -> Result<Handled, DlqError> {
     Ledger::new(source.topic.connected(), ledger.topic()).read(&source.topic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_of_a_record_is_one_word_of_a_command_whatever_stands_in_it() {
+        assert_eq!(as_word("push-payments"), "push-payments");
+        assert_eq!(as_word("$(rm -rf ~)"), "'$(rm -rf ~)'");
+        assert_eq!(as_word("it's"), r"'it'\''s'");
+        assert_eq!(as_word("--execute"), "'--execute'");
+        assert_eq!(as_word("a\u{1b}[31m\n"), r"'a\x1b[31m\n'");
+        assert_eq!(as_word(""), "''");
+    }
+}
