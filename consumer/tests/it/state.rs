@@ -80,7 +80,8 @@ fn a_new_instance_restores_before_it_is_ready_and_before_it_counts() {
     pipeline.send(&pipeline.orders, &first);
     run(&pipeline).expect_code(0);
     pipeline.send(&pipeline.orders, &first); // the same products and ids: they count again
-    let mut consumer = Process::consumer(&pipeline, &[]);
+    let variables = [("RUST_LOG", "info,relane=debug")];
+    let mut consumer = Process::start("consumer", &pipeline.consumer_args(), &variables);
     let mut unready = Vec::new();
     wait::is_true("being ready", LIMIT, || {
         let answer = consumer.get("/readyz");
