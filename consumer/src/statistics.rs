@@ -49,12 +49,18 @@ pub struct Statistics {
     pub dead_lettered: u64,
     /// Records left in the retry topic.
     pub waiting: u64,
-    /// Orders that `--dedupe` has found to be duplicates in this run.
+    /// Orders that `--dedupe` has found to be duplicates in this run; left out where there are none.
+    #[serde(skip_serializing_if = "is_none")]
     pub duplicates: u64,
     /// All products together.
     pub overall: Totals,
     /// Each product, by name.
     pub products: Vec<ProductTotals>,
+}
+
+/// Whether a count is 0. Serde asks with a reference.
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A count and an exact sum; written with the average of them.

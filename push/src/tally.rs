@@ -17,8 +17,14 @@ pub struct Tally {
     pub dead_lettered: u64,
     /// Records that wait in retry.
     pub waiting: u64,
-    /// Records that `--dedupe` has found to be duplicates.
+    /// Records that `--dedupe` has found to be duplicates; left out where there are none.
+    #[serde(skip_serializing_if = "is_none")]
     pub duplicates: u64,
+}
+
+/// Whether a count is 0. Serde asks with a reference.
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Tally {
@@ -69,8 +75,7 @@ mod tests {
         tally.write_json(&mut json).unwrap();
         assert_eq!(
             String::from_utf8(json).unwrap(),
-            "{\"consumed\":9,\"succeeded\":7,\"retried\":3,\"dead_lettered\":1,\"waiting\":1,\
-             \"duplicates\":0}\n"
+            "{\"consumed\":9,\"succeeded\":7,\"retried\":3,\"dead_lettered\":1,\"waiting\":1}\n"
         );
         assert!(tally.text().starts_with("this run: 9 consumed, 7 succeeded, 3 sent to retry"));
         assert!(tally.text().ends_with("1 dead-lettered\nleft in retry: 1\n"));
@@ -89,5 +94,8 @@ mod tests {
         let line = "this run: 4 consumed, 5 succeeded, 1 duplicates, 0 sent to retry, 0 dead-lettered \
                     (2 of them retries from earlier runs or redrives)\n";
         assert!(run.text().starts_with(line), "{}", run.text());
+        let mut json = Vec::new();
+        run.write_json(&mut json).unwrap();
+        assert!(String::from_utf8(json).unwrap().ends_with("\"waiting\":0,\"duplicates\":1}\n"));
     }
 }

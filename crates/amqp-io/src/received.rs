@@ -54,7 +54,8 @@ impl Trace {
         let header = |name| text(headers, name);
         let carried = header(TRACEPARENT)
             .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()));
-        let attempt = carried.as_ref().map_or_else(TraceContext::unsampled_root, TraceContext::child);
+        let attempt =
+            carried.as_ref().map_or_else(TraceContext::unsampled_root, TraceContext::child);
         Self { carried, attempt }
     }
 

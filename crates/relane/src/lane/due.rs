@@ -5,9 +5,7 @@ use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 use rand::seq::IteratorRandom as _;
 
-use crate::lane::limits::{
-    DUE_RECORDS_MAX, PROBE_CHOICE_MAX, PROBE_RETRIES_MAX, TURN_BYTES_MAX,
-};
+use crate::lane::limits::{DUE_RECORDS_MAX, PROBE_CHOICE_MAX, PROBE_RETRIES_MAX, TURN_BYTES_MAX};
 use crate::lane::partition_state::PartitionState;
 use crate::lane::processor::Processor;
 use crate::stage::Stage;
