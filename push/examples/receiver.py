@@ -73,4 +73,7 @@ if __name__ == "__main__":
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 9000
     server = Server(("127.0.0.1", port), Receiver)
     print(f"listening on http://127.0.0.1:{server.server_port}", file=sys.stderr, flush=True)
-    server.serve_forever()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass

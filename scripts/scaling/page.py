@@ -72,7 +72,7 @@ def projection(found):
         "",
         "| | arithmetic | |",
         "|---|---|--:|",
-        f"| lanes | {PODS} pods × {LANES_PER_POD} | {lanes} |",
+        f"| lanes | {PODS} instances × {LANES_PER_POD} | {lanes} |",
         f"| partitions of a lane | {PARTITIONS} ÷ {lanes} | {per_lane} |",
         f"| transactions per second | {lanes} lanes × {TRANSACTIONS_PER_LANE_S} | {transactions} |",
         f"| records that a transaction adds for itself | {per_lane} markers in averages + 1 in offsets + {STATE_RECORDS} of the "
