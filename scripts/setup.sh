@@ -24,7 +24,12 @@ command -v kubectl >/dev/null || tool_lists+=(scripts/tools-kubectl.txt)
 tools=${XDG_CACHE_HOME:-$HOME/.cache}/order-pipeline/tools
 has_tools() { cat "${tool_lists[@]}" | cmp --silent - "$tools/installed"; }
 install_tools() {
-  if [[ $1 == build ]] || has_tools; then
+  if [[ $1 == build ]]; then
+    return 0
+  fi
+  # cargo-deny looks at the crates of every platform; a build fetches those of its own.
+  cargo fetch --locked --quiet
+  if has_tools; then
     return 0
   fi
   echo "setup: installing what scripts/tools.txt names into $tools" >&2

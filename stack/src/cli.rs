@@ -12,7 +12,7 @@ Examples:
   stack up                          all servers on free ports, in .stack
   . .stack/env                      set the variables for this shell's clients
   stack up --only kafka,registry    only these two; a second `up` adds more
-  stack up --dir /tmp/three --kafka-brokers 3 --rabbitmq-nodes 3 --only kafka,rabbitmq
+  stack up --kafka-brokers 3 --rabbitmq-nodes 3 --dir .stack-of-three
   stack status                      what runs, and whether it answers
   stack logs kafka -f               follow a log
   stack kill kafka-2; stack start kafka-2

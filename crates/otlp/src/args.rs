@@ -27,6 +27,10 @@ const HEADERS_FILE: &str = "OTEL_EXPORTER_OTLP_HEADERS_FILE";
 pub struct TraceArgs {
     /// Collector of OpenTelemetry traces, over HTTP, such as http://localhost:4318; without it,
     /// nothing is traced [default: none]
+    ///
+    /// These variables of OpenTelemetry are read too: OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER,
+    /// OTEL_TRACES_SAMPLER_ARG, OTEL_EXPORTER_OTLP_HEADERS (or the file that
+    /// OTEL_EXPORTER_OTLP_HEADERS_FILE names), OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_SDK_DISABLED.
     // Somebody may write a password into it, which --help must not show.
     #[arg(
         long,
@@ -143,6 +147,8 @@ fn first_line(file: &Path) -> Result<String, AppError> {
 
 #[cfg(test)]
 mod tests {
+    use service_kit::args::OTHER_VARIABLES;
+
     use super::*;
 
     fn check(
@@ -154,6 +160,15 @@ mod tests {
             variables.iter().find(|(name, _)| *name == asked).map(|(_, v)| (*v).to_owned())
         };
         args.check_with(variable)
+    }
+
+    #[test]
+    fn every_variable_of_tracing_that_is_known_is_told_by_help() {
+        let mut command = TraceArgs::augment_args(clap::Command::new("test"));
+        let help = command.render_long_help().to_string();
+        for name in OTHER_VARIABLES.iter().filter(|name| name.starts_with("OTEL_")) {
+            assert!(help.contains(name), "{name}");
+        }
     }
 
     #[test]

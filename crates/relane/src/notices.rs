@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// Causes of dead letters that are told, of one process; 'orders dlq stats' counts them all.
+/// Causes of dead letters that are told, of one process; the dead-letter topic has them all.
 const DEAD_CAUSES_MAX: usize = 20;
 
 /// First starts are told together, at the latest after this time.

@@ -27,7 +27,7 @@ fn tell_first<S: Stage>(core: &Core<S>, failure: &Failure) {
         class = failure.class().as_str(),
         reason = failure.reason.as_str(),
         detail,
-        "first dead letter of this cause; 'orders dlq stats --dlq-topic {topic}' counts them"
+        "first dead letter of this cause; {topic} has all of them"
     );
 }
 
