@@ -211,4 +211,5 @@ pub(super) const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("metrics-exporter-prometheus", "service-kit", Normal, "it renders the metrics"),
     ("tracing-subscriber", "service-kit", Normal, "it sets up the logs"),
     ("tracing-subscriber", "payments", Normal, "it shows how a program of one's own logs"),
+    ("tracing-subscriber", "relane", Test, "its documentation has that program"),
 ];
