@@ -13,6 +13,9 @@ const READY_MAX: Duration = Duration::from_secs(60);
 /// Longest wait until what is sent is accepted.
 const ACCEPTED_WITHIN: Duration = Duration::from_secs(60);
 
+/// Starts of a program whose server did not answer in time.
+const STARTS_MAX: usize = 3;
+
 /// `guest:guest` of a stack's RabbitMQ.
 const GUEST: (&str, &str) = ("authorization", "Basic Z3Vlc3Q6Z3Vlc3Q=");
 
@@ -114,7 +117,7 @@ impl Running {
         let mut start = |program: &'static str, own: &[&str], listen: &[String]| {
             let listen: Vec<&str> = listen.iter().map(String::as_str).collect();
             let args = [&common[..], own, &listen].concat();
-            let mut process = Process::start(program, &args, &[]);
+            let mut process = started(program, &args);
             let address = process.address_of("order");
             self.targets.push((program.to_owned(), address.clone()));
             self.fronts.push(address);
@@ -210,4 +213,20 @@ fn rabbitmq_exporter() -> String {
     let listeners = overview["listeners"].as_array().expect("listeners");
     let exporter = listeners.iter().find(|listener| listener["protocol"] == "http/prometheus");
     format!("127.0.0.1:{}", exporter.expect("it is enabled")["port"])
+}
+
+/// A program that runs. Where a server does not answer in time it ends at once, as it should: a busy machine
+/// may keep one from answering, and then it is started again.
+fn started(program: &str, args: &[&str]) -> Process {
+    let mut last = Process::start(program, args, &[]);
+    for _ in 1..STARTS_MAX {
+        wait::is_true("a service that listens, or an end", READY_MAX, || {
+            !last.is_running() || last.log().contains(r#"service="order""#)
+        });
+        if last.is_running() {
+            break;
+        }
+        last = Process::start(program, args, &[]);
+    }
+    last
 }
