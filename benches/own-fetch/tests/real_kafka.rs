@@ -1,4 +1,4 @@
-//! Against a real Kafka: `cargo test -- --ignored`, with the environment of `stack`.
+//! Against a real Kafka of three brokers, with the environment of `stack up --kafka-brokers 3`. Without one they fail.
 
 mod support;
 
@@ -43,7 +43,6 @@ fn values(range: std::ops::Range<usize>, word: &str) -> Vec<String> {
 }
 
 #[test]
-#[ignore = "needs a Kafka"]
 fn of_transactions_only_what_is_committed_is_seen_and_nothing_behind_an_open_one() {
     let mut plain = Topic::new("transactions", 2, 1, &[]);
     let (mut one, mut other) = (plain.transactional("one"), plain.transactional("other"));
@@ -96,7 +95,6 @@ fn of_transactions_only_what_is_committed_is_seen_and_nothing_behind_an_open_one
 }
 
 #[test]
-#[ignore = "needs a Kafka, and takes as long as it takes to compact"]
 fn of_a_compacted_log_the_last_record_of_each_key_is_seen() {
     let settings = [
         ("cleanup.policy", "compact"),
@@ -134,7 +132,6 @@ fn of_a_compacted_log_the_last_record_of_each_key_is_seen() {
 }
 
 #[test]
-#[ignore = "needs three brokers"]
 fn a_partition_that_is_given_to_other_brokers_is_read_on_without_loss_or_repetition() {
     let mut topic = Topic::new("moved", 2, 1, &[]);
     let mut reader = Reader::new(&brokers());
@@ -166,7 +163,6 @@ fn a_partition_that_is_given_to_other_brokers_is_read_on_without_loss_or_repetit
 }
 
 #[test]
-#[ignore = "needs a Kafka"]
 fn an_offset_that_is_not_there_is_said_and_a_partition_can_be_begun_again() {
     let mut topic = Topic::new("range", 1, 1, &[]);
     topic.write(0, &values(0..10, "here"), Plain);
