@@ -11,6 +11,7 @@ mod at_once;
 mod load;
 mod replay;
 mod settle;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 use crate::audit::Audit;
 use crate::results::{Results, Run, WorkloadInfo};
 use crate::stats::{Spread, Times};
+use crate::words::number;
 use crate::workload::{Kind, Paradigm};
 
 /// The rounds of one workload at one rate by one paradigm.
@@ -146,8 +147,8 @@ fn merged<'a>(all: impl Iterator<Item = &'a [(u64, u64)]>) -> Times {
 const KNEE_FACTOR: f64 = 5.0;
 const KNEE_FLOOR_US: f64 = 100_000.0;
 
-/// The knee of a sweep: the highest rate up to which all rates were kept. A rate is kept when it is not saturated and
-/// 99 % took at most 5 times as long as at the lowest rate, or 100 ms.
+/// The knee of a sweep: the highest rate that was kept. A rate is kept when it is not saturated and 99 % took at most 5
+/// times as long as at the lowest rate, or 100 ms. One that was not kept below one that was has met a disturbance.
 #[must_use]
 pub fn knee(sweep: &[&Cell<'_>]) -> Option<f64> {
     let lowest = sweep.first()?.outcome(|q| q.p99_us)?.median;
@@ -156,7 +157,18 @@ pub fn knee(sweep: &[&Cell<'_>]) -> Option<f64> {
         let limit = (lowest * KNEE_FACTOR).max(KNEE_FLOOR_US);
         !cell.is_saturated() && cell.is_green() && p99.is_some_and(|p99| p99 <= limit)
     };
-    sweep.iter().take_while(is_kept).last().map(|cell| cell.rate_per_s)
+    sweep.iter().rfind(is_kept).map(|cell| cell.rate_per_s)
+}
+
+/// The knee in words; the highest rate of all says nothing of what is above it.
+#[must_use]
+pub fn knee_words(sweep: &[&Cell<'_>]) -> String {
+    let is_highest = |rate: f64| sweep.last().is_some_and(|cell| cell.rate_per_s == rate);
+    match knee(sweep) {
+        Some(rate) if is_highest(rate) => format!("{} or more", number(rate)),
+        Some(rate) => number(rate),
+        None => "none".to_owned(),
+    }
 }
 
 /// The cells of the first plain workload: orders at a rate, and nothing broken meanwhile.
@@ -205,10 +217,11 @@ mod tests {
     }
 
     #[test]
-    fn the_knee_is_the_last_rate_before_the_first_that_is_not_kept() {
+    fn the_knee_is_the_highest_rate_that_is_kept() {
         let kept = |rate| run(rate, 30_000, false);
         assert_eq!(knee_of(&[kept(10.0), kept(20.0), kept(30.0)]), Some(30.0));
-        assert_eq!(knee_of(&[kept(10.0), run(20.0, 151_000, false), kept(30.0)]), Some(10.0));
+        assert_eq!(knee_of(&[kept(10.0), run(20.0, 151_000, false), kept(30.0)]), Some(30.0));
+        assert_eq!(knee_of(&[kept(10.0), run(20.0, 151_000, false)]), Some(10.0));
         assert_eq!(knee_of(&[kept(10.0), kept(20.0), run(30.0, 30_000, true)]), Some(20.0));
         assert_eq!(knee_of(&[run(10.0, 2_000, false), run(20.0, 99_000, false)]), Some(20.0));
         assert_eq!(knee_of(&[run(10.0, 2_000, true)]), None);

@@ -19,7 +19,7 @@ pub struct Cell {
     pub rate: usize,
     /// Who is measured.
     pub paradigm: Paradigm,
-    /// From 0.
+    /// From 0; from the number of rounds on, the same again for a round that was void.
     pub round: u32,
     /// Seed of this run. It is the same for all paradigms: they get the same orders at the same times.
     pub seed: u64,
@@ -28,7 +28,7 @@ pub struct Cell {
 /// Time for starting and stopping services, by measurement on two cores: it only serves to say how long is left.
 const AROUND_A_RUN: Duration = Duration::from_secs(3);
 /// Time for starting the servers.
-const BEFORE_ALL: Duration = Duration::from_secs(20);
+const SERVERS_START: Duration = Duration::from_secs(20);
 /// Orders per second that a batch or a backlog is worked on at, by guess.
 const DRAINED_PER_S: f64 = 400.0;
 
@@ -62,6 +62,13 @@ fn seed_of(seed: u64, round: u32, workload: usize, rate: usize) -> u64 {
     })
 }
 
+/// The same run once more, after all others; nothing where this was that already.
+#[must_use]
+pub fn again(file: &WorkloadFile, cell: &Cell) -> Option<Cell> {
+    let rounds = file.workloads[cell.workload].rounds;
+    (cell.round < rounds).then(|| Cell { round: rounds + cell.round, ..*cell })
+}
+
 /// Why a paradigm can never do this; nothing where it can.
 #[must_use]
 pub const fn never(workload: &Workload, paradigm: Paradigm) -> Option<&'static str> {
@@ -82,7 +89,8 @@ pub const fn never(workload: &Workload, paradigm: Paradigm) -> Option<&'static s
 pub fn outline(file: &WorkloadFile, cells: &[Cell]) -> String {
     let took = |cells: &[&Cell]| cells.iter().map(|cell| expected(file, cell)).sum::<Duration>();
     let all: Vec<&Cell> = cells.iter().collect();
-    let mut text = format!("lab: {} runs, {} in all", all.len(), duration(BEFORE_ALL + took(&all)));
+    let mut text =
+        format!("lab: {} runs, {} in all", all.len(), duration(before_all(file) + took(&all)));
     let width = file.workloads.iter().map(|workload| workload.name.len()).max().unwrap_or(0);
     for (place, workload) in file.workloads.iter().enumerate() {
         let of: Vec<&Cell> = cells.iter().filter(|cell| cell.workload == place).collect();
@@ -92,10 +100,19 @@ pub fn outline(file: &WorkloadFile, cells: &[Cell]) -> String {
     text
 }
 
+/// Time until the first run.
+fn before_all(file: &WorkloadFile) -> Duration {
+    let warm_up = |_: Paradigm| match file.broker_warm_up {
+        Duration::ZERO => Duration::ZERO,
+        length => file.warm_up + length + AROUND_A_RUN,
+    };
+    SERVERS_START + file.brokered().into_iter().map(warm_up).sum::<Duration>()
+}
+
 /// How long all of a plan is expected to take, the start of the servers included.
 #[must_use]
 pub fn expected_in_all(file: &WorkloadFile) -> Duration {
-    BEFORE_ALL + plan(file).iter().map(|cell| expected(file, cell)).sum::<Duration>()
+    before_all(file) + plan(file).iter().map(|cell| expected(file, cell)).sum::<Duration>()
 }
 
 /// How long a run is expected to take.
@@ -182,6 +199,18 @@ mod tests {
         assert_eq!(lines[1], "  a   12 runs  84 s", "2 s warm-up, 2 s, 3 s around");
         // Two of three paradigms can replay nothing, which takes no time.
         assert_eq!(lines[3], "  c    3 runs  3 s");
+    }
+
+    #[test]
+    fn a_run_is_made_once_more_at_most_under_a_number_that_no_other_has() {
+        let file = WorkloadFile::parse(TEXT).unwrap();
+        let cells = plan(&file);
+        let more: Vec<Cell> = cells.iter().filter_map(|cell| again(&file, cell)).collect();
+        assert_eq!(more.len(), cells.len());
+        let key = |c: &Cell| (c.round, c.workload, c.rate, c.paradigm);
+        let keys: BTreeSet<_> = cells.iter().chain(&more).map(key).collect();
+        assert_eq!(keys.len(), 2 * cells.len());
+        assert!(more.iter().all(|cell| again(&file, cell).is_none()), "never a third time");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::workload::{Fault, WorkloadFile};
 /// Longest measured part.
 const LENGTH_MAX: Duration = Duration::from_secs(2);
 const WARM_UP_MAX: Duration = Duration::from_millis(500);
+const BROKER_WARM_UP_MAX: Duration = Duration::from_secs(2);
 const ORDERS_MAX: u32 = 500;
 
 impl WorkloadFile {
@@ -14,6 +15,7 @@ impl WorkloadFile {
     #[must_use]
     pub fn quickened(mut self) -> Self {
         self.warm_up = self.warm_up.min(WARM_UP_MAX);
+        self.broker_warm_up = self.broker_warm_up.min(BROKER_WARM_UP_MAX);
         self.workloads.retain(|workload| workload.is_quick);
         for workload in &mut self.workloads {
             workload.rounds = 1;

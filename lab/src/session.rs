@@ -20,7 +20,7 @@ use crate::cli::RunArgs;
 use crate::client::http_client;
 use crate::flow::Brokers;
 use crate::past::Past;
-use crate::plan::{Cell, expected, outline, plan};
+use crate::plan::{Cell, again, expected, outline, plan};
 use crate::priority;
 use crate::programs::Programs;
 use crate::progress::Progress;
@@ -36,8 +36,13 @@ use crate::{environment, report, words};
 const ITEMS: usize = 64;
 /// Runs that may fail one after the other before all is given up.
 const FAILURES_MAX: u32 = 3;
+/// Void runs that are made once more, at most: more of them say that the machine is not up to it.
+const AGAIN_MAX: usize = 10;
 /// Time between two looks whether the start of the servers is to be given up.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long runs must have taken until what they took says as much about the rest as the guess does: the first of them
+/// may be those that the guess is worst at.
+const GUESS_WEIGHT: Duration = Duration::from_mins(4);
 /// Threads for requests and readers.
 const WORKERS: usize = 2;
 
@@ -124,13 +129,17 @@ impl Session {
 
     /// Makes all runs, and writes the report.
     pub(crate) fn run(mut self) -> Result<ExitStatus, AppError> {
-        let of = self.cells.len();
+        let planned = self.cells.len();
         let progress = Progress::start();
-        let (mut failures, mut failed) = (0, 0);
-        for (number, cell) in self.cells.clone().into_iter().enumerate() {
+        progress.begins("brokers warm up", 0, planned, self.left(0));
+        for why in self.bench.warm_brokers() {
+            note(&format!("lab: {why}"));
+        }
+        let (mut failures, mut failed, mut number) = (0, 0, 0);
+        while let Some(cell) = self.cells.get(number).copied() {
             let left = self.left(number);
             let name = self.name_of(&cell);
-            progress.begins(&name, number + 1, of, left);
+            progress.begins(&name, number + 1, self.cells.len(), left);
             let made = self.bench.run(&cell);
             if self.bench.stop.is_requested() {
                 break;
@@ -138,6 +147,9 @@ impl Session {
             let words = match made {
                 Ok(run) => {
                     failures = 0;
+                    if run.void.is_some() && self.cells.len() < planned + AGAIN_MAX {
+                        self.cells.extend(again(&self.bench.file, &cell));
+                    }
                     self.keep(run, &cell)?
                 }
                 Err(why) => {
@@ -146,7 +158,9 @@ impl Session {
                     format!("not made: {why}; what was printed is in {}", logs.display())
                 }
             };
-            progress.ended(number + 1, of, &format!("{name}: {words}"), self.left(number + 1));
+            number += 1;
+            let (of, left) = (self.cells.len(), self.left(number));
+            progress.ended(number, of, &format!("{name}: {words}"), left);
             if failures == FAILURES_MAX {
                 note("lab: three runs in a row could not be made; giving up");
                 break;
@@ -157,7 +171,7 @@ impl Session {
             self.bench.past.settle(&mut self.results.runs);
         }
         drop(progress);
-        self.results.is_complete = self.results.runs.len() == of;
+        self.results.is_complete = self.results.runs.len() == self.cells.len();
         self.end(failed)
     }
 
@@ -216,9 +230,9 @@ impl Session {
             cells.iter().map(|cell| expected(&self.bench.file, cell)).sum()
         };
         let (before, after) = self.cells.split_at(number);
-        let so_far = guessed(before).as_secs_f64();
-        let factor =
-            if so_far > 0.0 { self.bench.began.elapsed().as_secs_f64() / so_far } else { 1.0 };
+        let weight = GUESS_WEIGHT.as_secs_f64();
+        let (took, guess) = (self.bench.began.elapsed(), guessed(before));
+        let factor = (took.as_secs_f64() + weight) / (guess.as_secs_f64() + weight);
         guessed(after).mul_f64(factor)
     }
 
@@ -228,13 +242,11 @@ impl Session {
             Kind::Sweep => format!(" at {}/s", workload.rates_per_s[cell.rate]),
             _ => String::new(),
         };
-        let of = workload.rounds;
-        format!(
-            "{}{rate}, {}, round {} of {of}",
-            workload.name,
-            cell.paradigm.name(),
-            cell.round + 1
-        )
+        let (name, paradigm, of) = (&workload.name, cell.paradigm.name(), workload.rounds);
+        match cell.round.checked_sub(of) {
+            Some(round) => format!("{name}{rate}, {paradigm}, round {} once more", round + 1),
+            None => format!("{name}{rate}, {paradigm}, round {} of {of}", cell.round + 1),
+        }
     }
 
     /// Writes what is known so far: a comparison that ends now has lost nothing.

@@ -1,6 +1,6 @@
 //! The verdict: one paragraph, made of the numbers and nothing else. A sentence is there only where its numbers are.
 
-use crate::cells::{Cell, baseline, knee, of_kind};
+use crate::cells::{Cell, baseline, knee, knee_words, of_kind};
 use crate::results::{Results, Run};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
@@ -92,8 +92,9 @@ fn outage(cells: &[Cell<'_>]) -> Option<String> {
 
 fn limits(cells: &[Cell<'_>]) -> Option<String> {
     let knees = Paradigm::ALL.iter().filter_map(|&paradigm| {
-        let rate = knee(&of_kind(cells, Kind::Sweep, paradigm))?;
-        Some(format!("{} a second by {}", number(rate), paradigm.title()))
+        let sweep = of_kind(cells, Kind::Sweep, paradigm);
+        knee(&sweep)?;
+        Some(format!("{} a second by {}", knee_words(&sweep), paradigm.title()))
     });
     let knees: Vec<String> = knees.collect();
     (!knees.is_empty()).then(|| {

@@ -17,6 +17,8 @@ use check::{RawWorkload, check, rounds_of};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most orders of one run: their traces are kept in memory.
 pub const ORDERS_MAX: f64 = 200_000.0;
+/// Longest time for which brokers work before the first run.
+const BROKER_WARM_UP_MAX: Duration = Duration::from_mins(5);
 
 /// One of the order flows that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -119,6 +121,7 @@ struct RawFile {
     rounds: Option<u32>,
     paradigms: Option<Vec<Paradigm>>,
     warm_up: Option<DurationArg>,
+    broker_warm_up: Option<DurationArg>,
     drain: Option<DurationArg>,
     kafka_brokers: Option<u16>,
     rabbitmq_nodes: Option<u16>,
@@ -190,6 +193,28 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Orders at a rate for a time, and nothing else.
+    #[must_use]
+    pub fn plain(name: &str, rate_per_s: f64, length: Duration) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Load,
+            rates_per_s: vec![rate_per_s],
+            length,
+            burst: None,
+            arrivals: Arrivals::default(),
+            rounds: 1,
+            orders: 0,
+            inventory_delay: Duration::ZERO,
+            inventory_failure_rate: 0.0,
+            fault: None,
+            poison: 0.0,
+            duplicates: 0.0,
+            order_replicas: 1,
+            is_quick: true,
+        }
+    }
+
     /// The rates of one run at `rate_per_s`, the warm-up left out.
     #[must_use]
     pub fn segments(&self, rate_per_s: f64) -> Vec<Segment> {
@@ -215,6 +240,8 @@ pub struct WorkloadFile {
     pub paradigms: Vec<Paradigm>,
     /// Part of each run that is not measured.
     pub warm_up: Duration,
+    /// How long each broker works before the first run.
+    pub broker_warm_up: Duration,
     /// Longest wait without one more outcome after the last order.
     pub drain: Duration,
     /// Brokers of the Kafka cluster: 1 or 3.
@@ -228,6 +255,13 @@ pub struct WorkloadFile {
 }
 
 impl WorkloadFile {
+    /// The paradigms that have a broker.
+    #[must_use]
+    pub fn brokered(&self) -> Vec<Paradigm> {
+        let has_broker = |paradigm: &&Paradigm| **paradigm != Paradigm::SyncRest;
+        self.paradigms.iter().filter(has_broker).copied().collect()
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -265,6 +299,10 @@ impl WorkloadFile {
             given.map_or(Duration::from_secs(default_s), DurationArg::get)
         };
         let (rounds, warm_up) = (rounds_of(raw.rounds.unwrap_or(1))?, time(raw.warm_up, 2));
+        let broker_warm_up = time(raw.broker_warm_up, 0);
+        if broker_warm_up > BROKER_WARM_UP_MAX {
+            return Err("broker-warm-up is more than 5 minutes".to_owned());
+        }
         let (mut workloads, mut names) = (Vec::new(), BTreeSet::new());
         for workload in raw.workload {
             let name = workload.name.clone();
@@ -291,6 +329,7 @@ impl WorkloadFile {
             seed: raw.seed.unwrap_or(42),
             paradigms,
             warm_up,
+            broker_warm_up,
             drain: time(raw.drain, 30),
             kafka_brokers,
             rabbitmq_nodes,

@@ -1,6 +1,6 @@
 //! What a table finds, in a sentence: the beginning of its caption. Made of the numbers, and nothing where there are none.
 
-use crate::cells::{Cell, baseline, knee, of_kind};
+use crate::cells::{Cell, baseline, knee_words, of_kind};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
 
@@ -29,8 +29,7 @@ pub(super) fn times(cells: &[Cell<'_>]) -> Option<String> {
 pub(super) fn rates(cells: &[Cell<'_>]) -> Option<String> {
     let kept = Paradigm::ALL.into_iter().filter_map(|paradigm| {
         let sweep = of_kind(cells, Kind::Sweep, paradigm);
-        let kept = knee(&sweep).map_or_else(|| "none".to_owned(), number);
-        (!sweep.is_empty()).then_some((paradigm, kept))
+        (!sweep.is_empty()).then(|| (paradigm, knee_words(&sweep)))
     });
     Some(format!("The highest rate that was kept, orders per second: {}.", of_each(kept)?))
 }
