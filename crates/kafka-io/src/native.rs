@@ -199,14 +199,6 @@ pub(crate) fn set_sending<C>(
     }
 }
 
-/// Has the threads of a producer look what there is to send.
-pub(crate) fn wake<C: ProducerContext>(producer: &BaseProducer<C>) {
-    // SAFETY: the client is live. Without time to wait, flushing does nothing but that.
-    unsafe {
-        sys::rd_kafka_flush(producer.client().native_ptr(), 0);
-    }
-}
-
 /// Start and end of a partition as the last fetch answer told them; no request is made.
 pub fn cached_bounds<C: ConsumerContext>(
     reader: &BaseConsumer<C>,

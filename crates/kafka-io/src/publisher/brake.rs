@@ -5,12 +5,15 @@
 //! a whole processor for as long as the answer takes. A partition that is paused is not asked about. So
 //! sending is held back while nothing is heard, and let go now and then: what was under way may have been
 //! put back, and is to be sent again.
+//!
+//! Records that are held back are no reason for librdkafka to connect either, and a thread without a connection
+//! looks at them once a second only, by itself. So each time sending is let go, every thread has to be woken.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::producer::Producer as _;
+use rdkafka::producer::{Producer as _, PurgeConfig};
 
 use super::{DeliveryObserver, Publisher};
 use crate::native;
@@ -88,9 +91,15 @@ impl<O: DeliveryObserver> Publisher<O> {
             native::set_sending(&self.producer, topic, *count, sends);
         }
         if sends {
-            native::wake(&self.producer);
+            self.wake();
         }
         self.brake.is_pulled.store(!matches!(next, Hold::Free), Ordering::Relaxed);
         *hold = next;
+    }
+
+    /// Has all threads of librdkafka look what there is to send, and connect if there is something.
+    fn wake(&self) {
+        // What purges nothing reaches all of them; a flush only those that have a connection.
+        self.producer.purge(PurgeConfig::default().non_blocking());
     }
 }

@@ -134,3 +134,39 @@ fn brokers_that_accept_and_say_nothing_are_away_and_idle_ones_are_not() {
     };
     assert!(away.contains("no acknowledgement") || away.contains("down"), "{away}");
 }
+
+#[test]
+fn records_are_delivered_again_soon_after_their_broker_is_back() {
+    /// A second for the pause between two attempts to connect; the rest is for a busy machine.
+    const AGAIN_MAX: Duration = Duration::from_secs(3);
+    /// Longer than the brake waits, and than librdkafka connects without being asked.
+    const OUTAGE: Duration = Duration::from_secs(2);
+
+    // The other broker stays: to have one connection is all that librdkafka wants by itself.
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic(TOPIC, 1, 1).unwrap();
+    cluster.partition_leader(TOPIC, 0, Some(1)).unwrap();
+    let settings = KafkaSettings::new("test", &cluster.bootstrap_servers(), vec![]).unwrap();
+    let publisher = Publisher::new(&settings, LIMIT, Journal::default()).unwrap();
+    publisher.note_partitions(TOPIC, 1);
+    let publish_until = |limit: Duration, is_enough: &dyn Fn() -> bool| {
+        let start = Instant::now();
+        while !is_enough() {
+            assert!(start.elapsed() < limit, "it takes longer than {limit:?}");
+            let value = Some(b"value".as_slice());
+            publisher.publish(TOPIC, Some(0), None, value, 0, || true).unwrap();
+            publisher.poll(Duration::from_millis(2));
+        }
+    };
+    publish_until(LIMIT, &|| publisher.counts().acknowledged > 0);
+    for _ in 0..3 {
+        cluster.broker_down(1).unwrap();
+        publish_until(LIMIT, &|| publisher.producer.context().silence() >= OUTAGE);
+        assert!(publisher.brake.is_pulled());
+        let before = publisher.counts().acknowledged;
+        cluster.broker_up(1).unwrap();
+        publish_until(AGAIN_MAX, &|| publisher.counts().acknowledged > before);
+    }
+    assert!(publisher.flush(LIMIT));
+    assert_eq!(publisher.counts().failed, 0);
+}
