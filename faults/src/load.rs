@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{Input, OrderEncoder, Pipeline, Process};
+use testkit::{Input, OrderEncoder, Pipeline, Process, wait};
 
 /// Longest wait for a producer to stop.
 const STOP_MAX: Duration = Duration::from_secs(30);
@@ -46,6 +46,13 @@ impl<'a> Feed<'a> {
         let args = ["--count", "0", "--rate", rate, "--quiet", "--seed", &seed];
         let logged = logged(pipeline);
         Self { producer: Process::producer(pipeline, &args), pipeline, logged }
+    }
+
+    /// Waits until it has delivered more than it had.
+    #[track_caller]
+    pub(crate) fn delivers(&self, limit: Duration) {
+        let before = logged(self.pipeline);
+        wait::is_true("a delivery", limit, || logged(self.pipeline) > before);
     }
 
     /// Stops it, and expects that all it has sent is acknowledged, and that the log has all that
