@@ -35,8 +35,6 @@ const QUESTION_LIMIT_MIN: Duration = Duration::from_millis(250);
 /// What to do when no broker answers.
 const BROKER_HINT: &str = "start brokers with 'cargo run --bin stack -- up', or choose others with \
                            --bootstrap-server HOST:PORT (KAFKA_BOOTSTRAP_SERVERS)";
-/// The brokers.
-const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// One thread serves metrics, the main one sends.
 const RUNTIME_THREADS: usize = 1;
 
@@ -74,7 +72,7 @@ pub fn run(program: &Program, flags: Flags) -> Result<ExitStatus, AppError> {
             bytes_total: origin.bytes_total,
         },
         origin.bytes_read.take(),
-        of_process().reporter(KAFKA, "kafka"),
+        of_process().reporter(Thing::KAFKA, "kafka"),
     ));
     let seed = origin.seed;
     if let Some(seed) = seed {

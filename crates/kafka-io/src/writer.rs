@@ -52,9 +52,9 @@ pub const NO_TAG: usize = usize::MAX;
 /// How records and offsets become durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guarantee {
-    /// Records and offsets in one transaction.
+    /// Records and offsets in one transaction: a crash repeats nothing that was written.
     ExactlyOnce,
-    /// Records first, then offsets: a crash between the two repeats work.
+    /// Records first, then offsets: after a crash between the two, records are written again.
     AtLeastOnce,
 }
 

@@ -11,10 +11,9 @@ use std::time::{Duration, Instant};
 
 use kafka_io::client_config::KafkaSettings;
 use kafka_io::publisher::{Delivery, DeliveryObserver, PublishError, Publisher};
-use relane::outages::KAFKA;
 use service_kit::http::trace::TraceContext;
 use service_kit::spans::{self, Messaging, Span};
-use service_kit::unavailable::{Reporter, of_process};
+use service_kit::unavailable::{Reporter, Thing, of_process};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{timeout, timeout_at};
@@ -93,7 +92,7 @@ pub struct Away {
 impl Away {
     /// `condition` is what `/readyz` calls it.
     pub fn new(condition: &'static str) -> Self {
-        let reporter = Arc::new(of_process().reporter(KAFKA, condition));
+        let reporter = Arc::new(of_process().reporter(Thing::KAFKA, condition));
         Self { known: Arc::default(), reporter }
     }
 

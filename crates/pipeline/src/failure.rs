@@ -4,7 +4,8 @@
 //! The names are a wire contract (`x-failure-class`, `x-failure-reason`): never renamed,
 //! only added.
 
-/// Why one attempt at a record failed. The reason fixes the class.
+/// Why one attempt at a record failed. The reason fixes the class. Reasons about an order, its product and its price are those
+/// of the order pipeline; a handler has its own, as a [`ReasonName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureReason {
     /// The record has no value (a tombstone).
@@ -33,7 +34,7 @@ pub enum FailureReason {
     PriceNotFinite,
     /// `price` is above the limit of one order.
     PriceTooLarge,
-    /// A failure that was asked for with `--simulate-failures`.
+    /// A failure that a program was asked to simulate.
     Simulated,
     /// The handler failed for this record, or did not end in time; a later attempt may succeed.
     Handler,
@@ -64,7 +65,7 @@ pub enum FailureReason {
 pub struct ReasonName(&'static str);
 
 impl ReasonName {
-    /// Longest name.
+    /// Longest name, in bytes.
     pub const BYTES_MAX: usize = 64;
 
     /// Takes a name: lower-case letters, digits and single hyphens between them.

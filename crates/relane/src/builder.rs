@@ -102,7 +102,14 @@ impl Pipeline {
     }
 }
 
-/// Settings of a pipeline; see [`Pipeline`].
+/// Settings of a pipeline, each with a default; made by [`Pipeline::builder`]. They are checked when the pipeline is [run](Self::run).
+///
+/// Three things cannot be set here:
+///
+/// - **Dead letters**: more than half of the last 1,000 records, or 1,000 in a row. Then the pipeline stops before it commits them,
+///   says why, and is not ready until it is started again; with [`exit_at_end`](Self::exit_at_end) the run ends with an error.
+/// - **Records that wait for a retry**: 200,000 or 256 MiB in each lane. Then it does not read its main topic until fewer wait.
+/// - **Settled retries** are deleted every hour, where the group may do so. The permission is Kafka's `Delete` on the retry topic.
 #[derive(Debug, Clone)]
 #[must_use = "a pipeline does nothing before it is run"]
 pub struct Builder {
@@ -161,95 +168,105 @@ impl Builder {
         self
     }
 
-    /// Sets the topic for the outcome of each attempt, as JSON; by default none.
+    /// Sets the topic for the outcome of each attempt, in the same transaction; by default none. Values are JSON, as
+    /// [`Stage::write_outcome`](crate::stage::Stage::write_outcome) says; `id` and `subject` are empty.
     pub fn outcomes_topic(mut self, topic: impl Into<String>) -> Self {
         self.outcomes_topic = Some(topic.into());
         self
     }
 
-    /// Sets whether the pipeline creates missing topics; by default it does not.
+    /// Sets whether the pipeline creates missing topics; by default it does not, and a missing topic is an error that names
+    /// the command that creates it.
     pub const fn create_topics(mut self, creates: bool) -> Self {
         self.creates_topics = creates;
         self
     }
 
-    /// Sets the partitions of created topics if the main topic does not exist; by default 3.
+    /// Sets the partitions of created topics if the main topic does not exist, at least 1; by default 3. Otherwise they get as many as
+    /// the main topic has.
     pub const fn partitions(mut self, partitions: i32) -> Self {
         self.partitions = partitions;
         self
     }
 
-    /// Sets how often a record is retried, and the delay before each retry; the last delay is
-    /// repeated. By default 3 times, after 1, 10 and 60 s.
+    /// Sets how often a record is tried again after its first attempt (0 for never), and the delay before each retry: at
+    /// least one delay, each of 30 days at most; the last one is repeated. By default 3 times, after 1, 10 and 60 s. Each
+    /// wait is up to 20 % longer, at random, so that what failed together is not tried again together.
     pub fn retries(mut self, max: u32, delays: impl Into<Vec<Duration>>) -> Self {
         self.retries_max = max;
         self.retry_delays = delays.into();
         self
     }
 
-    /// Keeps the order of the records of a key, across retries. If a record becomes a dead letter,
-    /// `on_dead_letter` decides whether the records behind it are processed or dead-lettered too.
+    /// Keeps the order of the records of a key, across retries; by default a retry holds up no other record. If a record
+    /// becomes a dead letter, `on_dead_letter` decides whether the records behind it are processed or dead-lettered too.
+    /// Records without a key have no order, nor have those that were redriven from the dead-letter topic. Where 10,000 records or
+    /// 32 MiB wait behind one of their key, their partition is not read until fewer do.
     pub const fn order_by_key(mut self, on_dead_letter: OnDeadLetter) -> Self {
         self.order = KeyOrdering::Key { followers_max: FOLLOWERS_MAX, on_dead_letter };
         self
     }
 
-    /// Sets how many handlers of a lane run at once, at least 1; by default 64. Up to 64 more stand ready, and begin when
-    /// one of these ends.
+    /// Sets how many handlers of a lane run at once, at least 1; by default 64. Up to 64 more records are decoded ahead, so
+    /// that the next handler begins at once when one ends.
     pub const fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
     }
 
-    /// Sets the time limit of one attempt, above zero; by default 30 s. A handler that takes longer is dropped, and its record
-    /// is retried.
+    /// Sets the time limit of one attempt, above zero; by default 30 s. A handler that takes longer is dropped. Its record
+    /// is retried, and is a dead letter after the last attempt, like one whose handler has panicked.
     pub const fn handler_timeout(mut self, limit: Duration) -> Self {
         self.handler_timeout = limit;
         self
     }
 
-    /// Sets the number of threads that each own a share of the partitions; by default one per core.
+    /// Sets the number of threads that each own a share of the partitions, at least 1; by default one per core. There are never
+    /// more than partitions. Each is a member of the group.
     pub const fn lanes(mut self, lanes: usize) -> Self {
         self.lanes = Some(lanes);
         self
     }
 
-    /// Makes the pipeline a static member of its group, with a stable transactional id.
+    /// Names this instance: it is a static member of its group, with a stable transactional id; by default it is a dynamic one.
+    /// After a restart or a crash it goes on sooner, and partitions do not move meanwhile. Each running instance needs a
+    /// name of its own: of two with the same name one ends with an error. When it stops for good, its partitions stand still until
+    /// its session ends (10 s).
     pub fn instance_id(mut self, id: impl Into<String>) -> Self {
         self.instance_id = Some(id.into());
         self
     }
 
     /// Sets the delivery guarantee across a crash; by default exactly once for retries, dead
-    /// letters, outcomes and offsets.
+    /// letters, outcomes and offsets. What a handler does outside of Kafka is done at least once in any case.
     pub const fn guarantee(mut self, guarantee: Guarantee) -> Self {
         self.guarantee = guarantee;
         self
     }
 
-    /// Sets whether the run ends when all records present at the start are settled; by default it
-    /// does not.
+    /// Sets whether the run ends when all records present at the start are settled, their retries and all others in the
+    /// retry topic included; by default it does not. An outage is waited out.
     pub const fn exit_at_end(mut self, exits: bool) -> Self {
         self.exits_at_end = exits;
         self
     }
 
-    /// Sets whether to continue if records were deleted before they were read. Otherwise the lane
-    /// pauses their partition.
+    /// Sets whether to continue if records were deleted before they were read. By default it does not: their
+    /// partition pauses, and the pipeline is not ready.
     pub const fn accept_gap(mut self, accepts: bool) -> Self {
         self.accepts_gap = accepts;
         self
     }
 
-    /// Sets whether to read a compacted topic. Otherwise the pipeline refuses such a topic, because
+    /// Sets whether to read a compacted topic. By default the pipeline refuses such a topic, because
     /// records are missing in it.
     pub const fn accept_compacted(mut self, accepts: bool) -> Self {
         self.accepts_compacted = accepts;
         self
     }
 
-    /// Sets the schema registry for a payload with schemas; by default `SCHEMA_REGISTRY_URL`, or
-    /// `http://localhost:8081`.
+    /// Sets the address of the schema registry for a payload with schemas; by default `SCHEMA_REGISTRY_URL`, or
+    /// `http://localhost:8081`. Several addresses of one registry are separated by commas.
     pub fn registry(mut self, url: impl Into<String>) -> Self {
         self.registry_url = Some(url.into());
         self
@@ -264,7 +281,7 @@ impl Builder {
 
     /// Serves `/metrics` for Prometheus, `/livez` and `/readyz` at this address while the pipeline runs, and says on
     /// stderr or in the log where; port 0 takes any free one. By default nothing is served, and the metrics go to the recorder of
-    /// the `metrics` crate that the program has installed.
+    /// the `metrics` crate that the program has installed. A program that has installed one cannot set this.
     pub const fn metrics_address(mut self, address: SocketAddr) -> Self {
         self.metrics_address = Some(address);
         self
@@ -272,21 +289,25 @@ impl Builder {
 
     /// Sets the request to stop, which several pipelines may share; by default SIGTERM and SIGINT.
     /// From the first such run to the end of the process these signals are caught: a second signal
-    /// ends the process.
+    /// ends the process. A run ends within 9 s of the request: handlers may finish for 8 s, and what they
+    /// have not finished by then is done again by the next run.
     pub fn stop(mut self, stop: Shutdown) -> Self {
         self.stop = Some(stop);
         self
     }
 
     /// Handles records until a stop is requested or the end is reached. It starts its own async
-    /// runtime for handlers, and blocks the thread: inside of a runtime, call it in
-    /// `spawn_blocking`.
+    /// runtime for handlers, and blocks the thread until then.
     ///
     /// # Errors
     ///
     /// Fails for settings that contradict each other, within 5 s if a server, topic or permission
-    /// is missing, if the metrics cannot be served, and if only an operator can help. It then commits nothing that is
-    /// unsettled.
+    /// is missing, if the metrics cannot be served, and later if only an operator can help. It then commits nothing that is
+    /// unsettled. An outage is no error: it is waited out.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside of an async runtime: call it in `spawn_blocking` there.
     pub fn run<P, H>(self, payload: P, handler: H) -> Result<Report, Error>
     where
         P: Payload,

@@ -44,15 +44,51 @@ const TRIM_END_MAX: Duration = Duration::from_millis(200);
 pub struct Resources {
     /// Connections to Kafka, as [`crate::connect`] makes them.
     pub connections: Connections,
-    /// Known schemas.
+    /// Where the stages get their schemas; [`SchemaResolver::offline`] where values have none. With it the engine notices that
+    /// the registry is unavailable, and that a schema became known.
     pub resolver: SchemaResolver,
-    /// When to stop.
+    /// When to stop. The engine requests it as well, when a run ends: give each pipeline one of its own.
     pub stop: Shutdown,
-    /// Runs what is asynchronous.
+    /// Runs handlers and requests to brokers. It must be one with several threads, I/O and time, and live as long as the engine.
     pub runtime: Handle,
 }
 
-/// A running pipeline.
+/// A running pipeline with a [`Stage`], for programs that keep state or have a view of their own. A handler needs only
+/// [`Builder::run`](crate::Builder::run).
+///
+/// Each lane is a thread. An engine that is dropped without [`run`](Self::run) leaves them behind, at work until the stop is
+/// requested.
+///
+/// ```no_run
+/// # use relane::{Error, HandleError, Record};
+/// # #[derive(serde::Deserialize)]
+/// # struct Click { url: String }
+/// # async fn index(_: Record<Click>) -> Result<(), HandleError> { Ok(()) }
+/// use std::sync::Arc;
+///
+/// use relane::{Engine, HandlerStage, Kafka, Pipeline, Resources, SchemaResolver, Shutdown, payload};
+///
+/// # fn run() -> Result<(), Error> {
+/// let settings = Pipeline::builder("clicks", Kafka::from_env()?).group("click-indexer").settings()?;
+/// let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+/// let around = Resources {
+///     connections: relane::connect(&settings.kafka, &settings.words.settings)?,
+///     resolver: SchemaResolver::offline(),
+///     stop: Shutdown::on_signals().expect("signals can be caught"),
+///     runtime: runtime.handle().clone(),
+/// };
+/// let (resolver, handler) = (around.resolver.clone(), Arc::new(index));
+/// // A stage of one's own, such as one with state, stands in the place of this one.
+/// let make_stage = || HandlerStage::new(&payload::json::<Click>(), &resolver, Arc::clone(&handler));
+/// let mut engine = Engine::start(settings, around, make_stage, |health| {
+///     println!("ready: {}", health.ready().is_ok()); // serve it here
+///     Ok(())
+/// })?;
+/// let ended = engine.run(|engine| println!("{} wait", engine.waiting()))?;
+/// println!("{:?}, the end was reached: {}", engine.counts(), ended.reached_end);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Engine<S: Stage> {
     settings: EngineSettings,
     shared: Arc<Shared<S::Summary>>,
@@ -71,21 +107,24 @@ pub struct Engine<S: Stage> {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
-    /// Everything that was there at the start is settled.
+    /// Whether everything that was there at the start is settled; always false without an end.
     pub reached_end: bool,
-    /// How long ago a stop was requested from outside, if it was.
+    /// How long ago a stop was requested from outside; `None` where the run ended otherwise.
     pub stopping_for: Option<Duration>,
 }
 
 impl<S: Stage> Engine<S> {
-    /// Checks that the topics fit together and starts the lanes, each with a stage of its own.
-    /// `before_lanes` serves what tells the pipeline's health, given that and the number of
-    /// partitions. It blocks the thread until then: inside of a runtime, call it in `spawn_blocking`.
+    /// Checks that the topics fit together and starts the lanes, each with a stage of its own. `before_lanes` gets what tells
+    /// the pipeline's health, so that it is served before the first lane starts. The thread is blocked until the lanes run.
     ///
     /// # Errors
     ///
-    /// Fails within 5 s when a topic or permission is missing, saying which; within 10 s when
-    /// brokers that answer do not tell.
+    /// Fails within 5 s when a topic or permission is missing, and says which; within 10 s when
+    /// brokers that answer do not tell; and as `before_lanes` does.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside of an async runtime: call it in `spawn_blocking` there.
     pub fn start(
         settings: EngineSettings,
         around: Resources,
@@ -176,12 +215,12 @@ impl<S: Stage> Engine<S> {
         self.lane_settings.partitions
     }
 
-    /// Settings of the pipeline.
+    /// The settings that it was started with.
     pub const fn settings(&self) -> &EngineSettings {
         &self.settings
     }
 
-    /// What the pipeline got from its surroundings.
+    /// The surroundings that it was started with.
     pub const fn resources(&self) -> &Resources {
         &self.around
     }
@@ -196,8 +235,8 @@ impl<S: Stage> Engine<S> {
         self.views().iter().map(|view| view.waiting as u64).sum()
     }
 
-    /// What the stages of the lanes tell of their states. Once the end is reached and the lanes
-    /// have ended, that is what they came to.
+    /// What the stages of the lanes tell of their states, one summary for each lane. After a run that has
+    /// reached its end it is what they came to.
     pub fn summaries(&self) -> Vec<S::Summary> {
         let now = self.views();
         // A rebalance may have taken a partition from a lane that was about to end.
@@ -206,7 +245,7 @@ impl<S: Stage> Engine<S> {
         views.into_iter().map(|view| view.summary).collect()
     }
 
-    /// Looks at the pipeline from another thread.
+    /// Makes a watcher, which looks at the pipeline from another thread.
     pub fn watcher(&self) -> Watcher<S::Summary> {
         Watcher::new(Arc::clone(&self.shared))
     }
@@ -216,11 +255,16 @@ impl<S: Stage> Engine<S> {
     }
 
     /// Runs until a stop is requested or the end is reached, and blocks the thread until then; after the request, for
-    /// at most 9 s. `watch` is called a few times a second, and holds up the look at the lanes while it runs.
+    /// at most 9 s. `watch` is called 20 times a second, and must return soon: the engine does not look at its lanes meanwhile. Call
+    /// it once: a second call returns at once.
     ///
     /// # Errors
     ///
-    /// Fails when a lane ended by itself; the others are stopped first.
+    /// Fails when a lane ended by itself, by an error or a panic; the others are stopped first.
+    ///
+    /// # Panics
+    ///
+    /// Panics inside of an async runtime: call it in `spawn_blocking` there.
     pub fn run(&mut self, mut watch: impl FnMut(&Self)) -> Result<Ended, AppError> {
         let mut gauges_at = Instant::now();
         let mut trim_at = self.settings.trim_retry.map(|every| Instant::now() + every);

@@ -17,7 +17,7 @@ pub struct Error {
     pub message: String,
     /// What to do next, where that is known.
     pub hint: Option<String>,
-    /// A setting is wrong; nothing was done.
+    /// Whether a setting is wrong: then nothing was done, and another try fails in the same way.
     pub is_setting: bool,
 }
 

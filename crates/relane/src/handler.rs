@@ -10,7 +10,7 @@ use pipeline::headers;
 use crate::payload::{Decode, Payload};
 use crate::stage::{Context, Delivery, HandleError, RecordId, Stage, State, Work};
 
-/// Name and value of a header.
+/// Name and value of a header; Kafka knows headers without a value.
 pub type Header = (Box<[u8]>, Option<Box<[u8]>>);
 
 /// A decoded record, as the handler gets it.
@@ -20,9 +20,9 @@ pub struct Record<T> {
     pub value: Arc<T>,
     /// Its key.
     pub key: Option<Box<[u8]>>,
-    /// Its headers, in order, those of earlier attempts included.
+    /// Its headers, in order, with those that retries and redrives have added: see [`own_headers`](Self::own_headers).
     pub headers: Vec<Header>,
-    /// Topic of its first appearance.
+    /// The main topic from which it was read first.
     pub topic: String,
     /// Its partition there.
     pub partition: i32,
@@ -83,20 +83,40 @@ impl<T> Record<T> {
     }
 }
 
-/// Processes each record.
+/// Processes each record. All lanes share the handler, and many of its futures run at once: see
+/// [`Builder::concurrency`](crate::Builder::concurrency).
 ///
 /// The engine calls it at least once per record and skips none: a record is settled when its
-/// handler has succeeded, or when the record has become a dead letter. The engine drops a running
-/// handler when its partition goes to another member, when the program stops, when it exceeds the
-/// handler timeout, and when a turn is undone, as in an outage. The handler may have done its work
-/// by then, and is called again with the same idempotency key. A panic and a timeout are failures
-/// of their record: calls of a service need their own, shorter limit, so that the handler can
-/// return [`unavailable`](HandleError::unavailable).
+/// handler has succeeded, or when the record has become a dead letter. A panic and a timeout are
+/// failures of their record, which is tried again: class `transient`, reason `handler`. So calls of a
+/// service need their own, shorter limit, so that the handler can return
+/// [`unavailable`](HandleError::unavailable).
 ///
 /// It must not block its thread, because the timeout cannot end code that never awaits. Do blocking
 /// work in `tokio::task::spawn_blocking`.
 ///
-/// Every `Fn(Record<T>) -> Future` is one.
+/// Every `Fn(Record<T>) -> Future` is one. A type is better where the handler has something to keep, such as a
+/// client with its connections:
+///
+/// ```
+/// use relane::{HandleError, Handler, Record};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Click { url: String }
+///
+/// # struct Client;
+/// # impl Client {
+/// #     async fn put(&self, _key: &str, _url: &str) -> Result<(), String> { Ok(()) }
+/// # }
+/// struct Index { client: Client }
+///
+/// impl Handler<Click> for Index {
+///     async fn handle(&self, click: Record<Click>) -> Result<(), HandleError> {
+///         let put = self.client.put(&click.idempotency_key, &click.value.url);
+///         put.await.map_err(HandleError::unavailable)
+///     }
+/// }
+/// ```
 pub trait Handler<T>: Send + Sync + 'static {
     /// Handles one record.
     ///
@@ -107,8 +127,10 @@ pub trait Handler<T>: Send + Sync + 'static {
     ///
     /// # Cancel safety
     ///
-    /// The engine may drop it at each `await`, as said above, and calls it again for the same record, with the same idempotency
-    /// key and attempt. What it did until then must be safe to do again.
+    /// The engine may drop the future at each `await`: when its partition goes to another member, when the program stops, when
+    /// a transaction is given up, as at the beginning of an outage, and when the handler timeout is over. It then calls the handler again for the same record, with the same
+    /// idempotency key; `attempt` is the next one only after a timeout. What was done until then must be safe to do again. The
+    /// same is true of a handler that has succeeded, where its transaction was not committed.
     fn handle(&self, record: Record<T>) -> impl Future<Output = Result<(), HandleError>> + Send;
 }
 
@@ -122,11 +144,12 @@ where
     }
 }
 
-/// What tells the records of one partition apart, by value and key.
+/// What tells the records of one partition apart, by value and key; see [`HandlerStage::identified_by`]. A panic in it ends the
+/// run with an error.
 pub type Identity<T> = fn(&T, Option<&[u8]>) -> String;
 
 /// A stage without state that leaves the work to a handler, for programs that build their own
-/// [`Engine`](crate::Engine).
+/// [`Engine`](crate::Engine). [`Builder::run`](crate::Builder::run) makes one by itself.
 pub struct HandlerStage<T, H> {
     decode: Decode<T>,
     has_schemas: bool,
@@ -135,7 +158,7 @@ pub struct HandlerStage<T, H> {
 }
 
 impl<T, H> HandlerStage<T, H> {
-    /// The stage of one lane. All lanes share the handler.
+    /// The stage of one lane, with a decoder of its own. All lanes share the handler.
     pub fn new<P: Payload<Value = T>>(
         payload: &P,
         resolver: &SchemaResolver,
@@ -145,8 +168,8 @@ impl<T, H> HandlerStage<T, H> {
         Self { decode, has_schemas, handler, identity: None }
     }
 
-    /// Says which records are duplicates of each other: those of one identity. Without it all of them are, so
-    /// that the search for duplicates must be off.
+    /// Says which records are duplicates of each other: those of one identity. Without it all of them are:
+    /// [`EngineSettings::dedupe`](crate::settings::EngineSettings::dedupe) must be `None` then.
     #[must_use]
     pub fn identified_by(mut self, identity: Identity<T>) -> Self {
         self.identity = Some(identity);
@@ -154,7 +177,7 @@ impl<T, H> HandlerStage<T, H> {
     }
 }
 
-/// The state of a stage that keeps none.
+/// The state of a stage that keeps none; [`EngineSettings::topics`](crate::settings::EngineSettings::topics) then names no topic for it.
 #[derive(Debug, Default)]
 pub struct NoState;
 

@@ -6,7 +6,7 @@ use service_kit::environment;
 
 use crate::error::Error;
 
-/// How a pipeline reaches Kafka.
+/// How a pipeline reaches Kafka. Nothing is connected before the pipeline runs. It can be cloned for several pipelines.
 #[derive(Debug, Clone)]
 pub struct Kafka {
     pub(crate) settings: KafkaSettings,
@@ -18,9 +18,18 @@ pub struct Kafka {
 const BROKERS: &str = "KAFKA_BOOTSTRAP_SERVERS";
 
 impl Kafka {
-    /// Goes by the environment: `KAFKA_BOOTSTRAP_SERVERS` (`localhost:9092` where nothing is said),
-    /// `KAFKA_SECURITY_PROTOCOL`, `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`,
-    /// `KAFKA_SASL_PASSWORD`, `KAFKA_SSL_CA_LOCATION` and their like.
+    /// Goes by the environment. An empty variable counts as unset.
+    ///
+    /// | variable | what it says |
+    /// |---|---|
+    /// | `KAFKA_BOOTSTRAP_SERVERS` | brokers to start from, as `HOST:PORT`, separated by commas; by default `localhost:9092` |
+    /// | `KAFKA_SECURITY_PROTOCOL` | `PLAINTEXT` (the default), `SSL`, `SASL_PLAINTEXT` or `SASL_SSL` |
+    /// | `KAFKA_SASL_MECHANISM`, `KAFKA_SASL_USERNAME`, `KAFKA_SASL_PASSWORD` | the login |
+    /// | `KAFKA_SSL_CA_LOCATION`, `KAFKA_SSL_CRL_LOCATION` | files with the authorities that may sign the brokers' certificates, and with those that are revoked |
+    /// | `KAFKA_SSL_CERTIFICATE_LOCATION`, `KAFKA_SSL_KEY_LOCATION`, `KAFKA_SSL_KEYSTORE_LOCATION` | files with a certificate of one's own, and its key |
+    /// | `KAFKA_SSL_KEY_PASSWORD`, `KAFKA_SSL_KEYSTORE_PASSWORD` | their passwords |
+    ///
+    /// Each password may be in a file instead: `KAFKA_SASL_PASSWORD_FILE` names it, and so for the others.
     ///
     /// # Errors
     ///
@@ -34,12 +43,23 @@ impl Kafka {
         Ok(Self { settings, is_default })
     }
 
-    /// Goes by these brokers, separated by commas, and by librdkafka settings as key and value.
-    /// Passwords come from the environment.
+    /// Goes by these brokers, as `HOST:PORT`, separated by commas, and by librdkafka settings as key and value. Passwords come
+    /// from the environment, as for [`from_env`](Self::from_env).
+    ///
+    /// ```
+    /// let rack = ("client.rack".to_owned(), "eu-1a".to_owned());
+    /// let kafka = relane::Kafka::new("a.example:9092,b.example:9092", [rack])?;
+    /// # let _ = kafka;
+    /// let no_group = ("group.id".to_owned(), "mine".to_owned());
+    /// let error = relane::Kafka::new("a.example:9092", [no_group]).expect_err("the builder sets the group");
+    /// assert!(error.is_setting);
+    /// # Ok::<(), relane::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// Fails if no broker is named, or for a setting that is unknown or not to be changed.
+    /// Fails if no broker is named, for a setting that is unknown or that delivery depends on, and for a password that cannot be
+    /// read.
     pub fn new(
         bootstrap_servers: &str,
         properties: impl Into<Vec<(String, String)>>,

@@ -101,12 +101,12 @@ use crate::settings::Topics;
 use crate::shared::Shared;
 use crate::stage::Stage;
 
-/// How the lanes of a pipeline reach Kafka, as [`crate::connect`] has made it.
+/// How the lanes of a pipeline reach Kafka, as [`crate::connect`] has made it. Its settings serve a program's own clients as well.
 #[derive(Clone)]
 pub struct Connections {
-    /// Settings of librdkafka for handles that read.
+    /// Settings of librdkafka for clients that read, with what the user has set.
     pub consumer: ClientConfig,
-    /// Settings of librdkafka for handles that write.
+    /// Settings of librdkafka for clients that write, with what the user has set.
     pub producer: ClientConfig,
     /// Shared: it is only asked, and rarely.
     pub(crate) ends: Arc<Ends>,

@@ -36,14 +36,21 @@
 //! | to say what went wrong | [`HandleError`] |
 //! | to test a handler without a broker | `testing`, with the feature of that name |
 //! | state inside of the transaction | [`stage::Stage`], [`table::Table`], [`Engine`] |
-//! | views and health of an own program | [`Engine::watcher`], [`Engine::start`] |
+//! | views and health of an own program | [`Engine::watcher`], [`Engine::start`], [`health`] |
 //!
-//! # Units, errors, cancellation
+//! Most programs need [`Pipeline`], [`Builder`], [`Kafka`], [`Handler`], [`Record`], [`HandleError`], [`ReasonName`] and
+//! [`payload`], and nothing else.
 //!
-//! Times are [`Duration`](std::time::Duration)s; a name that ends in `_ms` is milliseconds, since the Unix epoch where it is a
-//! moment. Offsets and partitions are Kafka's. Sizes say their unit in their name. Functions that return a `Result` say under *Errors*
-//! when they fail; an [`Error`] says what to do next where that is known. Only a handler is asynchronous:
-//! [`Handler::handle`] says when it is dropped. All else blocks its thread for as long as it says.
+//! # Units, errors, panics, cancellation
+//!
+//! - **Units.** Times are [`Duration`](std::time::Duration)s. A name that ends in `_ms` is milliseconds; of a moment they count from the
+//!   Unix epoch. Offsets and partitions are Kafka's. Sizes say their unit in their name.
+//! - **Errors.** A function that returns a `Result` says under *Errors* when it fails. An [`Error`] says what to do next, where that is known.
+//! - **Panics.** A panic of a decoder, of a handler, or of [`Stage::start`](stage::Stage::start) and [`Stage::handle`](stage::Stage::handle) is
+//!   a failure of its record. A panic of a stage's other functions ends the run with an error; nothing is committed that was not settled.
+//! - **Cancellation.** The futures of users are those of [`Handler::handle`] and [`stage::Work`]: both say when the engine drops them. Of the
+//!   engine's own functions only [`Shutdown::requested`] and [`SchemaResolver::resolve`] are asynchronous: nothing is lost when they are
+//!   dropped. What takes long blocks its thread, and says for how long.
 //!
 //! # Inside
 //!
@@ -82,7 +89,7 @@ mod snapshot;
 mod model;
 mod lane;
 mod gauges;
-pub mod outages;
+mod outages;
 mod finish;
 mod prepare;
 mod topic_watch;
@@ -107,11 +114,18 @@ pub mod faulty {
     pub use crate::lane::faulty::planted;
 }
 
+/// Whether a pipeline is alive and ready, and why not: what `/livez` and `/readyz` tell.
+pub mod health {
+    pub use service_kit::health::{HealthReport, HealthSource, Reason};
+}
+
 pub use codec::decode::DecodeError;
+pub use codec::resolver::SchemaResolver;
 pub use kafka_io::writer::Guarantee;
 pub use pipeline::failure::{Failure, FailureClass, FailureReason, ReasonName};
 pub use prepare::{START_MAX, connect};
 pub use report::Report;
+pub use service_kit::exit::AppError;
 pub use service_kit::shutdown::Shutdown;
 pub use settings::{EngineSettings, OnDeadLetter};
 pub use snapshot::{Snapshot, Watcher};

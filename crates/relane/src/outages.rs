@@ -9,8 +9,6 @@ use crate::clock::Instant;
 use crate::settings::PipelineName;
 use crate::shared::View;
 
-/// Brokers.
-pub const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
 /// Where schemas come from.
 const REGISTRY: Thing = Thing { label: "schema-registry", name: "the schema registry" };
 /// What a handler asks, where the program does not say what that is.
@@ -43,7 +41,7 @@ impl Outages {
         let downstream = Thing { label: "downstream", name: called };
         let reporter = |thing, condition| place.reporter_as(name.as_str(), thing, condition);
         Self {
-            broker: reporter(KAFKA, "broker"),
+            broker: reporter(Thing::KAFKA, "broker"),
             registry: reporter(REGISTRY, "registry"),
             downstream: reporter(downstream, "downstream"),
             began_at: Instant::now(),

@@ -18,7 +18,7 @@ use crate::layout::{self, Layout};
 use crate::settings::EngineSettings;
 use crate::stage::SettingNames;
 
-/// A server that is not there is told within this time.
+/// Longest wait for the first answer of a server, 4 s: that it is not there is said within this time.
 pub const START_MAX: Duration = Duration::from_secs(4);
 
 /// Waits for the permissions, and for the topics with their settings: 5 s in all for each.
@@ -27,12 +27,12 @@ const LOOKS_MS: [u64; 5] = [500, 500, 500, 1000, 2500];
 /// Time between two looks at something that is about to be there.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Asks whether the brokers are there, and makes what every part of a pipeline shares. It blocks the thread until one
-/// answers, for at most [`START_MAX`].
+/// Asks whether the brokers are there, and makes the connections that the lanes of a pipeline share. It blocks the thread until
+/// one answers, for at most [`START_MAX`]. `names` says what messages call the setting that names the brokers.
 ///
 /// # Errors
 ///
-/// Fails within [`START_MAX`] when they are not, or refuse, saying which and what to do.
+/// Fails within [`START_MAX`] when no broker answers or one refuses, and says which and what to do.
 pub fn connect(kafka: &KafkaSettings, names: &SettingNames) -> Result<Connections, AppError> {
     let consumer = kafka.base(Role::Consumer);
     probe_brokers(&consumer, START_MAX).map_err(|error| {

@@ -1,28 +1,29 @@
-//! Checked settings of a pipeline.
+//! Settings of a pipeline, for programs that run a [`Stage`](crate::stage::Stage) or have flags of their own. A handler needs only
+//! [`Builder`](crate::Builder).
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use kafka_io::client_config::KafkaSettings;
 use kafka_io::writer::Guarantee;
-use pipeline::dead_letter_limit::DeadLetterLimits;
-use pipeline::retry::RetryPlan;
 use pipeline::waiting::Waiting;
 
 use crate::error::Error;
 use crate::stage::Words;
 
-/// Records that may wait in the retry partitions of a lane, those included that were only written
-/// so far: at this number main is not read. Main records that are held in memory count as well: each of
-/// them may fail once it is tried. A turn stops taking main records when it would add
-/// more. On top come only what its handlers have begun with what is held in memory behind that,
-/// and retries that the lane finds in the topic: those of an owner before, or of a redrive.
+pub use kafka_io::client_config::KafkaSettings;
+pub use pipeline::dead_letter_limit::DeadLetterLimits;
+pub use pipeline::retry::RetryPlan;
+
+/// Records of a lane that may wait for a retry, where nothing else is set. At this number the lane does not read its main topic; it
+/// goes on when fewer than 80 % of it wait. Records of the main topic that are held in memory count as well, since each may
+/// fail. On top come those whose handlers are at work, and what already lies in the retry topic when the lane takes
+/// it over.
 pub const WAITING_RECORDS_MAX: usize = 200_000;
 
 /// Default interval at which settled retries are deleted.
 pub(crate) const TRIM_RETRY_EVERY: Duration = Duration::from_secs(3600);
 
-/// Default time limit of one attempt's handler.
+/// Time limit of one attempt's handler, where nothing else is set.
 pub const HANDLER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is named after a pipeline outside of it: its metrics begin with the name and `_`, and the class
@@ -103,7 +104,7 @@ impl PipelineName {
     }
 }
 
-/// Names of a lane's topics.
+/// Names of a pipeline's topics. All have the same number of partitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topics {
     /// Topic to read.
@@ -112,8 +113,8 @@ pub struct Topics {
     pub retry: String,
     /// Topic for dead letters.
     pub dead_letter: String,
-    /// Compacted topic of the state; one belongs to one group. Without it there is no state, and
-    /// the engine cannot check offsets that another tool sets.
+    /// Compacted topic of the state; one belongs to one group. `None` where the stage keeps no state: then
+    /// the engine cannot notice that another tool has reset the group's offsets.
     pub state: Option<String>,
     /// Topic of the outcome log; `None` for none.
     pub outcomes: Option<String>,
@@ -121,7 +122,7 @@ pub struct Topics {
     pub output: Option<String>,
 }
 
-/// What happens to the records that wait behind a dead letter.
+/// What happens to the records of a key that wait behind one that becomes a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDeadLetter {
     /// They are processed in order.
@@ -136,9 +137,9 @@ pub enum OnDeadLetter {
 pub enum KeyOrdering {
     /// None: a retry never holds up other records.
     None,
-    /// That of each key.
+    /// That of each key. Records without a key have none, nor have those that were redriven from the dead-letter topic.
     Key {
-        /// Records that may wait behind one of their key.
+        /// Records that may wait behind one of their key; at this number the lane does not read their partition.
         followers_max: usize,
         /// What happens to them when that record becomes a dead letter.
         on_dead_letter: OnDeadLetter,
@@ -170,22 +171,24 @@ impl KeyOrdering {
 /// What a lane does at its limit of dead letters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDeadLetterLimit {
-    /// It pauses, and is not ready.
+    /// It pauses, and is not ready, until the program is started again.
     Pause,
-    /// The program ends.
+    /// The run ends with an error.
     Exit,
 }
 
-/// Checked settings of a pipeline.
+/// Settings of a pipeline. [`Builder::settings`](crate::Builder::settings) makes them with a default for each, and checks them; what is changed
+/// afterwards is checked no more.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
     /// What its metrics and the class names in its headers begin with.
     pub name: PipelineName,
     /// Names of its parts in messages.
     pub words: Words,
-    /// Connection to Kafka.
+    /// How to reach Kafka.
     pub kafka: KafkaSettings,
-    /// What its handler calls, in messages: "the service at HOST:PORT". Without a login. `None` where nobody knows.
+    /// What messages call the service that its handler calls, such as "the service at HOST:PORT"; without a login. `None` where
+    /// the program does not know.
     pub downstream: Option<String>,
     /// Its topics.
     pub topics: Topics,
@@ -193,15 +196,15 @@ pub struct EngineSettings {
     pub creates_topics: bool,
     /// Partitions of created topics if the main topic does not exist.
     pub create_partitions: i32,
-    /// Settled retries are deleted this often; `None` for never.
+    /// How often settled records are deleted from the retry topic; `None` for never.
     pub trim_retry: Option<Duration>,
-    /// Whether Kafka Connect's headers stand on dead letters, too.
+    /// Whether dead letters have Kafka Connect's headers as well.
     pub writes_connect_headers: bool,
     /// Consumer group.
     pub group: String,
     /// Name of this instance, for static membership and a stable transactional id; `None` for a dynamic member.
     pub instance_id: Option<String>,
-    /// Threads that each own a share of the partitions; `None` for one per core.
+    /// Threads that each own a share of the partitions, at most one for each partition; `None` for one per core.
     pub lanes: Option<usize>,
     /// Delivery guarantee across a crash.
     pub guarantee: Guarantee,
@@ -209,25 +212,26 @@ pub struct EngineSettings {
     pub plan: RetryPlan,
     /// Order that is kept across retries.
     pub order: KeyOrdering,
-    /// Offsets of a partition, back from a record, over which duplicates of it are detected; `None` is off.
+    /// A record is a duplicate where one with the same [name](crate::stage::Stage::name) lies at most so many offsets before it in its
+    /// partition; `None` is off.
     pub dedupe: Option<u32>,
-    /// Records that may wait in retry, per lane, before main is held back.
+    /// Records of a lane that may wait for a retry; at this number it does not read its main topic.
     pub waiting_records_max: usize,
-    /// Dead letters above which a lane stops before it commits them; `None` is off.
+    /// Dead letters above which a lane stops, before it commits them; `None` is off.
     pub dead_letter_limits: Option<DeadLetterLimits>,
     /// What the lane does at that limit.
     pub on_dead_letter_limit: OnDeadLetterLimit,
-    /// Whether to continue if records were deleted before they were read.
+    /// Whether to go on where records were deleted before they were read; otherwise their partition pauses.
     pub accepts_gap: bool,
-    /// Whether to read a compacted main topic.
+    /// Whether to read a compacted main topic; otherwise the start fails.
     pub accepts_compacted: bool,
-    /// Time limit of one attempt of an asynchronous handler; the time that it stands ready does not count.
+    /// Time limit of one attempt of an asynchronous handler, from its first step on.
     pub handler_timeout: Duration,
-    /// Asynchronous handlers that may run at once per lane.
+    /// Asynchronous handlers that may run at once in each lane.
     pub concurrency: usize,
     /// Whether the run ends when all records present at the start are settled.
     pub exits_at_end: bool,
-    /// Whether topic settings and permissions are checked; librdkafka's mock knows none.
+    /// Whether the settings of topics and permissions are checked; librdkafka's mock cluster knows neither.
     pub checks_topic_settings: bool,
 }
 

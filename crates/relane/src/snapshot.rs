@@ -10,14 +10,15 @@ use service_kit::health::{HealthSource as _, Reason};
 
 use crate::shared::{Counters, Shared};
 
-/// Watches a pipeline, from any thread and for any time.
+/// Watches a pipeline, from any thread; made by [`Engine::watcher`](crate::Engine::watcher). What it tells is up to half a second old. After the
+/// run it tells how that ended.
 #[derive(Debug)]
 pub struct Watcher<T>(Arc<Shared<T>>);
 
-/// A snapshot of a pipeline. Counts are those of this run and of this process.
+/// A pipeline at one moment. Counts are those of this run and of this process, and move after each commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Records of the main topic that are settled.
+    /// Records of the main topic that are settled there: handled, sent to the retry topic, or dead-lettered.
     pub consumed: u64,
     /// Records that were handled successfully.
     pub succeeded: u64,
@@ -94,7 +95,7 @@ impl<T: Clone + Default + Send + std::fmt::Debug> Watcher<T> {
         now
     }
 
-    /// The stages' summaries of their states.
+    /// The stages' summaries of their states, one for each lane.
     #[must_use]
     pub fn summaries(&self) -> Vec<T> {
         let mut all = Vec::new();

@@ -1,8 +1,8 @@
 //! The interface between the path of a record and the application.
 //!
-//! Lanes, retries, dead letters, windows and transactions are the same for every pipeline. A
-//! [`Stage`] says how a record is decoded, what one attempt at it does to the state of its
-//! partition, what it emits, and how that state is written and read back.
+//! Retries, dead letters, the order of keys and transactions are the same for every pipeline. A [`Stage`] says how a record
+//! is decoded, what one attempt at it does to the state of its partition, what it emits, and how that state is written and
+//! read back. Work outside of Kafka alone needs no stage: a [`Handler`](crate::Handler) is enough.
 
 mod delivery;
 mod handle_error;
@@ -15,7 +15,8 @@ pub use self::delivery::{Delivery, Work, idle_work};
 pub use self::handle_error::HandleError;
 pub use self::names::{SettingNames, Words};
 
-/// State of one partition: kept in memory, and durable in a compacted topic.
+/// State of one partition: kept in memory, and durable in a compacted topic. [`Table`](crate::table::Table) is one, for values by
+/// key; [`NoState`](crate::NoState) is that of a stage without state.
 pub trait State: Default + std::fmt::Debug + Send {
     /// Whether the state is empty.
     fn is_empty(&self) -> bool;
@@ -23,45 +24,133 @@ pub trait State: Default + std::fmt::Debug + Send {
     /// How many keys it holds.
     fn len(&self) -> usize;
 
-    /// Forgets which keys changed, because their values are durable now.
+    /// Forgets which keys changed: their values are durable now.
     fn clear_touched(&mut self);
 
-    /// Marks one key to be written again unchanged, if none changed and there is one: a state
-    /// record also lists the settled records.
+    /// Where no key changed, marks any one of them to be written again as it is: the engine notes in
+    /// the headers of a state record which records are settled. Does nothing while there is no key.
     fn touch_any(&mut self);
 }
 
-/// What one pipeline does with its records. Each lane has its own stage.
+/// What one pipeline does with its records. Each lane has its own stage, and calls it from its own thread, one call at a time:
+/// nothing here may block for long, but for what [`start`](Self::start) returns.
+///
+/// A panic in [`decode`](Self::decode), [`start`](Self::start) or [`handle`](Self::handle) is a failure of its record. A panic elsewhere
+/// ends the run with an error.
+///
+/// A stage that counts visits by page, and its test without a broker:
+///
+/// ```
+/// use relane::settings::{EngineSettings, Topics};
+/// use relane::stage::{Context, RecordId, Stage};
+/// use relane::table::Table;
+/// use relane::{DecodeError, HandleError, Pipeline, testing};
+///
+/// #[derive(Default)]
+/// struct Visits;
+///
+/// impl Stage for Visits {
+///     type Input = String;
+///     type State = Table<Box<str>, u64>;
+///     type Summary = u64;
+///     type Note = ();
+///
+///     fn decode(&mut self, value: Option<&[u8]>) -> Result<String, DecodeError> {
+///         Ok(String::from_utf8_lossy(value.unwrap_or_default()).into_owned())
+///     }
+///
+///     fn name(&self, page: String) -> RecordId {
+///         RecordId { id: page, subject: String::new() }
+///     }
+///
+///     fn is_valid(&self, _: &String) -> bool {
+///         true
+///     }
+///
+///     fn handle(
+///         &mut self,
+///         page: &String,
+///         context: Context<'_, '_, Self::State>,
+///     ) -> Result<(), HandleError> {
+///         *context.state.entry(&**page) += 1;
+///         Ok(())
+///     }
+///
+///     fn write_state<E>(
+///         &mut self,
+///         state: &mut Self::State,
+///         _now_ms: i64,
+///         mut put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
+///     ) -> Result<(), E> {
+///         state.touched().try_for_each(|(page, n)| put(page.as_bytes(), &n.to_be_bytes()))
+///     }
+///
+///     fn read_state(
+///         &mut self,
+///         state: &mut Self::State,
+///         key: Option<&[u8]>,
+///         value: Option<&[u8]>,
+///     ) -> Result<bool, String> {
+///         let page = std::str::from_utf8(key.unwrap_or_default()).map_err(|error| error.to_string())?;
+///         let count = value.map(<[u8; 8]>::try_from).transpose();
+///         let count = count.map_err(|_| "a count has 8 bytes")?;
+///         state.restore(page, count.map(u64::from_be_bytes));
+///         Ok(true)
+///     }
+///
+///     fn note(&self, _: &String, _: &Self::State) {}
+///
+///     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> u64 {
+///         states.flat_map(|state| state.iter().map(|(_, count)| *count)).sum()
+///     }
+/// }
+///
+/// let settings = Pipeline::builder("visits", testing::kafka()).partitions(1).settings()?;
+/// let topics = Topics { state: Some("visits-state".to_owned()), ..settings.topics.clone() };
+/// let settings = EngineSettings { topics, ..settings };
+/// let mut pipeline = testing::with_stage(settings, Visits::default)?;
+/// pipeline.send("ann", "/tea");
+/// pipeline.send("bob", "/tea");
+/// pipeline.settle()?;
+/// pipeline.restart()?;
+/// let state = pipeline.state(0).expect("it was read back");
+/// assert_eq!(state.get("/tea"), Some(&2));
+/// # Ok::<(), relane::Error>(())
+/// ```
+///
+/// [`Engine`](crate::Engine) shows how it is run on real brokers.
 pub trait Stage: Send + 'static {
     /// A decoded record.
     type Input: Send;
     /// State of one partition.
     type State: State;
-    /// Summary of a lane's states for health, gauges and statistics.
+    /// What [`summarize`](Self::summarize) tells of a lane's states.
     type Summary: Clone + Default + Send + std::fmt::Debug + 'static;
 
-    /// Decodes a record.
+    /// Decodes a record; `None` is a tombstone. A record is decoded again at each attempt.
     ///
     /// # Errors
     ///
-    /// As [`codec::decode::Decoder::decode`]: blames the record, or its schema is not known yet.
+    /// [`DecodeError::Failed`] blames the record. Where its class is not transient the record is a dead letter at once.
+    /// [`DecodeError::Unresolved`] blames nobody: the record waits until its schema is known.
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Self::Input, DecodeError>;
 
-    /// Takes back a record that is done with: its memory may serve to decode the next one. Where it is needed
-    /// longer it is not given back.
+    /// Takes back a record that is done with, so that its memory can serve to decode the next one. Not every record
+    /// comes back. By default it is dropped.
     fn recycle(&mut self, input: Self::Input) {
         drop(input);
     }
 
-    /// The id of the schema in a value, for failures; `None` if values have none.
+    /// The id of the schema in a value, for failures; `None` if values have none. By default it is read from Confluent's
+    /// frame.
     fn schema_id(&self, value: Option<&[u8]>) -> Option<u32> {
         codec::frame::schema_id(value)
     }
 
-    /// The record's name in the outcome log and for the detection of duplicates.
+    /// The record's name in the outcome log and for the search for duplicates.
     fn name(&self, input: Self::Input) -> RecordId;
 
-    /// Whether the record is valid, and so counts for the detection of duplicates.
+    /// Whether the search for duplicates counts the record; one that breaks a rule is no original.
     fn is_valid(&self, input: &Self::Input) -> bool;
 
     /// What the search for duplicates compares within a partition; `None` for the id of its
@@ -82,35 +171,38 @@ pub trait Stage: Send + 'static {
     /// key order for one record of a key. The lane calls [`Stage::handle`] after the work has
     /// succeeded.
     ///
+    /// # Cancel safety
+    ///
     /// The work runs at least once. The lane drops it when its partition goes to another member,
-    /// when the program stops, when the attempt exceeds the handler timeout, and when a turn is
-    /// undone, as in an outage. Then, and after a crash, the lane starts it again for the same
-    /// record, with the same idempotency key. The same applies to finished work of a turn that was
-    /// not committed.
+    /// when the program stops, when the attempt exceeds the handler timeout, and when a
+    /// transaction is given up, as at the beginning of an outage. Then, and after a crash, the lane
+    /// starts it again for the same record, with the same idempotency key. The same applies to
+    /// finished work whose transaction was not committed.
     fn start(&mut self, input: &Self::Input, delivery: &Delivery<'_>) -> Work {
         let _ = (input, delivery);
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Handles a record. State and emitted records must change last, and only if the result is
-    /// `Ok`: a panic before that is a failure of this record, like a failure of something
-    /// downstream.
+    /// Handles a record: changes the state, and emits records. Both must be the last that it does, and only where the
+    /// result is `Ok`: neither an error nor a panic takes a change of the state back.
     ///
     /// # Errors
     ///
-    /// Fails as the application decides; the error says what is at fault.
+    /// Fails as the application decides; the error says what is at fault. After a panic the record is tried again, as
+    /// after a transient failure with the reason `handler`.
     fn handle(
         &mut self,
         input: &Self::Input,
         context: Context<'_, '_, Self::State>,
     ) -> Result<(), HandleError>;
 
-    /// Writes the changed keys of a state: key and framed value of each record, through `put`. A
-    /// record that is written again unchanged keeps the time of its last change.
+    /// Writes the changed keys of a state: key and value of each record, through `put`. `now_ms` is the time, in
+    /// milliseconds since the Unix epoch. Where a record holds the time of its last change, one that is written
+    /// again unchanged ([`State::touch_any`]) must keep it.
     ///
     /// # Errors
     ///
-    /// Fails as `put` does.
+    /// Fails as `put` does, and must then not go on.
     fn write_state<E>(
         &mut self,
         state: &mut Self::State,
@@ -118,11 +210,12 @@ pub trait Stage: Send + 'static {
         put: impl FnMut(&[u8], &[u8]) -> Result<(), E>,
     ) -> Result<(), E>;
 
-    /// Applies a state record that was read back; `false` while its schema is not known.
+    /// Applies a state record that was read back; of a key the last one counts. Returns `false` while the schema of the
+    /// record is not known: then it comes again.
     ///
     /// # Errors
     ///
-    /// Fails with a message for a record that no run of this pipeline can have written.
+    /// Fails with a message for a record that no run of this pipeline can have written: the run ends.
     fn read_state(
         &mut self,
         state: &mut Self::State,
@@ -142,9 +235,9 @@ pub trait Stage: Send + 'static {
     /// Returns the data about a record that was just handled successfully.
     fn note(&self, input: &Self::Input, state: &Self::State) -> Self::Note;
 
-    /// Called after the commit of a turn, with the attempts that it settled, in order. Attempts
-    /// that are not committed are not reported. They are also not reported after a crash between
-    /// the commit and this call, or if the outcome of the commit becomes known only later. Without
+    /// Called after each commit, with the attempts that it settled, in order. Attempts that are not
+    /// committed are not reported. Committed ones are not reported either after a crash between the
+    /// commit and this call, or if the outcome of the commit becomes known only later. Without
     /// transactions, attempts that are repeated after a crash are reported again. The lane waits
     /// during this call.
     fn settled<'a>(&mut self, attempts: impl Iterator<Item = Settled<'a, Self::Note>>)
@@ -172,19 +265,20 @@ pub trait Stage: Send + 'static {
         value.extend_from_slice(record.to_string().as_bytes());
     }
 
-    /// Summarizes the states of a lane.
+    /// Summarizes the states of a lane, a few times a second, for [`Watcher::summaries`](crate::Watcher::summaries) and
+    /// [`Engine::summaries`](crate::Engine::summaries).
     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> Self::Summary
     where
         Self::State: 'a;
 }
 
-/// A record's context besides its content, and what an attempt may change.
+/// What an attempt knows of its record besides the content, and what it may change.
 pub struct Context<'r, 'a, T> {
     /// Number of this attempt; the first is 1.
     pub attempt: u32,
     /// How often the record was redriven from the dead-letter queue.
     pub redrives: u32,
-    /// The last value of a header by name.
+    /// Finds the last value of a header by its name.
     pub header: &'a dyn Fn(&str) -> Option<&'r [u8]>,
     /// The value as it was read, for the schema id of a failure.
     pub value: Option<&'r [u8]>,
@@ -192,7 +286,7 @@ pub struct Context<'r, 'a, T> {
     pub state: &'a mut T,
     /// Records to be written to the output topic in the same transaction.
     pub emitted: &'a mut Vec<Emitted>,
-    /// The partition; emitted records go to the same one.
+    /// The record's partition. Emitted records should go to the same one, as everything else of it does.
     pub partition: i32,
 }
 
@@ -240,7 +334,7 @@ pub struct RecordId {
     pub subject: String,
 }
 
-/// The outcome of an attempt, as the outcome log has it.
+/// One record of the outcome log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptOutcome<'a> {
     /// Its name; empty if it could not be read.
@@ -273,7 +367,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As the outcome log writes it.
+    /// The word for it in the outcome log.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -292,7 +386,7 @@ pub struct Emitted {
     pub partition: i32,
     /// Key.
     pub key: Box<[u8]>,
-    /// Value, framed.
+    /// Value, as it is written: in its frame, where it has one.
     pub value: Box<[u8]>,
     /// Headers, in order.
     pub headers: Vec<(&'static str, Box<[u8]>)>,

@@ -9,7 +9,8 @@ use hashbrown::hash_table::Entry as Slot;
 
 use crate::stage::State;
 
-/// Values by key. A key that is known is found and changed without an allocation.
+/// Values by key. A key that is known is found and changed without an allocation. A key is never taken out: memory grows with
+/// the number of keys that a partition has ever had.
 ///
 /// ```
 /// use relane::table::Table;
@@ -59,7 +60,7 @@ impl<K, V> Default for Table<K, V> {
 }
 
 impl<K: Eq + Hash, V> Table<K, V> {
-    /// The value of a key.
+    /// The value of a key; `None` for one that is not there, or whose last record has no value.
     pub fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -99,7 +100,7 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.entries.iter().filter(|entry| !entry.is_blank).map(|entry| (&entry.key, &entry.value))
     }
 
-    /// Values that changed since they were written, such as to note when they are.
+    /// Visits each value that changed since it was written, for instance to set the time of its last change.
     pub fn changed_mut(&mut self, mut visit: impl FnMut(&mut V)) {
         for index in &self.touched {
             let entry = &mut self.entries[*index];
@@ -109,7 +110,7 @@ impl<K: Eq + Hash, V> Table<K, V> {
         }
     }
 
-    /// What is to be written: what changed, or else one entry as it is, if that is wanted.
+    /// What is to be written: the entries that changed, and the one that [`State::touch_any`] has marked.
     pub fn touched(&self) -> impl Iterator<Item = (&K, &V)> {
         self.touched.iter().map(|index| {
             let entry = &self.entries[*index];

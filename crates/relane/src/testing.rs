@@ -66,7 +66,7 @@ use crate::payload::Payload;
 use crate::settings::EngineSettings;
 use crate::stage::Stage;
 
-/// Stands for brokers where there are none; a builder asks for some.
+/// Stands for the brokers that a builder asks for; nothing is connected.
 ///
 /// # Panics
 ///

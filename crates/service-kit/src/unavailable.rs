@@ -27,6 +27,11 @@ pub struct Thing {
     pub name: &'static str,
 }
 
+impl Thing {
+    /// Brokers of Kafka: every part of a process that needs them calls them so.
+    pub const KAFKA: Self = Self { label: "kafka", name: "Kafka" };
+}
+
 /// The detail of a reason for narrow places: how long a thing has been unavailable and why, without what it is.
 #[must_use]
 pub fn in_short(detail: &str) -> &str {
@@ -238,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    const KAFKA: Thing = Thing { label: "kafka", name: "Kafka" };
+    const KAFKA: Thing = Thing::KAFKA;
     const REGISTRY: Thing = Thing { label: "registry", name: "the schema registry" };
 
     #[derive(Clone, Default)]

@@ -11,8 +11,11 @@ use crate::settings::{
 use crate::stage::{SettingNames, Words};
 
 impl Builder {
-    /// Checks what was set, and fills in the defaults: what a [`Stage`](crate::stage::Stage) is run with, whose
-    /// topics of state and output are added to it.
+    /// Checks what was set, and fills in the defaults: the settings for a [`Stage`](crate::stage::Stage), to which its topics
+    /// of state and output are added. [`Engine`](crate::Engine) shows how.
+    ///
+    /// What [`registry`](Self::registry), [`unknown_schema_grace`](Self::unknown_schema_grace), [`metrics_address`](Self::metrics_address) and
+    /// [`stop`](Self::stop) have set is not part of them: [`run`](Self::run) alone goes by it.
     ///
     /// # Errors
     ///

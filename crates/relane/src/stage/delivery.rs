@@ -7,11 +7,15 @@ use kafka_io::native::RecordHeaders;
 
 use crate::stage::HandleError;
 
-/// A handler's work, which runs while its lane continues. The lane may drop it where it waits, and then makes it anew for
-/// the same record: see [`Stage::start`](crate::stage::Stage::start).
+/// Work on one record outside of Kafka. It runs on the async runtime while its lane continues.
+///
+/// # Cancel safety
+///
+/// The lane may drop it at each `await`, and then asks [`Stage::start`](crate::stage::Stage::start) for new work on the same
+/// record. A panic in it is a failure of its record.
 pub type Work = Pin<Box<dyn Future<Output = Result<(), HandleError>> + Send>>;
 
-/// Work that takes this long and does nothing, for simulated latency. Dropped, it leaves nothing behind.
+/// Work that takes this long and does nothing: a stand-in for a slow service. Dropped, it leaves nothing behind.
 #[must_use]
 pub fn idle_work(time: Duration) -> Work {
     Box::pin(async move {
@@ -20,10 +24,10 @@ pub fn idle_work(time: Duration) -> Work {
     })
 }
 
-/// A record as the handler gets it.
+/// A record and where it comes from, as [`Stage::start`](crate::stage::Stage::start) gets it.
 #[derive(Clone, Copy)]
 pub struct Delivery<'r> {
-    /// Topic of the record's first appearance.
+    /// The main topic from which the record was read first.
     pub topic: &'r str,
     /// Its partition there.
     pub partition: i32,

@@ -4,7 +4,17 @@ use std::time::Duration;
 
 use pipeline::failure::{Failure, FailureReason, ReasonName};
 
-/// Why a record could not be handled.
+/// Why a record could not be handled. What it says decides what becomes of the record:
+///
+/// | made by | who is at fault | what becomes of the record |
+/// |---|---|---|
+/// | [`permanent`](Self::permanent) | the record | a dead letter at once |
+/// | [`transient`](Self::transient) | the record, or chance | tried again after the retry delays; a dead letter after the last attempt |
+/// | [`unavailable`](Self::unavailable) | what the handler called, perhaps for this record alone | as above; where the records of many keys fail so, the pipeline waits |
+/// | [`away`](Self::away) | something that all records need | nothing: the pipeline waits, and uses up no attempt |
+///
+/// Details are words for people. They stand in the log and in the headers of retries and dead letters, cut to 1 KiB there:
+/// write neither secrets nor payloads into them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HandleError {
     /// This attempt at this record failed. Its class decides whether it is tried again.
@@ -107,7 +117,7 @@ impl HandleError {
         }
     }
 
-    /// The failure of the record, where there is one.
+    /// The failure of the record, so that more can be said of it; `None` where no record is at fault.
     pub const fn failure_mut(&mut self) -> Option<&mut Failure> {
         match self {
             Self::Failed(failure) | Self::Downstream { failure, .. } => Some(failure),

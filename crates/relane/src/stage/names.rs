@@ -1,6 +1,6 @@
 //! Names of a pipeline's parts and settings in messages.
 
-/// Names of the parts of a pipeline in messages and hints.
+/// What messages and hints call the parts of a pipeline. Programs with flags of their own name them here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Words {
     /// The command that starts this pipeline.
@@ -71,7 +71,8 @@ impl SettingNames {
         name.replace("{}", value)
     }
 
-    /// What to do if no broker answers.
+    /// What to do if no broker answers, in words.
+    #[must_use]
     pub fn broker_hint(&self) -> String {
         format!("is Kafka running there? name it with {}", self.brokers)
     }

@@ -19,13 +19,13 @@ use crate::settings::EngineSettings;
 /// Looks at handlers in a row, between which tasks that they have spawned go on.
 const LOOKS: usize = 4;
 
-/// How a commit fails. With the guarantee of exactly once the lane does not know which of the two it is: it reads
+/// How a commit fails. With the guarantee of exactly once the pipeline does not know which of the two it is: it reads
 /// everything back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommitFailure {
-    /// It is not heard: nothing of the transaction is to be seen, and its records are handled again.
+    /// The brokers do not hear it: nothing of the transaction is to be seen, and its records are handled again.
     Lost,
-    /// It is done, and its answer is lost: nothing may be handled again.
+    /// The brokers do it, and their answer is lost: nothing may be handled again.
     Unanswered,
 }
 

@@ -217,17 +217,18 @@ impl<S: Stage> TestPipeline<S> {
         self.bench.now()
     }
 
-    /// Has the next commits fail, one after the other; with [exactly once](crate::Guarantee::ExactlyOnce) only.
+    /// Makes the next commits fail, one after the other. It has no effect without
+    /// [exactly once](crate::Guarantee::ExactlyOnce).
     pub fn fail_commits(&mut self, failures: impl IntoIterator<Item = CommitFailure>) {
         self.bench.commit_failures.borrow_mut().extend(failures);
     }
 
-    /// From now on the brokers answer nothing; the group forgets its members after a second.
+    /// Stops the brokers: from now on they answer nothing, and the group forgets its members after a second.
     pub fn stop_brokers(&mut self) {
         self.set_away(true);
     }
 
-    /// From now on they answer again.
+    /// Starts the brokers again.
     pub fn start_brokers(&mut self) {
         self.set_away(false);
     }
@@ -241,8 +242,8 @@ impl<S: Stage> TestPipeline<S> {
         });
     }
 
-    /// Has each partition go to another instance; a second one is started if there is one only. The clock stands still
-    /// meanwhile, but for what a restore waits for.
+    /// Moves each partition to another instance; a second one is started if there is only one. The clock stands still
+    /// meanwhile, unless reading the state back waits for something.
     ///
     /// # Errors
     ///
@@ -259,7 +260,7 @@ impl<S: Stage> TestPipeline<S> {
         self.wait_for_partitions()
     }
 
-    /// Stops all instances in order, as at a SIGTERM, and starts one anew: what it knows it has read back.
+    /// Stops all instances as a SIGTERM does, and starts a new one, which knows only what it reads back.
     ///
     /// # Errors
     ///
@@ -273,7 +274,7 @@ impl<S: Stage> TestPipeline<S> {
         self.wait_for_partitions()
     }
 
-    /// All instances die where they stand, and one starts anew: what was not committed is done again.
+    /// Ends all instances where they stand, as `kill -9` does, and starts a new one: what was not committed is done again.
     ///
     /// # Errors
     ///

@@ -66,9 +66,9 @@ impl TestRecord {
 /// Why a record failed, as the headers of its retry or dead letter say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureNote {
-    /// Decides whether it is tried again.
+    /// Its class, which decides whether it is tried again.
     pub class: FailureClass,
-    /// What went wrong, in a word.
+    /// What went wrong, in a word of `x-failure-reason`.
     pub reason: String,
     /// The same in words.
     pub detail: String,
@@ -89,7 +89,8 @@ impl FailureNote {
 /// What became of a record, by what is committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Route {
-    /// Nothing yet: it was not read, its handler is at work, or the pipeline waits for something.
+    /// Nothing yet: it was not read, its handler is at work, or the pipeline waits for something. So is a record that was
+    /// never sent.
     Unsettled,
     /// It was handled well, or is a duplicate.
     Settled {
@@ -105,7 +106,7 @@ pub enum Route {
         /// Why the last one failed.
         failure: FailureNote,
     },
-    /// It waits in the retry topic, untried: one of its key comes first.
+    /// It waits in the retry topic, untried, behind another record of its key.
     Behind,
     /// It lies in the dead-letter topic.
     DeadLettered {

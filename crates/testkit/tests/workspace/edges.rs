@@ -73,7 +73,6 @@ pub(super) const EDGES: &[(&str, &str, Kind, &str)] = &[
     ("amqp-io", "pipeline", Normal, "a failed message has the path's classes, plan and headers"),
     ("amqp-io", "service-kit", Normal, "it reports what is unavailable"),
     ("outbox", "kafka-io", Normal, "it appends records"),
-    ("outbox", "relane", Normal, "brokers that are unavailable have the engine's name"),
     ("outbox", "service-kit", Normal, "it reports what is unavailable"),
     ("otlp", "service-kit", Normal, "it sends the spans of programs"),
     ("consumer", "otlp", Normal, "its attempts can be traced"),
