@@ -14,6 +14,7 @@
 //! listens or an answer is late, another try only adds load.
 
 mod failures;
+mod traced;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -226,9 +227,9 @@ impl Downstream {
             None => Some(self.send(request).await),
         };
         if let Some(span) = span {
-            let span = span.with("http.request.method", call.method.to_string());
-            let is_answered = matches!(sent, Some(Ok(_)));
-            span.with("peer.service", self.name).end_with((!is_answered).then_some("no-answer"));
+            let answer = sent.as_ref().and_then(|sent| sent.as_ref().ok());
+            let status = answer.map(|response| response.answer.status);
+            traced::end(span, self.name, &call.method, status);
         }
         let result = match sent {
             Some(sent) => sent.and_then(|response| self.judge(response, left)),

@@ -25,7 +25,8 @@ pub const EXPORTED: &str = "trace_spans_exported_total";
 /// Asks for what is there to be sent at once, and is told when it was.
 type Flush = blocking::SyncSender<()>;
 
-/// Spans are sent while this lives. Where it ends, what is left is sent, in half a second at most.
+/// Spans are sent while this lives. Where it ends, what is left is sent, in half a second at most, and the log is told how many
+/// spans no collector has taken, if there are any.
 #[must_use = "the last spans are sent when it ends"]
 #[derive(Debug)]
 pub struct Exporting(mpsc::Sender<Flush>);
@@ -33,9 +34,15 @@ pub struct Exporting(mpsc::Sender<Flush>);
 impl Drop for Exporting {
     fn drop(&mut self) {
         let (done, is_done) = blocking::sync_channel(1);
-        if self.0.try_send(done).is_ok() {
-            // A collector that does not answer by then gets no more.
-            let _ = is_done.recv_timeout(FLUSH_MAX);
+        let is_asked = self.0.try_send(done).is_ok();
+        // A collector that does not answer by then gets no more.
+        let is_late = is_asked && is_done.recv_timeout(FLUSH_MAX).is_err();
+        let dropped = spans::dropped_so_far();
+        if dropped > 0 {
+            tracing::warn!("{dropped} spans were dropped: too many at once, or not taken");
+        }
+        if is_late {
+            tracing::warn!("the last spans were not taken within {FLUSH_MAX:?}");
         }
     }
 }
@@ -203,7 +210,7 @@ impl Exporter {
         if status.is_success() {
             // More than were sent is no number to count with.
             let refused = rejected(&read(response).await).min(batch.len() as u64);
-            metrics::counter!(DROPPED, "reason" => "refused").increment(refused);
+            spans::note_dropped_for("refused", refused);
             metrics::counter!(EXPORTED).increment((batch.len() as u64).saturating_sub(refused));
             return Ok(());
         }
@@ -224,7 +231,7 @@ impl Exporter {
 
     fn drop_all(&mut self, batch: &mut Vec<Span>, why: &str) {
         self.note_away(why);
-        metrics::counter!(DROPPED, "reason" => "not-taken").increment(batch.len() as u64);
+        spans::note_dropped_for("not-taken", batch.len() as u64);
         batch.clear();
     }
 

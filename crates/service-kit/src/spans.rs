@@ -9,6 +9,7 @@ mod sampler;
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
@@ -23,6 +24,9 @@ pub const QUEUE_MAX: usize = 2_048;
 
 /// Spans that no collector has taken, by reason.
 pub const DROPPED: &str = "trace_spans_dropped_total";
+
+/// Counts beside the metric, which cannot be read back.
+static DROPPED_SO_FAR: AtomicU64 = AtomicU64::new(0);
 
 /// Where ended spans go. There is none while tracing is off.
 static RECORDER: OnceLock<Recorder> = OnceLock::new();
@@ -44,9 +48,21 @@ pub fn install(sampler: Sampler) -> Option<Ended> {
 
 /// Counts spans that were not made, or found no room in the queue.
 pub fn note_dropped(spans: usize) {
+    note_dropped_for("queue-full", spans as u64);
+}
+
+/// Counts spans that no collector has taken, for this reason.
+pub fn note_dropped_for(reason: &'static str, spans: u64) {
     if spans > 0 {
-        metrics::counter!(DROPPED, "reason" => "queue-full").increment(spans as u64);
+        DROPPED_SO_FAR.fetch_add(spans, Ordering::Relaxed);
+        metrics::counter!(DROPPED, "reason" => reason).increment(spans);
     }
+}
+
+/// Spans of this process that no collector has taken, so far: for programs whose metrics nobody reads.
+#[must_use]
+pub fn dropped_so_far() -> u64 {
+    DROPPED_SO_FAR.load(Ordering::Relaxed)
 }
 
 /// Whether spans are recorded at all.
@@ -174,6 +190,15 @@ impl Span {
     pub fn fail(&mut self, kind: impl Into<Value>, detail: impl Into<Cow<'static, str>>) {
         self.note("error.type", kind);
         self.error = Some(detail.into());
+    }
+
+    /// Notes the status of an HTTP response, and whether it means that the span failed: of a server every 5xx, of a client
+    /// every 4xx as well.
+    pub fn note_status(&mut self, status: u16, is_failure: bool) {
+        self.note("http.response.status_code", i64::from(status));
+        if is_failure {
+            self.fail(status.to_string(), format!("HTTP status {status}"));
+        }
     }
 
     /// Ends it now.

@@ -140,15 +140,14 @@ impl Serving {
         request.extensions_mut().insert(context);
         let task = async move {
             let _worked_on = OneMore::of(gauge);
+            let of_trace = Unanswered(of_trace);
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let reply = next.run(request).await;
             drop(place);
             let status = reply.status().as_u16();
             let elapsed_ms = u64::try_from(received_at.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::debug!(%method, path, status, elapsed_ms, "answered");
-            if let Some(span) = of_trace {
-                end(span, reply.status());
-            }
+            of_trace.answered(reply.status());
             reply
         };
         tokio::spawn(task.instrument(span)).await.unwrap_or_else(|error| {
@@ -191,12 +190,27 @@ fn span(method: &str, route: &'static str, context: &RequestContext) -> Option<S
     Some(span.with("http.request.method", method.to_owned()).with("http.route", route))
 }
 
-fn end(mut span: Span, status: StatusCode) {
-    span.note("http.response.status_code", i64::from(status.as_u16()));
-    if status.is_server_error() {
-        span.fail("server-error", status.to_string());
+/// The span of a request that has no answer yet. A panic answers it with 500, and ends the span as well.
+struct Unanswered(Option<Span>);
+
+impl Unanswered {
+    fn answered(mut self, status: StatusCode) {
+        self.end(status);
     }
-    span.end();
+
+    fn end(&mut self, status: StatusCode) {
+        let Some(mut span) = self.0.take() else { return };
+        span.note_status(status.as_u16(), status.is_server_error());
+        span.end();
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.end(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    }
 }
 
 /// A large body's share of the memory for all of them.
