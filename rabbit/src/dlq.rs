@@ -214,7 +214,7 @@ impl Desk {
         let message = Message::sent_on(body, read, &headers);
         let to = Address::queue(self.topology.queue(queue));
         // It carries on what it carried; its way back is a span beside the attempts.
-        let span = Trace::of(&before).redriving(&to, redrive_id);
+        let span = Trace::of(&before).and_then(|trace| trace.redriving(&to, redrive_id));
         let sent = send(&self.channel, &to, &message).await;
         if let Some(span) = span {
             span.end_with(sent.as_ref().err().map(PublishError::as_str));

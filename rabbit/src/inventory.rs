@@ -61,7 +61,7 @@ impl Work for Inventory {
         let request_id = received.request_id();
         let (id, created_at_ms) = (order.order_id.as_str(), order.created_at_ms);
         let about = properties(APP_ID, "InventoryResult", id, request_id.as_deref(), created_at_ms);
-        let span = received.trace.follow();
+        let span = received.follow();
         let headers = received.passed_on(&span);
         let message = Message::new(framed(&self.encoder, &result), about, headers).sent_in(span);
         // Also when it was decided before: the first message may never have been sent.

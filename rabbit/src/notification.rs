@@ -69,7 +69,7 @@ impl Work for Notifications {
         let (id, created_at_ms) = (result.order_id.as_str(), result.created_at_ms);
         let about = properties(APP_ID, "Notification", id, request_id.as_deref(), created_at_ms);
         let body = framed(&self.encoder, &notification);
-        let span = received.trace.follow();
+        let span = received.follow();
         let message = Message::new(body, about, received.passed_on(&span)).sent_in(span);
         self.teller.tell(notification, message).await
     }

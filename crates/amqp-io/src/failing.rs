@@ -44,7 +44,7 @@ impl Failing {
                 let headers = failed.to_retry(&received.headers, due_at_ms);
                 let message =
                     Message::sent_on(received.body.clone(), &received.properties, &headers)
-                        .sent_in(received.trace.follow());
+                        .sent_in(received.sent_on());
                 let to = Address::queue(self.queue.retry(delay));
                 self.publisher.publish_until_confirmed(&to, &message).await;
                 metrics::retried(self.queue.label);
@@ -77,7 +77,7 @@ impl Failing {
             self.publisher.publish_until_confirmed(events, &event).await;
         }
         let dead_letters = Address::queue(self.queue.dead_letters());
-        let message = message.sent_in(received.trace.follow());
+        let message = message.sent_in(received.sent_on());
         self.publisher.publish_until_confirmed(&dead_letters, &message).await;
         metrics::dead_lettered(self.queue.label, failure.class());
         tracing::warn!(

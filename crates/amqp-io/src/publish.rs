@@ -82,10 +82,10 @@ impl Message {
         Self { body, properties, span: None }
     }
 
-    /// The same, sent in this span.
+    /// The same, sent in this span, if there is one.
     #[must_use]
-    pub fn sent_in(self, span: TraceContext) -> Self {
-        Self { span: Some(span), ..self }
+    pub fn sent_in(self, span: impl Into<Option<TraceContext>>) -> Self {
+        Self { span: span.into(), ..self }
     }
 
     /// A message that was read, sent on with these headers. What it says about itself goes with

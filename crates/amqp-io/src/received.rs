@@ -37,39 +37,38 @@ pub struct Received {
     pub headers: FieldTable,
     /// Its failed attempts.
     pub past: Past,
-    /// Where the attempt at it stands in a trace.
-    pub trace: Trace,
+    /// Where the attempt at it stands in a trace; `None` while spans are off, and for a message that carries none.
+    pub trace: Option<Trace>,
 }
 
 /// An attempt's place in a trace, and what its message carries.
 #[derive(Debug, Clone)]
 pub struct Trace {
-    carried: Option<TraceContext>,
+    carried: TraceContext,
     attempt: TraceContext,
 }
 
 impl Trace {
-    /// Reads what a message carries; the attempt is a span below that, or begins a trace.
-    pub fn of(headers: &FieldTable) -> Self {
-        let header = |name| text(headers, name);
-        let carried = header(TRACEPARENT)
-            .and_then(|parent| TraceContext::parse(&parent, header(TRACESTATE).as_deref()));
-        let attempt =
-            carried.as_ref().map_or_else(TraceContext::unsampled_root, TraceContext::child);
-        Self { carried, attempt }
+    /// Reads what a message carries; the attempt is a span below that. While spans are off nothing is read.
+    pub fn of(headers: &FieldTable) -> Option<Self> {
+        if !spans::is_on() {
+            return None;
+        }
+        let carried = carried(headers)?;
+        Some(Self { attempt: carried.child(), carried })
     }
 
     /// Begins the span of a dead letter that goes back; `None` while spans of its trace are not recorded.
     pub fn redriving(self, to: &Address, redrive_id: &str) -> Option<Span> {
         let Self { carried, attempt } = self;
-        let span = to.sending(&attempt)?.linked_to(carried?);
+        let span = to.sending(&attempt)?.linked_to(carried);
         Some(span.with("relane.redrive.id", redrive_id.to_owned()))
     }
+}
 
-    /// The span of a message that follows from this one, whatever becomes of it.
-    pub fn follow(&self) -> TraceContext {
-        self.attempt.child()
-    }
+fn carried(headers: &FieldTable) -> Option<TraceContext> {
+    let parent = text(headers, TRACEPARENT)?;
+    TraceContext::parse(&parent, text(headers, TRACESTATE).as_deref())
 }
 
 impl Received {
@@ -139,6 +138,20 @@ impl Received {
         frame::split(Some(&self.body)).ok().map(|frame| frame.schema_id)
     }
 
+    /// The span of another message that follows from this one. Readers find it there also while spans are off.
+    pub fn follow(&self) -> TraceContext {
+        match &self.trace {
+            Some(trace) => trace.attempt.child(),
+            None => carried(&self.headers)
+                .map_or_else(TraceContext::unsampled_root, |carried| carried.child()),
+        }
+    }
+
+    /// The span of this message being sent on, with what it carries; `None` where that has none.
+    pub fn sent_on(&self) -> Option<TraceContext> {
+        self.trace.as_ref().map(|trace| trace.attempt.child())
+    }
+
     /// Headers of a message that follows from this one: its request, and the span of its sending.
     pub fn passed_on(&self, span: &TraceContext) -> FieldTable {
         context_headers(self.request_id().as_deref(), span)
@@ -147,8 +160,10 @@ impl Received {
     /// The span of an attempt that begins now; `None` while spans of its trace are not recorded, and for a
     /// message that carries none.
     pub fn processing(&self, queue: &str) -> Option<Span> {
-        let Trace { carried, attempt } = &self.trace;
-        let carried = carried.as_ref().filter(|_| spans::records(attempt))?;
+        let Trace { carried, attempt } = self.trace.as_ref()?;
+        if !spans::records(attempt) {
+            return None;
+        }
         let from = Messaging { system: SYSTEM, destination: queue };
         let mut span = spans::processing(spans::now_ns(), attempt, carried, from)
             .with("relane.attempt", i64::from(self.attempt()))
@@ -238,7 +253,24 @@ mod tests {
             headers,
         };
         assert_eq!(received.request_id(), None);
-        assert!(!received.passed_on(&received.trace.follow()).contains_key(REQUEST_ID));
+        assert!(!received.passed_on(&received.follow()).contains_key(REQUEST_ID));
         let _about = properties("rabbit", "t", "o-1", received.request_id().as_deref(), None);
+    }
+
+    #[test]
+    fn while_spans_are_off_no_trace_is_read_and_what_follows_is_in_that_of_its_message() {
+        // No test of this crate switches them on: that holds for a whole process.
+        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let mut headers = FieldTable::default();
+        set(&mut headers, TRACEPARENT, parent);
+        assert!(Trace::of(&headers).is_none());
+        let properties = BasicProperties::default();
+        let past = Past::of(&headers);
+        let received = Received { body: Vec::new(), properties, headers, past, trace: None };
+        assert!(received.sent_on().is_none() && received.processing("q").is_none());
+        let follows = received.follow().traceparent();
+        assert_eq!((&follows[..36], follows != parent), (&parent[..36], true));
+        let again = received.follow().traceparent();
+        assert_ne!(follows, again, "each message has a span of its own");
     }
 }
