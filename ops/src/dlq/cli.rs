@@ -38,7 +38,9 @@ pub enum DlqCommand {
 
 Columns: PLACE is PARTITION:OFFSET, for 'orders dlq show'; TRIES is the number
 of attempts; CAUSE is the reason, or the root exception. With --handled, the
-column HANDLED says redriven or discarded, and only -o json has the attempts")]
+column HANDLED says redriven or discarded, and only -o json has the attempts.
+Where the topic has dead letters of more than one group, a line says of which
+group the next ones are; --header x-origin-group=NAME shows those of one")]
     List(Box<ListFlags>),
 
     /// Everything about one dead letter: cause, origin, headers, decoded value

@@ -1,5 +1,7 @@
 //! `orders dlq list`: one line for each dead letter that is meant.
 
+mod groups;
+
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::Write;
@@ -8,6 +10,7 @@ use service_kit::args::OutputFormat;
 use service_kit::exit::AppError;
 use service_kit::live::{fill, fit, stdout_columns};
 
+use self::groups::Groups;
 use super::dead_letter::DeadLetter;
 use super::error::DlqError;
 use super::moment::Utc;
@@ -48,7 +51,7 @@ const KEY_BESIDE_DETAIL: usize = 16;
 pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
     let (place, shows_handled) = (source.topic.place_columns(), source.shows_handled);
     let layout = Layout::of(place, stdout_columns(), shows_handled);
-    let mut rows = Rows::of(layout);
+    let (mut rows, mut groups) = (Rows::of(layout), Groups::of(layout.columns));
     let format = source.settings.output;
     source.each_written(
         |out| match format {
@@ -56,7 +59,7 @@ pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
             OutputFormat::Json => Ok(write!(out, "[")?),
             OutputFormat::Jsonl => Ok(()),
         },
-        |out, shown| line(out, format, &mut rows, shown),
+        |out, shown| line(out, format, (&mut rows, &mut groups), shown),
         |out| match format {
             OutputFormat::Json => Ok(writeln!(out, "\n]")?),
             _ => Ok(()),
@@ -67,12 +70,20 @@ pub(super) fn run(source: &Source) -> Result<Option<Tally>, AppError> {
 fn line(
     out: &mut dyn Write,
     format: OutputFormat,
-    rows: &mut Rows,
+    (rows, groups): (&mut Rows, &mut Groups),
     shown: &Line<'_>,
 ) -> Result<(), DlqError> {
     let json = || json_line(&Summary::of(shown.topic, shown.letter).marked(shown.mark));
     match format {
-        OutputFormat::Table => out.write_all(rows.row(shown.letter, shown.mark).as_bytes())?,
+        OutputFormat::Table => {
+            let origin = shown.letter.origin.as_ref();
+            if let Some(told) =
+                groups.line_before(origin.and_then(|origin| origin.group.as_deref()))
+            {
+                writeln!(out, "{told}")?;
+            }
+            out.write_all(rows.row(shown.letter, shown.mark).as_bytes())?;
+        }
         OutputFormat::Json => {
             let before = if shown.is_first { "\n" } else { ",\n" };
             write!(out, "{before}{}", json()?)?;
@@ -85,6 +96,8 @@ fn line(
 /// Where the columns of a line stand. It is known before the first record, so that no record is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Layout {
+    /// Of a whole line.
+    columns: usize,
     place: usize,
     key: usize,
     detail: usize,
@@ -101,8 +114,8 @@ impl Layout {
         let fixed = place + written + third + FINGERPRINT + CAUSE + 5 * 2;
         let rest = columns.saturating_sub(fixed);
         match rest.checked_sub(KEY_BESIDE_DETAIL + 2).filter(|left| *left >= DETAIL_MIN) {
-            Some(detail) => Self { place, key: KEY_BESIDE_DETAIL, detail, shows_handled },
-            None => Self { place, key: rest.max(3), detail: 0, shows_handled },
+            Some(detail) => Self { columns, place, key: KEY_BESIDE_DETAIL, detail, shows_handled },
+            None => Self { columns, place, key: rest.max(3), detail: 0, shows_handled },
         }
     }
 

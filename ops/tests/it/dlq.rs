@@ -5,6 +5,7 @@ mod others;
 pub(crate) mod planted;
 mod program;
 mod redrive;
+mod traced;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::Value;
-use testkit::{Finished, Pipeline, Process};
+use testkit::{Finished, Input, Pipeline, Process};
 
 use planted::{PARTITIONS, Planted, Topic};
 
@@ -48,6 +49,23 @@ pub(crate) fn lines(finished: &Finished, code: i32) -> Vec<Value> {
 fn place(line: &Value) -> (i32, i64) {
     let partition = line["partition"].as_i64().and_then(|p| i32::try_from(p).ok());
     (partition.expect("a partition"), line["offset"].as_i64().expect("an offset"))
+}
+
+/// A dead letter of this pipeline in partition 0, of a group.
+fn letter_of(group: &str, key: &str) -> Input {
+    let headers = [
+        ("x-origin-topic", "orders"),
+        ("x-origin-partition", "0"),
+        ("x-origin-offset", "1"),
+        ("x-origin-group", group),
+        ("x-attempt", "1"),
+        ("x-failure-class", "invalid"),
+        ("x-failure-reason", "negative-price"),
+    ];
+    let record = Input::new(0, Some(key.as_bytes()), None);
+    headers
+        .into_iter()
+        .fold(record, |record, (name, value)| record.with_header(name, Some(value.as_bytes())))
 }
 
 /// A filter as it is written, and whom it must mean.

@@ -6,7 +6,7 @@ use service_kit::live::width;
 use testkit::{Cluster, Process};
 
 use super::planted::Topic;
-use super::{dlq, lines};
+use super::{dlq, letter_of, lines};
 
 const RUN_MAX: Duration = Duration::from_secs(20);
 
@@ -55,6 +55,26 @@ fn tables_fit_80_columns_and_no_record_drives_the_terminal() {
             assert!(width(line) <= 80 && !line.contains(char::is_control), "{line:?}");
         }
     }
+}
+
+#[test]
+fn where_groups_share_a_topic_of_dead_letters_the_list_says_of_which_each_is() {
+    let pipeline = Cluster::shared().pipeline(1);
+    let groups = ["charging", "push-payments", "push-payments", "charging"];
+    pipeline.send(&pipeline.dlq, &groups.map(|group| letter_of(group, "ann")));
+    let page = dlq(&pipeline, &["list"]);
+    page.expect_code(0);
+    let rows: Vec<&str> = page.stdout.lines().collect();
+    assert_eq!(rows.len(), 7, "{}", page.stdout);
+    assert_eq!(rows[2], "of group push-payments; those above are of charging:");
+    assert_eq!(rows[5], "of group charging:");
+    let told = lines(&dlq(&pipeline, &["list", "-o", "jsonl"]), 0);
+    let in_json: Vec<_> = told.iter().filter_map(|it| it["origin"]["group"].as_str()).collect();
+    assert_eq!(in_json, groups);
+    let of_one = dlq(&pipeline, &["list", "--header", "x-origin-group=charging"]);
+    of_one.expect_code(0);
+    assert_eq!(of_one.stdout.lines().count(), 3, "{}", of_one.stdout);
+    assert!(!of_one.stdout.contains("of group"), "{}", of_one.stdout);
 }
 
 #[test]
