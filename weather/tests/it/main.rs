@@ -7,5 +7,6 @@ mod relay;
 mod rig;
 mod script;
 mod stores;
+mod tls_front;
 mod tracing;
 mod unavailable;

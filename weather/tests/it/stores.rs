@@ -3,26 +3,32 @@
 use std::fs;
 use std::path::Path;
 
-use stack::RedisServer;
-use stack::Server as _;
+use stack::{RedisConfig, RedisServer, Server as _};
 use tempfile::TempDir;
 use testkit::cluster::Cluster;
-use testkit::security::{Authority, Validity};
+use testkit::security::{Authority, Identity, Validity};
 use testkit::{Process, wait};
 
 use crate::rig::{Rig, SOON, Stores, Totals, post};
+use crate::tls_front;
 
 const PASSWORD: &str = "s3cret-of-the-test";
 
-/// Arguments of a store with TLS that lets nobody do anything but its one user.
-fn guarded(tls_port: &str, authority: &Authority) -> Vec<String> {
-    let identity = authority.issue("store", &["localhost"], Validity::Good);
+/// Arguments of a store that lets nobody do anything but its one user.
+fn guarded() -> Vec<String> {
+    let password = format!(">{PASSWORD}");
+    let user = ["--user", "weather", "on", &password, "~*", "+@all"];
+    let stranger = ["--user", "default", "on", "nopass", "-@all", "+ping"];
+    user.into_iter().chain(stranger).map(str::to_owned).collect()
+}
+
+/// Arguments of a store with TLS at this port.
+fn encrypted(port: &str, authority: &Authority, identity: &Identity) -> Vec<String> {
     let path = |path: &Path| path.to_str().expect("paths of tests are UTF-8").to_owned();
     let (certificate, key) = (path(&identity.certificate), path(&identity.key));
-    let password = format!(">{PASSWORD}");
     let all = [
         "--tls-port",
-        tls_port,
+        port,
         "--tls-cert-file",
         &certificate,
         "--tls-key-file",
@@ -31,38 +37,53 @@ fn guarded(tls_port: &str, authority: &Authority) -> Vec<String> {
         authority.location(),
         "--tls-auth-clients",
         "no",
-        "--user",
-        "weather",
-        "on",
-        &password,
-        "~*",
-        "+@all",
-        "--user",
-        "default",
-        "on",
-        "nopass",
-        "-@all",
-        "+ping",
     ];
     all.iter().map(|arg| (*arg).to_owned()).collect()
 }
 
+/// A store that is entered over TLS, with a password.
 struct Guarded {
-    redis: RedisServer,
+    store: RedisServer,
     url: String,
     authority: Authority,
     dir: TempDir,
 }
 
 impl Guarded {
-    fn start() -> Self {
+    fn start(start: impl FnOnce(&TempDir, &Authority, &Identity) -> (RedisServer, u16)) -> Self {
         let dir = TempDir::with_prefix("weather-tls-").expect("a directory");
         let authority = Authority::new(dir.path(), "authority");
-        let port = stack::ports::free().expect("a free port").to_string();
-        let config = stack::RedisConfig::in_dir(dir.path().join("redis"));
-        let args = guarded(&port, &authority);
-        let redis = RedisServer::start(stack::RedisConfig { args, ..config }).expect("a store");
-        Self { redis, url: format!("rediss://weather@localhost:{port}"), authority, dir }
+        let identity = authority.issue("store", &["localhost"], Validity::Good);
+        let (store, port) = start(&dir, &authority, &identity);
+        Self { store, url: format!("rediss://weather@localhost:{port}"), authority, dir }
+    }
+
+    /// Redis speaks TLS itself.
+    fn redis() -> Self {
+        Self::start(|dir, authority, identity| {
+            let port = stack::ports::free().expect("a free port");
+            let config = RedisConfig::in_dir(dir.path().join("redis"));
+            let args = [encrypted(&port.to_string(), authority, identity), guarded()].concat();
+            (RedisServer::start(RedisConfig { args, ..config }).expect("a store"), port)
+        })
+    }
+
+    /// A Valkey that was built without TLS does not start with such arguments: then TLS ends in front of it.
+    fn valkey() -> Self {
+        Self::start(|dir, authority, identity| {
+            let start = |args| {
+                let config = RedisConfig::valkey_in_dir(dir.path().join("valkey"));
+                RedisServer::start(RedisConfig { args, ..config })
+            };
+            let port = stack::ports::free().expect("a free port");
+            let args = [encrypted(&port.to_string(), authority, identity), guarded()].concat();
+            if let Ok(store) = start(args) {
+                return (store, port);
+            }
+            let store = start(guarded()).expect("a store");
+            let port = tls_front::start(store.address(), identity);
+            (store, port)
+        })
     }
 
     fn file(&self, name: &str, text: &str) -> String {
@@ -72,11 +93,11 @@ impl Guarded {
     }
 }
 
-#[test]
-fn a_store_is_entered_over_tls_with_a_password_and_no_other_way() {
-    let (store, stores) = (Guarded::start(), Stores::start(&[]));
-    let mut rig = Rig::new(Cluster::shared().names(1), &stores);
-    rig.redis_url = store.url.clone();
+/// A service is let into its store only with the right password and authority; what it counts there is what the
+/// `other` store counts.
+fn is_let_in(store: &Guarded, rig: &Rig, (service, name): (&str, &str), other: &str) {
+    let flag = |what: &str| format!("--{}-{what}", name.to_lowercase());
+    let (password_file, ca_file) = (flag("password-file"), flag("ca"));
     let right = store.file("password", PASSWORD);
     let wrong = store.file("wrong", "not-the-s3cret");
     let stranger = Authority::new(store.dir.path(), "stranger");
@@ -84,29 +105,43 @@ fn a_store_is_entered_over_tls_with_a_password_and_no_other_way() {
     for (password, authority, why) in
         [(&wrong, ca, "authentication failed"), (&right, stranger.location(), "TLS")]
     {
-        let args = ["--redis-password-file", password.as_str(), "--redis-ca", authority];
-        let finished = rig.start("kafka-consumer", &args).wait(SOON);
+        let args = [password_file.as_str(), password, &ca_file, authority];
+        let finished = rig.start(service, &args).wait(SOON);
         finished.expect_code(1);
         let told = finished.stderr;
-        assert!(told.contains("Redis at localhost:") && told.contains(why), "{told}");
+        assert!(told.contains(&format!("{name} at localhost:")) && told.contains(why), "{told}");
         assert!(!told.contains("s3cret"), "{told}");
     }
-    let mut all = rig.start_all(&["--redis-password-file", &right, "--redis-ca", ca]);
+    let mut all = rig.start_all(&[&password_file, &right, &ca_file, ca]);
     let api = all.address_of("api");
     wait::is_true("the report is taken", SOON, || {
         post(&api, "k1", "GT", "rainy").is_some_and(|answer| answer.status == 202)
     });
     let mut expected = Totals::default();
     expected.count("GT", "rainy");
-    let (_, place) =
-        store.redis.url().split_once("://").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-    let plain = format!("redis://weather:{PASSWORD}@{place}");
-    for url in [&plain, &rig.valkey_url] {
+    let plain = format!("redis://weather:{PASSWORD}@{}", store.store.address());
+    for url in [&plain, other] {
         wait::is_true("the count", SOON, || Totals::of(url).as_ref() == Some(&expected));
     }
     let finished = all.stop();
     finished.expect_code(0);
     assert!(!finished.stderr.contains(PASSWORD));
+}
+
+#[test]
+fn a_store_is_entered_over_tls_with_a_password_and_no_other_way() {
+    let (store, stores) = (Guarded::redis(), Stores::start(&[]));
+    let mut rig = Rig::new(Cluster::shared().names(1), &stores);
+    rig.redis_url = store.url.clone();
+    is_let_in(&store, &rig, ("kafka-consumer", "Redis"), &rig.valkey_url);
+}
+
+#[test]
+fn valkey_is_entered_over_tls_with_a_password_and_no_other_way() {
+    let (store, stores) = (Guarded::valkey(), Stores::start(&[]));
+    let mut rig = Rig::new(Cluster::shared().names(1), &stores);
+    rig.valkey_url = store.url.clone();
+    is_let_in(&store, &rig, ("rabbit-consumer", "Valkey"), &rig.redis_url);
 }
 
 pub(crate) fn command(url: &str, words: &[&str]) {
