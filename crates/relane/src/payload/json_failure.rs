@@ -131,7 +131,8 @@ mod tests {
             (r#"{"grams": "s3cret"}"#, ": grams: string where u32 is expected"),
             (r#"{"grams": -4711}"#, ": grams: integer where u32 is expected"),
             (r#"{"s3cret": 1}"#, ": it does not fit the type"),
-            (r#"["s3cret"]"#, ": sequence where struct Parcel is expected"),
+            // A type whose fields have names also reads them by their places.
+            (r#"["s3cret"]"#, ": [0]: string where u32 is expected"),
             (
                 r#"{"grams": 1, "sender": {"street": 4711}}"#,
                 ": sender.street: integer where a string is expected",
