@@ -14,7 +14,12 @@ exec </dev/null
 parts=("${@:-cpu}")
 [[ ${parts[0]} != --quick ]] || parts=(quick)
 
-scripts/setup.sh all
+# Only the first part compiles Java.
+if [[ " ${parts[*]} " == *" cpu "* ]]; then
+  scripts/setup.sh bench
+else
+  scripts/setup.sh all
+fi
 # shellcheck source=scripts/rust.sh
 . scripts/rust.sh
 

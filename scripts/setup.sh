@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that are missing; without root it prints the command and stops.
-# Usage: scripts/setup.sh build|all|tools     build: enough to compile; all: the real servers, too; tools: what checks files
+# Usage: scripts/setup.sh build|all|bench|tools
+#   build: enough to compile; all: the real servers, too; bench: a compiler of Java besides, for what `make bench` compares
+#   with; tools: what checks files
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
@@ -8,15 +10,20 @@ exec </dev/null
 build=(build-essential pkg-config libssl-dev libzstd-dev zlib1g-dev)
 servers=(default-jre-headless maven redis-server rabbitmq-server prometheus kcat jq zsh fish)
 
-case "${1:-all}" in
+what=${1:-all}
+case "$what" in
   build) packages=("${build[@]}") ;;
-  all) packages=("${build[@]}" "${servers[@]}") ;;
+  all | bench) packages=("${build[@]}" "${servers[@]}") ;;
   tools) packages=() ;;
   *)
-    echo "usage: scripts/setup.sh build|all|tools" >&2
+    echo "usage: scripts/setup.sh build|all|bench|tools" >&2
     exit 2
     ;;
 esac
+if [[ $what == bench ]]; then
+  command -v javac >/dev/null || packages+=(default-jdk-headless)
+  what=all
+fi
 
 # Programs that check files, pinned with their hashes.
 tool_lists=(scripts/tools.txt)
@@ -76,7 +83,7 @@ if ! command -v dpkg-query >/dev/null; then
 fi
 
 # The programs that check files come from PyPI, and so does Locust, which deploy/locust/run installs.
-if [[ ${1:-all} == all ]] || { [[ ${1:-all} == tools ]] && ! has_tools; } && ! python3 -m pip --version >/dev/null 2>&1; then
+if [[ $what == all ]] || { [[ $what == tools ]] && ! has_tools; } && ! python3 -m pip --version >/dev/null 2>&1; then
   packages+=(python3-pip)
 fi
 
@@ -86,8 +93,8 @@ for package in "${packages[@]}"; do
   [[ "$status" == installed ]] || missing+=("$package")
 done
 if ((${#missing[@]} == 0)); then
-  install_tools "${1:-all}"
-  install_valkey "${1:-all}"
+  install_tools "$what"
+  install_valkey "$what"
   exit 0
 fi
 
@@ -109,5 +116,5 @@ if [[ ! -e "$policy" ]]; then
 fi
 apt-get -qq update >&2
 apt-get -qq install -y --no-install-recommends "${missing[@]}" >&2
-install_tools "${1:-all}"
-install_valkey "${1:-all}"
+install_tools "$what"
+install_valkey "$what"

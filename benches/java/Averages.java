@@ -1,11 +1,4 @@
-import java.io.IOException;
-import java.math.BigInteger;
-import java.net.URI;
-import java.net.http.HttpClient;
-import java.net.http.HttpRequest;
-import java.net.http.HttpResponse;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -13,8 +6,6 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
@@ -37,8 +28,6 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 public final class Averages {
     private static final long COMMIT_EVERY_NANOS = 100_000_000L;
     private static final int POLL_RECORDS = 5_000;
-    private static final int FRAME_BYTES = 5;
-    private static final int VALUE_BYTES_MAX = 1_024;
 
     /** One product. */
     private static final class Average {
@@ -79,7 +68,7 @@ public final class Averages {
         producer = new KafkaProducer<>(writing, new ByteArraySerializer(), new ByteArraySerializer());
         producer.initTransactions();
         this.topic = topic;
-        this.schemaId = latestSchema(registry, topic + "-value");
+        this.schemaId = Records.latestSchema(registry, topic + "-value");
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -88,17 +77,6 @@ public final class Averages {
             System.exit(2);
         }
         new Averages(arguments[0], arguments[1], arguments[3], arguments[4]).run(arguments[2]);
-    }
-
-    private static int latestSchema(String registry, String subject) throws IOException, InterruptedException {
-        URI uri = URI.create(registry + "/subjects/" + subject + "/versions/latest");
-        HttpRequest request = HttpRequest.newBuilder(uri).timeout(Duration.ofSeconds(10)).build();
-        String body = HttpClient.newHttpClient().send(request, HttpResponse.BodyHandlers.ofString()).body();
-        Matcher id = Pattern.compile("\"id\"\\s*:\\s*(\\d+)").matcher(body);
-        if (!id.find()) {
-            throw new IOException("no schema of " + subject + ": " + body);
-        }
-        return Integer.parseInt(id.group(1));
     }
 
     private void run(String orders) {
@@ -142,17 +120,16 @@ public final class Averages {
 
     /** Counts one order: its id, its product, its price. */
     private void add(byte[] value) {
-        ByteBuffer datum = ByteBuffer.wrap(value, FRAME_BYTES, value.length - FRAME_BYTES);
-        skipText(datum);
-        String product = text(datum);
-        float price = datum.order(ByteOrder.LITTLE_ENDIAN).getFloat();
+        ByteBuffer datum = Records.order(value);
+        Records.skipText(datum);
+        String product = Records.text(datum);
         Average average = products.get(product);
         if (average == null) {
             average = new Average(product);
             products.put(product, average);
         }
         average.count++;
-        average.sum += Math.round((double) price * 10_000.0);
+        average.sum += Records.price(datum);
         if (!average.hasChanged) {
             average.hasChanged = true;
             changed.add(average);
@@ -168,65 +145,12 @@ public final class Averages {
         long now = System.currentTimeMillis();
         for (Average average : changed) {
             average.hasChanged = false;
-            producer.send(new ProducerRecord<>(topic, average.key, encode(average, now)));
+            byte[] value = Records.average(schemaId, average.key, average.count, average.sum, now);
+            producer.send(new ProducerRecord<>(topic, average.key, value));
         }
         producer.sendOffsetsToTransaction(positions, consumer.groupMetadata());
         producer.commitTransaction();
         changed.clear();
         positions.clear();
-    }
-
-    private byte[] encode(Average average, long now) {
-        ByteBuffer value = ByteBuffer.allocate(VALUE_BYTES_MAX);
-        value.put((byte) 0).putInt(schemaId);
-        putBytes(value, average.key);
-        putLong(value, average.count);
-        putBytes(value, BigInteger.valueOf(average.sum).toByteArray());
-        value.order(ByteOrder.LITTLE_ENDIAN);
-        value.putDouble(average.sum / 10_000.0 / average.count);
-        putLong(value, now);
-        byte[] bytes = new byte[value.position()];
-        value.flip();
-        value.get(bytes);
-        return bytes;
-    }
-
-    private static void putBytes(ByteBuffer value, byte[] bytes) {
-        putLong(value, bytes.length);
-        value.put(bytes);
-    }
-
-    /** Avro's long: zigzag, seven bits in each byte. */
-    private static void putLong(ByteBuffer value, long number) {
-        long rest = (number << 1) ^ (number >> 63);
-        while ((rest & ~0x7fL) != 0) {
-            value.put((byte) ((rest & 0x7f) | 0x80));
-            rest >>>= 7;
-        }
-        value.put((byte) rest);
-    }
-
-    private static int length(ByteBuffer datum) {
-        int number = 0;
-        int shift = 0;
-        byte next;
-        do {
-            next = datum.get();
-            number |= (next & 0x7f) << shift;
-            shift += 7;
-        } while (next < 0);
-        return number >>> 1;
-    }
-
-    private static void skipText(ByteBuffer datum) {
-        int length = length(datum);
-        datum.position(datum.position() + length);
-    }
-
-    private static String text(ByteBuffer datum) {
-        int length = length(datum);
-        String text = new String(datum.array(), datum.position(), length, StandardCharsets.UTF_8);
-        datum.position(datum.position() + length);
-        return text;
     }
 }

@@ -84,13 +84,14 @@ type Named = (&'static str, fn() -> Contender);
 fn contenders() -> Vec<Contender> {
     build_ours();
     let mut chosen = vec![floor()];
-    let others: [Named; 6] = [
+    let others: [Named; 7] = [
         ("poll", || Contender::floor("poll", "record by record, not decoded", "poll_floor")),
         ("exactly", exactly_once),
         ("least", at_least_once),
         ("naive", rivals::naive),
         ("python", rivals::python),
         ("java", rivals::java),
+        ("streams", rivals::streams),
     ];
     let only = std::env::var("BENCH_ONLY").ok();
     let is_chosen = |key: &str| {

@@ -49,21 +49,62 @@ pub(crate) fn python() -> Contender {
 ///
 /// Panics without a compiler.
 pub(crate) fn java() -> Contender {
-    let jars = client_jars();
-    let classes = target().join("bench-java");
-    let mut compiler = Command::new("javac");
-    compiler.args(["-cp", &jars, "-d"]).arg(&classes);
+    let name = "Java, kafka-clients, transactions";
+    compiled("java", name, "Averages", &client_jars())
+}
+
+/// Java with Kafka Streams, of the version of the servers. Its jars are fetched once.
+///
+/// # Panics
+///
+/// Panics without a compiler, or without Maven where they are not there.
+pub(crate) fn streams() -> Contender {
+    let name = "Kafka Streams, exactly-once, store in memory";
+    let jars = streams_jars(&client_version());
+    compiled("streams", name, "AveragesOfStreams", &format!("{}/*", jars.display()))
+}
+
+/// A program of `benches/java`, against these jars.
+fn compiled(key: &'static str, name: &'static str, class: &str, jars: &str) -> Contender {
+    let sources = root().join("benches/java");
+    let classes = target().join(format!("bench-{key}"));
     let is_there = Command::new("javac").arg("-version").output().is_ok();
     assert!(
         is_there,
-        "javac is missing: install default-jdk-headless, or name others in BENCH_ONLY"
+        "javac is missing, which {key} needs: scripts/setup.sh bench installs it, or name others in BENCH_ONLY"
     );
-    done(compiler.arg(root().join("benches/java/Averages.java")));
+    let mut compiler = Command::new("javac");
+    compiler.args(["-cp", jars, "-sourcepath"]).arg(&sources).arg("-d").arg(&classes);
+    done(compiler.arg(sources.join(format!("{class}.java"))));
     let path = format!("{}:{jars}", classes.display());
     let options = JAVA_OPTIONS.map(str::to_owned);
-    let arguments = options.into_iter().chain(["-cp".to_owned(), path, "Averages".to_owned()]);
-    let name = "Java, kafka-clients, transactions";
-    Contender::rival("java", name, "java".into(), arguments.collect(), Vec::new())
+    let arguments = options.into_iter().chain(["-cp".to_owned(), path, class.to_owned()]);
+    Contender::rival(key, name, "java".into(), arguments.collect(), Vec::new())
+}
+
+/// The folder of Streams and what it needs, in the cache of the build.
+fn streams_jars(version: &str) -> PathBuf {
+    let jars = target().join(format!("bench-streams-jars-{version}"));
+    if !jars.is_dir() {
+        // Renamed when it is whole.
+        let fetched = jars.with_extension("fetching");
+        let mut maven = Command::new("mvn");
+        maven.args(["--batch-mode", "--quiet", "--file"]).arg(root().join("benches/java/pom.xml"));
+        maven.arg(format!("-Dkafka.version={version}"));
+        done(maven.arg(format!("-Djars.directory={}", fetched.display())).arg("validate"));
+        std::fs::rename(&fetched, &jars).expect("Maven has made it");
+    }
+    jars
+}
+
+/// The version of the servers' client, as the name of its jar has it.
+fn client_version() -> String {
+    let jars = client_jars();
+    let of_client = |jar: &str| {
+        let name = Path::new(jar).file_name()?.to_str()?;
+        Some(name.strip_prefix(CLIENT_JARS[0])?.strip_suffix(".jar")?.to_owned())
+    };
+    jars.split(':').find_map(of_client).expect("the client is among its jars")
 }
 
 /// The client and what it needs, out of all the jars of a broker: the class path of those who use it.
