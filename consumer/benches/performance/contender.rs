@@ -109,7 +109,8 @@ impl Contender {
     }
 }
 
-fn consumer_arguments(reader: &testkit::Pipeline) -> Vec<String> {
+/// Arguments of the consumer on these topics; it makes those that are missing.
+pub(crate) fn consumer_arguments(reader: &testkit::Pipeline) -> Vec<String> {
     let partitions = PARTITIONS.to_string();
     let own = [
         "--averages-topic",

@@ -24,6 +24,7 @@ mod audit;
 mod bars;
 mod contender;
 mod cpu;
+mod dlq;
 mod figures;
 mod growth;
 mod latency;
@@ -41,7 +42,7 @@ mod variants;
 use std::process::ExitCode;
 
 /// What can be measured. `quick` is the short form of the first.
-const PARTS: [(&str, fn()); 8] = [
+const PARTS: [(&str, fn()); 9] = [
     ("cpu", cpu::run),
     ("latency", latency::run),
     ("growth", growth::run),
@@ -50,6 +51,7 @@ const PARTS: [(&str, fn()); 8] = [
     ("recovery", recovery::run),
     ("producer", producer::run),
     ("audit", audit::run),
+    ("dlq", dlq::run),
 ];
 
 fn main() -> ExitCode {

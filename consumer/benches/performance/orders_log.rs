@@ -9,7 +9,7 @@ use testkit::{Cluster, Pipeline, Role};
 pub(crate) const PARTITIONS: i32 = 3;
 
 /// Records that are handed to the brokers in one go while the topic is filled.
-const FILL_RECORDS: u64 = 100_000;
+pub(crate) const FILL_RECORDS: u64 = 100_000;
 
 /// A topic of orders.
 pub(crate) struct OrdersLog {
