@@ -243,9 +243,11 @@ fn method(body: &mut String, results: &Results, generator: Option<&Table>) {
          and until its customer is told: for HTTP the answer, for RabbitMQ the message in the queue of notifications, for \
          Kafka the committed record in the topic of notifications.",
         "All paradigms get the same orders at the same times, through the same rules, schemas and front. Runs are \
-         interleaved in shuffled rounds; each starts its services anew, and its first seconds are not measured.",
+         interleaved in shuffled rounds; each starts its services anew, and its first seconds are not measured. A workload \
+         has as many rounds as its file says: one round has no spread, and small differences say nothing there.",
         "Percentiles are those of each round (HdrHistogram, three digits), told as the median over the rounds with the \
-         least and the greatest; curves are the histograms of all rounds added up. No percentile is averaged.",
+         least and the greatest; curves are the histograms of all rounds added up. No percentile \
+         is averaged; the median of two rounds is the middle of both.",
         "A run whose generator was late is void, one in which more and more orders wait is called saturated, and the \
          figures of runs whose audit failed are struck out.",
     ] {

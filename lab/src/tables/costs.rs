@@ -45,8 +45,9 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
         numbers("services, memory"),
         numbers("broker, memory"),
     ];
-    let caption = "Processor time for 10,000 orders, user and system, and the most memory that was in use at once. The \
-                   time that programs take for nothing but being there is in it: at low rates it is most of it.";
+    let caption = "Processor time for 10,000 orders, user and system, and the most memory that was in use at once. At \
+                   low rates each order pays for a flush and a wake-up of its own, at high rates many share one; what programs \
+                   take for being there is in it.";
     let caption = findings::before(findings::costs(cells), caption);
     Table {
         id: "cost",

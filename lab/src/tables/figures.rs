@@ -174,8 +174,9 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
     };
     let caption = format!(
         "{finding}: each order is followed by its id from the answer to the message that its customer gets, over all \
-         rounds. An order is out of order when it was sent after another one of its item was accepted, and done before it; \
-         only Kafka promises that order. HTTP keeps one message an order, so that it cannot be done twice is its store's \
+         rounds. An order is out of order when it was sent after another one of its item was accepted, and done before it. \
+         As it is run here nobody promises that order: RabbitMQ and Kafka work on up to 64 orders side by side, and Kafka \
+         keeps it only with `--order key`. HTTP keeps one message an order, so that it cannot be done twice is its store's \
          word."
     );
     Table { id: "audit", title: "Delivery audit, by id", caption, columns, rows }

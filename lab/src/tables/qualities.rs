@@ -27,7 +27,7 @@ const QUALITIES: [(&str, [&str; 3]); 8] = [
         [
             "that of the requests",
             "none: messages are worked on side by side",
-            "that of the log, per item, unless a record is retried",
+            "nearly that of the log: up to 64 orders are worked on side by side; with --order key that of each item, always",
         ],
     ),
     (
