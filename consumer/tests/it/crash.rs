@@ -144,7 +144,7 @@ fn what_was_settled_out_of_order_does_not_run_again_after_a_kill() {
     let heads = on_partitions(ids.iter().filter(|id| failures(id) == 2).take(HEADS).collect());
     let others = on_partitions(ids.iter().filter(|id| failures(id) <= 1).collect());
     let flags =
-        ["--simulate-failures", "0.4", "--retry-delay", "200ms,15s", "--instance-id", "one"];
+        ["--simulate-failures", "0.4", "--retry-delay", "200ms,30s", "--instance-id", "one"];
     let mut consumer = Process::consumer(&pipeline, &flags);
     pipeline.send(&pipeline.orders, &heads);
     wait::is_true("the heads waiting long", RECOVERY_MAX, || {
