@@ -147,10 +147,10 @@ fn merged<'a>(all: impl Iterator<Item = &'a [(u64, u64)]>) -> Times {
 const KNEE_FACTOR: f64 = 5.0;
 const KNEE_FLOOR_US: f64 = 100_000.0;
 
-/// The knee of a sweep: the highest rate that was kept. A rate is kept when it is not saturated and 99 % took at most 5
-/// times as long as at the lowest rate, or 100 ms. One that was not kept below one that was has met a disturbance.
+/// The highest rate of a sweep that was kept. A rate is kept when it is not saturated and 99 % took at most 5 times as
+/// long as at the lowest rate, or 100 ms. One that was not kept below one that was has met a disturbance.
 #[must_use]
-pub fn knee(sweep: &[&Cell<'_>]) -> Option<f64> {
+pub fn highest_kept(sweep: &[&Cell<'_>]) -> Option<f64> {
     let lowest = sweep.first()?.outcome(|q| q.p99_us)?.median;
     let is_kept = |cell: &&&Cell<'_>| {
         let p99 = cell.outcome(|q| q.p99_us).map(|spread| spread.median);
@@ -160,14 +160,20 @@ pub fn knee(sweep: &[&Cell<'_>]) -> Option<f64> {
     sweep.iter().rfind(is_kept).map(|cell| cell.rate_per_s)
 }
 
-/// The knee in words; the highest rate of all says nothing of what is above it.
+/// The knee of a sweep: the highest rate that was kept, where a higher one was not.
 #[must_use]
-pub fn knee_words(sweep: &[&Cell<'_>]) -> String {
-    let is_highest = |rate: f64| sweep.last().is_some_and(|cell| cell.rate_per_s == rate);
-    match knee(sweep) {
-        Some(rate) if is_highest(rate) => format!("{} or more", number(rate)),
-        Some(rate) => number(rate),
-        None => "none".to_owned(),
+pub fn knee(sweep: &[&Cell<'_>]) -> Option<f64> {
+    let highest = sweep.last()?.rate_per_s;
+    highest_kept(sweep).filter(|rate| *rate < highest)
+}
+
+/// The highest rate that was kept, in words; the highest of all says nothing of what is above it.
+#[must_use]
+pub fn kept_words(sweep: &[&Cell<'_>]) -> String {
+    match (highest_kept(sweep), knee(sweep)) {
+        (None, _) => "none".to_owned(),
+        (Some(rate), None) => format!("{} or more", number(rate)),
+        (Some(rate), Some(_)) => number(rate),
     }
 }
 
@@ -203,7 +209,7 @@ mod tests {
         Run { outcome, is_saturated, ..Run::new("a", Paradigm::Rabbit, 0, rate_per_s, 0.0) }
     }
 
-    fn knee_of(runs: &[Run]) -> Option<f64> {
+    fn kept_of(runs: &[Run]) -> Option<f64> {
         let info = info();
         let cell = |run| Cell {
             workload: &info,
@@ -213,18 +219,18 @@ mod tests {
         };
         let cells: Vec<Cell<'_>> =
             runs.iter().map(|run| Cell { rate_per_s: run.rate_per_s, ..cell(run) }).collect();
-        knee(&cells.iter().collect::<Vec<_>>())
+        highest_kept(&cells.iter().collect::<Vec<_>>())
     }
 
     #[test]
-    fn the_knee_is_the_highest_rate_that_is_kept() {
+    fn a_rate_that_is_not_kept_below_one_that_is_does_not_count() {
         let kept = |rate| run(rate, 30_000, false);
-        assert_eq!(knee_of(&[kept(10.0), kept(20.0), kept(30.0)]), Some(30.0));
-        assert_eq!(knee_of(&[kept(10.0), run(20.0, 151_000, false), kept(30.0)]), Some(30.0));
-        assert_eq!(knee_of(&[kept(10.0), run(20.0, 151_000, false)]), Some(10.0));
-        assert_eq!(knee_of(&[kept(10.0), kept(20.0), run(30.0, 30_000, true)]), Some(20.0));
-        assert_eq!(knee_of(&[run(10.0, 2_000, false), run(20.0, 99_000, false)]), Some(20.0));
-        assert_eq!(knee_of(&[run(10.0, 2_000, true)]), None);
+        assert_eq!(kept_of(&[kept(10.0), kept(20.0), kept(30.0)]), Some(30.0));
+        assert_eq!(kept_of(&[kept(10.0), run(20.0, 151_000, false), kept(30.0)]), Some(30.0));
+        assert_eq!(kept_of(&[kept(10.0), run(20.0, 151_000, false)]), Some(10.0));
+        assert_eq!(kept_of(&[kept(10.0), kept(20.0), run(30.0, 30_000, true)]), Some(20.0));
+        assert_eq!(kept_of(&[run(10.0, 2_000, false), run(20.0, 99_000, false)]), Some(20.0));
+        assert_eq!(kept_of(&[run(10.0, 2_000, true)]), None);
     }
 
     #[test]

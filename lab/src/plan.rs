@@ -102,11 +102,11 @@ pub fn outline(file: &WorkloadFile, cells: &[Cell]) -> String {
 
 /// Time until the first run.
 fn before_all(file: &WorkloadFile) -> Duration {
-    let warm_up = |_: Paradigm| match file.broker_warm_up {
-        Duration::ZERO => Duration::ZERO,
-        length => file.warm_up + length + AROUND_A_RUN,
-    };
-    SERVERS_START + file.brokered().into_iter().map(warm_up).sum::<Duration>()
+    if file.broker_warm_up.is_zero() {
+        return SERVERS_START;
+    }
+    let of_one = file.warm_up + file.broker_warm_up + AROUND_A_RUN;
+    SERVERS_START + file.brokered().map(|_| of_one).sum::<Duration>()
 }
 
 /// How long all of a plan is expected to take, the start of the servers included.

@@ -1,6 +1,6 @@
 //! The verdict: one paragraph, made of the numbers and nothing else. A sentence is there only where its numbers are.
 
-use crate::cells::{Cell, baseline, knee, knee_words, of_kind};
+use crate::cells::{Cell, baseline, highest_kept, kept_words, of_kind};
 use crate::results::{Results, Run};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
@@ -93,8 +93,8 @@ fn outage(cells: &[Cell<'_>]) -> Option<String> {
 fn limits(cells: &[Cell<'_>]) -> Option<String> {
     let knees = Paradigm::ALL.iter().filter_map(|&paradigm| {
         let sweep = of_kind(cells, Kind::Sweep, paradigm);
-        knee(&sweep)?;
-        Some(format!("{} a second by {}", knee_words(&sweep), paradigm.title()))
+        highest_kept(&sweep)?;
+        Some(format!("{} a second by {}", kept_words(&sweep), paradigm.title()))
     });
     let knees: Vec<String> = knees.collect();
     (!knees.is_empty()).then(|| {

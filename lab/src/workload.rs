@@ -256,10 +256,8 @@ pub struct WorkloadFile {
 
 impl WorkloadFile {
     /// The paradigms that have a broker.
-    #[must_use]
-    pub fn brokered(&self) -> Vec<Paradigm> {
-        let has_broker = |paradigm: &&Paradigm| **paradigm != Paradigm::SyncRest;
-        self.paradigms.iter().filter(has_broker).copied().collect()
+    pub fn brokered(&self) -> impl Iterator<Item = Paradigm> + use<'_> {
+        self.paradigms.iter().copied().filter(|paradigm| *paradigm != Paradigm::SyncRest)
     }
 
     /// Reads a file.

@@ -4,7 +4,7 @@
 use super::{Bench, Home};
 use crate::plan::Cell;
 use crate::results::Run;
-use crate::workload::{Paradigm, Workload};
+use crate::workload::Workload;
 
 /// Orders per second while brokers warm up: above what most workloads offer.
 const RATE_PER_S: f64 = 500.0;
@@ -18,15 +18,16 @@ impl Bench {
         if length.is_zero() || !matches!(self.home, Home::Own(..)) {
             return Vec::new();
         }
-        let paradigms = self.file.brokered();
+        let (mut failures, seed) = (Vec::new(), self.file.seed);
         let workload = Workload::plain("broker-warm-up", RATE_PER_S, length);
-        let mut warm = |paradigm: Paradigm| {
-            let cell = Cell { workload: 0, rate: 0, paradigm, round: ROUND, seed: self.file.seed };
+        for paradigm in self.file.brokered().collect::<Vec<_>>() {
+            let cell = Cell { workload: 0, rate: 0, paradigm, round: ROUND, seed };
             let mut run = Run::new(&workload.name, paradigm, ROUND, RATE_PER_S, 0.0);
-            let why = self.load(&mut run, &workload, &cell).err();
+            if let Err(why) = self.load(&mut run, &workload, &cell) {
+                failures.push(format!("{} was not warmed up: {why}", paradigm.title()));
+            }
             self.last = None;
-            why.map(|why| format!("{} was not warmed up: {why}", paradigm.title()))
-        };
-        paradigms.into_iter().filter_map(&mut warm).collect()
+        }
+        failures
     }
 }

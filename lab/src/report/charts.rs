@@ -1,7 +1,7 @@
 //! The figures about times: percentiles, and throughput against latency.
 
 use super::plot::{Line, Note, Plot, Scale};
-use crate::cells::{Cell, baseline, knee, knee_words, of_kind};
+use crate::cells::{Cell, baseline, highest_kept, kept_words, knee, of_kind};
 use crate::words::{number, time};
 use crate::workload::{Kind, Paradigm};
 
@@ -110,10 +110,9 @@ pub(super) fn sweep(cells: &[Cell<'_>]) -> Option<Figure> {
             continue;
         }
         let knee = knee(&sweep);
-        let is_found = knee.is_some() && knee != sweep.last().map(|cell| cell.rate_per_s);
-        let per_s = if knee.is_some() { " a second" } else { "" };
-        found.push(format!("{}{per_s} by {}", knee_words(&sweep), paradigm.title()));
-        if let Some(at) = p99.iter().copied().find(|point| is_found && Some(point.0) == knee) {
+        let per_s = if highest_kept(&sweep).is_some() { " a second" } else { "" };
+        found.push(format!("{}{per_s} by {}", kept_words(&sweep), paradigm.title()));
+        if let Some(at) = p99.iter().copied().find(|point| Some(point.0) == knee) {
             notes.push(Note { paradigm, at, words: format!("{} knee", paradigm.title()) });
         }
         lines.push(Line { paradigm, points: p99, has_marks: true, is_second: false });

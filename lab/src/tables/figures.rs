@@ -86,9 +86,7 @@ pub(super) fn sweep(cells: &[Cell<'_>]) -> Table {
     let mut rows = Vec::new();
     for paradigm in Paradigm::ALL {
         let sweep = of_kind(cells, Kind::Sweep, paradigm);
-        // Of the highest of all nobody knows whether it is the knee.
-        let highest = sweep.last().map(|cell| cell.rate_per_s);
-        let knee = knee(&sweep).filter(|rate| Some(*rate) != highest);
+        let knee = knee(&sweep);
         for cell in sweep {
             let struck = !cell.is_green();
             let achieved = cell.spread(|run| Some(run.achieved_per_s)).map(|spread| spread.median);

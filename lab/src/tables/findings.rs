@@ -1,6 +1,6 @@
 //! What a table finds, in a sentence: the beginning of its caption. Made of the numbers, and nothing where there are none.
 
-use crate::cells::{Cell, baseline, knee_words, of_kind};
+use crate::cells::{Cell, baseline, kept_words, of_kind};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
 
@@ -29,7 +29,7 @@ pub(super) fn times(cells: &[Cell<'_>]) -> Option<String> {
 pub(super) fn rates(cells: &[Cell<'_>]) -> Option<String> {
     let kept = Paradigm::ALL.into_iter().filter_map(|paradigm| {
         let sweep = of_kind(cells, Kind::Sweep, paradigm);
-        (!sweep.is_empty()).then(|| (paradigm, knee_words(&sweep)))
+        (!sweep.is_empty()).then(|| (paradigm, kept_words(&sweep)))
     });
     Some(format!("The highest rate that was kept, orders per second: {}.", of_each(kept)?))
 }

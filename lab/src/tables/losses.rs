@@ -1,7 +1,7 @@
 //! Where each paradigm loses, in figures: the first workload of each kind, side by side.
 
 use super::{Column, Entry, Table, findings, numbers, words};
-use crate::cells::{Cell, baseline, knee, of_kind};
+use crate::cells::{Cell, baseline, highest_kept, of_kind};
 use crate::results::Results;
 use crate::words::{mebibytes, number, percent, time};
 use crate::workload::{Kind, Paradigm};
@@ -123,7 +123,7 @@ fn knees(shown: &[Paradigm], cells: &[Cell<'_>]) -> Option<Row> {
     let sweeps: Vec<_> = shown.iter().map(|p| of_kind(cells, Kind::Sweep, *p)).collect();
     let of: Vec<Option<f64>> = sweeps
         .iter()
-        .map(|sweep| (!sweep.is_empty()).then(|| knee(sweep).unwrap_or(0.0)))
+        .map(|sweep| (!sweep.is_empty()).then(|| highest_kept(sweep).unwrap_or(0.0)))
         .collect();
     let struck = vec![false; shown.len()]; // a red rate is not kept
     let figure = "sweep: highest rate kept, per s".to_owned();
