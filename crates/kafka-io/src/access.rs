@@ -9,6 +9,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::Client;
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::ask_error::AskError;
 use crate::native::access as native;
 pub use crate::native::access::Operation;
 use crate::permission::missing;
@@ -102,26 +103,32 @@ impl fmt::Display for MissingPermissions {
 
 /// Queries the permissions of `client`, and returns the missing ones of `wants`. Permissions that
 /// the brokers do not report (old brokers, or those of a test) do not count as missing.
+///
+/// # Errors
+///
+/// Fails without an answer in time: silence is no permission.
 pub(crate) fn missing_permissions<C: ClientContext>(
     client: &Client<C>,
     wants: &[Want<'_>],
     limit: Duration,
-) -> MissingPermissions {
+) -> Result<MissingPermissions, AskError> {
+    use RDKafkaErrorCode as E;
     let names: Vec<&str> = wants.iter().map(|want| want.topic).collect();
     match native::topics(client, &names, limit) {
         Ok(topics) => {
             let sorted = topics.into_iter().map(|(name, answer)| (name, sort(answer)));
-            compare(wants, &sorted.collect())
+            Ok(compare(wants, &sorted.collect()))
         }
-        Err(error) => {
+        Err(error) if matches!(error.code, E::UnsupportedFeature | E::UnsupportedVersion) => {
             tracing::debug!(%error, "the brokers do not report this client's permissions");
-            MissingPermissions::default()
+            Ok(MissingPermissions::default())
         }
+        Err(error) => Err(AskError::of_code(Some(error.code), error.text)),
     }
 }
 
 /// Names those of the topics that may not be read, in words; `None` if all may be, or if the brokers
-/// do not tell. For errors that do not say which topic they are about.
+/// do not tell, or not in time. For errors that do not say which topic they are about.
 pub(crate) fn unreadable<'a, C: ClientContext>(
     client: &Client<C>,
     topics: impl IntoIterator<Item = &'a str>,
@@ -129,7 +136,7 @@ pub(crate) fn unreadable<'a, C: ClientContext>(
     let topics: BTreeSet<&str> = topics.into_iter().collect();
     let want = |topic| Want { topic, operations: vec![Operation::Read] };
     let wants: Vec<Want<'_>> = topics.into_iter().map(want).collect();
-    let missing = missing_permissions(client, &wants, BLAME_MAX);
+    let missing = missing_permissions(client, &wants, BLAME_MAX).ok()?;
     (!missing.is_empty()).then(|| missing.to_string())
 }
 
@@ -162,6 +169,9 @@ fn compare(wants: &[Want<'_>], told: &HashMap<String, Access>) -> MissingPermiss
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::Admin;
+    use crate::client_config::{KafkaSettings, Role};
+    use crate::publisher::{TopicError, partition_count};
 
     fn missing_of(told: &[(&str, Access)]) -> MissingPermissions {
         let wants = [
@@ -187,6 +197,20 @@ mod tests {
         let command = "kafka-acls --bootstrap-server b:1 --add --allow-principal User:NAME \
                        --operation Read --operation DescribeConfigs --topic orders";
         assert_eq!(found.commands("b:1"), command);
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_grants_nothing() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let settings = KafkaSettings::new("test", &address, vec![]).unwrap();
+        let limit = Duration::from_millis(200);
+        let admin = Admin::new(&settings.base(Role::Admin)).unwrap();
+        let wants = [Want { topic: "orders", operations: vec![Operation::Read] }];
+        let asked = admin.missing_permissions(&wants, limit);
+        assert!(matches!(asked, Err(AskError::Away(_))), "{asked:?}");
+        let written = partition_count(&settings, "orders", limit);
+        assert!(matches!(written, Err(TopicError::Away { .. })), "{written:?}");
     }
 
     #[test]

@@ -70,7 +70,15 @@ impl Admin {
 
     /// Missing permissions of those that `wants` needs; none if topics do not exist yet or the
     /// brokers do not report them. Blocks for at most `limit`.
-    pub fn missing_permissions(&self, wants: &[Want<'_>], limit: Duration) -> MissingPermissions {
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn missing_permissions(
+        &self,
+        wants: &[Want<'_>],
+        limit: Duration,
+    ) -> Result<MissingPermissions, AskError> {
         access::missing_permissions(self.client.inner(), wants, limit)
     }
 

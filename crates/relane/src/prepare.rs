@@ -71,7 +71,12 @@ pub(crate) async fn prepare_topics(
                     .await
                     .map_err(|error| failed(settings, error))?;
             }
-            check_access(settings, &admin, START_MAX)?; // a topic that did not exist had nothing to check
+            // A topic that did not exist had nothing to check.
+            if let Some(lack) = missing_access(settings, &admin, START_MAX)
+                .map_err(|error| failed(settings, error))?
+            {
+                return Err(lack);
+            }
         }
     }
     layout(settings).check(&existing).map_err(|problems| {
@@ -103,9 +108,13 @@ async fn first_look(
     let mut silence = String::new();
     for limit in LOOKS_MS.map(Duration::from_millis) {
         let admin = Admin::new(&connections.consumer).map_err(|error| failed(settings, error))?;
-        // First, since it names all that is missing at once.
-        check_access(settings, &admin, limit)?;
-        match look(settings, &admin, names, limit).await {
+        // The permissions first, since they name all that is missing at once.
+        let found = match missing_access(settings, &admin, limit) {
+            Ok(Some(lack)) => return Err(lack),
+            Ok(None) => look(settings, &admin, names, limit).await,
+            Err(error) => Err(error),
+        };
+        match found {
             Ok(existing) => return Ok((admin, existing)),
             Err(AskError::Away(text)) => {
                 tracing::warn!(
@@ -113,10 +122,7 @@ async fn first_look(
                 );
                 silence = text;
             }
-            Err(error) => {
-                check_access(settings, &admin, START_MAX)?; // it may have had no answer in time
-                return Err(failed(settings, error));
-            }
+            Err(error) => return Err(failed(settings, error)),
         }
     }
     Err(failed(settings, AskError::Away(silence)))
@@ -144,13 +150,17 @@ async fn look(
     }
 }
 
-/// Names the permissions that are missing, before anything runs into them.
-fn check_access(settings: &EngineSettings, admin: &Admin, limit: Duration) -> Result<(), AppError> {
+/// Names the permissions that are missing, before anything runs into them; `None` where all are there.
+fn missing_access(
+    settings: &EngineSettings,
+    admin: &Admin,
+    limit: Duration,
+) -> Result<Option<AppError>, AskError> {
     if !settings.checks_topic_settings {
-        return Ok(()); // the mock does not tell
+        return Ok(None); // the mock does not tell
     }
     let wants = layout::wants(&settings.topics, settings.trim_retry.is_some());
-    let mut missing = admin.missing_permissions(&wants, limit);
+    let mut missing = admin.missing_permissions(&wants, limit)?;
     if missing.take(Operation::Delete) {
         let topic = &settings.topics.retry;
         let or_not = match settings.words.settings.no_trim {
@@ -163,10 +173,10 @@ fn check_access(settings: &EngineSettings, admin: &Admin, limit: Duration) -> Re
         );
     }
     if missing.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let hint = format!("grant it: {}", missing.commands(settings.kafka.bootstrap_servers()));
-    Err(AppError::failed(missing.to_string()).hint(hint))
+    Ok(Some(AppError::failed(missing.to_string()).hint(hint)))
 }
 
 /// Ends of the main partitions now, where a run stops at them.

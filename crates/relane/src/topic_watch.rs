@@ -217,7 +217,7 @@ impl Work {
     fn look_for_strangers(&self, admin: &Admin, owned: &[i32]) -> Result<(), AskError> {
         let topic = &self.settings.topics.dead_letter;
         let wants = [Want { topic, operations: vec![Operation::Read] }];
-        if !admin.missing_permissions(&wants, ASK_MAX).is_empty() {
+        if !admin.missing_permissions(&wants, ASK_MAX)?.is_empty() {
             return Ok(()); // the pipeline itself does without
         }
         let failed = |error: kafka_io::KafkaError| AskError::Away(error.to_string());

@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
 use crate::access::{MissingPermissions, Operation, Want, missing_permissions};
+use crate::ask_error::AskError;
 use crate::client_config::{KafkaSettings, Role};
 use crate::events::Events;
 
@@ -58,7 +59,13 @@ pub fn partition_count(
         .create_with_context(Events::default())
         .map_err(|error| TopicError::away(topic, &error))?;
     let wants = [Want { topic, operations: vec![Operation::Write] }];
-    let missing = missing_permissions(handle.client(), &wants, limit);
+    let missing = missing_permissions(handle.client(), &wants, limit).map_err(|error| {
+        let detail = match error {
+            AskError::Away(text) => text,
+            error => error.to_string(),
+        };
+        TopicError::Away { topic: topic.to_owned(), detail }
+    })?;
     if !missing.is_empty() {
         return Err(TopicError::Denied { missing });
     }
