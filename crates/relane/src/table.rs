@@ -23,17 +23,28 @@ use crate::stage::State;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Table<K, V> {
-    entries: Vec<Entry<K, V>>,
-    by_key: HashTable<usize>,
+    entries: Vec<(K, V)>,
+    /// One for each entry; inside of it they would cost as many bytes as its alignment.
+    marks: Vec<Marks>,
+    by_key: HashTable<Index>,
     hasher: RandomState,
-    /// Indexes of the entries that are to be written, each once.
-    touched: Vec<usize>,
+    /// The entries that are to be written, each once.
+    touched: Vec<Index>,
 }
 
-#[derive(Debug, Clone)]
-struct Entry<K, V> {
-    key: K,
-    value: V,
+/// Where an entry is. Half of a pointer's bytes; that many keys would need over 100 GB.
+#[derive(Debug, Clone, Copy)]
+struct Index(u32);
+
+impl Index {
+    const fn get(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What is known of an entry besides its key and value.
+#[derive(Debug, Clone, Copy)]
+struct Marks {
     /// Its record was read back without a value, and it was not changed since.
     is_blank: bool,
     change: Change,
@@ -52,6 +63,7 @@ impl<K, V> Default for Table<K, V> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            marks: Vec::new(),
             by_key: HashTable::new(),
             hasher: RandomState::default(),
             touched: Vec::new(),
@@ -65,12 +77,16 @@ impl<K: Eq + Hash, V> Table<K, V> {
     where
         K: Borrow<Q>,
     {
-        let is_it = |index: &usize| self.entries[*index].key.borrow() == key;
-        let index = self.by_key.find(self.hasher.hash_one(key), is_it)?;
-        self.entries.get(*index).filter(|entry| !entry.is_blank).map(|entry| &entry.value)
+        let is_it = |index: &Index| self.entries[index.get()].0.borrow() == key;
+        let index = self.by_key.find(self.hasher.hash_one(key), is_it)?.get();
+        (!self.marks[index].is_blank).then(|| &self.entries[index].1)
     }
 
     /// The value of a key, to be changed: it will be written. A new key begins with the default.
+    ///
+    /// # Panics
+    ///
+    /// Panics for more than 2³² keys.
     pub fn entry<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> &mut V
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
@@ -78,34 +94,37 @@ impl<K: Eq + Hash, V> Table<K, V> {
     {
         let index = self.index_of(key);
         self.touch(index, Change::Changed);
-        self.entries[index].is_blank = false;
-        &mut self.entries[index].value
+        self.marks[index.get()].is_blank = false;
+        &mut self.entries[index.get()].1
     }
 
     /// Takes in a record that was read back; of one key the last one counts. `None` is a record
     /// without a value.
+    ///
+    /// # Panics
+    ///
+    /// Panics for more than 2³² keys.
     pub fn restore<Q: Eq + Hash + ?Sized>(&mut self, key: &Q, value: Option<V>)
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
         V: Default,
     {
-        let index = self.index_of(key);
-        let entry = &mut self.entries[index];
-        entry.is_blank = value.is_none();
-        entry.value = value.unwrap_or_default();
+        let index = self.index_of(key).get();
+        self.marks[index].is_blank = value.is_none();
+        self.entries[index].1 = value.unwrap_or_default();
     }
 
     /// Keys and values, in the order in which the keys were first seen.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> + Clone {
-        self.entries.iter().filter(|entry| !entry.is_blank).map(|entry| (&entry.key, &entry.value))
+        let all = self.entries.iter().zip(&self.marks);
+        all.filter(|(_, marks)| !marks.is_blank).map(|((key, value), _)| (key, value))
     }
 
     /// Visits each value that changed since it was written, for instance to set the time of its last change.
     pub fn changed_mut(&mut self, mut visit: impl FnMut(&mut V)) {
-        for index in &self.touched {
-            let entry = &mut self.entries[*index];
-            if entry.change == Change::Changed {
-                visit(&mut entry.value);
+        for index in self.touched.iter().map(|index| index.get()) {
+            if self.marks[index].change == Change::Changed {
+                visit(&mut self.entries[index].1);
             }
         }
     }
@@ -113,19 +132,19 @@ impl<K: Eq + Hash, V> Table<K, V> {
     /// What is to be written: the entries that changed, and the one that [`State::touch_any`] has marked.
     pub fn touched(&self) -> impl Iterator<Item = (&K, &V)> {
         self.touched.iter().map(|index| {
-            let entry = &self.entries[*index];
-            (&entry.key, &entry.value)
+            let (key, value) = &self.entries[index.get()];
+            (key, value)
         })
     }
 
-    fn touch(&mut self, index: usize, change: Change) {
-        let before = std::mem::replace(&mut self.entries[index].change, change);
+    fn touch(&mut self, index: Index, change: Change) {
+        let before = std::mem::replace(&mut self.marks[index.get()].change, change);
         if before == Change::None {
             self.touched.push(index);
         }
     }
 
-    fn index_of<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> usize
+    fn index_of<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Index
     where
         K: Borrow<Q> + for<'a> From<&'a Q>,
         V: Default,
@@ -133,16 +152,16 @@ impl<K: Eq + Hash, V> Table<K, V> {
         let entries = &self.entries;
         let found = self.by_key.entry(
             self.hasher.hash_one(key),
-            |index| entries[*index].key.borrow() == key,
-            |index| self.hasher.hash_one(entries[*index].key.borrow()),
+            |index| entries[index.get()].0.borrow() == key,
+            |index| self.hasher.hash_one(entries[index.get()].0.borrow()),
         );
         match found {
             Slot::Occupied(slot) => *slot.get(),
             Slot::Vacant(slot) => {
-                let index = self.entries.len();
+                let index = Index(u32::try_from(self.entries.len()).expect("fewer keys than 2³²"));
                 slot.insert(index);
-                let (key, value) = (K::from(key), V::default());
-                self.entries.push(Entry { key, value, is_blank: true, change: Change::None });
+                self.entries.push((K::from(key), V::default()));
+                self.marks.push(Marks { is_blank: true, change: Change::None });
                 index
             }
         }
@@ -164,15 +183,16 @@ where
 
     fn clear_touched(&mut self) {
         for index in self.touched.drain(..) {
-            self.entries[index].change = Change::None;
+            self.marks[index.get()].change = Change::None;
         }
     }
 
     fn touch_any(&mut self) {
-        let with_value = self.entries.iter().rposition(|entry| !entry.is_blank);
-        let any = with_value.or_else(|| self.entries.len().checked_sub(1));
+        let with_value = self.marks.iter().rposition(|marks| !marks.is_blank);
+        let any = with_value.or_else(|| self.marks.len().checked_sub(1));
+        let any = any.and_then(|index| u32::try_from(index).ok());
         if let Some(index) = any.filter(|_| self.touched.is_empty()) {
-            self.touch(index, Change::Again);
+            self.touch(Index(index), Change::Again);
         }
     }
 }
