@@ -154,7 +154,7 @@ impl Opened {
             }
             Origin::Imported { settings, rejects } => (settings, rejects),
         };
-        let importer = Importer::start(settings.clone())
+        let mut importer = Importer::start(settings.clone())
             .map_err(|error| AppError::failed(format!("cannot read: {error}")))?;
         tracing::debug!(input = %settings.input, "waiting for the input");
         let opened = importer.wait_until_open(|| !stop.is_requested());

@@ -43,6 +43,12 @@ impl Schedule {
         Self { speed, shift: Duration::ZERO, taken: 0 }
     }
 
+    /// Whether every order is due at once, so that nobody needs the time.
+    #[must_use]
+    pub const fn is_unlimited(&self) -> bool {
+        matches!(self.speed, Speed::Unlimited)
+    }
+
     /// Returns how long to wait for the next order, `elapsed` after the start; zero if it is due.
     #[must_use]
     pub fn wait(&self, elapsed: Duration) -> Duration {

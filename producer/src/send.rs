@@ -25,6 +25,8 @@ use crate::source::{Defect, Next, Outgoing, Source};
 const SLICE: Duration = Duration::from_millis(50);
 /// How often the listener hears of progress.
 const TICK: Duration = Duration::from_millis(250);
+/// Without a pace, the clock is looked at before every so many orders.
+const TICK_ORDERS: u64 = 64;
 /// After a stop request, what is in flight gets so long; the program ends within 10 s.
 const STOP_FLUSH_LIMIT: Duration = Duration::from_secs(8);
 /// How long the reports of given-up orders may take.
@@ -198,14 +200,22 @@ impl<'a> Run<'a> {
                 self.is_stopped = true;
                 break;
             }
-            self.tick();
-            self.settle_refused()?;
-            ledger.check()?;
-            if ledger.row_bytes() > ROWS_IN_FLIGHT_BYTES_MAX {
+            if !self.schedule.is_unlimited() || self.taken % TICK_ORDERS == 0 {
+                self.tick();
+            }
+            let look = ledger.look();
+            if look.has_refused {
+                self.settle_refused()?;
+            }
+            if look.has_trouble {
+                ledger.check()?;
+            }
+            if look.row_bytes > ROWS_IN_FLIGHT_BYTES_MAX {
                 self.sender.publisher.poll(ROOM_SLICE);
+                self.tick();
                 continue;
             }
-            let wait = self.schedule.wait(self.start.elapsed());
+            let wait = self.wait();
             if !wait.is_zero() {
                 self.sender.publisher.poll(wait.min(SLICE));
                 continue;
@@ -219,6 +229,7 @@ impl<'a> Run<'a> {
                 }
                 Next::Pending => {
                     self.sender.publisher.poll(Duration::ZERO);
+                    self.tick();
                     continue;
                 }
                 Next::End => break,
@@ -231,6 +242,14 @@ impl<'a> Run<'a> {
             self.taken += 1;
         }
         Ok(())
+    }
+
+    /// How long to wait for the next order; without a pace the clock is not read.
+    fn wait(&self) -> Duration {
+        if self.schedule.is_unlimited() {
+            return Duration::ZERO;
+        }
+        self.schedule.wait(self.start.elapsed())
     }
 
     fn publish_row(&mut self, row: ImportedRow) -> Result<bool, SendError> {
@@ -276,7 +295,9 @@ impl<'a> Run<'a> {
             publisher.publish(topic, None, Some(key.as_bytes()), value, sequence, keep_waiting)
         };
         let Err(error) = result else {
-            self.schedule.take(self.start.elapsed());
+            if !self.schedule.is_unlimited() {
+                self.schedule.take(self.start.elapsed());
+            }
             return Ok(true);
         };
         let row = ledger.strike(sequence).and_then(|entry| entry.row);

@@ -28,6 +28,9 @@ const QUEUE_KBYTES_MAX: &str = "65536";
 const LINGER_MS: &str = "5";
 /// Waiting for room in the queue happens in slices of this length.
 const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
+/// Deliveries are handled with each record while fewer are in flight, and else with one of so many: it costs as much as to
+/// take a record.
+const REPORTS_EVERY: u64 = 16;
 
 /// Pause between two looks for delivery reports, while some are awaited, and while none is.
 const REPORT_EVERY: Duration = Duration::from_millis(1);
@@ -182,8 +185,8 @@ impl<O: DeliveryObserver> Publisher<O> {
         self.brake.note_partitions(topic, partition_count);
     }
 
-    /// Takes one record into the queue if there is room, and handles deliveries that are ready.
-    /// `partition: None` places the record by its key. `sequence` comes back with the delivery.
+    /// Takes one record into the queue if there is room, and handles deliveries that are ready (with one
+    /// record of 16 while more than that are in flight). `partition: None` places the record by its key. `sequence` comes back with the delivery.
     ///
     /// # Errors
     ///
@@ -226,11 +229,14 @@ impl<O: DeliveryObserver> Publisher<O> {
                 .iter()
                 .fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
         });
-        if self.counts().in_flight() == 0 {
+        let in_flight = self.counts().in_flight();
+        if in_flight == 0 {
             self.producer.context().start_listening();
         }
         let result = self.producer.send(record).map_err(|(error, _record)| error);
-        self.producer.poll(Duration::ZERO);
+        if in_flight < REPORTS_EVERY || self.sent.load(Ordering::Relaxed) % REPORTS_EVERY == 0 {
+            self.producer.poll(Duration::ZERO);
+        }
         if self.brake.is_pulled() {
             self.mind_brake();
         }

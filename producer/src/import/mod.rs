@@ -10,17 +10,20 @@ mod error;
 pub(crate) mod foreign;
 mod header;
 mod lines;
+mod parcels;
 mod rejects;
 mod rows;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread;
 use std::time::Duration;
+use std::vec;
 
 use orders::Order;
 
@@ -29,11 +32,8 @@ pub use error::InputError;
 pub use header::{FieldMap, FieldMapError};
 pub use rejects::{RejectsFile, RejectsMode, is_input};
 
+use self::parcels::{PARCELS_MAX, Parcels};
 use crate::source::{Next, Source};
-
-/// Rows between the reading thread and the sending one. A row may be a mebibyte, so this also
-/// bounds memory.
-const CHANNEL_ROWS_MAX: usize = 64;
 
 /// Form of the input.
 #[derive(
@@ -114,6 +114,7 @@ pub struct RejectedRow {
     pub raw: Vec<u8>,
 }
 
+#[derive(Debug)]
 enum Message {
     Opened,
     Row(ImportedRow),
@@ -124,7 +125,9 @@ enum Message {
 /// The rows of an input as orders.
 #[derive(Debug)]
 pub struct Importer {
-    messages: Receiver<Message>,
+    messages: Receiver<Vec<Message>>,
+    /// What came last and was not asked for yet.
+    received: vec::IntoIter<Message>,
     bytes_read: Arc<AtomicU64>,
     bytes_total: Option<u64>,
 }
@@ -137,7 +140,7 @@ impl Importer {
     /// Fails if no thread can be started. Whether the input is there shows at
     /// [`wait_until_open`](Self::wait_until_open).
     pub fn start(settings: ImportSettings) -> io::Result<Self> {
-        let (sender, messages) = sync_channel(CHANNEL_ROWS_MAX);
+        let (sender, messages) = sync_channel(PARCELS_MAX);
         let bytes_read = Arc::new(AtomicU64::new(0));
         let bytes_total = match &settings.input {
             Input::File(path) => {
@@ -147,12 +150,17 @@ impl Importer {
         };
         let counter = Arc::clone(&bytes_read);
         thread::Builder::new().name("import".to_owned()).spawn(move || {
-            if let Err(error) = read_all(&settings, counter, &sender) {
-                // The receiver is gone when the program stops; then nobody wants to know.
-                let _ = sender.send(Message::Failed(error));
-            }
+            let parcels = Rc::new(Parcels::new(sender));
+            let read = read_all(&settings, counter, &parcels);
+            // The receiver is gone when the program stops; then nobody wants to know.
+            let _ = match read {
+                Ok(()) => parcels.dispatch(),
+                Err(error) => {
+                    parcels.put(Message::Failed(error), 0).and_then(|()| parcels.dispatch())
+                }
+            };
         })?;
-        Ok(Self { messages, bytes_read, bytes_total })
+        Ok(Self { messages, received: Vec::new().into_iter(), bytes_read, bytes_total })
     }
 
     /// Waits until the input is open and its header understood, as long as `keep_waiting` says so
@@ -161,10 +169,10 @@ impl Importer {
     /// # Errors
     ///
     /// Fails if the input cannot be opened or its header does not fit the mapping.
-    pub fn wait_until_open(&self, keep_waiting: impl Fn() -> bool) -> Result<bool, InputError> {
+    pub fn wait_until_open(&mut self, keep_waiting: impl Fn() -> bool) -> Result<bool, InputError> {
         const SLICE: Duration = Duration::from_millis(50);
         loop {
-            match self.messages.recv_timeout(SLICE) {
+            match self.receive(SLICE) {
                 Ok(Message::Opened) => return Ok(true),
                 Ok(Message::Failed(error)) => return Err(error),
                 // Rows follow only after `Opened`.
@@ -172,6 +180,15 @@ impl Importer {
                 Err(RecvTimeoutError::Timeout) if keep_waiting() => {}
                 Err(_) => return Ok(false),
             }
+        }
+    }
+
+    fn receive(&mut self, limit: Duration) -> Result<Message, RecvTimeoutError> {
+        loop {
+            if let Some(message) = self.received.next() {
+                return Ok(message);
+            }
+            self.received = self.messages.recv_timeout(limit)?.into_iter();
         }
     }
 
@@ -190,7 +207,7 @@ impl Importer {
 
 impl Source for Importer {
     fn next(&mut self, limit: Duration) -> Next {
-        match self.messages.recv_timeout(limit) {
+        match self.receive(limit) {
             Ok(Message::Row(row)) => Next::Row(row),
             Ok(Message::Rejected(row)) => Next::Rejected(row),
             Ok(Message::Failed(error)) => Next::Failed(error),
@@ -200,14 +217,17 @@ impl Source for Importer {
     }
 }
 
-/// Counts bytes on their way.
+/// Counts bytes on their way. Rows do not wait while more is read, which may take long.
 struct Counting<R> {
     inner: R,
     count: Arc<AtomicU64>,
+    parcels: Rc<Parcels>,
 }
 
 impl<R: Read> Read for Counting<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        // Where nobody takes them any more, the next row finds out.
+        let _ = self.parcels.dispatch();
         let length = self.inner.read(buffer)?;
         self.count.fetch_add(length as u64, Ordering::Relaxed);
         Ok(length)
@@ -217,7 +237,7 @@ impl<R: Read> Read for Counting<R> {
 fn read_all(
     settings: &ImportSettings,
     count: Arc<AtomicU64>,
-    sender: &SyncSender<Message>,
+    parcels: &Rc<Parcels>,
 ) -> Result<(), InputError> {
     let input = settings.input.to_string();
     let inner: Box<dyn Read> = match &settings.input {
@@ -232,8 +252,8 @@ fn read_all(
             Box::new(opened.map_err(|source| InputError::Open { input: input.clone(), source })?)
         }
     };
-    let lines = lines::Lines::new(Counting { inner, count });
-    let rows = rows::Rows::new(settings, sender);
+    let lines = lines::Lines::new(Counting { inner, count, parcels: Rc::clone(parcels) });
+    let rows = rows::Rows::new(settings, parcels);
     match settings.format {
         InputFormat::Csv => rows.send_csv(lines),
         InputFormat::Jsonl => rows.send_jsonl(lines),

@@ -1,7 +1,6 @@
 //! Rows to orders, for as long as somebody takes them.
 
 use std::io::Read;
-use std::sync::mpsc::SyncSender;
 
 use service_kit::json_members::{Member, json_members};
 
@@ -9,22 +8,26 @@ use super::convert::{Converted, PriceRules, brief, order, order_from_fields, pri
 use super::csv_rows::{CsvRows, Fields, Row};
 use super::header::{Columns, FieldMap, separation};
 use super::lines::{HEAD_BYTES, Lines, ROW_BYTES_MAX};
+use super::parcels::{Closed, Parcels};
 use super::{ImportSettings, ImportedRow, InputError, Message, RejectedRow, RowText, foreign};
 
 /// Where rows go.
 pub(super) struct Rows<'a> {
     pub(super) settings: &'a ImportSettings,
-    pub(super) sender: &'a SyncSender<Message>,
+    parcels: &'a Parcels,
     /// Rows so far, with those that are skipped.
     rows: u64,
 }
 
-/// Nobody takes rows any more.
-struct Closed;
-
 impl<'a> Rows<'a> {
-    pub(super) fn new(settings: &'a ImportSettings, sender: &'a SyncSender<Message>) -> Self {
-        Self { settings, sender, rows: 0 }
+    pub(super) fn new(settings: &'a ImportSettings, parcels: &'a Parcels) -> Self {
+        Self { settings, parcels, rows: 0 }
+    }
+
+    /// The input is open and understood.
+    fn opened(&self) -> Result<(), Closed> {
+        self.parcels.put(Message::Opened, 0)?;
+        self.parcels.dispatch()
     }
 
     fn input(&self) -> String {
@@ -52,7 +55,7 @@ impl<'a> Rows<'a> {
         let mut rows = CsvRows::new(lines, separation.delimiter);
         let mut fields = Fields::default();
         let columns = self.header(&mut rows, &mut fields, separation.better, is_json)?;
-        if self.sender.send(Message::Opened).is_err() {
+        if self.opened().is_err() {
             return Ok(());
         }
         loop {
@@ -108,7 +111,7 @@ impl<'a> Rows<'a> {
             if !is_opened {
                 self.refuse_other_json(&raw)?;
                 is_opened = true;
-                if self.sender.send(Message::Opened).is_err() {
+                if self.opened().is_err() {
                     return Ok(());
                 }
             }
@@ -122,7 +125,7 @@ impl<'a> Rows<'a> {
                 return Ok(());
             }
         }
-        if !is_opened && self.sender.send(Message::Opened).is_err() {
+        if !is_opened && self.opened().is_err() {
             return Ok(());
         }
         self.check_skipped()
@@ -138,11 +141,12 @@ impl<'a> Rows<'a> {
         if self.rows <= self.settings.skip_rows {
             return Ok(());
         }
+        let bytes = row.raw.len();
         let message = match convert() {
             Ok(Converted { order, loss }) => Message::Row(ImportedRow { order, row, loss }),
             Err(reason) => Message::Rejected(RejectedRow { line: row.line, reason, raw: row.raw }),
         };
-        self.sender.send(message).map_err(|_| Closed)
+        self.parcels.put(message, bytes)
     }
 
     fn check_skipped(&self) -> Result<(), InputError> {

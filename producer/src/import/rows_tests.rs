@@ -19,12 +19,14 @@ fn settings(map: &[(&str, &str)], format: InputFormat) -> ImportSettings {
 /// Reads `text` and returns each row as `order` or `line! reason`.
 fn imported_with(settings: &ImportSettings, text: &[u8]) -> Result<Vec<String>, InputError> {
     let (sender, receiver) = std::sync::mpsc::sync_channel(2_000);
-    let rows = Rows::new(settings, &sender);
+    let parcels = Parcels::new(sender);
+    let rows = Rows::new(settings, &parcels);
     match settings.format {
         InputFormat::Csv => rows.send_csv(Lines::new(text))?,
         InputFormat::Jsonl => rows.send_jsonl(Lines::new(text))?,
     }
-    drop(sender);
+    parcels.dispatch().unwrap();
+    drop(parcels);
     let written = |message| match message {
         Message::Row(ImportedRow { order, loss, .. }) => {
             let loss = if loss.is_some() { " (inexact)" } else { "" };
@@ -33,7 +35,7 @@ fn imported_with(settings: &ImportSettings, text: &[u8]) -> Result<Vec<String>, 
         Message::Rejected(row) => Some(format!("{}! {}", row.line, row.reason)),
         Message::Opened | Message::Failed(_) => None,
     };
-    Ok(receiver.into_iter().filter_map(written).collect())
+    Ok(receiver.into_iter().flatten().filter_map(written).collect())
 }
 
 fn imported(text: &str, map: &[(&str, &str)], is_csv: bool) -> Result<Vec<String>, InputError> {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use foldhash::fast::RandomState;
 
 use kafka_io::publisher::{Counts, Delivery, DeliveryObserver, Placed};
 
@@ -38,11 +40,36 @@ impl Refused {
 pub(super) struct Ledger {
     listener: Arc<dyn Listener>,
     state: Mutex<State>,
+    /// Asked for once, at the first delivery: by then it is known where metrics go.
+    counters: OnceLock<Counters>,
+}
+
+struct Counters {
+    acknowledged: metrics::Counter,
+    failed: metrics::Counter,
+}
+
+impl Counters {
+    fn new() -> Self {
+        let of = |result| metrics::counter!("orders_produced_total", "result" => result);
+        Self { acknowledged: of("acknowledged"), failed: of("failed") }
+    }
+}
+
+/// What the sending loop looks at before each order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Bytes of the rows that are in flight or refused.
+    pub(super) row_bytes: usize,
+    /// A broker has refused records for the size of their request.
+    pub(super) has_refused: bool,
+    /// A row could not be kept: [`Ledger::check`] says why.
+    pub(super) has_trouble: bool,
 }
 
 #[derive(Default)]
 struct State {
-    in_flight: HashMap<usize, Entry>,
+    in_flight: HashMap<usize, Entry, RandomState>,
     /// Bytes of the rows that are in flight or refused.
     row_bytes: usize,
     refused: Vec<Refused>,
@@ -55,7 +82,7 @@ struct State {
 
 impl Ledger {
     pub(super) fn new(listener: Arc<dyn Listener>) -> Self {
-        Self { listener, state: Mutex::default() }
+        Self { listener, state: Mutex::default(), counters: OnceLock::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -94,8 +121,13 @@ impl Ledger {
         Totals { counts: state.counts, rejected: state.rejected }
     }
 
-    pub(super) fn row_bytes(&self) -> usize {
-        self.lock().row_bytes
+    pub(super) fn look(&self) -> Look {
+        let state = self.lock();
+        Look {
+            row_bytes: state.row_bytes,
+            has_refused: !state.refused.is_empty(),
+            has_trouble: state.trouble.is_some(),
+        }
     }
 
     pub(super) fn has_refused(&self) -> bool {
@@ -150,8 +182,9 @@ impl Ledger {
     }
 
     fn settle(&self, entry: Entry, key: &[u8], outcome: &Result<Placed, String>, is_refused: bool) {
-        let result = if outcome.is_ok() { "acknowledged" } else { "failed" };
-        metrics::counter!("orders_produced_total", "result" => result).increment(1);
+        let counters = self.counters.get_or_init(Counters::new);
+        let counter = if outcome.is_ok() { &counters.acknowledged } else { &counters.failed };
+        counter.increment(1);
         self.listener.delivered(&Delivered { order_id: &entry.order_id, key, outcome });
         let bytes = row_bytes(&entry);
         let kept = match (outcome, entry.row) {

@@ -1,6 +1,6 @@
 //! What librdkafka tells the publisher: deliveries and connection trouble.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,9 +21,13 @@ pub(super) struct Context<O> {
     failed: AtomicU64,
     /// Why all brokers are down, until one acknowledges again.
     all_down: Mutex<Option<String>>,
+    /// Whether `all_down` says so.
+    is_all_down: AtomicBool,
     start: Instant,
-    /// Milliseconds after `start` of the last delivery, or of the first record after a pause.
+    /// Milliseconds after `start` of the last delivery that was noticed, or of the first record after a pause.
     heard_at_ms: AtomicU64,
+    /// A broker has acknowledged a record since somebody asked: then the clock is read, and not for each record.
+    has_heard: AtomicBool,
 }
 
 impl<O> Context<O> {
@@ -34,8 +38,10 @@ impl<O> Context<O> {
             acknowledged: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             all_down: Mutex::new(None),
+            is_all_down: AtomicBool::new(false),
             start: Instant::now(),
             heard_at_ms: AtomicU64::new(0),
+            has_heard: AtomicBool::new(false),
         }
     }
 
@@ -60,15 +66,20 @@ impl<O> Context<O> {
         self.heard_at_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// Returns for how long no acknowledgement came.
+    /// Returns for how long no acknowledgement came. One that came since the last call counts as of now.
     pub(super) fn silence(&self) -> Duration {
+        if self.has_heard.swap(false, Ordering::Relaxed) {
+            self.start_listening();
+        }
         let heard_at_ms = self.heard_at_ms.load(Ordering::Relaxed);
         Duration::from_millis(self.now_ms().saturating_sub(heard_at_ms))
     }
 
     /// A broker has answered.
     pub(super) fn heard_of_brokers(&self) {
-        self.lock_all_down().take();
+        if self.is_all_down.swap(false, Ordering::Relaxed) {
+            self.lock_all_down().take();
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -93,6 +104,7 @@ impl<O: DeliveryObserver> ClientContext for Context<O> {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
             let why = self.events.trouble().unwrap_or_else(|| reason.to_owned());
             *self.lock_all_down() = Some(why);
+            self.is_all_down.store(true, Ordering::Relaxed);
         }
         self.events.error(error, reason);
     }
@@ -105,8 +117,8 @@ impl<O: DeliveryObserver> ProducerContext for Context<O> {
         let delivery = match result {
             Ok(message) => {
                 self.acknowledged.fetch_add(1, Ordering::Relaxed);
-                self.start_listening();
-                self.lock_all_down().take();
+                self.has_heard.store(true, Ordering::Relaxed);
+                self.heard_of_brokers();
                 let placed = Placed { partition: message.partition(), offset: message.offset() };
                 Delivery {
                     sequence,
