@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use engine_args::EngineArgs;
+use engine_args::{EngineArgs, OrderArg};
 use order_api::args::{CatalogueArgs, TroubleArgs};
 use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,11 @@ pub struct ServiceFlags {
     #[command(flatten)]
     #[serde(flatten)]
     pub engine: EngineArgs,
+
+    /// Order that is kept among the orders of one item, also while one of them is worked on or waits
+    /// for a retry [default: none]
+    #[arg(long, env = "STREAMING_ORDER", value_name = "ORDER", help_heading = "Delivery")]
+    pub order: Option<OrderArg>,
 
     /// Group of the inventory service, and beginning of the name of its state topic
     /// [default: inventory]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use codec::registry::{Registration, RegistrySettings};
-use engine_args::{Defaults, FLAGS, Given, distinct, topic_name};
+use engine_args::{Defaults, FLAGS, Given, OrderArgs, distinct, topic_name};
 use kafka_io::client_config::KafkaSettings;
 use order_api::args::Trouble;
 use orders::Menu;
@@ -208,7 +208,8 @@ fn pipelines(
             None => OnDeadLetterLimit::Pause,
             Some(_) => settings.on_dead_letter_limit,
         };
-        Ok::<_, AppError>(EngineSettings { on_dead_letter_limit, ..settings })
+        let order = OrderArgs { order: flags.order, ..OrderArgs::default() };
+        order.lay_over(EngineSettings { on_dead_letter_limit, ..settings })
     };
     let decided = topics_of(&analytics, &inventory_topic, None);
     let told = topics_of(&notification, &inventory_topic, Some(told_topic));

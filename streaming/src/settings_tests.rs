@@ -1,4 +1,5 @@
 use clap::Parser as _;
+use relane::settings::KeyOrdering;
 
 use super::*;
 use crate::flags::{Cli, Command};
@@ -51,6 +52,18 @@ fn a_processing_delay_goes_before_an_inventory_delay() {
     assert_eq!(delay(&["--inventory-delay", "2s"]), Duration::from_secs(2));
     let both = delay(&["--inventory-delay", "2s", "--processing-delay", "5ms"]);
     assert_eq!(both, Duration::from_millis(5));
+}
+
+#[test]
+fn the_order_of_an_item_is_kept_on_request_by_all_pipelines() {
+    let Pipelines { inventory, analytics, notification } = pipelines_of(&[]).unwrap();
+    let orders = [inventory.order, analytics.order, notification.order];
+    assert_eq!(orders, [KeyOrdering::None; 3]);
+    let Pipelines { inventory, analytics, notification } =
+        pipelines_of(&["--order", "key"]).unwrap();
+    for settings in [inventory, analytics, notification] {
+        assert!(matches!(settings.order, KeyOrdering::Key { .. }), "{:?}", settings.order);
+    }
 }
 
 #[test]

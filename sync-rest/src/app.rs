@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 
 use crate::answers;
 use crate::downstream::Downstream;
+use crate::failures::Failures;
 use crate::identity::{self, Met, named};
 use crate::inventory::Inventory;
 use crate::metrics::STATUS;
@@ -155,7 +156,8 @@ impl App {
         let trouble = settings.trouble;
         let reservations = Reservations::new(store, settings.menu.clone(), trouble.refusals);
         let server = Server::bind("inventory", at, settings.limits).await?;
-        let inventory = Inventory::new(reservations, trouble.inventory_delay);
+        let failures = Failures::new(settings.simulated_rate, trouble.refusals.seed);
+        let inventory = Inventory::new(reservations, failures, trouble.inventory_delay);
         self.inventory = Some((server, named(inventory.routes(), &name)));
         Ok(())
     }

@@ -8,7 +8,7 @@ use otlp::TraceArgs;
 use serde::{Deserialize, Serialize};
 use service_kit::args::{HttpArgs, LogArgs, RegistryArgs};
 use service_kit::secret::Secret;
-use service_kit::units::DurationArg;
+use service_kit::units::{DurationArg, finite};
 
 /// The order flow over synchronous HTTP: an order is answered after inventory and notification have
 /// accepted it.
@@ -127,6 +127,16 @@ pub struct Flags {
     #[command(flatten)]
     #[serde(flatten)]
     pub catalogue: CatalogueArgs,
+
+    /// Share of attempts of inventory that fail on request, 0.0 to 1.0 [default: 0.0]
+    #[arg(
+        long,
+        env = "SYNC_REST_SIMULATE_FAILURES",
+        value_parser = finite,
+        value_name = "SHARE",
+        help_heading = "Simulation"
+    )]
+    pub simulate_failures: Option<f64>,
 
     /// Injected trouble.
     #[command(flatten)]

@@ -12,6 +12,7 @@ use service_kit::http::{
 };
 
 use crate::answers;
+use crate::failures::Failures;
 use crate::reservations::{Answered, Ask, Reservations};
 use crate::wire::{ATTEMPT_HEADER, RESERVATION};
 
@@ -22,6 +23,7 @@ const BODY_BYTES_MAX: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Inventory {
     reservations: Reservations,
+    failures: Failures,
     /// Injected time before each decision.
     delay: Duration,
 }
@@ -35,8 +37,8 @@ struct Body {
 
 impl Inventory {
     /// One that decides with these, after this delay.
-    pub(crate) fn new(reservations: Reservations, delay: Duration) -> Self {
-        Self { reservations, delay }
+    pub(crate) fn new(reservations: Reservations, failures: Failures, delay: Duration) -> Self {
+        Self { reservations, failures, delay }
     }
 
     /// Its paths.
@@ -64,6 +66,7 @@ async fn reserve(
     let Body { item, quantity } = answers::read_body(&body)?;
     let attempt = attempt(&headers)?;
     check_wish(None, &item, quantity).map_err(|rule| answers::invalid(&rule.to_string()))?;
+    inventory.failures.check(&order_id)?;
     if !inventory.delay.is_zero() {
         tokio::time::sleep(inventory.delay).await;
     }

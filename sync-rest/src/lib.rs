@@ -23,6 +23,7 @@ mod wire;
 mod identity;
 mod call_error;
 pub mod downstream;
+mod failures;
 mod answers;
 pub mod reservation;
 mod reservations;

@@ -33,6 +33,8 @@ pub struct Settings {
     pub(crate) deadline: Duration,
     pub(crate) menu: Menu,
     pub(crate) trouble: Trouble,
+    /// Share of attempts of inventory that fail.
+    pub(crate) simulated_rate: f64,
     pub(crate) limits: Limits,
     pub(crate) registry: RegistrySettings,
     /// Waits for stores that another instance works with.
@@ -64,6 +66,11 @@ impl Settings {
             let text = format!("--deadline must be longer than 0 and at most {max_s}s");
             return Err(AppError::usage(text));
         }
+        let simulated_rate = flags.simulate_failures.unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&simulated_rate) {
+            let text = format!("--simulate-failures {simulated_rate} is not between 0.0 and 1.0");
+            return Err(AppError::usage(text));
+        }
         let registry = RegistrySettings::from_program(
             flags.registry.url(),
             flags.registry.schema_registry_ca_location.as_deref(),
@@ -73,6 +80,7 @@ impl Settings {
             listen: listen(&flags)?,
             deadline,
             trouble: flags.trouble.check()?,
+            simulated_rate,
             limits: flags.http.limits()?,
             registry,
             is_standby: flags.standby.unwrap_or(false),

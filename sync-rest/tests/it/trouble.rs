@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::order_flow::{burgers, problem};
-use testkit::wait;
+use testkit::order_flow::{burgers, order_id_of, problem};
+use testkit::{oracle, wait};
 
 use crate::rig::{Rig, SOON, Service, order_id};
 
@@ -76,6 +76,24 @@ fn a_retry_that_fails_early_does_not_undo_what_its_first_try_may_have_told() {
     wait::is_true("the completion", SOON, || rig.status_of(&id).as_deref() == Some("confirmed"));
     assert!(rig.is_notified(&id));
     assert_eq!(rig.taken("burger"), 1);
+}
+
+#[test]
+fn an_attempt_that_fails_on_request_is_503_and_the_next_one_of_the_same_order_may_succeed() {
+    let rig = Rig::start(&["--simulate-failures", "0.5", "--failure-seed", "7"]);
+    // Fails once, and then no more.
+    let mut keys = (0..).map(|n| format!("k-{n}"));
+    let fails = |key: &str, attempt| oracle::fails(&order_id_of(key), attempt, 7, 0.5);
+    let key = keys.find(|key| fails(key, 1) && !fails(key, 2)).expect("a quarter of them");
+    let first = rig.post_keyed(&key, &burgers(1)).expect("an answer");
+    assert_eq!((first.status, problem(&first).as_str()), (503, "downstream-overloaded"));
+    assert!(first.header("retry-after").is_some(), "{first:?}");
+    assert!(first.json()["outcome"].is_null(), "nothing was done: {first:?}");
+    assert_eq!(rig.taken("burger"), 0);
+    let second = rig.post_keyed(&key, &burgers(1)).expect("an answer");
+    assert_eq!(second.status, 200, "{second:?}");
+    assert_eq!(rig.taken("burger"), 1);
+    assert!(rig.is_notified(&order_id(&second)));
 }
 
 #[test]
