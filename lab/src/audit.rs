@@ -27,7 +27,13 @@ pub struct Audit {
     pub unknown_done: u64,
     /// Accepted, and done exactly once.
     pub done_once: u64,
-    /// Accepted, and not done when the wait was over.
+    /// Of those that are done: the customer was told that the order does not come.
+    #[serde(default)] // results of earlier versions do not have it
+    pub rejected: u64,
+    /// Accepted, and among the dead letters: every attempt has failed, and somebody can send the order back.
+    #[serde(default)] // results of earlier versions do not have it
+    pub dead_lettered: u64,
+    /// Accepted, and neither done nor a dead letter when the wait was over.
     pub lost: u64,
     /// Done more than once.
     pub duplicated: u64,
@@ -61,6 +67,8 @@ impl Audit {
         let behind = others.poison - others.poison_turned_away - others.poison_unknown;
         let not_told = if dead_lettered.is_some() { 0 } else { behind };
         let is_accepted = |trace: &Trace| trace.answer == Answer::Accepted;
+        let is_undone = |trace: &Trace| is_accepted(trace) && trace.outcomes == 0;
+        let orders_dead = count(&|trace| is_undone(trace) && trace.is_dead);
         Self {
             planned: traces.len() as u64,
             accepted: answer(Answer::Accepted),
@@ -70,7 +78,9 @@ impl Audit {
             unknown: count(&is_open),
             unknown_done: count(&|trace| is_open(trace) && trace.outcomes > 0),
             done_once: count(&|trace| is_accepted(trace) && trace.outcomes == 1),
-            lost: count(&|trace| is_accepted(trace) && trace.outcomes == 0),
+            rejected: count(&|trace| trace.outcomes > 0 && trace.is_rejected),
+            dead_lettered: orders_dead,
+            lost: count(&|trace| is_undone(trace) && !trace.is_dead),
             duplicated: count(&|trace| trace.outcomes > 1),
             done_despite_no: count(&|trace| trace.answer == Answer::Failed && trace.outcomes > 0),
             out_of_order: out_of_order(traces),
@@ -78,7 +88,7 @@ impl Audit {
             repeats_accepted: others.repeats_accepted,
             poison: others.poison,
             poison_turned_away: others.poison_turned_away,
-            poison_dead_lettered: dead_lettered.unwrap_or(0),
+            poison_dead_lettered: dead_lettered.unwrap_or(0).saturating_sub(orders_dead),
             poison_unknown: others.poison_unknown + not_told,
         }
     }
@@ -95,6 +105,8 @@ impl Audit {
             unknown: self.unknown + other.unknown,
             unknown_done: self.unknown_done + other.unknown_done,
             done_once: self.done_once + other.done_once,
+            rejected: self.rejected + other.rejected,
+            dead_lettered: self.dead_lettered + other.dead_lettered,
             lost: self.lost + other.lost,
             duplicated: self.duplicated + other.duplicated,
             done_despite_no: self.done_despite_no + other.done_despite_no,
@@ -191,7 +203,7 @@ mod tests {
             answer: Answer::Accepted,
             outcome_us,
             outcomes: u32::from(outcome_us.is_some()),
-            item: 0,
+            ..Trace::default()
         }
     }
 
@@ -205,6 +217,24 @@ mod tests {
         assert_eq!((found.accepted, found.done_once, found.lost), (2, 1, 1));
         assert!(!found.is_green());
         assert_eq!(found.findings(), ["1 accepted and not done"]);
+    }
+
+    #[test]
+    fn an_order_that_is_a_dead_letter_is_not_lost_and_one_that_was_sent_back_is_done() {
+        let dead = Trace { is_dead: true, ..order(0, 1, None) };
+        let back = Trace { is_dead: true, ..order(0, 1, Some(2)) };
+        let others = Others { poison: 1, ..Others::default() };
+        let found = Audit::of(&[dead, back], &others, Some(2));
+        assert_eq!((found.dead_lettered, found.lost, found.done_once), (1, 0, 1));
+        assert_eq!(found.poison_dead_lettered, 1, "the other dead letter is an order");
+        assert!(found.is_green());
+    }
+
+    #[test]
+    fn a_customer_who_is_told_no_is_told_and_counted_beside() {
+        let no = Trace { is_rejected: true, ..order(0, 1, Some(2)) };
+        let found = audit(&[no, order(0, 1, Some(2))]);
+        assert_eq!((found.done_once, found.rejected, found.is_green()), (2, 1, true));
     }
 
     #[test]

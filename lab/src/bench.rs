@@ -11,7 +11,7 @@ mod at_once;
 mod load;
 mod replay;
 mod settle;
-mod warm;
+pub(crate) mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -153,6 +153,7 @@ impl Bench {
             || workload.order_replicas > 1
             || !workload.inventory_delay.is_zero()
             || workload.inventory_failure_rate > 0.0
+            || workload.simulate_failures > 0.0
             || matches!(workload.kind, Kind::Backlog | Kind::Replay);
         if is_elsewhere && needs_own {
             return Some(

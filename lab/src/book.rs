@@ -65,6 +65,10 @@ pub struct Trace {
     pub outcome_us: Option<u64>,
     /// How often its customer was told.
     pub outcomes: u32,
+    /// Whether what its customer was told is that the order does not come.
+    pub is_rejected: bool,
+    /// Whether it is among the dead letters, by the word of its order service.
+    pub is_dead: bool,
     /// Its item: orders of one item have an order among themselves.
     pub item: usize,
 }
@@ -160,8 +164,17 @@ impl Book {
         }
     }
 
-    /// Notes that the customer of an order was told.
+    /// Notes that the customer of an order was told that it comes.
     pub fn told(&self, order_id: &str) {
+        self.heard(order_id, false);
+    }
+
+    /// Notes that the customer of an order was told that it does not come.
+    pub fn told_no(&self, order_id: &str) {
+        self.heard(order_id, true);
+    }
+
+    fn heard(&self, order_id: &str, is_rejected: bool) {
         let Some(&order) = self.by_id.get(order_id) else {
             if !self.past.told(order_id) {
                 self.pages().others.foreign += 1;
@@ -172,7 +185,13 @@ impl Book {
         let mut pages = self.pages();
         let trace = &mut pages.traces[order];
         trace.outcomes += 1;
+        trace.is_rejected |= is_rejected;
         trace.outcome_us.get_or_insert(now_us);
+    }
+
+    /// Notes that an order is among the dead letters.
+    pub fn dead_lettered(&self, order: usize) {
+        self.pages().traces[order].is_dead = true;
     }
 
     /// What other runs have to do with this one.
@@ -198,12 +217,13 @@ impl Book {
         change(&mut self.pages().others);
     }
 
-    /// Orders that were answered so, and have no outcome yet.
+    /// Orders that were answered so, and have no outcome yet. Dead letters have none to come.
     #[must_use]
     pub fn open(&self, answer: Answer) -> Vec<usize> {
         let pages = self.pages();
         let is_open = |trace: &Trace| {
-            trace.answer == answer && trace.outcomes == 0 && trace.sent_us.is_some()
+            let is_over = trace.outcomes > 0 || trace.is_dead;
+            trace.answer == answer && !is_over && trace.sent_us.is_some()
         };
         let open = pages.traces.iter().enumerate().filter(|(_, trace)| is_open(trace));
         open.map(|(order, _)| order).collect()

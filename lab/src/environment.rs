@@ -15,6 +15,14 @@ use crate::workload::{Paradigm, WorkloadFile};
 /// Account of a RabbitMQ that the lab has started: it lets in nobody from elsewhere.
 const GUEST: (&str, &str) = ("guest", "guest");
 
+/// Why RabbitMQ's memory grows while a comparison lasts.
+const RAFT_LOG: &str = "raft.wal_max_size_bytes: its default of 512 MiB. What quorum queues write stays in memory as well \
+                        until the log has that size, also what was acknowledged long ago";
+
+/// What Kafka's services are told about order, and what that costs.
+const KEPT_ORDER: &str = "orders of one item are decided, and their customers told, in the order of the log (--order key): \
+                          one that takes long or is tried again holds up the later ones of its item";
+
 /// Looks at the machine and the servers.
 pub(crate) async fn look(
     program: &Program,
@@ -29,7 +37,9 @@ pub(crate) async fn look(
         infos.push(rabbit(http, &url, file.rabbitmq_nodes).await);
     }
     if let Some(classpath) = servers.kafka_classpath() {
-        infos.push(kafka(&classpath, file.kafka_brokers));
+        let command = servers.kafka_pid().map(|pid| format!("/proc/{pid}/cmdline"));
+        let command = command.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        infos.push(kafka(&classpath, &command, file.kafka_brokers));
     }
     Environment { servers: infos, ..machine(program, programs.profile(), dir) }
 }
@@ -57,6 +67,7 @@ pub(crate) fn machine(program: &Program, profile: &str, dir: &Path) -> Environme
         load_before: load.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0),
         is_generator_first: std::thread::spawn(priority::raise).join().unwrap_or(false),
         servers: Vec::new(),
+        warm_ups: Vec::new(),
     }
 }
 
@@ -83,18 +94,23 @@ async fn rabbit(http: &reqwest::Client, url: &str, nodes: u16) -> ServerInfo {
         name: "RabbitMQ".to_owned(),
         version: format!("{}, Erlang {}", text("rabbitmq_version"), text("erlang_version")),
         settings: match nodes {
-            1 => vec!["one node".to_owned(), "quorum queues of one member".to_owned()],
+            1 => vec![
+                "one node".to_owned(),
+                "quorum queues of one member".to_owned(),
+                RAFT_LOG.to_owned(),
+            ],
             n => vec![
                 format!("{n} nodes, each with clients of its own"),
                 format!("quorum queues of {n} members"),
                 "cluster_partition_handling=pause_minority".to_owned(),
+                RAFT_LOG.to_owned(),
             ],
         },
         is_mock: false,
     }
 }
 
-fn kafka(classpath: &str, brokers: u16) -> ServerInfo {
+fn kafka(classpath: &str, command: &str, brokers: u16) -> ServerInfo {
     let in_sync = if brokers == 1 { 1 } else { 2 };
     ServerInfo {
         name: "Apache Kafka".to_owned(),
@@ -104,9 +120,20 @@ fn kafka(classpath: &str, brokers: u16) -> ServerInfo {
             format!("default.replication.factor={brokers}"),
             format!("min.insync.replicas={in_sync}"),
             "log.flush.interval: the operating system's".to_owned(),
+            format!("java {}", java_flags(command)),
         ],
         is_mock: false,
     }
+}
+
+/// What a server's Java was told about its memory and threads, from its command line as `/proc` has it.
+fn java_flags(command: &str) -> String {
+    let is_about = |arg: &&str| arg.starts_with("-Xm") || arg.starts_with("-XX:");
+    // Those say nothing of how fast it is once it runs.
+    let is_other = |arg: &&str| arg.contains("Unlock") || arg.contains("SharedArchive");
+    let flags = command.split('\0').filter(is_about).filter(|arg| !is_other(arg));
+    let flags = flags.collect::<Vec<_>>().join(" ");
+    if flags.is_empty() { "with its defaults".to_owned() } else { flags }
 }
 
 /// The version in the name of the broker's jar.
@@ -157,11 +184,13 @@ pub(crate) fn promises(paradigm: Paradigm, file: &WorkloadFile) -> ParadigmInfo 
             "202 says that all in-sync replicas have the order (acks=all, idempotent producer, min.insync.replicas=2)",
             "replicas have it in memory; the operating system writes it later: it is safe as long as not all of them lose power at once",
             "replicas = 3, here on one disk; results, state and offsets of a step are one transaction; members have names (--instance-id)",
+            KEPT_ORDER,
         ],
         Paradigm::Streaming => &[
             "202 says that the broker has the order (acks=all, idempotent producer)",
             "the broker has it in memory, and the operating system writes it later: no flush before the answer. A killed broker loses nothing, a power failure may",
             "one copy: a cluster of three would keep three; results, state and offsets of a step are one transaction; members have names (--instance-id)",
+            KEPT_ORDER,
         ],
     };
     ParadigmInfo { paradigm, durability: lines.iter().map(|line| (*line).to_owned()).collect() }
@@ -170,6 +199,14 @@ pub(crate) fn promises(paradigm: Paradigm, file: &WorkloadFile) -> ParadigmInfo 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_of_a_java_server_and_its_collector_are_told_as_they_were_given() {
+        let command = "/usr/bin/java\0-XX:+UseSerialGC\0-XX:+UnlockDiagnosticVMOptions\0-Xshare:auto\0-Xmx768m\0\
+                       -XX:SharedArchiveFile=/tmp/a.jsa\0-cp\0libs/*\0kafka.Kafka\0server.properties\0";
+        assert_eq!(java_flags(command), "-XX:+UseSerialGC -Xmx768m");
+        assert_eq!(java_flags(""), "with its defaults");
+    }
 
     #[test]
     fn the_file_system_is_that_of_the_nearest_mount_point() {

@@ -46,6 +46,8 @@ pub enum Status {
     Pending,
     /// Confirmed.
     Confirmed,
+    /// It is among the dead letters.
+    Dead,
     /// It failed, or nobody knows it.
     Over,
     /// There was no answer that says so.
@@ -62,6 +64,8 @@ pub async fn status_of(http: &reqwest::Client, base: &str, order_id: &str) -> St
     match (status.as_u16(), body["status"].as_str()) {
         (200, Some("pending")) => Status::Pending,
         (200, Some("confirmed")) => Status::Confirmed,
+        // Inventory has no class for what it refuses.
+        (200, Some("failed")) if body["class"].is_string() => Status::Dead,
         (200 | 404, _) => Status::Over,
         _ => Status::NoAnswer,
     }
@@ -70,7 +74,7 @@ pub async fn status_of(http: &reqwest::Client, base: &str, order_id: &str) -> St
 /// What the instances of an order service say together: one that knows an order has the word.
 #[must_use]
 pub fn together(answers: &[Status]) -> Status {
-    let first_of = [Status::Confirmed, Status::Pending, Status::NoAnswer];
+    let first_of = [Status::Confirmed, Status::Dead, Status::Pending, Status::NoAnswer];
     first_of.into_iter().find(|status| answers.contains(status)).unwrap_or(Status::Over)
 }
 
@@ -127,10 +131,11 @@ mod tests {
 
     #[test]
     fn an_order_is_as_the_one_instance_says_that_has_taken_it() {
-        use Status::{Confirmed, NoAnswer, Over, Pending};
+        use Status::{Confirmed, Dead, NoAnswer, Over, Pending};
         for (answers, status) in [
             (&[Over, Confirmed][..], Confirmed),
             (&[Over, Pending], Pending),
+            (&[Pending, Dead], Dead),
             (&[Over, NoAnswer], NoAnswer),
             (&[Over, Over], Over),
             (&[], Over),

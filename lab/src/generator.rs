@@ -69,9 +69,37 @@ pub fn drive<T: Target>(
     stop: &Shutdown,
     answer_max: Duration,
 ) {
+    let under_way = send(asks, book, target, runtime, stop);
+    under_way.answered(runtime, stop, answer_max);
+}
+
+/// Requests that were sent, and may not be answered yet.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Semaphore>);
+
+impl UnderWay {
+    /// Waits until all of them are answered, but not longer than `answer_max`. Blocks; a stop ends it.
+    pub(crate) fn answered(&self, runtime: &Handle, stop: &Shutdown, answer_max: Duration) {
+        let all = u32::try_from(UNDER_WAY_MAX).unwrap_or(u32::MAX);
+        let answered = self.0.acquire_many(all);
+        let answered = async { tokio::time::timeout(answer_max, answered).await.is_ok() };
+        if unless_stopped(runtime, stop, answered) != Some(true) {
+            tracing::debug!("some requests have no answer");
+        }
+    }
+}
+
+/// Sends `asks` until all are sent, or it is `enough`. Blocks.
+pub(crate) fn send<T: Target>(
+    asks: &Arc<Asks>,
+    book: &Arc<Book>,
+    target: &Arc<T>,
+    runtime: &Handle,
+    enough: &Shutdown,
+) -> UnderWay {
     let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     for request in &asks.requests {
-        if !sleep_until(book.clock().moment(request.at_us), stop) {
+        if !sleep_until(book.clock().moment(request.at_us), enough) {
             break;
         }
         let what = request.what;
@@ -84,11 +112,7 @@ pub fn drive<T: Target>(
             drop(place);
         });
     }
-    let all = u32::try_from(UNDER_WAY_MAX).unwrap_or(u32::MAX);
-    let answered = async { tokio::time::timeout(answer_max, room.acquire_many(all)).await.is_ok() };
-    if unless_stopped(runtime, stop, answered) != Some(true) {
-        tracing::debug!("some requests have no answer");
-    }
+    UnderWay(room)
 }
 
 async fn perform<T: Target>(asks: &Asks, book: &Book, target: &T, what: What) {

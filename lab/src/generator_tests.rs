@@ -63,7 +63,7 @@ fn run_of<T: Target>(asks: &Arc<Asks>, target: &Arc<T>, runtime: &tokio::runtime
     let (traces, others) = book.read();
     let mut run = Run::new("a", Paradigm::SyncRest, 0, 0.0, 0.0);
     let to_us = asks.requests.last().unwrap().at_us + 1;
-    measure(&mut run, &traces, &others, Some(0), Window { from_us: 0, to_us });
+    measure(&mut run, &traces, &others, Some(0), Window { from_us: 0, to_us, fault: None });
     run
 }
 
@@ -133,7 +133,8 @@ fn what_the_generator_has_no_room_for_is_not_sent_and_makes_the_run_void() {
     drive(&asks, &book, &Arc::new(Silent), runtime(1).handle(), &Shutdown::new(), limit);
     let (traces, others) = book.read();
     let mut run = Run::new("a", Paradigm::SyncRest, 0, 0.0, 0.0);
-    let window = Window { from_us: 0, to_us: asks.requests.last().unwrap().at_us + 1 };
+    let to_us = asks.requests.last().unwrap().at_us + 1;
+    let window = Window { from_us: 0, to_us, fault: None };
     measure(&mut run, &traces, &others, None, window);
     let audit = run.audit.unwrap();
     let not_sent = (2_000 - UNDER_WAY_MAX) as u64;

@@ -50,6 +50,7 @@ pub mod tables;
 pub mod report;
 pub mod compare;
 mod progress;
+mod kit;
 mod session;
 mod work_folder;
 pub mod cli;

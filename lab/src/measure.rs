@@ -13,6 +13,8 @@ use crate::stats::Times;
 const SEND_DELAY_SHARE_MAX: f64 = 0.1;
 /// Delay of a sender that no figure is void for: what waking up costs on a busy machine.
 const SEND_DELAY_FLOOR: Duration = Duration::from_millis(2);
+/// Time after a fault in which a late sender says nothing of the generator: what was down starts beside it.
+const AFTER_FAULT: Duration = Duration::from_secs(5);
 /// Share of the orders by which those that wait may grow before a run counts as saturated.
 const GROWTH_SHARE_MAX: f64 = 0.01;
 /// The same growth, in standard deviations of what waits by chance.
@@ -25,11 +27,20 @@ pub struct Window {
     pub from_us: u64,
     /// End of sending.
     pub to_us: u64,
+    /// Begin and end of the fault that happens meanwhile.
+    pub fault: Option<(u64, u64)>,
 }
 
 impl Window {
     fn has(&self, us: u64) -> bool {
         (self.from_us..self.to_us).contains(&us)
+    }
+
+    /// Whether a sender that is late at this time may be so because of the fault.
+    fn is_disturbed(&self, us: u64) -> bool {
+        let after_us = u64::try_from(AFTER_FAULT.as_micros()).unwrap_or(u64::MAX);
+        self.fault
+            .is_some_and(|(from_us, to_us)| (from_us..to_us.saturating_add(after_us)).contains(&us))
     }
 
     fn length_s(&self) -> f64 {
@@ -45,8 +56,8 @@ pub fn measure(
     dead_letters: Option<u64>,
     window: Window,
 ) {
-    let (mut accept, mut outcome, mut delay) =
-        (Times::default(), Times::default(), Times::default());
+    let (mut accept, mut outcome) = (Times::default(), Times::default());
+    let (mut delay, mut judged) = (Times::default(), Times::default());
     for trace in traces.iter().filter(|trace| window.has(trace.planned_us)) {
         let since_planned = |us: u64| us.saturating_sub(trace.planned_us);
         if let (Answer::Accepted | Answer::Refused, Some(answered_us)) =
@@ -59,6 +70,9 @@ pub fn measure(
         }
         if let Some(sent_us) = trace.sent_us {
             delay.add(since_planned(sent_us));
+            if !window.is_disturbed(trace.planned_us) {
+                judged.add(since_planned(sent_us));
+            }
         }
     }
     run.length_s = window.length_s();
@@ -68,7 +82,7 @@ pub fn measure(
     run.is_saturated = is_saturated(traces, window);
     let is_unsent = |trace: &&Trace| window.has(trace.planned_us) && !trace.is_sent();
     let not_sent = traces.iter().filter(is_unsent).count();
-    run.void = no_room(not_sent).or_else(|| bottleneck(&[&accept, &outcome], &delay));
+    run.void = no_room(not_sent).or_else(|| bottleneck(&[&accept, &outcome], &judged));
     run.send_delay = delay.quantiles();
     run.accept = Clocked { quantiles: accept.quantiles(), buckets: accept.buckets() };
     run.outcome = Clocked { quantiles: outcome.quantiles(), buckets: outcome.buckets() };
@@ -136,7 +150,7 @@ mod tests {
     use super::*;
     use crate::workload::Paradigm;
 
-    const WINDOW: Window = Window { from_us: 1_000_000, to_us: 11_000_000 };
+    const WINDOW: Window = Window { from_us: 1_000_000, to_us: 11_000_000, fault: None };
 
     /// 100 orders a second for 11 s, each done after `latency_us(n)`, sent after `delay_us`.
     fn traces(delay_us: u64, latency_us: impl Fn(u64) -> u64) -> Vec<Trace> {
@@ -150,16 +164,20 @@ mod tests {
                 answer: Answer::Accepted,
                 outcome_us,
                 outcomes: 1,
-                item: 0,
+                ..Trace::default()
             }
         };
         (0..1_100).map(one).collect()
     }
 
-    fn run_of(traces: &[Trace]) -> Run {
+    fn run_in(window: Window, traces: &[Trace]) -> Run {
         let mut run = Run::new("a", Paradigm::Rabbit, 0, 100.0, 0.0);
-        measure(&mut run, traces, &Others::default(), Some(0), WINDOW);
+        measure(&mut run, traces, &Others::default(), Some(0), window);
         run
+    }
+
+    fn run_of(traces: &[Trace]) -> Run {
+        run_in(WINDOW, traces)
     }
 
     #[test]
@@ -186,6 +204,45 @@ mod tests {
         assert!(run_of(&late).void.is_none(), "a tenth of 200 ms is 20 ms");
         late.iter_mut().for_each(|trace| trace.answered_us = Some(trace.planned_us + 9_000));
         assert!(run_of(&late).void.is_some_and(|why| why.contains("2.0 ms are allowed")));
+    }
+
+    /// Sends that are late between two times of the run, and at no other.
+    fn late_between(from_us: u64, to_us: u64) -> Vec<Trace> {
+        let mut some = traces(0, |_| 5_000);
+        let is_late = |trace: &&mut Trace| (from_us..to_us).contains(&trace.planned_us);
+        for trace in some.iter_mut().filter(is_late) {
+            trace.sent_us = Some(trace.planned_us + 80_000);
+        }
+        some
+    }
+
+    #[test]
+    fn a_sender_that_is_late_during_a_fault_and_just_after_it_makes_no_run_void() {
+        let fault = Window { fault: Some((3_000_000, 4_500_000)), ..WINDOW };
+        let late = late_between(3_000_000, 9_500_000);
+        let run = run_in(fault, &late);
+        assert_eq!(run.void, None);
+        assert!(run.send_delay.p99_us > 70_000, "it is told all the same: {:?}", run.send_delay);
+        assert!(run_of(&late).void.is_some(), "without a fault it is the generator");
+    }
+
+    #[test]
+    fn a_generator_that_is_late_before_a_fault_or_long_after_it_makes_the_run_void() {
+        let fault = Window { fault: Some((3_000_000, 4_500_000)), ..WINDOW };
+        for (from_us, to_us) in [(1_000_000, 1_500_000), (9_500_000, 10_000_000), (0, 11_000_000)] {
+            let void = run_in(fault, &late_between(from_us, to_us)).void.expect("void");
+            assert!(void.contains("80."), "{from_us}: {void}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_was_not_sent_makes_the_run_void_also_during_a_fault() {
+        let mut some = traces(0, |_| 5_000);
+        some[350] = Trace { planned_us: some[350].planned_us, ..Trace::default() };
+        let fault = Window { fault: Some((3_000_000, 4_500_000)), ..WINDOW };
+        assert!(
+            run_in(fault, &some).void.is_some_and(|why| why.contains("1 orders were not sent"))
+        );
     }
 
     #[test]

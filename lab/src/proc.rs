@@ -49,6 +49,15 @@ impl Processes {
         lock(&self.0).insert(pid, (part, is_new));
     }
 
+    /// Processor time that the processes of a part have used since they were started, in seconds.
+    #[must_use]
+    pub fn cpu_s(&self, part: Part) -> f64 {
+        let watched = lock(&self.0);
+        let of_part = watched.iter().filter(|(_, (of, _))| *of == part);
+        let ticks = of_part.filter_map(|(pid, _)| ticks_of(&format!("/proc/{pid}/stat")));
+        ticks.sum::<u64>() as f64 / TICKS_PER_S
+    }
+
     /// Begins to look.
     ///
     /// # Errors
@@ -158,6 +167,7 @@ mod tests {
         while begun.elapsed() < Duration::from_millis(300) {
             work = std::hint::black_box(work.wrapping_add(1));
         }
+        assert!(processes.cpu_s(Part::Broker) > 0.02 && processes.cpu_s(Part::Service) == 0.0);
         let cost = watch.end(7);
         assert!(cost.brokers_cpu_s > 0.02 && cost.generator_cpu_s > 0.02, "{cost:?}");
         assert!(cost.brokers_peak_bytes > 1 << 20, "{cost:?}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::workload::{Fault, WorkloadFile};
+use crate::workload::{Fault, Kind, WorkloadFile};
 
 /// Longest measured part.
 const LENGTH_MAX: Duration = Duration::from_secs(2);
@@ -22,7 +22,7 @@ impl WorkloadFile {
             workload.orders = workload.orders.min(ORDERS_MAX);
             // Of a sweep the lowest and the highest rate.
             let rates = &mut workload.rates_per_s;
-            if rates.len() > 2 {
+            if workload.kind == Kind::Sweep && rates.len() > 2 {
                 *rates = vec![rates[0], rates[rates.len() - 1]];
             }
             if workload.length <= LENGTH_MAX {

@@ -76,6 +76,25 @@ pub struct Environment {
     pub is_generator_first: bool,
     /// The servers.
     pub servers: Vec<ServerInfo>,
+    /// How brokers worked before they were measured, in the order in which they did.
+    #[serde(default)] // results of earlier versions do not have it
+    pub warm_ups: Vec<WarmUp>,
+}
+
+/// How a broker worked before it was measured, since it was started.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUp {
+    /// Whose broker.
+    pub paradigm: Paradigm,
+    /// When its services were started, in seconds from the start of all.
+    pub began_s: f64,
+    /// How long orders were sent, in seconds.
+    pub took_s: f64,
+    /// Whether what an order cost the broker no longer fell at its end.
+    pub is_flat: bool,
+    /// Processor time of the broker for 10,000 orders, in seconds: look by look.
+    pub broker_cpu_s: Vec<f64>,
 }
 
 /// A server.

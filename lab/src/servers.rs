@@ -81,6 +81,13 @@ impl Servers {
         self.kafka.as_ref().map(|kafka| kafka.tools().classpath().to_owned())
     }
 
+    /// The process of Kafka's first broker, where it runs.
+    #[must_use]
+    pub fn kafka_pid(&self) -> Option<u32> {
+        let first = self.kafka.as_ref()?.nodes().first()?;
+        first.process().map(|process| process.pid)
+    }
+
     fn broker_of(&mut self, paradigm: Paradigm) -> Option<&mut dyn Server> {
         match paradigm {
             Paradigm::SyncRest => None,

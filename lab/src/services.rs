@@ -85,6 +85,8 @@ pub(crate) struct Services {
     around: Surroundings,
     /// Flags of the workload.
     extra: Vec<String>,
+    /// Those that only inventory gets.
+    of_inventory: Vec<String>,
     running: Vec<Running>,
     /// Addresses of services that are down, to be started where they were.
     down: BTreeMap<String, String>,
@@ -115,6 +117,7 @@ impl Services {
             paradigm,
             around,
             extra: trouble_of(workload),
+            of_inventory: failures_of(workload),
             running: Vec::new(),
             down: BTreeMap::new(),
             starts: BTreeMap::new(),
@@ -216,12 +219,17 @@ impl Services {
                 add("--bootstrap-server", around.bootstrap_servers.clone());
                 add("--schema-registry-url", around.registry_url.clone());
                 if service != Service::Order {
+                    // What is said of Kafka's order holds then whatever happens.
+                    add("--order", "key".to_owned());
                     // A member that comes back in its own name need not wait until the group has missed it.
                     add("--instance-id", format!("lab-{name}"));
                 }
             }
         }
         args.extend(self.extra.iter().cloned());
+        if service == Service::Inventory {
+            args.extend(self.of_inventory.iter().cloned());
+        }
         args
     }
 
@@ -346,6 +354,12 @@ fn trouble_of(workload: &Workload) -> Vec<String> {
         extra.extend(["--inventory-failure-rate".to_owned(), rate]);
     }
     extra
+}
+
+/// Flags for attempts of inventory that fail. Another service would take some of them as its own.
+fn failures_of(workload: &Workload) -> Vec<String> {
+    let share = workload.simulate_failures;
+    if share > 0.0 { vec!["--simulate-failures".to_owned(), share.to_string()] } else { Vec::new() }
 }
 
 /// The address that a log names for a service.

@@ -21,6 +21,7 @@ fn silent(dir: &std::path::Path) -> Services {
         paradigm: Paradigm::SyncRest,
         around,
         extra: Vec::new(),
+        of_inventory: Vec::new(),
         running: Vec::new(),
         down: BTreeMap::new(),
         starts: BTreeMap::new(),
@@ -62,6 +63,22 @@ fn what_a_service_has_printed_stays_when_it_is_started_again() {
     services.start_again(Service::Inventory).unwrap();
     wait_for("inventory-again-2.log");
     assert_eq!(log("inventory.log").unwrap(), "started\n");
+}
+
+#[test]
+fn only_inventory_fails_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let workload = Workload {
+        simulate_failures: 0.01,
+        ..Workload::plain("fails", 10.0, Duration::from_secs(1))
+    };
+    let mut services = silent(dir.path());
+    services.of_inventory = failures_of(&workload);
+    for service in Service::ALL {
+        let args = services.args_of(service.name(), service, "127.0.0.1:1").join(" ");
+        let fails = args.contains("--simulate-failures 0.01");
+        assert_eq!(fails, service == Service::Inventory, "{args}");
+    }
 }
 
 #[test]

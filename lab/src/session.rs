@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kafka_io::client_config::KafkaSettings;
 use service_kit::args::LogFormat;
 use service_kit::exit::{AppError, ExitStatus};
 use service_kit::output::{note, text};
@@ -15,31 +13,24 @@ use service_kit::shutdown::Shutdown;
 use service_kit::telemetry;
 use tokio::runtime::Runtime;
 
-use crate::bench::{Bench, Home};
+use crate::bench::Bench;
 use crate::cli::RunArgs;
 use crate::client::http_client;
-use crate::flow::Brokers;
+use crate::kit::{Kit, blank};
 use crate::past::Past;
-use crate::plan::{Cell, again, expected, outline, plan};
+use crate::plan::{Cell, again, expected, outline, place_of_more, plan};
 use crate::priority;
-use crate::programs::Programs;
 use crate::progress::Progress;
-use crate::results::{ELSEWHERE, Environment, Results, Run, SCHEMA, WorkloadInfo};
-use crate::servers::Servers;
-use crate::services::Surroundings;
+use crate::results::{Results, Run};
 use crate::targets::Targets;
 use crate::work_folder::{self, InUse};
 use crate::workload::{Kind, Paradigm, WorkloadFile};
 use crate::{environment, report, words};
 
-/// Items of the lab's own menu: so many keys that no one of them is the bottleneck.
-const ITEMS: usize = 64;
 /// Runs that may fail one after the other before all is given up.
 const FAILURES_MAX: u32 = 3;
 /// Void runs that are made once more, at most: more of them say that the machine is not up to it.
 const AGAIN_MAX: usize = 10;
-/// Time between two looks whether the start of the servers is to be given up.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long runs must have taken until what they took says as much about the rest as the guess does: the first of them
 /// may be those that the guess is worst at.
 const GUESS_WEIGHT: Duration = Duration::from_mins(4);
@@ -53,6 +44,8 @@ pub(crate) struct Session {
     _runtime: Runtime,
     results: Results,
     cells: Vec<Cell>,
+    /// When the first run began.
+    runs_from: Instant,
     out: PathBuf,
     _in_use: InUse,
 }
@@ -124,17 +117,18 @@ impl Session {
             listened: BTreeSet::new(),
             last: None,
         };
-        Ok(Self { bench, _runtime: runtime, results, cells, out, _in_use: in_use })
+        let runs_from = Instant::now();
+        Ok(Self { bench, _runtime: runtime, results, cells, runs_from, out, _in_use: in_use })
     }
 
     /// Makes all runs, and writes the report.
     pub(crate) fn run(mut self) -> Result<ExitStatus, AppError> {
         let planned = self.cells.len();
         let progress = Progress::start();
-        progress.begins("brokers warm up", 0, planned, self.left(0));
-        for why in self.bench.warm_brokers() {
-            note(&format!("lab: {why}"));
+        for paradigm in self.bench.to_warm() {
+            self.warm(paradigm, &progress);
         }
+        self.runs_from = Instant::now();
         let (mut failures, mut failed, mut number) = (0, 0, 0);
         while let Some(cell) = self.cells.get(number).copied() {
             let left = self.left(number);
@@ -148,7 +142,7 @@ impl Session {
                 Ok(run) => {
                     failures = 0;
                     if run.void.is_some() && self.cells.len() < planned + AGAIN_MAX {
-                        self.cells.extend(again(&self.bench.file, &cell));
+                        self.make_again(&cell, number);
                     }
                     self.keep(run, &cell)?
                 }
@@ -173,6 +167,28 @@ impl Session {
         drop(progress);
         self.results.is_complete = self.results.runs.len() == self.cells.len();
         self.end(failed)
+    }
+
+    /// Has a broker work before it is measured.
+    fn warm(&mut self, paradigm: Paradigm, progress: &Progress) {
+        let what = format!("the broker of {} warms up", paradigm.title());
+        progress.begins(&what, 0, self.cells.len(), self.left(0));
+        match self.bench.warm(paradigm) {
+            Ok(warm_up) => {
+                note(&format!("lab: {}", words::of_warm_up(&warm_up)));
+                self.results.environment.warm_ups.push(warm_up);
+            }
+            Err(why) => note(&format!("lab: {} was not warmed up: {why}", paradigm.title())),
+        }
+    }
+
+    /// Plans a run once more.
+    fn make_again(&mut self, cell: &Cell, number: usize) {
+        let file = &self.bench.file;
+        if let Some(more) = again(file, cell) {
+            let place = place_of_more(file, &self.cells, number, &more);
+            self.cells.insert(place, more);
+        }
     }
 
     /// Keeps a run; returns what came of it, in words.
@@ -231,7 +247,7 @@ impl Session {
         };
         let (before, after) = self.cells.split_at(number);
         let weight = GUESS_WEIGHT.as_secs_f64();
-        let (took, guess) = (self.bench.began.elapsed(), guessed(before));
+        let (took, guess) = (self.runs_from.elapsed(), guessed(before));
         let factor = (took.as_secs_f64() + weight) / (guess.as_secs_f64() + weight);
         guessed(after).mul_f64(factor)
     }
@@ -272,125 +288,4 @@ pub(crate) fn tell(results: &Results, out: &Path) -> Result<(), AppError> {
 pub(crate) fn unwritable(path: &Path, error: &std::io::Error) -> AppError {
     AppError::failed(format!("{} cannot be written: {error}", path.display()))
         .hint("give another folder with --out")
-}
-
-type Found = (Home, Brokers, Vec<String>, Environment);
-
-/// What a comparison is begun with.
-struct Kit<'a> {
-    program: &'a Program,
-    file: &'a WorkloadFile,
-    work: &'a Path,
-    logs: &'a Path,
-    http: &'a reqwest::Client,
-    runtime: &'a Runtime,
-    stop: &'a Shutdown,
-}
-
-impl Kit<'_> {
-    /// Starts servers of the lab's own.
-    fn own(&self) -> Result<Found, AppError> {
-        let programs = Programs::ensure(&self.file.paradigms)?;
-        if programs.profile() != "release" {
-            note("lab: these are not release builds: their times say little");
-        }
-        note("lab: starting servers");
-        let servers = self.servers()?;
-        let look =
-            environment::look(self.program, &programs, &servers, self.http, self.work, self.file);
-        let environment = self.runtime.block_on(look);
-        let items: Vec<String> = (1..=ITEMS).map(|n| format!("dish-{n}")).collect();
-        let menu: String = items.iter().map(|item| format!("[{item}]\nprice = 8.5\n")).collect();
-        let path = self.work.join("menu.toml");
-        std::fs::write(&path, menu).map_err(|error| unwritable(&path, &error))?;
-        let kafka = KafkaSettings::new("lab", &servers.bootstrap_servers(), Vec::new())
-            .map_err(|error| AppError::failed(error.to_string()))?;
-        let found = Brokers {
-            rabbit_url: servers.rabbit_urls().swap_remove(0),
-            rabbit_prefix: "orders".to_owned(),
-            kafka,
-            order_topic: "order-events".to_owned(),
-            notification_topic: "notification-events".to_owned(),
-        };
-        let around = Surroundings {
-            dir: self.work.to_owned(),
-            logs: self.logs.to_owned(),
-            stop: self.stop.clone(),
-            programs,
-            rabbit_urls: servers.rabbit_urls(),
-            bootstrap_servers: servers.bootstrap_servers(),
-            registry_url: servers.registry_url(),
-            prefix: found.rabbit_prefix.clone(),
-        };
-        Ok((Home::Own(Box::new(servers), Box::new(around)), found, items, environment))
-    }
-
-    /// Starts the servers. A stop ends the wait for them: they end with this process.
-    fn servers(&self) -> Result<Servers, AppError> {
-        let (dir, file) = (self.work.to_owned(), self.file.clone());
-        let (started, is_started) = std::sync::mpsc::sync_channel(1);
-        let start = move || {
-            let servers = Servers::start(&dir, &file);
-            // Nobody waits for them any more.
-            let _ = started.send(servers);
-        };
-        let thread = std::thread::Builder::new().name("servers".to_owned()).spawn(start);
-        thread.map_err(|error| AppError::failed(format!("no thread for servers: {error}")))?;
-        loop {
-            match is_started.recv_timeout(LOOK_EVERY) {
-                Ok(servers) => return servers,
-                Err(RecvTimeoutError::Timeout) if self.stop.is_requested() => {
-                    return Err(AppError::failed("it was stopped before the servers had started"));
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    return Err(AppError::failed("the start of the servers has failed"));
-                }
-            }
-        }
-    }
-
-    /// Takes services that run elsewhere.
-    fn elsewhere(&self, targets: Targets) -> Result<Found, AppError> {
-        let servers = targets.look()?;
-        let machine = environment::machine(self.program, ELSEWHERE, self.work);
-        let environment = Environment { servers, ..machine };
-        Ok((Home::Elsewhere(targets.addresses), targets.brokers, targets.items, environment))
-    }
-}
-
-fn blank(
-    file: &WorkloadFile,
-    args: &RunArgs,
-    environment: Environment,
-    started_at: Timestamp,
-) -> Results {
-    let quick = if args.quick { " --quick" } else { "" };
-    let targets = args.targets.as_ref();
-    let targets = targets.map_or_else(String::new, |file| format!(" --targets {}", file.display()));
-    let info = |workload: &crate::workload::Workload| WorkloadInfo {
-        name: workload.name.clone(),
-        kind: workload.kind,
-        words: words::of_workload(workload),
-        rounds: workload.rounds,
-    };
-    Results {
-        schema: SCHEMA.to_owned(),
-        name: file.name.clone(),
-        started_at: started_at.to_string(),
-        ended_at: started_at.to_string(),
-        is_complete: false,
-        is_quick: args.quick,
-        seed: file.seed,
-        command: format!(
-            "cargo run --release --bin lab -- run {}{quick}{targets} --seed {}",
-            args.file.display(),
-            file.seed
-        ),
-        workload_file: file.text.clone(),
-        environment,
-        paradigms: Vec::new(),
-        workloads: file.workloads.iter().map(info).collect(),
-        runs: Vec::new(),
-    }
 }

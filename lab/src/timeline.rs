@@ -148,7 +148,7 @@ mod tests {
             answer,
             outcome_us,
             outcomes: u32::from(outcome_us.is_some()),
-            item: 0,
+            ..Trace::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::results::{GaveUp, Run};
+use crate::results::{GaveUp, Run, WarmUp};
 use crate::workload::{Arrivals, Fault, Kind, Workload};
 
 /// Microseconds as people write them: three digits, with a unit.
@@ -98,12 +98,32 @@ pub(crate) fn of_run(run: &Run) -> String {
     words.join(", ")
 }
 
+/// How a broker was warmed up, on a line.
+#[must_use]
+pub(crate) fn of_warm_up(warm_up: &WarmUp) -> String {
+    let costs = &warm_up.broker_cpu_s;
+    let fell = match (costs.first(), costs.last()) {
+        (Some(first), Some(last)) => format!(
+            ": 10,000 orders cost it {first:.1} s of a processor at first and {last:.1} s at last, {}",
+            if warm_up.is_flat { "which no longer falls" } else { "which may still fall" }
+        ),
+        _ => String::new(),
+    };
+    format!("the broker of {} worked for {:.0} s{fell}", warm_up.paradigm.title(), warm_up.took_s)
+}
+
 /// A workload in a sentence.
 #[must_use]
 pub(crate) fn of_workload(workload: &Workload) -> String {
     let length = seconds(workload.length);
     let rate = number(workload.rates_per_s[0]);
     let mut words = match workload.kind {
+        Kind::Load if !workload.rate_of.is_empty() => {
+            let of_each = workload.rate_of.iter();
+            let rates: Vec<String> =
+                of_each.map(|(by, rate)| format!("{} by {}", number(*rate), by.title())).collect();
+            format!("orders for {length}, a second: {}", rates.join(", "))
+        }
         Kind::Load => format!("{rate} orders a second for {length}"),
         Kind::Sweep => {
             let rates: Vec<String> =
@@ -144,6 +164,7 @@ pub(crate) fn of_workload(workload: &Workload) -> String {
     }
     for (share, what) in [
         (workload.inventory_failure_rate, "of the orders are refused by inventory"),
+        (workload.simulate_failures, "of the attempts of inventory fail"),
         (workload.poison, "as many invalid messages in addition"),
         (workload.duplicates, "of the requests are repeated under the same key"),
     ] {
@@ -160,6 +181,32 @@ pub(crate) fn of_workload(workload: &Workload) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::workload::Paradigm;
+
+    #[test]
+    fn a_workload_is_told_with_its_rates_and_its_trouble() {
+        let text = "name = 'x'\n[[workload]]\nname = 'a'\nfor = '8s'\nsimulate-failures = 0.01\n\
+                    order-replicas = 2\nrate-of = { sync-rest = 1500, streaming = 200 }\n";
+        let file = crate::workload::WorkloadFile::parse(text).unwrap();
+        assert_eq!(
+            of_workload(&file.workloads[0]),
+            "orders for 8 s, a second: 1,500 by HTTP, 200 by Kafka; 1.0 % of the attempts of inventory fail; \
+             2 instances of the order service"
+        );
+    }
+
+    #[test]
+    fn a_warm_up_is_told_with_what_orders_cost_at_its_begin_and_its_end() {
+        let (paradigm, broker_cpu_s) = (Paradigm::Streaming, vec![161.0, 80.0, 24.04]);
+        let warm_up = WarmUp { paradigm, began_s: 9.0, took_s: 55.1, is_flat: true, broker_cpu_s };
+        assert_eq!(
+            of_warm_up(&warm_up),
+            "the broker of Kafka worked for 55 s: 10,000 orders cost it 161.0 s of a processor at first and 24.0 s at \
+             last, which no longer falls"
+        );
+        let short = WarmUp { is_flat: false, broker_cpu_s: Vec::new(), ..warm_up };
+        assert_eq!(of_warm_up(&short), "the broker of Kafka worked for 55 s");
+    }
 
     #[test]
     fn times_and_numbers_have_the_digits_that_matter() {

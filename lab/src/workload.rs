@@ -3,7 +3,7 @@
 
 mod check;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use check::{RawWorkload, check, rounds_of};
 const FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most orders of one run: their traces are kept in memory.
 pub const ORDERS_MAX: f64 = 200_000.0;
-/// Longest time for which brokers work before the first run.
+/// Longest time for which a broker may work before it is measured.
 const BROKER_WARM_UP_MAX: Duration = Duration::from_mins(5);
 
 /// One of the order flows that are compared.
@@ -164,8 +164,10 @@ pub struct Workload {
     pub name: String,
     /// What is done.
     pub kind: Kind,
-    /// Rates of a sweep; else the one rate.
+    /// Rates of a sweep, or those of the paradigms that have their own; else the one rate.
     pub rates_per_s: Vec<f64>,
+    /// Rates that paradigms have of their own; those without one do not have this workload. Empty where all have the same.
+    pub rate_of: BTreeMap<Paradigm, f64>,
     /// Length of the measured part, for each rate.
     pub length: Duration,
     /// Burst: factor, begin and length.
@@ -180,6 +182,8 @@ pub struct Workload {
     pub inventory_delay: Duration,
     /// Share of orders that inventory refuses.
     pub inventory_failure_rate: f64,
+    /// Share of the attempts of inventory that fail.
+    pub simulate_failures: f64,
     /// What is broken.
     pub fault: Option<Fault>,
     /// Share of orders beside which something comes that is no order.
@@ -200,6 +204,7 @@ impl Workload {
             name: name.to_owned(),
             kind: Kind::Load,
             rates_per_s: vec![rate_per_s],
+            rate_of: BTreeMap::new(),
             length,
             burst: None,
             arrivals: Arrivals::default(),
@@ -207,12 +212,20 @@ impl Workload {
             orders: 0,
             inventory_delay: Duration::ZERO,
             inventory_failure_rate: 0.0,
+            simulate_failures: 0.0,
             fault: None,
             poison: 0.0,
             duplicates: 0.0,
             order_replicas: 1,
             is_quick: true,
         }
+    }
+
+    /// Whether a paradigm has this workload at the rate in this place.
+    #[must_use]
+    pub fn meets(&self, rate: usize, paradigm: Paradigm) -> bool {
+        let own = self.rate_of.get(&paradigm);
+        self.rate_of.is_empty() || own.is_some_and(|own| *own == self.rates_per_s[rate])
     }
 
     /// The rates of one run at `rate_per_s`, the warm-up left out.
@@ -240,7 +253,7 @@ pub struct WorkloadFile {
     pub paradigms: Vec<Paradigm>,
     /// Part of each run that is not measured.
     pub warm_up: Duration,
-    /// How long each broker works before the first run.
+    /// How long each broker works at most before it is measured.
     pub broker_warm_up: Duration,
     /// Longest wait without one more outcome after the last order.
     pub drain: Duration,

@@ -49,6 +49,10 @@ fn what_cannot_be_run_is_refused_with_its_workload() {
         ("kind = 'backlog'\nrate = 10", "both need it"),
         ("kind = 'batch'\norders = 10\nrate = 1", "has no 'rate'"),
         ("kind = 'replay'\nfor = '2s'", "has no 'for'"),
+        ("for = '2s'\nrate = 1\nrate-of = { rabbit = 1 }", "in the place of 'rate'"),
+        ("for = '2s'\nrate-of = { rabbit = 0 }", "a rate is 0"),
+        ("for = '2s'\nrate-of = {}", "names no paradigm"),
+        ("rate = 1\nfor = '2s'\nsimulate-failures = 2", "simulate-failures is 2"),
     ] {
         let text = format!("name = 'x'\n[[workload]]\nname = 'a'\n{lines}\n");
         let found = problem(&text);
@@ -60,6 +64,19 @@ fn what_cannot_be_run_is_refused_with_its_workload() {
     assert!(problem("name = 'x'").contains("no [[workload]]"));
     assert!(problem(&format!("kafka-brokers = 2\n{SMALL}")).contains("give 1 or 3"));
     assert!(problem(&format!("rabbitmq-nodes = 2\n{SMALL}")).contains("give 1 or 3"));
+}
+
+#[test]
+fn paradigms_may_have_rates_of_their_own() {
+    let text = "name = 'x'\n[[workload]]\nname = 'a'\nfor = '2s'\n\
+                rate-of = { sync-rest = 30, rabbit = 10, streaming = 30 }\n";
+    let file = WorkloadFile::parse(text).unwrap();
+    let workload = &file.workloads[0];
+    assert_eq!(workload.rates_per_s, [10.0, 30.0]);
+    let met = |rate| Paradigm::ALL.map(|paradigm| workload.meets(rate, paradigm));
+    assert_eq!((met(0), met(1)), ([false, true, false], [true, false, true]));
+    let small = WorkloadFile::parse(SMALL).unwrap();
+    assert!(Paradigm::ALL.iter().all(|paradigm| small.workloads[0].meets(0, *paradigm)));
 }
 
 #[test]

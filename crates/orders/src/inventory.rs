@@ -89,11 +89,14 @@ pub fn decide(
     }
 }
 
+/// End of what the customer of an order is told that comes: nothing else ends so.
+pub const GOOD_NEWS: &str = "is on its way";
+
 /// What the customer of an order is told.
 pub fn notification_text(order: &Order, outcome: InventoryOutcome) -> String {
     let Order { quantity, product, .. } = order;
     let what = match outcome {
-        InventoryOutcome::Reserved => return format!("{quantity} x {product} is on its way"),
+        InventoryOutcome::Reserved => GOOD_NEWS,
         InventoryOutcome::Failed(FailureReason::OutOfStock) => "is sold out",
         InventoryOutcome::Failed(FailureReason::UnknownItem) => "is not on the menu",
         InventoryOutcome::Failed(FailureReason::InvalidOrder) => "cannot be ordered like this",

@@ -30,7 +30,7 @@ pub mod simulate;
 
 pub use average::average;
 pub use inventory::{
-    FailureReason, InventoryOutcome, SimulatedRefusals, decide, notification_text,
+    FailureReason, GOOD_NEWS, InventoryOutcome, SimulatedRefusals, decide, notification_text,
 };
 pub use menu::{InvalidMenu, MENU_ITEMS_MAX, Menu, MenuItem, Stock};
 pub use money::Amount;

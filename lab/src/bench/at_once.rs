@@ -43,9 +43,10 @@ impl Bench {
                 .push(format!("it takes no batch: one request an order, {AT_A_TIME} at a time"));
             unless_stopped(&self.runtime, &self.stop, one_by_one(&rig)).ok_or(STOPPED)?;
         }
-        self.settle(&rig, cell.paradigm, run);
+        self.settle(&rig, workload, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
-        let window = Window { from_us: 0, to_us: rig.book.clock().now_us() };
+        let to_us = rig.book.clock().now_us();
+        let window = Window { from_us: 0, to_us, fault: None };
         self.fill_in(run, &mut rig, cell.paradigm, window);
         (run.cost, run.is_saturated, run.void) =
             (rig.services.is_some().then_some(cost), false, None);

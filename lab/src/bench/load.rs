@@ -35,9 +35,10 @@ impl Bench {
         let mut rig = self.rig(workload, cell, asks)?;
         let watch = rig.processes.watch().map_err(|error| error.to_string())?;
         let from_us = us(self.file.warm_up);
-        let window = Window { from_us, to_us: from_us + us(workload.length) };
-        let fault = self.drive_and_break(workload, window, cell.paradigm, &mut rig)?;
-        self.settle(&rig, cell.paradigm, run);
+        let to_us = from_us + us(workload.length);
+        let fault = self.drive_and_break(workload, from_us, cell.paradigm, &mut rig)?;
+        let window = Window { from_us, to_us, fault };
+        self.settle(&rig, workload, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
         self.fill_in(run, &mut rig, cell.paradigm, window);
         run.cost = rig.services.is_some().then_some(cost);
@@ -45,9 +46,12 @@ impl Bench {
         if let (Some(fault), Some((begin_us, end_us))) = (workload.fault, fault) {
             run.fault = Some(recovery(&traces, &label_of(fault), begin_us, end_us, from_us));
         }
-        if workload.fault.is_some() || workload.burst.is_some() {
+        let is_steady = workload.fault.is_none() && workload.burst.is_none();
+        if !is_steady || workload.simulate_failures > 0.0 {
             // What fails or piles up then says nothing of the rate.
             run.is_saturated = false;
+        }
+        if !is_steady {
             run.timeline = timeline(&traces, from_us);
         }
         Ok(())
@@ -56,7 +60,7 @@ impl Bench {
     fn drive_and_break(
         &mut self,
         workload: &Workload,
-        window: Window,
+        zero_us: u64,
         paradigm: Paradigm,
         rig: &mut Rig,
     ) -> Result<Option<(u64, u64)>, String> {
@@ -67,9 +71,8 @@ impl Bench {
                 let _ = priority::raise(); // what came of it stands in the results
                 drive(&asks, &book, &client, &runtime, &stop, ANSWER_MAX);
             });
-            let broken = workload
-                .fault
-                .map(|fault| self.break_and_mend(fault, window.from_us, paradigm, rig));
+            let broken =
+                workload.fault.map(|fault| self.break_and_mend(fault, zero_us, paradigm, rig));
             sending.join().map_err(|_panic| "the generator has failed".to_owned())?;
             broken.transpose()
         })
@@ -113,9 +116,9 @@ impl Bench {
         let begin_us = rig.book.clock().now_us();
         let services = rig.services.as_mut().ok_or("the services are not the lab's")?;
         services.start_again(BEHIND)?;
-        self.settle(&rig, cell.paradigm, run);
+        self.settle(&rig, workload, cell.paradigm, run);
         let cost = watch.end(rig.book.so_far().2);
-        let window = Window { from_us: 0, to_us: begin_us };
+        let window = Window { from_us: 0, to_us: begin_us, fault: None };
         self.fill_in(run, &mut rig, cell.paradigm, window);
         (run.cost, run.is_saturated, run.void) = (Some(cost), false, None);
         run.notes.extend(not_sent(run));

@@ -15,7 +15,7 @@ use crate::listen::Listener;
 use crate::patience::Patience;
 use crate::results::{GaveUp, Run};
 use crate::stopping::unless_stopped;
-use crate::workload::Paradigm;
+use crate::workload::{Paradigm, Workload};
 
 /// Questions under way at a time.
 const ASKED_AT_ONCE: usize = 16;
@@ -30,7 +30,7 @@ const REST_MAX: Duration = Duration::from_secs(10);
 impl Bench {
     /// Waits until every accepted order is done, and every one of which nothing is known is done or given up. It goes
     /// on as long as outcomes come; a run whose wait was given up says so.
-    pub(super) fn settle(&self, rig: &Rig, paradigm: Paradigm, run: &mut Run) {
+    pub(super) fn settle(&self, rig: &Rig, workload: &Workload, paradigm: Paradigm, run: &mut Run) {
         let mut patience = Patience::new(Instant::now(), self.file.drain);
         let mut open = rig.book.open(Answer::Unknown);
         while !self.stop.is_requested() {
@@ -38,6 +38,11 @@ impl Bench {
                 Paradigm::SyncRest => self.still_pending(rig, open),
                 Paradigm::Rabbit | Paradigm::Streaming => rig.book.open(Answer::Accepted),
             };
+            let may_be_dead = workload.simulate_failures > 0.0 && paradigm != Paradigm::SyncRest;
+            if may_be_dead && !open.is_empty() {
+                self.note_dead_letters(rig, open);
+                open = rig.book.open(Answer::Accepted);
+            }
             if open.is_empty() {
                 break;
             }
@@ -45,7 +50,8 @@ impl Bench {
                 run.gave_up = Some(GaveUp { why, open: open.len() as u64 });
                 break;
             }
-            let pause = if paradigm == Paradigm::SyncRest { ASK_EVERY } else { LOOK_EVERY };
+            let asks = paradigm == Paradigm::SyncRest || may_be_dead;
+            let pause = if asks { ASK_EVERY } else { LOOK_EVERY };
             let _ = self.stop.wait(pause);
         }
         if paradigm != Paradigm::SyncRest {
@@ -55,6 +61,28 @@ impl Bench {
 
     /// Asks the order service about orders, notes those that are confirmed, and returns those that it still works on.
     fn still_pending(&self, rig: &Rig, orders: Vec<usize>) -> Vec<usize> {
+        let mut pending = Vec::new();
+        for (order, status) in self.statuses(rig, orders) {
+            match status {
+                Status::Confirmed => rig.book.told(&rig.asks.orders[order].order_id),
+                Status::Pending | Status::NoAnswer => pending.push(order),
+                Status::Dead | Status::Over => {}
+            }
+        }
+        pending
+    }
+
+    /// Asks the order service about orders, and notes those that are dead letters: nothing more comes of them. What
+    /// customers are told is heard from the broker.
+    fn note_dead_letters(&self, rig: &Rig, orders: Vec<usize>) {
+        for (order, status) in self.statuses(rig, orders) {
+            if status == Status::Dead {
+                rig.book.dead_lettered(order);
+            }
+        }
+    }
+
+    fn statuses(&self, rig: &Rig, orders: Vec<usize>) -> Vec<(usize, Status)> {
         let ask = |order: usize| async move {
             let order_id = &rig.asks.orders[order].order_id;
             // Each instance knows the orders that it has taken.
@@ -63,17 +91,7 @@ impl Bench {
             (order, together(&join_all(of_each).await))
         };
         let asked = stream::iter(orders).map(ask).buffer_unordered(ASKED_AT_ONCE).collect();
-        let answers: Vec<(usize, Status)> =
-            unless_stopped(&self.runtime, &self.stop, asked).unwrap_or_default();
-        let mut pending = Vec::new();
-        for (order, status) in answers {
-            match status {
-                Status::Confirmed => rig.book.told(&rig.asks.orders[order].order_id),
-                Status::Pending | Status::NoAnswer => pending.push(order),
-                Status::Over => {}
-            }
-        }
-        pending
+        unless_stopped(&self.runtime, &self.stop, asked).unwrap_or_default()
     }
 
     /// After the last run: hears what came since the last reader ended. It belongs to earlier runs.

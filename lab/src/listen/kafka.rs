@@ -58,7 +58,8 @@ pub(super) fn read(
                     continue;
                 }
                 match decoder.decode(record.value()) {
-                    Ok(notification) => book.told(&notification.order_id),
+                    Ok(message) if message.is_good_news() => book.told(&message.order_id),
+                    Ok(message) => book.told_no(&message.order_id),
                     Err(error) => tracing::warn!(%error, "a message to a customer cannot be read"),
                 }
             }

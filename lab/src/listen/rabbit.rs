@@ -4,11 +4,16 @@ use std::collections::HashSet;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use codec::decode::Decoder;
+use codec::frame;
+use codec::resolver::SchemaResolver;
+use codec::scalar::AvroRecord as _;
 use futures_util::StreamExt as _;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer};
+use order_schemas::Notification;
 use service_kit::shutdown::Shutdown;
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +28,38 @@ const TAG: &str = "lab";
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// What was heard so far, and how it is read.
+struct Heard {
+    ids: HashSet<String>,
+    resolver: SchemaResolver,
+    decoder: Decoder<Notification>,
+    known: HashSet<u32>,
+}
+
+impl Heard {
+    fn new() -> Self {
+        let resolver = SchemaResolver::offline();
+        let decoder = Decoder::new(resolver.clone());
+        Self { ids: HashSet::new(), resolver, decoder, known: HashSet::new() }
+    }
+
+    /// Whether a message says that the order does not come.
+    fn says_no(&mut self, body: &[u8]) -> bool {
+        let Some(id) = frame::schema_id(Some(body)) else { return false };
+        // One program writes to this queue, in one schema.
+        if self.known.insert(id) && self.resolver.insert(id, Notification::SCHEMA).is_err() {
+            return false;
+        }
+        match self.decoder.decode(Some(body)) {
+            Ok(message) => !message.is_good_news(),
+            Err(error) => {
+                tracing::warn!(%error, "a message to a customer cannot be read");
+                false
+            }
+        }
+    }
+}
+
 /// Reads until it is stopped, through as many connections as it takes; says once whether the first one reads.
 pub(super) async fn read(
     url: &str,
@@ -32,7 +69,7 @@ pub(super) async fn read(
     ready: &SyncSender<Result<(), String>>,
 ) {
     let deadline = Instant::now() + READY_MAX;
-    let (mut is_told, mut heard) = (false, HashSet::new());
+    let (mut is_told, mut heard) = (false, Heard::new());
     while !stop.is_requested() {
         let opened = tokio::select! {
             opened = timeout(CONNECT_MAX, open(url, queue)) => opened,
@@ -79,7 +116,7 @@ async fn open(url: &str, queue: &str) -> lapin::Result<(Connection, Channel, Con
     Ok((connection, channel, consumer))
 }
 
-async fn take(consumer: &mut Consumer, book: &Book, stop: &Shutdown, heard: &mut HashSet<String>) {
+async fn take(consumer: &mut Consumer, book: &Book, stop: &Shutdown, heard: &mut Heard) {
     loop {
         let next = tokio::select! {
             biased;
@@ -98,7 +135,7 @@ async fn rest(
     channel: &Channel,
     consumer: &mut Consumer,
     book: &Book,
-    heard: &mut HashSet<String>,
+    heard: &mut Heard,
 ) {
     if channel.basic_cancel(TAG.into(), BasicCancelOptions::default()).await.is_ok() {
         while let Some(Ok(delivery)) = consumer.next().await {
@@ -108,9 +145,9 @@ async fn rest(
     let _ = connection.close(200, "done".into()).await;
 }
 
-async fn hear(delivery: &Delivery, book: &Book, heard: &mut HashSet<String>) {
-    if let Some(order_id) = new_message(delivery, book, heard) {
-        book.told(&order_id);
+async fn hear(delivery: &Delivery, book: &Book, heard: &mut Heard) {
+    if let Some(order_id) = new_message(delivery, book, &mut heard.ids) {
+        if heard.says_no(&delivery.data) { book.told_no(&order_id) } else { book.told(&order_id) }
     }
     // Where the connection breaks, the broker sends it again, and says so.
     let _ = delivery.ack(BasicAckOptions::default()).await;

@@ -197,6 +197,13 @@ fn besides(audit: &crate::audit::Audit) -> String {
         let of: Vec<String> = of.map(|(count, words)| format!("{count} {words}")).collect();
         parts.push(format!("{} invalid: {}", audit.poison, of.join(", ")));
     }
+    for (count, words) in
+        [(audit.rejected, "told that it does not come"), (audit.dead_lettered, "dead-lettered")]
+    {
+        if count > 0 {
+            parts.push(format!("{} {words}", number(count as f64)));
+        }
+    }
     if parts.is_empty() { "–".to_owned() } else { parts.join("; ") }
 }
 

@@ -1,11 +1,12 @@
 //! A workload as it is written, and what is wrong with it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
 use service_kit::units::DurationArg;
 
-use super::{Arrivals, Fault, Kind, ORDERS_MAX, Segment, Service, Workload};
+use super::{Arrivals, Fault, Kind, ORDERS_MAX, Paradigm, Segment, Service, Workload};
 
 /// Highest rate that one generator is trusted with, per second.
 const RATE_MAX: f64 = 20_000.0;
@@ -20,12 +21,14 @@ pub(super) struct RawWorkload {
     kind: Kind,
     rate: Option<f64>,
     rates: Option<Vec<f64>>,
+    rate_of: Option<BTreeMap<Paradigm, f64>>,
     r#for: Option<DurationArg>,
     arrivals: Option<Arrivals>,
     rounds: Option<u32>,
     orders: Option<u32>,
     inventory_delay: Option<DurationArg>,
     inventory_failure_rate: Option<f64>,
+    simulate_failures: Option<f64>,
     burst_factor: Option<f64>,
     burst_at: Option<DurationArg>,
     burst_for: Option<DurationArg>,
@@ -92,6 +95,7 @@ pub(super) fn check(raw: RawWorkload, rounds: u32, warm_up: Duration) -> Result<
         arrivals: raw.arrivals.unwrap_or_default(),
         inventory_delay: raw.inventory_delay.map_or(Duration::ZERO, DurationArg::get),
         inventory_failure_rate: share("inventory-failure-rate", raw.inventory_failure_rate)?,
+        simulate_failures: share("simulate-failures", raw.simulate_failures)?,
         poison: share("poison", raw.poison)?,
         duplicates: share("duplicates", raw.duplicates)?,
         order_replicas: raw.order_replicas.unwrap_or(1),
@@ -99,6 +103,7 @@ pub(super) fn check(raw: RawWorkload, rounds: u32, warm_up: Duration) -> Result<
         name: raw.name,
         kind: raw.kind,
         rates_per_s,
+        rate_of: raw.rate_of.unwrap_or_default(),
         length,
         burst,
         orders,
@@ -127,6 +132,15 @@ pub(super) fn check(raw: RawWorkload, rounds: u32, warm_up: Duration) -> Result<
 }
 
 fn rates(raw: &RawWorkload) -> Result<Vec<f64>, String> {
+    if let Some(rate_of) = &raw.rate_of {
+        if raw.kind != Kind::Load || raw.rate.is_some() || raw.rates.is_some() {
+            return Err("'rate-of' is for the kind load, in the place of 'rate'".to_owned());
+        }
+        let mut rates: Vec<f64> = rate_of.values().copied().collect();
+        rates.sort_by(f64::total_cmp);
+        rates.dedup();
+        return all_fine(rates);
+    }
     let rates = match (raw.kind, raw.rate, raw.rates.clone()) {
         (Kind::Sweep, None, Some(rates)) if rates.len() >= 2 => rates,
         (Kind::Sweep, ..) => return Err("a sweep needs 'rates', two or more".to_owned()),
@@ -138,10 +152,15 @@ fn rates(raw: &RawWorkload) -> Result<Vec<f64>, String> {
             return Err("this kind has no 'rate': all comes at once".to_owned());
         }
     };
-    let is_rate = |rate: &f64| *rate > 0.0 && *rate <= RATE_MAX;
     let is_timed = matches!(raw.kind, Kind::Load | Kind::Backlog | Kind::Sweep);
-    match rates.iter().find(|rate| is_timed && !is_rate(rate)) {
+    if is_timed { all_fine(rates) } else { Ok(rates) }
+}
+
+fn all_fine(rates: Vec<f64>) -> Result<Vec<f64>, String> {
+    let is_rate = |rate: &f64| *rate > 0.0 && *rate <= RATE_MAX;
+    match rates.iter().find(|rate| !is_rate(rate)) {
         Some(rate) => Err(format!("a rate is {rate}: give more than 0, at most {RATE_MAX}")),
+        None if rates.is_empty() => Err("'rate-of' names no paradigm".to_owned()),
         None => Ok(rates),
     }
 }

@@ -3,7 +3,7 @@
 use lab::audit::Audit;
 use lab::results::{
     Clocked, Cost, Drain, Environment, ParadigmInfo, Replayed, Results, Run, SCHEMA, ServerInfo,
-    WorkloadInfo,
+    WarmUp, WorkloadInfo,
 };
 use lab::stats::Times;
 use lab::timeline::{FaultTimes, Point};
@@ -180,6 +180,13 @@ pub(crate) fn results() -> Results {
                 version: "4.3.1".to_owned(),
                 settings: vec!["1 broker, KRaft".to_owned()],
                 is_mock: false,
+            }],
+            warm_ups: vec![WarmUp {
+                paradigm: Paradigm::Streaming,
+                began_s: 0.5,
+                took_s: 45.0,
+                is_flat: true,
+                broker_cpu_s: vec![160.0, 90.0, 42.0, 40.0, 41.0],
             }],
         },
         paradigms: Paradigm::ALL.map(promise).into(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use orders::{FailureReason, InventoryOutcome, Order, notification_text};
+use orders::{FailureReason, GOOD_NEWS, InventoryOutcome, Order, notification_text};
 
 use super::OTHER_TYPE;
 use crate::schemas;
@@ -171,6 +171,11 @@ impl Notification {
             created_at_ms: order.created_at_ms,
         }
     }
+
+    /// Whether it says that the order comes, and not why it does not.
+    pub fn is_good_news(&self) -> bool {
+        self.text.ends_with(GOOD_NEWS)
+    }
 }
 
 impl AvroRecord for Notification {
@@ -204,6 +209,26 @@ impl Fields<Self> for Notification {
             1 => self.user_id.as_deref().map_or(Scalar::Null, Scalar::String),
             2 => Scalar::String(&self.text),
             _ => self.created_at_ms.map_or(Scalar::Null, Scalar::Long),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_message_about_a_reserved_order_is_good_news() {
+        let order = Order::new("o-1", "burger", 1.0);
+        let is_good = |outcome| Notification::new(&order, outcome).is_good_news();
+        assert!(is_good(InventoryOutcome::Reserved));
+        for reason in [
+            FailureReason::OutOfStock,
+            FailureReason::UnknownItem,
+            FailureReason::InvalidOrder,
+            FailureReason::Simulated,
+        ] {
+            assert!(!is_good(InventoryOutcome::Failed(reason)), "{reason:?}");
         }
     }
 }
