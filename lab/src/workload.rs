@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use service_kit::exit::AppError;
 use service_kit::units::DurationArg;
 
+pub(crate) use check::name_of;
 use check::{RawWorkload, check, rounds_of};
 
 /// Largest workload file.

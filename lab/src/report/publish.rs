@@ -1,5 +1,6 @@
 //! What of a comparison is kept with the project: its results and page in `docs/comparison`, its tables in
-//! `docs/comparison.md` between two marks, and a page for each paradigm. All of it is made of the results alone.
+//! `docs/comparison.md` between two marks, and a page for each paradigm. Of any other comparison than the standard one, such
+//! as the replicated one, results and page are kept in a folder of its name there. All of it is made of the results alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,10 @@ pub const DOCUMENT: &str = "docs/comparison.md";
 pub const RESULTS: &str = "docs/comparison/results.json";
 /// The page, from there.
 pub const REPORT: &str = "docs/comparison/report.html";
+/// Folder of both, and of those of other comparisons.
+const FOLDER: &str = "docs/comparison";
+/// Name of the comparison that the document is about.
+const MAIN: &str = "standard";
 /// Tables of the document, in their order.
 const SHOWN: [&str; 8] =
     ["losses", "headline", "sweep", "faults", "lots", "replay", "audit", "cost"];
@@ -101,11 +106,13 @@ fn page_of(results: &Results, paradigm: Paradigm) -> String {
 }
 
 /// Writes the pages of all paradigms below a folder and, where that has `docs/comparison.md`, its section, with the
-/// results of `results_path` and the page beside it.
+/// results of `results_path` and the page beside it. Of another comparison than the standard one only results and page are
+/// written, where there is such a document.
 ///
 /// # Errors
 ///
-/// Fails if a file cannot be written, or the document has no place for the section.
+/// Fails if a file cannot be written, the document has no place for the section, or the comparison has no name that a
+/// folder can have.
 pub fn publish(results: &Results, results_path: &Path, root: &Path) -> Result<(), AppError> {
     let unwritable = |path: &Path, error: &std::io::Error| {
         AppError::failed(format!("{} cannot be written: {error}", path.display()))
@@ -116,10 +123,21 @@ pub fn publish(results: &Results, results_path: &Path, root: &Path) -> Result<()
             .and_then(|()| fs::write(&path, text))
             .map_err(|error| unwritable(&path, &error))
     };
+    let document = root.join(DOCUMENT);
+    if results.name != MAIN {
+        if !document.is_file() {
+            return Ok(());
+        }
+        crate::workload::name_of(&results.name).map_err(AppError::usage)?;
+        let folder = root.join(FOLDER).join(&results.name);
+        let kept =
+            fs::read_to_string(results_path).map_err(|error| unwritable(results_path, &error))?;
+        write(folder.join("results.json"), &kept)?;
+        return write(folder.join("report.html"), &html(results));
+    }
     for (path, text) in pages(results) {
         write(root.join(path), &text)?;
     }
-    let document = root.join(DOCUMENT);
     let Ok(text) = fs::read_to_string(&document) else { return Ok(()) };
     let text = with_section(&text, &section(results)).ok_or_else(|| {
         AppError::failed(format!("{} has no place for results", document.display()))

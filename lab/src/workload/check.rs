@@ -55,7 +55,7 @@ pub(super) fn size_of(name: &str, given: Option<u16>) -> Result<u16, String> {
 }
 
 /// Checks a name that folders and files are made of.
-pub(super) fn name_of(name: &str) -> Result<(), String> {
+pub(crate) fn name_of(name: &str) -> Result<(), String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || !name.chars().all(is_part) {
         return Err("a name has lower-case letters, digits and '-'".to_owned());

@@ -26,13 +26,14 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn a_report_is_made_again_from_the_results_alone() {
     let dir = TempDir::new().unwrap();
-    let path = write(dir.path(), "results.json", &results());
+    let standard = Results { name: "standard".to_owned(), ..results() };
+    let path = write(dir.path(), "results.json", &standard);
     let output = lab(&["report", &path, "--pages", dir.path().to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let own = std::fs::read_to_string(dir.path().join("rabbit/RESULTS.md")).unwrap();
     assert!(own.contains("| inventory-away | RabbitMQ |") && !own.contains("| HTTP |"), "{own}");
     let page = std::fs::read_to_string(dir.path().join("report.html")).unwrap();
-    assert_eq!(page, lab::report::html(&results()));
+    assert_eq!(page, lab::report::html(&standard));
     assert!(String::from_utf8_lossy(&output.stdout).contains("baseline"));
     let csv = std::fs::read_to_string(dir.path().join("csv/headline.csv")).unwrap();
     assert!(csv.starts_with("workload,paradigm,offered per s,\"to accept, p50\""), "{csv}");

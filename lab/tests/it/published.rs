@@ -51,12 +51,57 @@ fn what_is_kept_with_the_project_is_what_its_results_render_to() {
 }
 
 #[test]
+fn the_page_of_every_other_comparison_is_what_its_results_render_to() {
+    let folder = root().join(RESULTS).parent().unwrap().to_path_buf();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let folder = entry.unwrap().path();
+        let Ok(text) = std::fs::read_to_string(folder.join("results.json")) else { continue };
+        assert!(text.len() as u64 <= RESULTS_BYTES_MAX, "{} bytes", text.len());
+        let results = Results::parse(&text).unwrap();
+        assert!(results.is_complete && !results.is_quick, "{}: a whole run", folder.display());
+        assert_eq!(Some(results.name.as_str()), folder.file_name().and_then(|name| name.to_str()));
+        let page = std::fs::read_to_string(folder.join("report.html")).unwrap();
+        let again = AGAIN.replace(RESULTS, &format!("{}/results.json", folder.display()));
+        assert!(page == report::html(&results), "{} differs; {again}", folder.display());
+    }
+}
+
+#[test]
+fn of_another_comparison_than_the_standard_one_results_and_page_are_kept_in_its_own_folder() {
+    let dir = TempDir::new().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    std::fs::create_dir(at("docs")).unwrap();
+    let document = format!("{BEGIN}\n{END}\n");
+    std::fs::write(at(DOCUMENT), &document).unwrap();
+    let publish = |name: &str| {
+        let other = Results { name: name.to_owned(), ..results() };
+        std::fs::write(at("r.json"), serde_json::to_string(&other).unwrap()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_lab"))
+            .args(["report", at("r.json").to_str().unwrap()])
+            .args(["--out", at("out").to_str().unwrap()])
+            .args(["--pages", dir.path().to_str().unwrap()])
+            .output()
+            .unwrap();
+        (output.status.code(), other)
+    };
+    let (code, other) = publish("replicated");
+    assert_eq!(code, Some(0));
+    let page = std::fs::read_to_string(at("docs/comparison/replicated/report.html")).unwrap();
+    assert_eq!(page, report::html(&other));
+    assert!(Results::read(&at("docs/comparison/replicated/results.json")).is_ok());
+    assert_eq!(std::fs::read_to_string(at(DOCUMENT)).unwrap(), document, "it is not about them");
+    assert!(!at("rabbit/RESULTS.md").exists() && !at(RESULTS).exists());
+    assert_eq!(publish("../elsewhere").0, Some(2), "that is no folder of its own");
+}
+
+#[test]
 fn results_are_published_between_the_marks_and_the_same_again_the_second_time() {
     let dir = TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("docs")).unwrap();
     let at = |path: &str| dir.path().join(path);
     std::fs::write(at(DOCUMENT), format!("# Ours\n\n{BEGIN}\n{END}\n\nThe end.\n")).unwrap();
-    std::fs::write(at("r.json"), serde_json::to_string(&results()).unwrap()).unwrap();
+    let standard = Results { name: "standard".to_owned(), ..results() };
+    std::fs::write(at("r.json"), serde_json::to_string(&standard).unwrap()).unwrap();
     let publish = |results: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_lab"))
             .args(["report", at(results).to_str().unwrap()])
