@@ -6,7 +6,7 @@
 //!            rounds)
 //!
 //! pure       schedule, asked: what is sent when      audit, timeline, measure, stats: what the traces say
-//!            cells, verdict, tables, report: what is told of many runs
+//!            cells, knee, gaps, verdict, tables, report: what is told of many runs
 //! in a run   generator ─► client ─► services         book: every order's way, on one clock
 //!            listen ◄─ what customers are told       proc: what it costs
 //!            patience: how long outcomes are waited for       past: what later runs hear of earlier ones
@@ -45,6 +45,8 @@ mod patience;
 pub mod bench;
 mod words;
 pub mod cells;
+pub mod gaps;
+pub mod knee;
 pub mod verdict;
 pub mod tables;
 pub mod report;

@@ -1,11 +1,13 @@
 //! What people read: one page that needs nothing but itself, a summary for pull requests, tables for spreadsheets, and
 //! the histograms for other tools. All of it is made of the results alone.
 
+mod about;
 mod charts;
 mod html;
 mod plot;
 pub mod publish;
 mod style;
+mod timeline_words;
 mod timelines;
 
 use std::fs;
@@ -73,7 +75,7 @@ pub fn csv(table: &Table) -> String {
     for row in &table.rows {
         let fields = row.iter().map(|entry| match entry.value {
             Some(value) => value.to_string(),
-            None if entry.text == "–" => String::new(),
+            None if entry.text.starts_with('–') => String::new(),
             None => field(&entry.text),
         });
         let counts = if row.iter().any(|entry| entry.is_struck) { "no" } else { "yes" };

@@ -1,6 +1,7 @@
 //! The verdict: one paragraph, made of the numbers and nothing else. A sentence is there only where its numbers are.
 
-use crate::cells::{Cell, baseline, highest_kept, kept_words, of_kind};
+use crate::cells::{Cell, baseline, drained_after_s, missed_by, of_kind};
+use crate::knee::{highest_borne, highest_kept, kept_words, limit_words, slower_words};
 use crate::results::{Results, Run};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
@@ -36,33 +37,33 @@ fn list(parts: &[String]) -> String {
     }
 }
 
+/// Who tells customers how soon. Acceptances are compared among those alone whose answer comes before the work is done.
 fn calm(cells: &[Cell<'_>]) -> Option<String> {
     let base = baseline(cells);
     let rate = number(base.first()?.rate_per_s);
-    let of = |cell: &&Cell<'_>| {
-        let (accept, outcome) =
-            (cell.accept(|q| q.p50_us)?.median, cell.outcome(|q| q.p50_us)?.median);
-        Some((cell.paradigm, accept, outcome))
-    };
-    let medians: Vec<(Paradigm, f64, f64)> = base.iter().filter_map(of).collect();
-    let accepted: Vec<String> = medians
-        .iter()
-        .map(|(p, accept, _)| format!("{} by {}", time(*accept), p.title()))
-        .collect();
-    let done: Vec<String> = medians
-        .iter()
-        .map(|(p, _, outcome)| format!("{} by {}", time(*outcome), p.title()))
-        .collect();
-    let fastest = medians.iter().min_by(|a, b| a.2.total_cmp(&b.2))?;
-    (medians.len() > 1).then(|| {
-        format!(
-            "At {rate} orders a second, with everything well, half of the orders are accepted within {}, and their \
-             customers told within {}: to the outcome {} is the fastest.",
-            list(&accepted),
-            list(&done),
-            fastest.0.title()
-        )
-    })
+    let by = |(paradigm, us): &(Paradigm, f64)| format!("{} by {}", time(*us), paradigm.title());
+    let outcome = |cell: &&Cell<'_>| Some((cell.paradigm, cell.outcome(|q| q.p50_us)?.median));
+    let accept = |cell: &&Cell<'_>| Some((cell.paradigm, cell.accept(|q| q.p50_us)?.median));
+    let told: Vec<(Paradigm, f64)> = base.iter().filter_map(outcome).collect();
+    if told.len() < 2 {
+        return None;
+    }
+    let fastest = told.iter().min_by(|a, b| a.1.total_cmp(&b.1))?.0;
+    let mut words = format!(
+        "At {rate} orders a second, with everything well, half of the customers are told within {}: to the outcome {} is \
+         the fastest.",
+        list(&told.iter().map(by).collect::<Vec<_>>()),
+        fastest.title()
+    );
+    let early = base.iter().filter(|cell| !cell.paradigm.answers_when_done());
+    let accepted: Vec<String> = early.filter_map(accept).map(|one| by(&one)).collect();
+    if !accepted.is_empty() {
+        words.push_str(&format!(
+            " Half of the orders are accepted, which is no outcome yet, within {}.",
+            list(&accepted)
+        ));
+    }
+    Some(words)
 }
 
 /// The first workload in which a service is killed.
@@ -77,11 +78,11 @@ fn outage(cells: &[Cell<'_>]) -> Option<String> {
     let mut parts = Vec::new();
     for cell in cells.iter().filter(|cell| cell.workload.name == first.workload.name) {
         let title = cell.paradigm.title();
-        let missed = cell.missed()?;
+        let missed = missed_by(cell.typical()?)?;
         parts.push(if !cell.is_green() {
             format!("the audit of {title} is red")
         } else if missed == 0.0 {
-            let drained = cell.of_all(|run| run.fault.as_ref().map(|f| f.drained_after_s))?.median;
+            let drained = drained_after_s(cell.typical()?)?;
             format!("{title} accepts every order and has done all of them {drained:.1} s after its return")
         } else {
             format!("{title} does not accept {} of the orders", percent(missed))
@@ -90,15 +91,36 @@ fn outage(cells: &[Cell<'_>]) -> Option<String> {
     Some(format!("With {words}, {}.", list(&parts)))
 }
 
+/// The highest rates within the one limit, and what they were for those who went on beyond it.
 fn limits(cells: &[Cell<'_>]) -> Option<String> {
-    let knees = Paradigm::ALL.iter().filter_map(|&paradigm| {
-        let sweep = of_kind(cells, Kind::Sweep, paradigm);
-        highest_kept(&sweep)?;
-        Some(format!("{} a second by {}", kept_words(&sweep), paradigm.title()))
-    });
-    let knees: Vec<String> = knees.collect();
-    (!knees.is_empty()).then(|| {
-        format!("Of the offered rates, the highest that was kept up with was {}.", list(&knees))
+    let sweeps = || {
+        Paradigm::ALL
+            .into_iter()
+            .map(|paradigm| (paradigm, of_kind(cells, Kind::Sweep, paradigm)))
+            .filter(|(_, sweep)| highest_borne(sweep).is_some())
+    };
+    let kept: Vec<String> = sweeps()
+        .map(|(paradigm, sweep)| {
+            let per_s = if highest_kept(&sweep).is_some() { " a second" } else { "" };
+            format!("{}{per_s} by {}", kept_words(&sweep), paradigm.title())
+        })
+        .collect();
+    let slower: Vec<String> = sweeps()
+        .filter_map(|(paradigm, sweep)| {
+            Some(format!("{} keeps up with {}", paradigm.title(), slower_words(&sweep)?))
+        })
+        .collect();
+    let besides = if slower.is_empty() {
+        String::new()
+    } else {
+        format!("; without that limit, {}", list(&slower))
+    };
+    (!kept.is_empty()).then(|| {
+        format!(
+            "With 99 of 100 customers told within {}, the highest offered rate that was kept was {}{besides}.",
+            limit_words(),
+            list(&kept)
+        )
     })
 }
 
@@ -134,8 +156,13 @@ fn audits(cells: &[Cell<'_>]) -> String {
         })
         .collect();
     if red.is_empty() {
+        let dead: u64 = audits.iter().map(|(_, audit)| audit.dead_lettered).sum();
+        let dead = match dead {
+            0 => String::new(),
+            n => format!("; {} are dead letters, after every attempt had failed", number(n as f64)),
+        };
         format!(
-            "Of {} accepted orders none was lost and none done twice, by id.",
+            "Of {} accepted orders none was lost and none done twice, by id{dead}.",
             number(accepted as f64)
         )
     } else {

@@ -56,6 +56,13 @@ impl Paradigm {
             Self::Streaming => "Kafka",
         }
     }
+
+    /// Whether its answer comes when all is done: then acceptance and outcome are one moment, and its acceptance is none
+    /// to be compared with that of a queue.
+    #[must_use]
+    pub const fn answers_when_done(self) -> bool {
+        matches!(self, Self::SyncRest)
+    }
 }
 
 /// One of the services that all three flows have.

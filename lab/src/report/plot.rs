@@ -9,6 +9,8 @@ use crate::workload::Paradigm;
 pub(super) const WIDTH: f64 = 760.0;
 const LEFT: f64 = 80.0;
 const RIGHT: f64 = 92.0;
+/// The same where names of void runs stand.
+const RIGHT_OF_VOID: f64 = 132.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 40.0;
 /// Least distance of two names at the ends of lines.
@@ -55,7 +57,7 @@ impl Scale {
                     .collect()
             }
             Self::Log { from, to } => {
-                let decades = (to / from).log10().round();
+                let decades = ((to / from).log10() + 1e-9).floor();
                 (0..=12)
                     .map(f64::from)
                     .take_while(|n| *n <= decades)
@@ -90,6 +92,10 @@ pub(super) struct Line {
     pub(super) has_marks: bool,
     /// Whether it is the lighter one of two of a paradigm, which has no name of its own.
     pub(super) is_second: bool,
+    /// Whether it is of a run whose times do not count.
+    pub(super) is_void: bool,
+    /// Longest way along the x axis from a point to the next: beyond it there is nothing to draw.
+    pub(super) step_max: f64,
 }
 
 /// A stretch of the x axis that is shaded, and what it is.
@@ -97,6 +103,8 @@ pub(super) struct Shade {
     pub(super) from: f64,
     pub(super) to: f64,
     pub(super) label: String,
+    /// Whether it is the part of a stretch that not all lines have: it is lighter.
+    pub(super) is_longer: bool,
 }
 
 /// A point with words.
@@ -137,8 +145,14 @@ pub(super) fn escape(text: &str) -> String {
 }
 
 impl Plot {
+    /// Where the axes end on the right.
+    fn right(&self) -> f64 {
+        let has_void = self.lines.iter().any(|line| line.is_void);
+        WIDTH - if has_void { RIGHT_OF_VOID } else { RIGHT }
+    }
+
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
-        let right = WIDTH - RIGHT;
+        let right = self.right();
         let across = LEFT + self.x.share(x) * (right - LEFT);
         let bottom = self.height - BOTTOM;
         let up = bottom - self.y.share(y).clamp(-0.02, 1.04) * (bottom - TOP);
@@ -162,7 +176,7 @@ impl Plot {
             let (x, y) = self.place(note.at);
             let (class, words) = (class(note.paradigm), escape(&note.words));
             let (anchor, dx) =
-                if x > WIDTH - RIGHT - 120.0 { ("end", -8.0) } else { ("start", 8.0) };
+                if x > self.right() - 120.0 { ("end", -8.0) } else { ("start", 8.0) };
             let _ = writeln!(
                 svg,
                 "<circle class=\"{class} knee\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"7\"/><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{words}</text>",
@@ -174,14 +188,23 @@ impl Plot {
         svg
     }
 
+    /// The stretches, and above all of them their words.
     fn shade(&self, svg: &mut String) {
+        let height = self.height - BOTTOM - TOP;
         for shade in &self.shades {
-            let (from, _) = self.place((shade.from, 0.0));
-            let (to, _) = self.place((shade.to, 0.0));
-            let (width, height) = ((to - from).max(1.5), self.height - BOTTOM - TOP);
+            let ((from, _), (to, _)) = (self.place((shade.from, 0.0)), self.place((shade.to, 0.0)));
+            let width = (to - from).max(1.5);
+            let longer = if shade.is_longer { " longer" } else { "" };
             let _ = writeln!(
                 svg,
-                "<rect class=\"fault\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height:.1}\"/><text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                "<rect class=\"fault{longer}\" x=\"{from:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{height:.1}\"/>"
+            );
+        }
+        for shade in self.shades.iter().filter(|shade| !shade.label.is_empty()) {
+            let (from, _) = self.place((shade.from, 0.0));
+            let _ = writeln!(
+                svg,
+                "<text class=\"note\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 from + 4.0,
                 TOP + height - 7.0,
                 escape(&shade.label)
@@ -190,7 +213,7 @@ impl Plot {
     }
 
     fn axes(&self, svg: &mut String) {
-        let (right, bottom) = (WIDTH - RIGHT, self.height - BOTTOM);
+        let (right, bottom) = (self.right(), self.height - BOTTOM);
         for tick in self.y.ticks() {
             let (_, y) = self.place((0.0, tick));
             let _ = writeln!(
@@ -223,13 +246,17 @@ impl Plot {
 
     fn line(&self, svg: &mut String, line: &Line) {
         let mut path = String::new();
-        for (n, point) in line.points.iter().enumerate() {
+        let mut before = f64::NEG_INFINITY;
+        for point in &line.points {
             let (x, y) = self.place(*point);
-            let _ = write!(path, "{}{x:.1} {y:.1}", if n == 0 { "M" } else { "L" });
+            let is_next = point.0 - before <= line.step_max;
+            let _ = write!(path, "{}{x:.1} {y:.1}", if is_next { "L" } else { "M" });
+            before = point.0;
         }
         let second = if line.is_second { " second" } else { "" };
+        let void = if line.is_void { " void" } else { "" };
         let class = class(line.paradigm);
-        let _ = writeln!(svg, "<path class=\"{class} line{second}\" d=\"{path}\"/>");
+        let _ = writeln!(svg, "<path class=\"{class} line{second}{void}\" d=\"{path}\"/>");
         let marks = if line.has_marks { &line.points[..] } else { &[] };
         for point in marks {
             let (x, y) = self.place(*point);
@@ -240,23 +267,24 @@ impl Plot {
     /// Names at the ends of lines, moved apart where they would meet.
     fn names(&self, svg: &mut String) {
         let named = self.lines.iter().filter(|line| !line.is_second);
-        let mut names: Vec<(f64, f64, Paradigm)> = named
+        let mut names: Vec<(f64, f64, &Line)> = named
             .filter_map(|line| {
                 let (x, y) = self.place(*line.points.last()?);
-                Some((y, x, line.paradigm))
+                Some((y, x, line))
             })
             .collect();
         names.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut last = f64::NEG_INFINITY;
-        for (y, x, paradigm) in names {
+        for (y, x, line) in names {
             let at = y.max(last + NAMES_APART);
             last = at;
-            let (x, class) = (x.min(WIDTH - RIGHT) + 8.0, class(paradigm));
+            let (x, class) = (x.min(self.right()) + 8.0, class(line.paradigm));
+            let void = if line.is_void { ", void" } else { "" };
             let _ = writeln!(
                 svg,
-                "<text class=\"{class} name\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+                "<text class=\"{class} name\" x=\"{x:.1}\" y=\"{:.1}\">{}{void}</text>",
                 at + 4.0,
-                paradigm.title()
+                line.paradigm.title()
             );
         }
     }
@@ -298,6 +326,36 @@ mod tests {
         assert_eq!(log.ticks(), [1_000.0, 10_000.0, 100_000.0]);
         assert!((log.share(10_000.0) - 0.5).abs() < 1e-9);
         assert_eq!(Scale::log_over([]).ticks().len(), 2);
+        let cut = Scale::Log { from: 1.0, to: 400.0 };
+        assert_eq!(cut.ticks(), [1.0, 10.0, 100.0], "none beyond the end");
+    }
+
+    #[test]
+    fn a_line_is_broken_where_points_are_missing() {
+        let line = Line {
+            paradigm: Paradigm::SyncRest,
+            points: vec![(0.0, 1.0), (1.0, 1.0), (5.0, 1.0), (6.0, 1.0)],
+            has_marks: false,
+            is_second: false,
+            is_void: false,
+            step_max: 1.5,
+        };
+        let plot = Plot {
+            height: 190.0,
+            x: Scale::Linear { from: 0.0, to: 10.0 },
+            y: Scale::Linear { from: 0.0, to: 2.0 },
+            x_title: String::new(),
+            y_title: String::new(),
+            x_tick: |_| String::new(),
+            y_tick: |_| String::new(),
+            lines: vec![line],
+            shades: Vec::new(),
+            notes: Vec::new(),
+            label: String::new(),
+        };
+        let svg = plot.svg();
+        let path = svg.lines().find(|line| line.starts_with("<path")).unwrap();
+        assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 2), "{path}");
     }
 
     #[test]

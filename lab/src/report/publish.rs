@@ -1,6 +1,7 @@
 //! What of a comparison is kept with the project: its results and page in `docs/comparison`, its tables in
-//! `docs/comparison.md` between two marks, and a page for each paradigm. Of any other comparison than the standard one, such
-//! as the replicated one, results and page are kept in a folder of its name there. All of it is made of the results alone.
+//! `docs/comparison.md`, with what the run does not show, between two marks, and a page for each paradigm. Of any other
+//! comparison than the standard one, such as the replicated one, results and page are kept in a folder of its name there.
+//! All of it is made of the results alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use service_kit::exit::AppError;
 
 use super::{html, markdown_table};
 use crate::cells::cells;
+use crate::gaps::gaps;
 use crate::results::Results;
 use crate::tables::{Entry, Table, tables};
 use crate::verdict::verdict;
@@ -29,8 +31,10 @@ const FOLDER: &str = "docs/comparison";
 /// Name of the comparison that the document is about.
 const MAIN: &str = "standard";
 /// Tables of the document, in their order.
-const SHOWN: [&str; 8] =
-    ["losses", "headline", "sweep", "faults", "lots", "replay", "audit", "cost"];
+const SHOWN: [&str; 10] = [
+    "losses", "headline", "sweep", "replicas", "faults", "lots", "replay", "audit", "failures",
+    "cost",
+];
 
 /// All files that are made anew, by their paths from the root of the project.
 #[must_use]
@@ -49,7 +53,7 @@ pub fn with_section(document: &str, section: &str) -> Option<String> {
     Some(format!("{before}{BEGIN}\n{section}{END}{after}"))
 }
 
-/// What stands between the marks: when and where it was measured, the verdict, and tables.
+/// What stands between the marks: when and where it was measured, the verdict, what is not shown, and tables.
 #[must_use]
 pub fn section(results: &Results) -> String {
     let all = cells(results);
@@ -72,6 +76,13 @@ pub fn section(results: &Results) -> String {
         results.command,
         verdict(results, &all)
     );
+    let gaps = gaps(results, &all);
+    if !gaps.is_empty() {
+        text.push_str("\n### What this run does not show\n\n");
+    }
+    for gap in gaps {
+        text.push_str(&format!("- **{}** {}\n", gap.title, gap.words));
+    }
     let tables = tables(results, &all);
     for id in SHOWN {
         let Some(table) = tables.iter().find(|table| table.id == id) else { continue };

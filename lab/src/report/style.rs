@@ -23,7 +23,7 @@ background:linear-gradient(90deg,var(--under) 30%,transparent),linear-gradient(2
 linear-gradient(90deg,var(--shade),transparent),linear-gradient(270deg,var(--shade),transparent) right;
 background-size:3rem 100%,3rem 100%,1rem 100%,1rem 100%;background-repeat:no-repeat;background-attachment:local,local,scroll,scroll}
 figure .scroll{--under:var(--panel)}
-table{border-collapse:collapse;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
+table{border-collapse:separate;border-spacing:0;font-size:.87rem;font-variant-numeric:tabular-nums;min-width:100%}
 caption{caption-side:bottom;position:sticky;left:0;width:100cqi;text-align:left;color:var(--soft);padding:.6rem 0 0;font-size:.9rem}
 th{font-weight:600;text-align:left;vertical-align:bottom;border-bottom:2px solid var(--rule);padding:.35rem .7rem .35rem 0}
 td{vertical-align:top;border-bottom:1px solid var(--rule);padding:.35rem .7rem .35rem 0}
@@ -50,18 +50,42 @@ svg{display:block;width:100%;min-width:42rem;height:auto}
 .name.http{fill:var(--http)}.name.rabbit{fill:var(--rabbit)}.name.kafka{fill:var(--kafka)}
 .line{fill:none;stroke-width:2.4;stroke-linejoin:round}
 .line.http{stroke:var(--http)}.line.rabbit{stroke:var(--rabbit);stroke-dasharray:10 5}.line.kafka{stroke:var(--kafka);stroke-dasharray:2.5 3.5}
-.line.second{stroke-width:1.1;opacity:.85}
+.line.second{stroke-width:1.1;opacity:.85}.line.void{opacity:.45}
 .mark.http{fill:var(--http)}.mark.rabbit{fill:var(--rabbit)}.mark.kafka{fill:var(--kafka)}
 .knee{fill:none;stroke-width:1.6}
 .knee.http{stroke:var(--http)}.knee.rabbit{stroke:var(--rabbit)}.knee.kafka{stroke:var(--kafka)}
-.fault{fill:var(--fault);opacity:.55}
+.fault{fill:var(--fault);opacity:.55}.fault.longer{opacity:.25}
 pre{overflow-x:auto;background:var(--panel);border:1px solid var(--rule);border-radius:6px;padding:.8rem;font-size:.85rem}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;font-size:.92rem}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 @media (max-width:40rem){main{padding:1.4rem .9rem 3rem}h1{font-size:1.4rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.5rem}figure{padding:.7rem}
-td:first-child,th:first-child{position:sticky;left:0;background:var(--ground)}
+td:first-child,th:first-child{position:sticky;left:0;z-index:1;background:var(--ground);white-space:normal;min-width:6rem;max-width:9.5rem;padding-left:.1rem}
+table{font-size:.8rem}.two td:first-child,.two th:first-child{min-width:5.3rem;max-width:5.3rem;padding-right:.3rem;overflow-wrap:anywhere}
+.two td:nth-child(2),.two th:nth-child(2){position:sticky;left:5.3rem;z-index:1;background:var(--ground);min-width:0;padding-right:.4rem;box-shadow:1px 0 var(--rule)}
+.two td:nth-child(3),.two th:nth-child(3){padding-left:.4rem}
 svg{min-width:31rem}.tick,.axis,.note{font-size:15.5px}.name{font-size:16px}}
 @media print{:root{--ground:#fff;--panel:#fff;--ink:#000;--soft:#444;--rule:#bbb;--grid:#ddd;--fault:#ddd}
 main{max-width:none;padding:0}body{font-size:10.5pt}nav,.csv{display:none}.scroll{overflow:visible;background:none}svg{min-width:0}
 table,.wide{font-size:8pt}.wide{font-size:7pt}td .band{font-size:7pt}td,td:last-child:not(.n),.wide td:last-child:not(.n){min-width:0}th,td{padding-right:.4rem}figure,tr,caption{break-inside:avoid}h2,h3{break-after:avoid}}
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::STYLE;
+
+    #[test]
+    fn on_a_phone_the_names_of_a_row_stay_while_its_figures_move_below_an_opaque_ground() {
+        let (_, phone) = STYLE.split_once("@media (max-width:40rem)").unwrap();
+        let (phone, _) = phone.split_once("@media print").unwrap();
+        let rule = phone.lines().find(|line| line.starts_with("td:first-child")).unwrap();
+        for part in ["position:sticky", "left:0", "background:var(--ground)"] {
+            assert!(rule.contains(part), "{rule}");
+        }
+        let grounds: Vec<&str> = STYLE.split("--ground:").skip(1).collect();
+        assert_eq!(grounds.len(), 3, "light, dark, and paper");
+        for ground in grounds {
+            let colour = ground.split(';').next().unwrap();
+            assert!(matches!(colour.len(), 4 | 7), "{colour} has no alpha");
+        }
+    }
+}

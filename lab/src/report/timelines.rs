@@ -2,14 +2,20 @@
 
 use super::charts::{Figure, time_tick};
 use super::plot::{Line, Plot, Scale, Shade};
-use crate::cells::Cell;
+use super::timeline_words::{Burst, finding};
+use crate::cells::{Cell, drained_after_s, recovered_after_s};
 use crate::results::Run;
 use crate::timeline::{FaultTimes, Point};
-use crate::words::{number, percent};
+use crate::words::number;
 use crate::workload::{Kind, Paradigm};
 
 /// Height of a panel; several stand one below another on one clock.
 const PANEL: f64 = 190.0;
+/// Faults whose ends are nearer to each other than this are one stretch, in seconds.
+const SAME_END_S: f64 = 0.5;
+
+/// A cell, and the run of it that is drawn.
+pub(super) type Shown<'c, 'a> = (&'c Cell<'a>, &'c Run);
 
 /// One of the panels of an outage.
 struct Panel {
@@ -18,6 +24,8 @@ struct Panel {
     of: fn(&Point, f64) -> Option<f64>,
     is_log: bool,
     tick: fn(f64) -> String,
+    /// What is said instead of the panel where all of it is zero.
+    none: Option<&'static str>,
 }
 
 const ACCEPTED: &str = "accepted, %";
@@ -25,10 +33,16 @@ const WAITING: &str = "waiting";
 const FAILED: &str = "failed per s";
 
 const PANELS: [Panel; 4] = [
-    Panel { title: ACCEPTED, of: accepted, is_log: false, tick: number },
-    Panel { title: "to outcome, p99", of: p99, is_log: true, tick: time_tick },
-    Panel { title: WAITING, of: waiting, is_log: false, tick: number },
-    Panel { title: FAILED, of: failed, is_log: false, tick: number },
+    Panel { title: ACCEPTED, of: accepted, is_log: false, tick: number, none: None },
+    Panel { title: "to outcome, p99", of: p99, is_log: true, tick: time_tick, none: None },
+    Panel {
+        title: WAITING,
+        of: waiting,
+        is_log: false,
+        tick: number,
+        none: Some("No order waited"),
+    },
+    Panel { title: FAILED, of: failed, is_log: false, tick: number, none: Some("No order failed") },
 ];
 
 fn accepted(point: &Point, _: f64) -> Option<f64> {
@@ -63,54 +77,60 @@ pub(super) fn timelines(cells: &[Cell<'_>]) -> Vec<Figure> {
 }
 
 fn figure(cells: &[&Cell<'_>]) -> Option<Figure> {
-    let shown: Vec<(&Cell<'_>, &Run)> =
-        cells.iter().filter_map(|cell| Some((*cell, cell.typical()?))).collect();
+    let has_line = |run: &&Run| !run.timeline.is_empty();
+    let shown: Vec<Shown<'_, '_>> =
+        cells.iter().filter_map(|cell| Some((*cell, cell.typical().filter(has_line)?))).collect();
     let (first, _) = shown.first()?;
-    let finding = match first.workload.kind {
-        Kind::Backlog => of_backlog(&shown),
-        _ if shown.iter().any(|(_, run)| run.fault.is_some()) => of_fault(&shown),
-        _ => of_burst(&shown),
+    let is_backlog = first.workload.kind == Kind::Backlog;
+    let panels: &[Panel] = if is_backlog { &PANELS[2..3] } else { &PANELS };
+    let is_zero = |panel: &&Panel| {
+        let all = || shown.iter().flat_map(|(_, run)| values(panel, run));
+        panel.none.is_some() && all().all(|(_, value)| value == 0.0)
     };
-    let panels: &[Panel] =
-        if first.workload.kind == Kind::Backlog { &PANELS[2..3] } else { &PANELS };
+    let (left_out, drawn): (Vec<&Panel>, Vec<&Panel>) = panels.iter().partition(is_zero);
+    let without: Vec<&str> = left_out.iter().filter_map(|panel| panel.none).collect();
+    let finding = finding(&shown, &without);
     let end = shown
         .iter()
         .flat_map(|(_, run)| run.timeline.last())
         .map(|point| point.at_s)
         .fold(1.0, f64::max);
-    let mut svg = String::new();
-    for panel in panels {
-        svg.push_str(&draw(panel, &shown, end, &finding));
-    }
+    let svg = drawn.iter().map(|panel| draw(panel, &shown, end, &finding)).collect();
     let title = format!("{}: {}", first.workload.name, first.workload.words);
     Some(Figure { title, finding, svg })
 }
 
-fn draw(panel: &Panel, shown: &[(&Cell<'_>, &Run)], end: f64, label: &str) -> String {
-    let line = |(cell, run): &(&Cell<'_>, &Run)| {
-        let width_s = match &run.timeline[..] {
-            [first, second, ..] => second.at_s - first.at_s,
-            _ => 1.0,
-        };
-        let point = |point: &Point| Some((point.at_s, (panel.of)(point, width_s)?));
-        let points: Vec<(f64, f64)> = run.timeline.iter().filter_map(point).collect();
+/// Width of a run's points, in seconds.
+fn width_s(run: &Run) -> f64 {
+    match &run.timeline[..] {
+        [first, second, ..] => second.at_s - first.at_s,
+        _ => 1.0,
+    }
+}
+
+/// The points of a panel.
+fn values(panel: &Panel, run: &Run) -> Vec<(f64, f64)> {
+    let width_s = width_s(run);
+    let point = |point: &Point| Some((point.at_s, (panel.of)(point, width_s)?));
+    run.timeline.iter().filter_map(point).collect()
+}
+
+fn draw(panel: &Panel, shown: &[Shown<'_, '_>], end: f64, label: &str) -> String {
+    let line = |(cell, run): &Shown<'_, '_>| {
+        let points = values(panel, run);
         (!points.is_empty()).then_some(Line {
             paradigm: cell.paradigm,
             points,
             has_marks: false,
             is_second: false,
+            is_void: run.void.is_some(),
+            // While nothing is accepted there is no time to draw.
+            step_max: 1.5 * width_s(run),
         })
     };
     let lines: Vec<Line> = shown.iter().filter_map(line).collect();
     let values = || lines.iter().flat_map(|line| line.points.iter().map(|point| point.1));
     let y = if panel.is_log { Scale::log_over(values()) } else { Scale::from_zero(values()) };
-    // Each paradigm's broker takes its own time to start: the shortest fault is one that all had.
-    let faults = shown.iter().filter_map(|(_, run)| run.fault.as_ref());
-    let shades = faults.min_by(|a, b| a.to_s.total_cmp(&b.to_s)).map(|fault| Shade {
-        from: fault.from_s,
-        to: fault.to_s,
-        label: shade_label(panel, fault, shown),
-    });
     let plot = Plot {
         height: PANEL,
         x: Scale::Linear { from: 0.0, to: end },
@@ -119,98 +139,50 @@ fn draw(panel: &Panel, shown: &[(&Cell<'_>, &Run)], end: f64, label: &str) -> St
         y_title: panel.title.to_owned(),
         x_tick: number,
         y_tick: panel.tick,
+        shades: shades(panel, shown),
         lines,
-        shades: shades.into_iter().collect(),
         notes: Vec::new(),
         label: format!("{}: {label}", panel.title),
     };
     plot.svg()
 }
 
+/// The stretches in which something was broken, or more came than before. Each paradigm's broker takes its own time to
+/// start: the first stretch is one that all had, and what others had beyond it is lighter.
+fn shades(panel: &Panel, shown: &[Shown<'_, '_>]) -> Vec<Shade> {
+    if let Some(burst) = Burst::of(shown) {
+        let label = if panel.title == ACCEPTED { burst.words() } else { String::new() };
+        return vec![Shade { from: burst.from_s, to: burst.to_s, label, is_longer: false }];
+    }
+    let mut faults: Vec<&FaultTimes> =
+        shown.iter().filter_map(|(_, run)| run.fault.as_ref()).collect();
+    faults.sort_by(|a, b| a.to_s.total_cmp(&b.to_s));
+    let Some((first, others)) = faults.split_first() else { return Vec::new() };
+    let label = shade_label(panel, first, shown);
+    let mut shades = vec![Shade { from: first.from_s, to: first.to_s, label, is_longer: false }];
+    let mut from = first.to_s;
+    for fault in others.iter().filter(|fault| fault.to_s > first.to_s + SAME_END_S) {
+        shades.push(Shade { from, to: fault.to_s, label: String::new(), is_longer: true });
+        from = fault.to_s;
+    }
+    shades
+}
+
 /// What is written into the shaded stretch of a panel: the fault, and how long after its end all was well again.
-fn shade_label(panel: &Panel, fault: &FaultTimes, shown: &[(&Cell<'_>, &Run)]) -> String {
-    let each = |of: &dyn Fn(&Cell<'_>, &FaultTimes) -> Option<f64>| -> Vec<String> {
-        let one = |(cell, run): &(&Cell<'_>, &Run)| {
-            let after_s = of(cell, run.fault.as_ref()?)?;
-            Some(format!("{} {after_s:.1} s", cell.paradigm.title()))
+fn shade_label(panel: &Panel, fault: &FaultTimes, shown: &[Shown<'_, '_>]) -> String {
+    let each = |of: fn(&Run) -> Option<f64>| -> Vec<String> {
+        let one = |(cell, run): &Shown<'_, '_>| {
+            Some(format!("{} {:.1} s", cell.paradigm.title(), of(run)?))
         };
         shown.iter().filter_map(one).collect()
     };
     let (words, times) = match panel.title {
         ACCEPTED => return fault.label.clone(),
-        WAITING => ("all done after its end", each(&|_, fault| Some(fault.drained_after_s))),
-        FAILED => {
-            let has_failed = |cell: &Cell<'_>| cell.missed().is_some_and(|missed| missed > 0.0);
-            let last = |cell: &Cell<'_>, fault: &FaultTimes| {
-                has_failed(cell).then_some(fault.recovered_after_s)
-            };
-            ("last failure after its end", each(&last))
-        }
+        WAITING => ("all done after its end", each(drained_after_s)),
+        FAILED => ("last failure after its end", each(recovered_after_s)),
         _ => return String::new(),
     };
     if times.is_empty() { String::new() } else { format!("{words}: {}", times.join(", ")) }
-}
-
-fn of_fault(shown: &[(&Cell<'_>, &Run)]) -> String {
-    let parts: Vec<String> = shown
-        .iter()
-        .filter_map(|(cell, run)| {
-            let fault = run.fault.as_ref()?;
-            let missed = cell.missed().unwrap_or(0.0);
-            let title = cell.paradigm.title();
-            let refused = if missed > 0.0 {
-                format!(
-                    "turned {} of the orders away, the last one {:.1} s after its end",
-                    percent(missed),
-                    fault.recovered_after_s
-                )
-            } else {
-                "turned nobody away".to_owned()
-            };
-            Some(format!(
-                "{title} {refused}, and had all done {:.1} s after it",
-                fault.drained_after_s
-            ))
-        })
-        .collect();
-    format!("The fault is shaded. {}.", parts.join("; "))
-}
-
-fn of_burst(shown: &[(&Cell<'_>, &Run)]) -> String {
-    let parts: Vec<String> = shown
-        .iter()
-        .map(|(cell, run)| {
-            let most = run.timeline.iter().map(|point| point.waiting).max().unwrap_or(0);
-            let missed = percent(cell.missed().unwrap_or(0.0));
-            format!(
-                "{} let {} orders wait at most and turned {missed} away",
-                cell.paradigm.title(),
-                number(most as f64)
-            )
-        })
-        .collect();
-    format!("{}.", parts.join("; "))
-}
-
-fn of_backlog(shown: &[(&Cell<'_>, &Run)]) -> String {
-    let parts: Vec<String> = shown
-        .iter()
-        .filter_map(|(cell, run)| {
-            let drain = run.drain?;
-            let title = cell.paradigm.title();
-            Some(if drain.orders == 0 {
-                format!("{title} let nothing wait: it turned all {} away", number(drain.turned_away as f64))
-            } else {
-                format!(
-                    "{title} let {} wait, and had all of them done {:.1} s after the start of inventory, {} a second",
-                    number(drain.orders as f64),
-                    drain.took_s,
-                    number(drain.per_s)
-                )
-            })
-        })
-        .collect();
-    format!("{}.", parts.join("; "))
 }
 
 /// The key to what lines look like.

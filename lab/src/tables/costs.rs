@@ -1,16 +1,16 @@
 //! What it cost, and whether the generator was up to it.
 
 use super::figures::named;
-use super::{Entry, Table, findings, numbers, words};
+use super::{Entry, Table, findings, numbers, offered, words};
 use crate::cells::Cell;
-use crate::results::Cost;
+use crate::results::{Cost, Results, ServerInfo};
 use crate::stats::Spread;
 use crate::words::{mebibytes, number, percent};
 
 /// Orders that costs are told for.
 const PER_ORDERS: f64 = 10_000.0;
 
-pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
+pub(super) fn costs(results: &Results, cells: &[Cell<'_>]) -> Table {
     let row = |cell: &Cell<'_>| {
         let costs: Vec<Cost> =
             cell.runs.iter().filter_map(|run| run.cost).filter(|c| c.orders > 0).collect();
@@ -29,7 +29,7 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
         Some(vec![
             workload,
             paradigm,
-            Entry::number(cell.rate_per_s),
+            offered(cell),
             Entry::of(per_orders(&|cost| cost.services_cpu_s), seconds).struck(struck),
             Entry::of(per_orders(&|cost| cost.brokers_cpu_s), seconds).struck(struck),
             Entry::of(median(&|cost| cost.services_peak_bytes as f64), mebibytes).struck(struck),
@@ -45,10 +45,14 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
         numbers("services, memory"),
         numbers("broker, memory"),
     ];
-    let caption = "Processor time for 10,000 orders, user and system, and the most memory that was in use at once. At \
-                   low rates each order pays for a flush and a wake-up of its own, at high rates many share one; what programs \
-                   take for being there is in it.";
-    let caption = findings::before(findings::costs(cells), caption);
+    let caption = format!(
+        "Processor time for 10,000 orders, user and system. At low rates each order pays for a flush and a wake-up of its \
+         own, at high rates many share one; what programs take for being there is in it. Memory is the resident size of \
+         the processes at its peak in the run, of looks four times a second; a broker keeps what it once took, so that \
+         its figure is that of the session so far, and not of the workload alone{}.",
+        heaps(results)
+    );
+    let caption = findings::before(findings::costs(cells), &caption);
     Table {
         id: "cost",
         title: "Cost",
@@ -56,6 +60,21 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Table {
         columns,
         rows: cells.iter().filter_map(row).collect(),
     }
+}
+
+/// What brokers may take, where the environment says so: ` (Apache Kafka: -Xmx768m)`.
+fn heaps(results: &Results) -> String {
+    let is_of_memory = |setting: &&String| {
+        let setting = setting.to_lowercase();
+        ["heap", "xmx", "memory"].iter().any(|word| setting.contains(word))
+    };
+    let of = |server: &ServerInfo| {
+        let settings: Vec<&str> =
+            server.settings.iter().filter(is_of_memory).map(String::as_str).collect();
+        (!settings.is_empty()).then(|| format!("{}: {}", server.name, settings.join(", ")))
+    };
+    let all: Vec<String> = results.environment.servers.iter().filter_map(of).collect();
+    if all.is_empty() { String::new() } else { format!(" ({})", all.join("; ")) }
 }
 
 pub(super) fn generator(cells: &[Cell<'_>]) -> Table {
@@ -71,7 +90,7 @@ pub(super) fn generator(cells: &[Cell<'_>]) -> Table {
         Some(vec![
             workload,
             paradigm,
-            Entry::number(cell.rate_per_s),
+            offered(cell),
             Entry::time(Some(delay)),
             Entry::of(Spread::of(share).map(|spread| spread.median), percent),
             Entry::of(Some(voids as f64), number),

@@ -1,10 +1,9 @@
-//! Times, audits, and what clients saw.
+//! Times, rates, and audits.
 
-use std::collections::BTreeMap;
-
-use super::{Column, Entry, Table, findings, numbers, words};
-use crate::cells::{Cell, knee, of_kind};
-use crate::results::Results;
+use super::{Column, Entry, Table, findings, numbers, offered, words};
+use crate::cells::{Cell, missed_by, of_kind};
+use crate::knee::{is_quick_enough, knee, limit_words};
+use crate::results::{ParadigmInfo, Results};
 use crate::words::{number, percent};
 use crate::workload::{Kind, Paradigm};
 
@@ -33,13 +32,21 @@ fn standing(cell: &Cell<'_>) -> String {
     if notes.is_empty() { "green".to_owned() } else { notes.join(", ") }
 }
 
+/// Share of orders that were not accepted; of a fault that of the run that is told of it elsewhere.
+fn missed(cell: &Cell<'_>) -> Entry {
+    if cell.runs.iter().any(|run| run.fault.is_some()) {
+        return Entry::spread(cell.of_typical(missed_by), percent);
+    }
+    Entry::of(cell.missed(), percent)
+}
+
 pub(super) fn headline(cells: &[Cell<'_>]) -> Table {
     let of_load = cells.iter().filter(|cell| cell.workload.kind == Kind::Load);
     let rows = of_load.map(|cell| {
         let struck = !cell.is_green();
         let [workload, paradigm] = named(cell);
         if let Some(why) = cell.not_possible() {
-            let mut row = vec![workload, paradigm, Entry::number(cell.rate_per_s)];
+            let mut row = vec![workload, paradigm, offered(cell)];
             row.resize(8, Entry::none());
             row.push(Entry::text(format!("not possible: {why}")));
             return row;
@@ -47,12 +54,12 @@ pub(super) fn headline(cells: &[Cell<'_>]) -> Table {
         vec![
             workload,
             paradigm,
-            Entry::number(cell.rate_per_s),
+            offered(cell),
             Entry::time(cell.accept(|q| q.p50_us)).struck(struck),
             Entry::time(cell.accept(|q| q.p99_us)).struck(struck),
             Entry::time(cell.outcome(|q| q.p50_us)).struck(struck),
             Entry::time(cell.outcome(|q| q.p99_us)).struck(struck),
-            Entry::of(cell.missed(), percent).struck(struck),
+            missed(cell).struck(struck),
             Entry::text(standing(cell)),
         ]
     });
@@ -69,8 +76,9 @@ pub(super) fn headline(cells: &[Cell<'_>]) -> Table {
     ];
     let rounds = cells.iter().map(|cell| cell.runs.len()).max().unwrap_or(0);
     let caption = format!(
-        "Times from the planned moment of sending: the median over up to {rounds} rounds, and the least and the greatest \
-         round. HTTP answers when all is done, so its two clocks are one."
+        "Times from the planned moment of sending: the median over up to {rounds} rounds and, where they read differently, the \
+         least and the greatest. HTTP answers when all is done: its two clocks are one, and its acceptance is no like of a \
+         queue's. An order that inventory refuses is decided as well: no failure, and not among those not accepted."
     );
     let caption = findings::before(findings::times(cells), &caption);
     Table {
@@ -90,7 +98,14 @@ pub(super) fn sweep(cells: &[Cell<'_>]) -> Table {
         for cell in sweep {
             let struck = !cell.is_green();
             let achieved = cell.spread(|run| Some(run.achieved_per_s)).map(|spread| spread.median);
-            let mark = if Some(cell.rate_per_s) == knee { "the knee; " } else { "" };
+            let is_slow = cell.outcome(|q| q.p99_us).is_some() && !is_quick_enough(cell);
+            let mark = if Some(cell.rate_per_s) == knee {
+                "the knee; ".to_owned()
+            } else if is_slow {
+                format!("more than {}; ", limit_words())
+            } else {
+                String::new()
+            };
             rows.push(vec![
                 Entry::text(paradigm.title()),
                 Entry::number(cell.rate_per_s),
@@ -111,13 +126,16 @@ pub(super) fn sweep(cells: &[Cell<'_>]) -> Table {
         numbers("not accepted"),
         words("audit"),
     ];
-    let caption = "A rate is not kept when it is saturated, or 99 % took more than 5 times as long as at the lowest \
-                   rate, and more than 100 ms. The knee is the highest that is kept, where a higher one is not.";
-    let caption = findings::before(findings::rates(cells), caption);
+    let caption = format!(
+        "A rate is kept when it is not saturated and 99 % of its orders are done within {0}: one limit for all. The knee is \
+         the highest that is kept, where a higher one is not; without a knee the sweep ends too early, or begins too late.",
+        limit_words()
+    );
+    let caption = findings::before(findings::rates(cells), &caption);
     Table { id: "sweep", title: "Throughput against latency", caption, columns, rows }
 }
 
-pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
+pub(super) fn audits(results: &Results, cells: &[Cell<'_>]) -> Table {
     let row = |cell: &Cell<'_>| {
         let audit = cell.audit()?;
         let rate = if cell.workload.kind == Kind::Sweep {
@@ -170,14 +188,26 @@ pub(super) fn audits(cells: &[Cell<'_>]) -> Table {
         1 => "One row is red".to_owned(),
         n => format!("{n} rows are red"),
     };
+    let order = if keeps_order(results) {
+        "Kafka keeps that order here (`--order key`); RabbitMQ works on up to 64 orders side by side, and does not promise it"
+    } else {
+        "As it is run here nobody promises that order: RabbitMQ and Kafka work on up to 64 orders side by side, and Kafka \
+         keeps it only with `--order key`"
+    };
     let caption = format!(
         "{finding}: each order is followed by its id from the answer to the message that its customer gets, over all \
-         rounds. An order is out of order when it was sent after another one of its item was accepted, and done before it. \
-         As it is run here nobody promises that order: RabbitMQ and Kafka work on up to 64 orders side by side, and Kafka \
-         keeps it only with `--order key`. HTTP keeps one message an order, so that it cannot be done twice is its store's \
-         word."
+         rounds. A refusal by the business is a decision, told in the answer (refused) or later, and no failure. An order is \
+         out of order when it was sent after another one of its item was accepted, and done before it. {order}. HTTP keeps \
+         one message an order, so that it cannot be done twice is its store's word."
     );
     Table { id: "audit", title: "Delivery audit, by id", caption, columns, rows }
+}
+
+/// Whether the services of Kafka were told to keep the order of each item: what they promise says so.
+fn keeps_order(results: &Results) -> bool {
+    let is_kafka = |info: &&ParadigmInfo| info.paradigm == Paradigm::Streaming;
+    let says_so = |line: &String| line.contains("--order key");
+    results.paradigms.iter().filter(is_kafka).flat_map(|info| &info.durability).any(says_so)
 }
 
 /// Requests that were no first ones of an order, and what became of them.
@@ -205,28 +235,4 @@ fn besides(audit: &crate::audit::Audit) -> String {
         }
     }
     if parts.is_empty() { "–".to_owned() } else { parts.join("; ") }
-}
-
-pub(super) fn failures(results: &Results) -> Table {
-    let mut seen: BTreeMap<(usize, Paradigm, &str), u64> = BTreeMap::new();
-    for run in &results.runs {
-        let place = results.workloads.iter().position(|workload| workload.name == run.workload);
-        for (what, count) in &run.failures {
-            *seen.entry((place.unwrap_or(0), run.paradigm, what)).or_default() += count;
-        }
-    }
-    let rows = seen.into_iter().map(|((place, paradigm, what), count)| {
-        let workload = results.workloads.get(place).map_or("", |workload| &workload.name);
-        vec![
-            Entry::text(workload),
-            Entry::text(paradigm.title()),
-            Entry::text(what),
-            Entry::number(count as f64),
-        ]
-    });
-    let columns = vec![words("workload"), words("paradigm"), words("answer"), numbers("orders")];
-    let caption =
-        "What clients were told instead of an acceptance: the status and the kind of the problem."
-            .to_owned();
-    Table { id: "failures", title: "What clients saw", caption, columns, rows: rows.collect() }
 }

@@ -1,6 +1,7 @@
 //! What a table finds, in a sentence: the beginning of its caption. Made of the numbers, and nothing where there are none.
 
-use crate::cells::{Cell, baseline, kept_words, of_kind};
+use crate::cells::{Cell, baseline, missed_by, of_kind};
+use crate::knee::{kept_words, limit_words};
 use crate::words::{number, percent, time};
 use crate::workload::{Kind, Paradigm};
 
@@ -31,16 +32,23 @@ pub(super) fn rates(cells: &[Cell<'_>]) -> Option<String> {
         let sweep = of_kind(cells, Kind::Sweep, paradigm);
         (!sweep.is_empty()).then(|| (paradigm, kept_words(&sweep)))
     });
-    Some(format!("The highest rate that was kept, orders per second: {}.", of_each(kept)?))
+    Some(format!(
+        "The highest rate that was kept, with 99 of 100 done within {}, orders per second: {}.",
+        limit_words(),
+        of_each(kept)?
+    ))
 }
 
-/// Whom faults hit: the greatest share of orders that were not accepted in one workload.
+/// Whom faults hit: the greatest share of orders that were not accepted in one workload, and which.
 pub(super) fn faults(cells: &[Cell<'_>]) -> Option<String> {
     let has_fault = |cell: &&Cell<'_>| cell.runs.iter().any(|run| run.fault.is_some());
     let most = |paradigm: Paradigm| {
         let of = cells.iter().filter(has_fault).filter(|cell| cell.paradigm == paradigm);
-        let most = of.filter_map(Cell::missed).reduce(f64::max)?;
-        Some((paradigm, percent(most)))
+        let (name, most) = of
+            .filter_map(|cell| Some((&cell.workload.name, missed_by(cell.typical()?)?)))
+            .max_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let of = if most > 0.0 { format!(" of {name}") } else { String::new() };
+        Some((paradigm, format!("{}{of}", percent(most))))
     };
     let most = of_each(Paradigm::ALL.into_iter().filter_map(most))?;
     Some(format!("Not accepted, in the worst of these: {most}."))
@@ -70,6 +78,31 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Option<String> {
     (!all.is_empty()).then(|| format!("Done first: {}.", all.join(", ")))
 }
 
+/// How much is read again, and who cannot.
+pub(super) fn replays(cells: &[Cell<'_>]) -> Option<String> {
+    let of = || cells.iter().filter(|cell| cell.workload.kind == Kind::Replay);
+    let counted = of().filter_map(|cell| {
+        let replayed = cell.typical()?.replayed?;
+        let (orders, per_s) =
+            (replayed.orders as f64, replayed.orders as f64 / replayed.took_s.max(0.001));
+        Some(format!(
+            "{} counts {} decisions again in {:.1} s, {} a second",
+            cell.paradigm.title(),
+            number(orders),
+            replayed.took_s,
+            number(per_s)
+        ))
+    });
+    let unable: Vec<&str> = of()
+        .filter(|cell| cell.not_possible().is_some())
+        .map(|cell| cell.paradigm.title())
+        .collect();
+    let unable = (!unable.is_empty())
+        .then(|| format!("{} cannot read anything again", unable.join(" and ")));
+    let all: Vec<String> = counted.chain(unable).collect();
+    (!all.is_empty()).then(|| format!("{}.", all.join("; ")))
+}
+
 /// Processor time of services and brokers for 10,000 orders of the first plain workload.
 pub(super) fn costs(cells: &[Cell<'_>]) -> Option<String> {
     let base = baseline(cells);
@@ -82,17 +115,6 @@ pub(super) fn costs(cells: &[Cell<'_>]) -> Option<String> {
         Some((cell.paradigm, format!("{:.1} s", cost.median)))
     });
     Some(format!("10,000 orders of {name} take: {} of a processor.", of_each(cpu)?))
-}
-
-/// In how many rows each has the worst figure; `losers` are those of each row.
-pub(super) fn losses(losers: &[Vec<Paradigm>], shown: &[Paradigm]) -> Option<String> {
-    let rows = losers.len();
-    let lost = |&paradigm: &Paradigm| {
-        let count = losers.iter().filter(|of| of.contains(&paradigm)).count();
-        (paradigm, format!("in {count}"))
-    };
-    let all = of_each(shown.iter().map(lost))?;
-    (rows > 0).then(|| format!("Who has the worst of {rows} figures: {all}."))
 }
 
 /// Whether the generator was up to it.

@@ -1,49 +1,13 @@
-//! Faults, lots of orders, replays.
+//! Lots of orders, replays, and what else is to be known.
 
 use super::figures::named;
 use super::{Entry, Table, findings, numbers, words};
 use crate::cells::Cell;
 use crate::results::Results;
-use crate::words::{number, percent};
+use crate::words::number;
 
 fn seconds(value: f64) -> String {
     format!("{value:.1} s")
-}
-
-pub(super) fn faults(cells: &[Cell<'_>]) -> Table {
-    let row = |cell: &Cell<'_>| {
-        let label = cell.runs.iter().find_map(|run| run.fault.as_ref())?.label.clone();
-        let struck = !cell.is_green();
-        let median = |of: &dyn Fn(&crate::timeline::FaultTimes) -> f64| {
-            cell.of_all(|run| run.fault.as_ref().map(of)).map(|spread| spread.median)
-        };
-        let waiting =
-            cell.of_all(|run| run.timeline.iter().map(|p| p.waiting as f64).reduce(f64::max));
-        let [workload, paradigm] = named(cell);
-        Some(vec![
-            workload,
-            paradigm,
-            Entry::text(label),
-            Entry::of(cell.missed(), percent).struck(struck),
-            Entry::of(waiting.map(|spread| spread.median), number).struck(struck),
-            Entry::of(median(&|fault| fault.recovered_after_s), seconds).struck(struck),
-            Entry::of(median(&|fault| fault.drained_after_s), seconds).struck(struck),
-        ])
-    };
-    let columns = vec![
-        words("workload"),
-        words("paradigm"),
-        words("fault"),
-        numbers("not accepted"),
-        numbers("waiting at most"),
-        numbers("no failure after"),
-        numbers("all done after"),
-    ];
-    let caption = "Times count from the end of the fault: the moment when the service was started again, or the broker \
-                   answered again. Medians over the rounds.";
-    let caption = findings::before(findings::faults(cells), caption);
-    let rows = cells.iter().filter_map(row).collect();
-    Table { id: "faults", title: "Outages", caption, columns, rows }
 }
 
 pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
@@ -56,7 +20,11 @@ pub(super) fn lots(cells: &[Cell<'_>]) -> Table {
         let taken = median(&|drain| drain.orders as f64);
         let is_none = taken == Some(0.0);
         let of_work = |value: Option<f64>, text: fn(f64) -> String| {
-            if is_none { Entry::none() } else { Entry::of(value, text).struck(struck) }
+            if is_none {
+                Entry::not("turned all away")
+            } else {
+                Entry::of(value, text).struck(struck)
+            }
         };
         let [workload, paradigm] = named(cell);
         let remarks = cell.runs.iter().map(|run| run.remarks()).find(|all| !all.is_empty());
@@ -152,8 +120,8 @@ pub(super) fn replays(cells: &[Cell<'_>]) -> Table {
         words("a second replay gave"),
     ];
     let caption = "Everything that was decided so far is counted again from the beginning of the log, by a program that \
-                   starts from nothing; its start is part of the time."
-        .to_owned();
+                   starts from nothing; its start is part of the time.";
+    let caption = findings::before(findings::replays(cells), caption);
     Table {
         id: "replay",
         title: "Replay",

@@ -78,14 +78,136 @@ fn every_figure_has_a_caption_that_says_what_it_finds() {
     let page = report::html(&results());
     let (figures, captions) =
         (page.matches("<figure>").count(), page.matches("<figcaption><b>").count());
-    assert_eq!((figures, captions), (3, 3));
-    assert!(page.contains("Of 100 orders 99 are done within: HTTP"));
-    assert!(page.contains("The highest offered rate that was kept: 200 a second by HTTP"));
-    assert!(page.contains("RabbitMQ turned nobody away, and had all done 4.2 s after it"));
-    assert!(
-        page.contains(">all done after its end: HTTP 0.0 s, RabbitMQ 4.2 s, Kafka 5.2 s</text>")
+    assert_eq!((figures, captions), (5, 5));
+    for found in [
+        "Of 100 orders 99 are done within: HTTP",
+        "all 2 to 3 rounds in one",
+        "The highest offered rate that was kept, with 99 of 100 done within 100 ms: 200 a second by HTTP",
+        "HTTP turned 50 % of the orders away, the last one 1.4 s after its end, and let none wait",
+        "RabbitMQ turned nobody away, and had all done 4.2 s after it",
+        ">all done after its end: RabbitMQ 4.2 s, Kafka 5.2 s</text>",
+        ">last failure after its end: HTTP 1.4 s</text>",
+        "it lasted 12.3 s by RabbitMQ, 2.8 s by Kafka",
+        "With 10 times as many orders no order was turned away",
+        "Meanwhile half of them took at most: HTTP 9.00 ms (before it 8.00 ms)",
+        "At most so many waited: HTTP 10, RabbitMQ 40, Kafka 70",
+    ] {
+        assert!(page.contains(found), "{found}");
+    }
+}
+
+/// The entries of a row of the summary, by its first two.
+#[track_caller]
+fn row<'s>(summary: &'s str, heading: &str, first: &str) -> Vec<&'s str> {
+    let (_, section) = summary.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let row = section.lines().find(|line| line.starts_with(&format!("| {first} |"))).unwrap();
+    row.trim_matches('|').split(" | ").map(str::trim).collect()
+}
+
+/// The caption of a table of the summary.
+#[track_caller]
+fn caption<'s>(summary: &'s str, heading: &str) -> &'s str {
+    let (_, section) = summary.split_once(&format!("\n## {heading}\n\n")).unwrap();
+    section.lines().next().unwrap()
+}
+
+#[test]
+fn the_table_of_outages_says_how_long_a_fault_lasted_and_tells_the_run_that_is_drawn() {
+    let summary = report::markdown(&results());
+    let of = |first| row(&summary, "Outages", first);
+    assert_eq!(
+        of("inventory-away | HTTP")[3..],
+        ["10.0 s", "50 %", "1", "1.4 s", "– none waited", "the only one"]
     );
-    assert!(page.contains(">last failure after its end: HTTP 1.4 s</text>"));
+    assert_eq!(
+        of("inventory-away | Kafka")[3..],
+        ["10.0 s", "0 %", "500", "– none failed", "5.2 s", "the only one"],
+        "the figure says 5.2 s as well"
+    );
+    assert_eq!(of("broker-restart | RabbitMQ")[3..5], ["12.3 s", "60 %"]);
+    assert_eq!(of("broker-restart | RabbitMQ")[7], "– none waited");
+    assert!(caption(&summary, "Outages").contains("those of accepted orders alone"));
+}
+
+#[test]
+fn a_void_run_is_marked_in_the_table_of_outages_and_where_it_is_drawn() {
+    let summary = report::markdown(&results());
+    let row = row(&summary, "Outages", "broker-restart | Kafka");
+    assert_eq!((row[3], row[8]), ("2.8 s", "the only one, void"));
+    assert!(caption(&summary, "Outages").contains("A run is void when the generator was late"));
+    let page = report::html(&results());
+    assert!(page.contains(">Kafka, void</text>") && !page.contains(">RabbitMQ, void</text>"));
+    assert!(page.contains("Kafka the only one, void; the times of a void run do not count."));
+}
+
+#[test]
+fn a_panel_in_which_all_is_zero_is_left_out_and_the_caption_says_so() {
+    let page = report::html(&results());
+    let figure = |name: &str| {
+        let is = |figure: &&str| figure.contains(&format!("<figcaption><b>{name}"));
+        page.split("<figure>").find(is).unwrap()
+    };
+    let panels = |name: &str| figure(name).matches(" role=\"img\"").count();
+    assert_eq!([panels("inventory-away"), panels("burst")], [4, 3]);
+    assert!(figure("burst").contains("No order failed: that panel is left out."));
+    assert!(!figure("inventory-away").contains("left out"));
+}
+
+#[test]
+fn rates_are_told_as_they_were_offered() {
+    let summary = report::markdown(&results());
+    let of = |first| row(&summary, "Cost", first)[2];
+    assert_eq!(of("burst | Kafka"), "50, then 500 for 5 s");
+    assert_eq!(of("batch | Kafka"), "all at once");
+    assert_eq!(of("baseline | Kafka"), "100");
+    let backlog = row(&summary, "Backlog and batch", "backlog | HTTP");
+    assert_eq!(backlog[4..6], ["– turned all away", "– turned all away"]);
+}
+
+#[test]
+fn losses_compare_what_is_alike_and_are_named_and_not_counted() {
+    let summary = report::markdown(&results());
+    let of = |first| row(&summary, "Where each loses", first);
+    assert_eq!(of("baseline: half are accepted within")[1], "– its answer is the outcome");
+    let drained = of("inventory-away: all that was accepted is done, after its end");
+    assert_eq!(
+        drained[1..],
+        ["– turned away, none waited", "4.2 s", "5.2 s", "no clear difference"]
+    );
+    assert_eq!(
+        of("backlog: done per s")[1..],
+        ["– turned all away", "476", "455", "no clear difference"]
+    );
+    assert_eq!(of("backlog: not accepted").last(), Some(&"HTTP"));
+    let caption = caption(&summary, "Where each loses");
+    assert!(caption.contains("batch (all done after 9.2 s). Kafka loses baseline ("), "{caption}");
+    assert!(!caption.contains("figures:"), "no tally: {caption}");
+}
+
+#[test]
+fn a_refusal_by_the_business_is_told_apart_from_failures() {
+    let summary = report::markdown(&results());
+    let refused = row(&summary, "What clients saw", "refused | HTTP");
+    assert_eq!(refused[2..], ["409 simulated", "refusal by the business", "100"]);
+    let failed = row(&summary, "What clients saw", "inventory-away | HTTP");
+    assert_eq!(failed[3], "failure");
+    let caption = caption(&summary, "What clients saw");
+    assert!(caption.contains("100 answers were refusals."), "{caption}");
+}
+
+#[test]
+fn tables_of_replicas_replay_and_cost_begin_with_what_they_find() {
+    let summary = report::markdown(&results());
+    let replicas = caption(&summary, "More than one order service");
+    let nothing = "More than one order service brought: HTTP, RabbitMQ, Kafka nothing: at 100 a second one is enough.";
+    assert!(replicas.starts_with(nothing), "{replicas}");
+    let replay = caption(&summary, "Replay");
+    assert!(replay.starts_with(
+        "Kafka counts 31,000 decisions again in 2.5 s, 12,400 a second; HTTP and RabbitMQ cannot"
+    ));
+    let cost = caption(&summary, "Cost");
+    assert!(cost.contains("resident size") && cost.contains("(Apache Kafka: -Xmx768m)"), "{cost}");
 }
 
 #[test]

@@ -117,7 +117,14 @@ fn results_are_published_between_the_marks_and_the_same_again_the_second_time() 
     assert_eq!(publish(RESULTS), first);
     let [document, ..] = first;
     assert!(document.starts_with("# Ours\n\n") && document.ends_with("\n\nThe end.\n"));
-    for part in ["### Where each loses", "### Delivery audit", "A processor (2 cores"] {
+    let parts = [
+        "### What this run does not show",
+        "Kafka in broker-restart (no run counts)",
+        "### Where each loses",
+        "### Delivery audit",
+        "A processor (2 cores",
+    ];
+    for part in parts {
         assert!(document.contains(part), "{part}: {document}");
     }
     // HTTP turns orders away while inventory is down, and says so in the table of losses.

@@ -130,6 +130,112 @@ fn lots(paradigm: Paradigm) -> Vec<Run> {
     vec![backlog, replay]
 }
 
+/// The broker of RabbitMQ takes longer to come back; the run of Kafka is void.
+fn restart(paradigm: Paradigm) -> Run {
+    if paradigm == Paradigm::SyncRest {
+        let not_possible = Some("it has no broker".to_owned());
+        return Run { not_possible, ..Run::new("broker-restart", paradigm, 0, 50.0, 9.0) };
+    }
+    let (to_s, failed, drained_after_s) =
+        if paradigm == Paradigm::Rabbit { (17.3, 60, 0.0) } else { (7.8, 14, 2.1) };
+    let point = |n: u64| {
+        let is_down = n >= 5 && (n as f64) < to_s;
+        let (accepted, failed) = if is_down { (0, 5) } else { (5, 0) };
+        let p50_us = if is_down { 0 } else { 9_000 };
+        let at_s = n as f64;
+        Point {
+            at_s,
+            planned: 5,
+            accepted,
+            failed,
+            p50_us,
+            p99_us: p50_us * 2,
+            waiting: 0,
+            done: accepted,
+        }
+    };
+    let label = "broker stopped and started".to_owned();
+    Run {
+        void: (paradigm == Paradigm::Streaming).then(|| "the generator was late".to_owned()),
+        timeline: (0..20).map(point).collect(),
+        fault: Some(FaultTimes {
+            label,
+            from_s: 5.0,
+            to_s,
+            recovered_after_s: 0.9,
+            drained_after_s,
+        }),
+        audit: Some(Audit {
+            accepted: 100 - failed,
+            done_once: 100 - failed,
+            failed,
+            ..audit(100)
+        }),
+        failures: [("503 broker-away".to_owned(), failed)].into(),
+        ..run("broker-restart", paradigm, 0, 50.0)
+    }
+}
+
+/// Ten times as many orders for 5 s: all take them, some later.
+fn burst(paradigm: Paradigm) -> Run {
+    let slow = place(paradigm) as u64;
+    let point = |n: u64| {
+        let is_burst = (5..10).contains(&n);
+        let planned = if is_burst { 500 } else { 50 };
+        let (p50_us, waiting) =
+            if is_burst { (9_000 + slow * 20_000, 10 + slow * 30) } else { (8_000, 1) };
+        let at_s = n as f64;
+        Point {
+            at_s,
+            planned,
+            accepted: planned,
+            failed: 0,
+            p50_us,
+            p99_us: p50_us * 3,
+            waiting,
+            done: planned,
+        }
+    };
+    Run { timeline: (0..15).map(point).collect(), ..run("burst", paradigm, 0, 50.0) }
+}
+
+/// Inventory refuses some: HTTP says so in its answer.
+fn refused(paradigm: Paradigm) -> Run {
+    let all = run("refused", paradigm, 0, 100.0);
+    if paradigm != Paradigm::SyncRest {
+        return all;
+    }
+    let audit = Some(Audit { accepted: 900, refused: 100, done_once: 900, ..audit(1_000) });
+    Run { audit, failures: [("409 simulated".to_owned(), 100)].into(), ..all }
+}
+
+fn batch(paradigm: Paradigm) -> Run {
+    let took_s = [5.4, 9.2, 0.8][place(paradigm)];
+    let drain = Drain { orders: 10_000, turned_away: 0, took_s, per_s: 1e4 / took_s };
+    Run { drain: Some(drain), ..run("batch", paradigm, 0, 0.0) }
+}
+
+/// The workload file, of which some is told in tables.
+const FILE: &str = r#"name = "sample" # <b>
+[[workload]]
+name = "baseline"
+rate = 100
+for = "10s"
+rounds = 3
+[[workload]]
+name = "burst"
+rate = 50
+for = "15s"
+burst-factor = 10
+burst-at = "5s"
+burst-for = "5s"
+[[workload]]
+name = "two-order-services"
+rate = 100
+for = "10s"
+order-replicas = 2
+"#;
+
 fn workload(name: &str, kind: Kind, words: &str, rounds: u32) -> WorkloadInfo {
     WorkloadInfo { name: name.to_owned(), kind, words: words.to_owned(), rounds }
 }
@@ -143,6 +249,8 @@ pub(crate) fn results() -> Results {
         runs.push(outage(paradigm));
         runs.extend([50.0, 100.0, 200.0, 300.0, 400.0, 600.0].map(|rate| sweep(paradigm, rate)));
         runs.extend(lots(paradigm));
+        runs.push(run("two-order-services", paradigm, 0, 100.0));
+        runs.extend([restart, burst, refused, batch].map(|of| of(paradigm)));
     }
     runs[0].void = Some("the generator was the bottleneck: <late>".to_owned());
     let red =
@@ -163,7 +271,7 @@ pub(crate) fn results() -> Results {
         seed: 42,
         command: "cargo run --release --bin lab -- run config/workloads/standard.toml --seed 42"
             .to_owned(),
-        workload_file: "name = \"sample\" # <b>\n".to_owned(),
+        workload_file: FILE.to_owned(),
         environment: Environment {
             version: "0.2.0".to_owned(),
             commit: "0123456789ab".to_owned(),
@@ -178,7 +286,7 @@ pub(crate) fn results() -> Results {
             servers: vec![ServerInfo {
                 name: "Apache Kafka".to_owned(),
                 version: "4.3.1".to_owned(),
-                settings: vec!["1 broker, KRaft".to_owned()],
+                settings: vec!["1 broker, KRaft".to_owned(), "-Xmx768m".to_owned()],
                 is_mock: false,
             }],
             warm_ups: vec![WarmUp {
@@ -194,8 +302,13 @@ pub(crate) fn results() -> Results {
             workload("baseline", Kind::Load, "100 orders a second for 10 s", 3),
             workload("poison", Kind::Load, "100 orders a second for 6 s", 1),
             workload("inventory-away", Kind::Load, "50 orders a second for 25 s", 1),
+            workload("broker-restart", Kind::Load, "the broker is stopped and started", 1),
+            workload("burst", Kind::Load, "10 times as many for 5 s", 1),
+            workload("refused", Kind::Load, "10 % are refused by inventory", 1),
+            workload("two-order-services", Kind::Load, "2 order services", 1),
             workload("sweep", Kind::Sweep, "several rates", 1),
             workload("backlog", Kind::Backlog, "10,000 orders", 1),
+            workload("batch", Kind::Batch, "10,000 orders at once", 1),
             workload("replay", Kind::Replay, "all again", 1),
         ],
         runs,
