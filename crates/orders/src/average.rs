@@ -9,6 +9,8 @@ const SIGNIFICAND_BITS: u32 = 53;
 /// The quotient is worked out to this many bits at least; what is left becomes the sticky
 /// rest. Two more than the significand, so that rounding happens once and exactly.
 const QUOTIENT_BITS: u32 = SIGNIFICAND_BITS + 2;
+/// Up to here every whole number is a double.
+const WHOLE_MAX: u64 = 1 << SIGNIFICAND_BITS;
 /// Bits added per step of the long division. The divisor is below 2^78 (2^64 × 10^4), so a
 /// rest shifted by this stays below 2^126.
 const STEP_BITS: u32 = 48;
@@ -23,8 +25,19 @@ pub fn average(sum: Amount, count: u64) -> Option<f64> {
     Some(if sum < Amount::ZERO { -magnitude } else { magnitude })
 }
 
-/// `numerator / divisor` by long division, rounded once.
+/// `numerator / divisor`, rounded once.
 fn nearest_quotient(numerator: u128, divisor: u128) -> f64 {
+    if let (Ok(numerator @ ..=WHOLE_MAX), Ok(divisor @ ..=WHOLE_MAX)) =
+        (u64::try_from(numerator), u64::try_from(divisor))
+    {
+        // Both are exact, so that the division is all that rounds: to the nearest, ties to even.
+        #[expect(clippy::cast_precision_loss, reason = "at most 2^53, hence exact")]
+        return numerator as f64 / divisor as f64;
+    }
+    by_long_division(numerator, divisor)
+}
+
+fn by_long_division(numerator: u128, divisor: u128) -> f64 {
     if numerator == 0 {
         return 0.0;
     }
@@ -163,6 +176,17 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn the_division_of_doubles_says_what_the_long_one_says(
+            sum in (0..=u128::from(WHOLE_MAX), 0_u32..53).prop_map(|(sum, shift)| sum >> shift),
+            count in (1..=u128::from(WHOLE_MAX) / PER_UNIT, 0_u32..40)
+                .prop_map(|(count, shift)| (count >> shift).max(1)),
+        ) {
+            let divisor = count * PER_UNIT;
+            let (short, long) = (nearest_quotient(sum, divisor), by_long_division(sum, divisor));
+            prop_assert_eq!(short.to_bits(), long.to_bits());
+        }
 
         #[test]
         fn no_neighbouring_double_is_nearer(
