@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use reqwest::{Certificate, RequestBuilder};
+use reqwest::Certificate;
+use reqwest::header::HeaderValue;
 
 use super::address::BadRegistryUrl;
 use super::settings::RegistrySettings;
@@ -36,11 +37,18 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    pub(super) fn add_to(&self, request: RequestBuilder) -> RequestBuilder {
-        match self {
-            Self::Basic { user, password } => request.basic_auth(user, password.as_ref()),
-            Self::Bearer(token) => request.bearer_auth(token),
-        }
+    /// The value of `Authorization`.
+    pub(super) fn header(&self) -> HeaderValue {
+        let text = match self {
+            Self::Basic { user, password } => {
+                let login = format!("{user}:{}", password.as_deref().unwrap_or_default());
+                format!("Basic {}", openssl::base64::encode_block(login.as_bytes()))
+            }
+            Self::Bearer(token) => format!("Bearer {token}"),
+        };
+        let mut value = HeaderValue::try_from(text).expect("a token is checked, base64 is ASCII");
+        value.set_sensitive(true);
+        value
     }
 }
 

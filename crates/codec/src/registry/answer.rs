@@ -42,15 +42,16 @@ impl Question {
     }
 }
 
-/// Reads an answer and classifies it.
+/// Reads an answer of the address that was asked, and classifies it.
 pub(super) async fn read(
     response: Response,
+    asked: &Url,
     answer_bytes_max: usize,
     question: Question,
 ) -> Result<Value, RegistryError> {
     let status = response.status();
     if status.is_redirection() {
-        let to = redirect_target(&response);
+        let to = redirect_target(&response, asked);
         return away(AwayCause::Redirects, format!("answered {status}{to}"));
     }
     let media_type = media_type(&response);
@@ -100,9 +101,9 @@ fn cause_of(status: StatusCode) -> AwayCause {
 }
 
 /// Where a redirect leads, without what may be secret in it.
-fn redirect_target(response: &Response) -> String {
+fn redirect_target(response: &Response, asked: &Url) -> String {
     let target = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
-    let target = target.and_then(|to| response.url().join(to).ok());
+    let target = target.and_then(|to| asked.join(to).ok());
     target.map_or_else(String::new, |mut url: Url| {
         url.set_query(None);
         url.set_fragment(None);

@@ -4,18 +4,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Method, Url, redirect};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, Request, Url};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::access::Login;
 use super::address::{Address, BadRegistryUrl};
 use super::answer::{self, Question, away};
 use super::error::{AwayCause, RegistryError};
 use super::settings::RegistrySettings;
-use super::unreachable::{speaks_tls, unreachable_because};
+use super::transport::Transport;
+use super::unreachable::{silent, speaks_tls, unreachable_because};
 
 /// Media type of requests.
-const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+const MEDIA_TYPE: &str = "application/vnd.schemaregistry.v1+json";
+/// Media types of answers.
+const MEDIA_TYPES: &str = "application/vnd.schemaregistry.v1+json, application/json";
 /// Longest wait for the answer that tells http from TLS, after a failure. Without it, the failure
 /// is told as it is.
 const SCHEME_PROBE_MAX: Duration = Duration::from_secs(1);
@@ -26,9 +31,10 @@ const SCHEME_PROBE_MAX: Duration = Duration::from_secs(1);
 /// proxies of the environment not used: a registry stands inside the network.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    client: Client,
+    transport: Transport,
     bases: Arc<[Base]>,
     address: Arc<str>,
+    request_timeout: Duration,
     answer_bytes_max: usize,
 }
 
@@ -62,21 +68,14 @@ impl Registry {
         let bases: Arc<[Base]> =
             settings.addresses.iter().map(|address| Base::new(address, login)).collect();
         let address = bases.iter().map(|base| base.address.as_str()).collect::<Vec<_>>().join(",");
-        let mut client = Client::builder();
-        if let Some(pem) = &settings.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem.as_bytes())
-                .map_err(|error| BadRegistryUrl::new(&address, error.to_string()))?;
-            client = client.tls_certs_only(certificates);
+        let unusable = |error: reqwest::Error| BadRegistryUrl::new(&address, error.to_string());
+        let transport = Transport::new(settings.connect_timeout, settings.ca_pem.as_deref())
+            .map_err(unusable)?;
+        if bases.iter().any(|base| base.url.scheme() == "https") {
+            transport.over_tls().map_err(unusable)?;
         }
-        let client = client
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.request_timeout)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|error| BadRegistryUrl::new(&address, error.to_string()))?;
-        let answer_bytes_max = settings.answer_bytes_max;
-        Ok(Self { client, bases, address: address.into(), answer_bytes_max })
+        let RegistrySettings { request_timeout, answer_bytes_max, .. } = settings;
+        Ok(Self { transport, bases, address: address.into(), request_timeout, answer_bytes_max })
     }
 
     /// Where it is, without credentials; for messages.
@@ -190,18 +189,23 @@ impl Registry {
             // Servers that do not know it ignore it.
             url.set_query(Some("normalize=true"));
         }
-        let mut request = self.client.request(method.clone(), url);
+        let asked = url.clone();
+        let mut request = Request::new(method.clone(), url);
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static(MEDIA_TYPES));
         if let Some(login) = &base.login {
-            request = login.add_to(request);
+            headers.insert(AUTHORIZATION, login.header());
         }
-        request =
-            request.header(reqwest::header::ACCEPT, format!("{CONTENT_TYPE}, application/json"));
         if let Some(body) = body {
-            request = request.header(reqwest::header::CONTENT_TYPE, CONTENT_TYPE);
-            request = request.body(body.to_string());
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+            *request.body_mut() = Some(body.to_string().into());
         }
-        let response = request.send().await.map_err(|error| unreachable_because(&error))?;
-        answer::read(response, self.answer_bytes_max, question).await
+        let answer = async {
+            let response = self.transport.send(request).await;
+            let response = response.map_err(|error| unreachable_because(&*error))?;
+            answer::read(response, &asked, self.answer_bytes_max, question).await
+        };
+        timeout(self.request_timeout, answer).await.unwrap_or_else(|_elapsed| Err(silent()))
     }
 
     /// Whether a failure comes from http where TLS is spoken, or the other way round: asks once
@@ -215,10 +219,11 @@ impl Registry {
         };
         let (host, port) = (base.url.host_str()?, base.url.port_or_known_default()?);
         let url = Url::parse(&format!("{other}://{host}:{port}/")).ok()?;
-        match self.client.get(url).timeout(SCHEME_PROBE_MAX).send().await {
-            Ok(_) => Some(found),
-            Err(error) if found == AwayCause::SpeaksTls && speaks_tls(&error) => Some(found),
-            Err(_) => None,
+        let request = self.transport.send(Request::new(Method::GET, url));
+        match timeout(SCHEME_PROBE_MAX, request).await {
+            Ok(Ok(_)) => Some(found),
+            Ok(Err(error)) if found == AwayCause::SpeaksTls && speaks_tls(&*error) => Some(found),
+            _ => None,
         }
     }
 }

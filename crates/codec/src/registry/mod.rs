@@ -13,6 +13,7 @@ mod error;
 mod references;
 mod settings;
 mod subjects;
+mod transport;
 mod unreachable;
 mod versions;
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use hyper_util::client::legacy;
 use openssl::error::ErrorStack;
 
 use super::error::{AwayCause, RegistryError};
@@ -33,23 +34,52 @@ enum TlsFailure {
     Other(String),
 }
 
+const SILENT: &str = "did not answer in time";
+
+/// No answer within the time that one may take.
+pub(super) fn silent() -> RegistryError {
+    RegistryError::Away {
+        cause: AwayCause::Silent,
+        detail: format!("{SILENT} (operation timed out)"),
+    }
+}
+
 /// An HTTP failure without its address: the caller names it without the password.
-pub(super) fn unreachable_because(error: &reqwest::Error) -> RegistryError {
-    let (cause, what) = if error.is_timeout() {
-        (AwayCause::Silent, "did not answer in time")
+pub(super) fn unreachable_because(error: &(dyn Error + 'static)) -> RegistryError {
+    let (cause, what) = if is_timeout(error) {
+        (AwayCause::Silent, SILENT)
     } else if let Some(tls) = tls_failure(error) {
         (tls.cause(), "refused or failed to connect")
-    } else if error.is_connect() {
+    } else if is_connect(error) {
         (AwayCause::Unreachable, "refused or failed to connect")
     } else {
         (AwayCause::BrokenOff, "aborted the answer")
     };
-    RegistryError::Away { cause, detail: format!("{what} ({})", root_cause(error)) }
+    RegistryError::Away { cause, detail: format!("{what} ({})", words(error)) }
+}
+
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let is_late = |cause: &(dyn Error + 'static)| {
+        cause.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+            || cause
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+    };
+    causes(error).any(is_late)
+}
+
+fn is_connect(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_connect)
+        || error.downcast_ref::<legacy::Error>().is_some_and(legacy::Error::is_connect)
 }
 
 /// What a call over HTTP failed of, without its address. A failure of TLS says whether it is the
 /// certificate's, and which rule that breaks.
 pub fn root_cause(error: &reqwest::Error) -> String {
+    words(error)
+}
+
+fn words(error: &(dyn Error + 'static)) -> String {
     match tls_failure(error) {
         Some(tls) => tls.words(),
         None => root_of(error).to_string(),
@@ -58,7 +88,7 @@ pub fn root_cause(error: &reqwest::Error) -> String {
 
 /// Whether the other side speaks TLS, by the failure of a handshake: it has shown a certificate,
 /// or spoken an alert.
-pub(super) fn speaks_tls(error: &reqwest::Error) -> bool {
+pub(super) fn speaks_tls(error: &(dyn Error + 'static)) -> bool {
     matches!(tls_failure(error), Some(TlsFailure::Certificate(_) | TlsFailure::Spoken(_)))
 }
 
@@ -96,7 +126,7 @@ fn certificate_cause(why: &str) -> AwayCause {
 }
 
 /// The failure of TLS among the causes of an error.
-fn tls_failure(error: &reqwest::Error) -> Option<TlsFailure> {
+fn tls_failure(error: &(dyn Error + 'static)) -> Option<TlsFailure> {
     let tls = causes(error).find_map(|cause| cause.downcast_ref::<native_tls::Error>())?;
     let stack = causes(tls).find_map(|cause| cause.downcast_ref::<ErrorStack>());
     let first = stack.and_then(|stack| stack.errors().first());

@@ -183,6 +183,7 @@ pub(super) const GUARDED: &[(&str, &str, Kind, &str)] = &[
     ("axum", "order-api", Test, "its tests ask the front without a server"),
     ("hyper", "service-kit", Normal, "it serves HTTP"),
     ("hyper-util", "service-kit", Normal, "it serves HTTP"),
+    ("hyper-util", "codec", Normal, "it asks a registry in clear, without what TLS needs"),
     ("reqwest", "codec", Normal, "it asks the schema registry"),
     ("reqwest", "sync-rest", Normal, "its services ask each other"),
     ("reqwest", "lab", Normal, "it is a client of the order API"),
