@@ -178,6 +178,7 @@ impl Reader {
 
     fn isolated(config: &ClientConfig, group: &str, isolation: &str) -> KafkaResult<Self> {
         let mut config = config.clone();
+        let log_level = log_level(&config);
         config
             .set("group.id", group) // never joined: librdkafka wants one to assign by hand
             .set("enable.auto.commit", "false")
@@ -185,7 +186,7 @@ impl Reader {
             .set("isolation.level", isolation)
             .set("enable.partition.eof", "true")
             .set("auto.offset.reset", "error")
-            .set_log_level(RDKafkaLogLevel::Info);
+            .set_log_level(log_level);
         set_defaults(&mut config, DEFAULTS);
         note_made("reader");
         let consumer = Arc::new(config.create_with_context(ReaderContext::default())?);
@@ -321,6 +322,15 @@ impl ClientContext for ReaderContext {
 }
 
 impl ConsumerContext for ReaderContext {}
+
+/// How much librdkafka says to a reader: to who debugs it, everything. Its lines have a queue of their own; other
+/// handles would find what they wait for behind thousands of lines.
+fn log_level(config: &ClientConfig) -> RDKafkaLogLevel {
+    match config.get("debug") {
+        Some(_) => RDKafkaLogLevel::Debug,
+        None => RDKafkaLogLevel::Info,
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,9 @@ use rdkafka::error::RDKafkaErrorCode;
 
 use super::bytes;
 
+/// Log lines that are handed on at one go: to who debugs, librdkafka may say more while these are written.
+const LOG_LINES_MAX: usize = 1_000;
+
 /// A record, or an event of a partition. It owns its memory, and with it a share of the answer that it came in.
 #[derive(Debug)]
 #[repr(transparent)] // a list of them is what librdkafka fills
@@ -189,10 +192,10 @@ impl<C: ConsumerContext + 'static> BatchQueue<C> {
         messages.len()
     }
 
-    /// Hands what librdkafka has to say to the consumer's context.
+    /// Hands what librdkafka has to say to the consumer's context, up to [`LOG_LINES_MAX`].
     pub(crate) fn serve_logs(&self) {
         let context = self.consumer.context();
-        loop {
+        for _ in 0..LOG_LINES_MAX {
             let (mut facility, mut text, mut level) = (ptr::null(), ptr::null(), 0);
             // SAFETY: the queue is live, and so is the event until it is destroyed; facility and text are
             // strings in it, where it is a line of the log.
