@@ -70,13 +70,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long(&mut self) -> Result<i64, Malformed> {
         // Lengths and small numbers take one byte.
         if let Some((&byte @ ..0x80, rest)) = self.rest.split_first() {
             self.rest = rest;
             return Ok(i64::from(byte >> 1) ^ -i64::from(byte & 1));
         }
+        self.wide_long()
+    }
+
+    fn wide_long(&mut self) -> Result<i64, Malformed> {
         let mut zigzag = 0_u64;
         for index in 0..VARINT_BYTES_MAX {
             let [byte] = self.array()?;

@@ -23,21 +23,28 @@ pub struct Frame<'a> {
 /// `no-value` for a tombstone, `too-short` below [`HEADER_BYTES`], `bad-magic` if the first
 /// byte is not 0; an empty value is too short. A short value is too short whatever its first
 /// byte is.
+#[inline]
 pub fn split(value: Option<&[u8]>) -> Result<Frame<'_>, Failure> {
-    let malformed = |reason, detail| Failure { reason, schema_id: None, detail };
-    let Some(value) = value else {
-        return Err(malformed(FailureReason::NoValue, "the record has no value".to_owned()));
-    };
-    let Some((header, body)) = value.split_first_chunk::<HEADER_BYTES>() else {
-        let detail = format!("{} bytes: a frame header has {HEADER_BYTES}", value.len());
-        return Err(malformed(FailureReason::TooShort, detail));
-    };
-    let [magic, id @ ..] = *header;
-    if magic != MAGIC {
-        let detail = format!("first byte is {magic:#04x}: a Confluent frame begins with 0x00");
-        return Err(malformed(FailureReason::BadMagic, detail));
+    match value.and_then(<[u8]>::split_first_chunk::<HEADER_BYTES>) {
+        Some((&[MAGIC, id @ ..], body)) => Ok(Frame { schema_id: u32::from_be_bytes(id), body }),
+        _ => Err(malformed(value)),
     }
-    Ok(Frame { schema_id: u32::from_be_bytes(id), body })
+}
+
+#[cold]
+fn malformed(value: Option<&[u8]>) -> Failure {
+    let (reason, detail) = match value {
+        None => (FailureReason::NoValue, "the record has no value".to_owned()),
+        Some([magic, _, _, _, _, ..]) => (
+            FailureReason::BadMagic,
+            format!("first byte is {magic:#04x}: a Confluent frame begins with 0x00"),
+        ),
+        Some(short) => (
+            FailureReason::TooShort,
+            format!("{} bytes: a frame header has {HEADER_BYTES}", short.len()),
+        ),
+    };
+    Failure { reason, schema_id: None, detail }
 }
 
 /// The bytes that stand before a datum written with the schema of this id.
@@ -48,8 +55,12 @@ pub fn header(schema_id: u32) -> [u8; HEADER_BYTES] {
 }
 
 /// The schema id of a value, where it is framed.
+#[inline]
 pub fn schema_id(value: Option<&[u8]>) -> Option<u32> {
-    split(value).ok().map(|frame| frame.schema_id)
+    match value?.split_first_chunk::<HEADER_BYTES>()? {
+        (&[MAGIC, id @ ..], _) => Some(u32::from_be_bytes(id)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -198,14 +198,16 @@ impl Writer {
         headers: Option<&RecordHeaders>,
         tag: usize,
     ) -> Result<(), WriteError> {
-        let give_up_at = Instant::now() + ACKNOWLEDGE_MAX;
+        let mut full_since = None; // the clock is read only where there is no room
         loop {
             let headers = headers.cloned();
             let record = Outgoing { topic, partition, key, value, headers };
             match native::produce(&self.producer, record, tag) {
                 Ok(()) => return Ok(()),
                 Err(error)
-                    if error.code == RDKafkaErrorCode::QueueFull && Instant::now() < give_up_at =>
+                    if error.code == RDKafkaErrorCode::QueueFull
+                        && full_since.get_or_insert_with(Instant::now).elapsed()
+                            < ACKNOWLEDGE_MAX =>
                 {
                     self.producer.poll(Duration::ZERO);
                     std::thread::sleep(ACKNOWLEDGE_PAUSE);

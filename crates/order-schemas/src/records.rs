@@ -31,7 +31,7 @@ impl AvroRecord for OrderRecord {
         Order::new("", "", 0.0)
     }
 
-    #[inline]
+    #[inline(always)] // in the loop over the fields
     fn set(order: &mut Order, index: usize, scalar: Scalar<'_>) -> Result<(), OutOfRange> {
         match (index, scalar) {
             (0, Scalar::String(value)) => value.clone_into(&mut order.order_id),

@@ -186,6 +186,7 @@ impl Breaker {
     }
 
     /// An attempt succeeded at `now_ms`.
+    #[inline]
     pub fn succeeded(&mut self, now_ms: i64) -> Change {
         match self.state {
             State::Closed => {

@@ -88,6 +88,7 @@ impl Window {
     /// Says what is known of a fetched offset. A record that settled before a restart is
     /// taken in as settled; one that is new must be followed by [`Self::settle_new`] or
     /// [`Self::hold`].
+    #[inline]
     pub fn fetched(&mut self, offset: Offset) -> Fetched {
         if offset.0 < self.top {
             return Fetched::Repeated;
@@ -118,6 +119,7 @@ impl Window {
     }
 
     /// Takes in a new record that is settled in the turn that fetched it.
+    #[inline]
     pub fn settle_new(&mut self, offset: Offset) {
         self.settled_tail |= !self.unsettled.is_empty();
         self.pass(offset.0 + 1);
@@ -143,11 +145,16 @@ impl Window {
 
     /// Moves past offsets that hold no record, up to the reader's position. Early records
     /// below it become ordinary held ones.
+    #[inline]
     pub fn pass(&mut self, position: i64) {
         self.top = self.top.max(position);
-        if self.ahead.is_empty() && self.early.is_empty() {
-            return; // as on the steady path
+        if !(self.ahead.is_empty() && self.early.is_empty()) {
+            self.take_over(); // not on the steady path
         }
+    }
+
+    /// Takes over what stood above `top` and does not any more.
+    fn take_over(&mut self) {
         loop {
             let ahead = self.ahead.first_key_value().map(|(first, last)| (*first, *last));
             let early = self.early.first().copied().filter(|x| *x < self.top);

@@ -5,7 +5,6 @@ use std::hash::{BuildHasher as _, Hash};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry as Slot;
 
 use crate::stage::State;
 
@@ -149,22 +148,17 @@ impl<K: Eq + Hash, V> Table<K, V> {
         K: Borrow<Q> + for<'a> From<&'a Q>,
         V: Default,
     {
-        let entries = &self.entries;
-        let found = self.by_key.entry(
-            self.hasher.hash_one(key),
-            |index| entries[index.get()].0.borrow() == key,
-            |index| self.hasher.hash_one(entries[index.get()].0.borrow()),
-        );
-        match found {
-            Slot::Occupied(slot) => *slot.get(),
-            Slot::Vacant(slot) => {
-                let index = Index(u32::try_from(self.entries.len()).expect("fewer keys than 2³²"));
-                slot.insert(index);
-                self.entries.push((K::from(key), V::default()));
-                self.marks.push(Marks { is_blank: true, change: Change::None });
-                index
-            }
+        let (entries, hash) = (&self.entries, self.hasher.hash_one(key));
+        let is_it = |index: &Index| entries[index.get()].0.borrow() == key;
+        if let Some(index) = self.by_key.find(hash, is_it) {
+            return *index; // as on the steady path: no room is made for a key that is there
         }
+        let index = Index(u32::try_from(entries.len()).expect("fewer keys than 2³²"));
+        let hash_of = |index: &Index| self.hasher.hash_one(entries[index.get()].0.borrow());
+        self.by_key.insert_unique(hash, index, hash_of);
+        self.entries.push((K::from(key), V::default()));
+        self.marks.push(Marks { is_blank: true, change: Change::None });
+        index
     }
 }
 

@@ -67,6 +67,7 @@ pub fn dropped_so_far() -> u64 {
 
 /// Whether spans are recorded at all.
 #[must_use]
+#[inline]
 pub fn is_on() -> bool {
     RECORDER.get().is_some()
 }

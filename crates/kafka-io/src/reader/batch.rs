@@ -92,6 +92,7 @@ impl Batch {
     }
 
     /// Notes what is handed out; `false` for a message of a partition that is not read.
+    #[inline]
     fn note(&mut self, message: &NativeMessage) -> bool {
         let (topic_id, partition) = (message.topic_id(), message.partition());
         if topic_id == 0 {

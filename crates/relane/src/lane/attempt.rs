@@ -23,8 +23,9 @@ use crate::stage::{Context, HandleError, RecordId, Stage};
 /// How one attempt went.
 pub(crate) enum Attempted {
     Counted,
-    /// It is not tried again before this wait is over, nor before the retry delay is.
-    Failed(Failure, Duration),
+    /// It is not tried again before this wait is over, nor before the retry delay is. Boxed: most attempts do not fail,
+    /// and what is said of them is handed on several times.
+    Failed(Box<Failure>, Duration),
     /// The record's schema is not known yet; the surroundings are to blame, not the record.
     Unresolved,
 }
@@ -105,7 +106,7 @@ impl<S: Stage> Processor<S> {
         let (attempted, input, note) = match decoded {
             Err(error) => match (framed_in_header(subject.header), error) {
                 (Some(failure), _) | (None, DecodeError::Failed(failure)) => {
-                    (Attempted::Failed(failure, Duration::ZERO), None, None)
+                    (Attempted::Failed(failure.into(), Duration::ZERO), None, None)
                 }
                 (None, DecodeError::Unresolved { .. }) => return Attempted::Unresolved,
             },
@@ -163,13 +164,15 @@ impl<S: Stage> Processor<S> {
             partition,
         };
         let handled = match answer {
-            Err(error) => Some(Err(error)),
-            Ok(()) => contained(|| self.stage.handle(input, context)),
+            Err(error) => Err(error),
+            Ok(()) => match contained(|| self.stage.handle(input, context)) {
+                Some(handled) => handled,
+                None => {
+                    self.turn.emitted.truncate(emitted_before);
+                    panics::handler_error(self.stage.schema_id(subject.value))
+                }
+            },
         };
-        let handled = handled.unwrap_or_else(|| {
-            self.turn.emitted.truncate(emitted_before);
-            panics::handler_error(self.stage.schema_id(subject.value))
-        });
         let spread = |processor: &mut Self| processor.random.random::<f64>();
         match handled {
             // While an outage lasts nothing gets a route.
@@ -182,12 +185,14 @@ impl<S: Stage> Processor<S> {
                 self.gate.record_success(self.now_ms);
                 (Attempted::Counted, note)
             }
-            Err(HandleError::Failed(failure)) => (Attempted::Failed(failure, Duration::ZERO), None),
+            Err(HandleError::Failed(failure)) => {
+                (Attempted::Failed(failure.into(), Duration::ZERO), None)
+            }
             Err(HandleError::Downstream { failure, wait }) => {
                 let (spread, is_repeat) = (spread(self), subject.failed_before(&failure));
                 let failed = Failed { failure: &failure, name, is_repeat, wait };
                 self.gate.downstream_failed(self.now_ms, failed, spread);
-                (Attempted::Failed(failure, wait), None)
+                (Attempted::Failed(failure.into(), wait), None)
             }
             Err(HandleError::Away { detail, wait }) => {
                 let spread = spread(self);

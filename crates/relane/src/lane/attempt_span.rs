@@ -48,13 +48,18 @@ fn sampled<'r>(header: impl Fn(&str) -> Option<&'r [u8]>) -> Option<TraceContext
 
 impl Begun {
     /// `None` while tracing is off, and for a record of no sampled trace.
+    #[inline]
     pub(crate) fn of<'r>(
         header: &dyn Fn(&str) -> Option<&'r [u8]>,
         started_ns: Option<u64>,
     ) -> Option<Self> {
-        if !spans::is_on() {
-            return None;
-        }
+        if spans::is_on() { Self::of_sampled(header, started_ns) } else { None }
+    }
+
+    fn of_sampled<'r>(
+        header: &dyn Fn(&str) -> Option<&'r [u8]>,
+        started_ns: Option<u64>,
+    ) -> Option<Self> {
         let carried = sampled(header)?;
         Some(Self { carried, started_ns: started_ns.unwrap_or_else(spans::now_ns) })
     }

@@ -33,11 +33,13 @@ impl<S: Stage> Processor<S> {
             Attempted::Unresolved => return Some(record),
             Attempted::Counted => {
                 self.turn.ended.push(timestamp.ms);
-                self.turn.attempts.extend(span.map(|span| *span));
+                if let Some(span) = span {
+                    self.turn.attempts.push(*span);
+                }
             }
             Attempted::Failed(failure, wait_min) => {
                 let pending = PendingRecord { attempt, ..pending(self, record) };
-                self.forward(pending, failure, wait_min, span);
+                self.forward(pending, *failure, wait_min, span);
             }
         }
         None

@@ -10,10 +10,22 @@ use crate::stage::{HandleError, Stage};
 
 /// Runs a stage's code on a record; `None` if it panics. What the code changes it has to change
 /// last, after everything that may panic.
+///
+/// In place: else what the work takes and gives is copied twice for each record.
+#[inline(always)]
 pub(crate) fn contained<T>(work: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(work))
-        .inspect_err(|panic| tracing::error!("a panic over a record: {}", words(&**panic)))
-        .ok()
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            tell(&*panic);
+            None
+        }
+    }
+}
+
+#[cold]
+fn tell(panic: &(dyn Any + Send)) {
+    tracing::error!("a panic over a record: {}", words(panic));
 }
 
 /// The answer of a handler that panicked. Not downstream's: a bad deploy is the limit's to
@@ -32,6 +44,7 @@ fn failure_of(reason: FailureReason, schema_id: Option<u32>, who: &str) -> Failu
 }
 
 /// Decodes a value; a decoder that panics over it fails it.
+#[inline(always)]
 pub(crate) fn decode<S: Stage>(
     stage: &mut S,
     value: Option<&[u8]>,
@@ -39,14 +52,21 @@ pub(crate) fn decode<S: Stage>(
     decoded(value, |value| stage.decode(value))
 }
 
+#[inline(always)]
 fn decoded<T>(
     value: Option<&[u8]>,
     decode: impl FnOnce(Option<&[u8]>) -> Result<T, DecodeError>,
 ) -> Result<T, DecodeError> {
-    contained(|| decode(value)).unwrap_or_else(|| {
-        let schema_id = codec::frame::schema_id(value);
-        Err(DecodeError::Failed(failure_of(FailureReason::AvroDecode, schema_id, "decoder")))
-    })
+    match contained(|| decode(value)) {
+        Some(decoded) => decoded,
+        None => Err(decoder_error(value)),
+    }
+}
+
+#[cold]
+fn decoder_error(value: Option<&[u8]>) -> DecodeError {
+    let schema_id = codec::frame::schema_id(value);
+    DecodeError::Failed(failure_of(FailureReason::AvroDecode, schema_id, "decoder"))
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
