@@ -110,15 +110,15 @@ impl Writer {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("message.max.bytes", MESSAGE_BYTES_MAX)
-            .set("message.timeout.ms", &timeout_ms)
             .set("queue.buffering.max.messages", "1000000")
             .set("retry.backoff.ms", "2") // else each back-to-back transaction waits 100 ms
             .set("retry.backoff.max.ms", "100")
             .set("log.connection.close", "true") // else that line is not written
             .set_log_level(RDKafkaLogLevel::Info); // the lost coordinator is told at Info
-        set_defaults(&mut config, [("linger.ms", "0")]);
+        set_defaults(&mut config, [("linger.ms", "0"), ("message.timeout.ms", &timeout_ms)]);
         if guarantee == Guarantee::ExactlyOnce {
             config
+                .set("message.timeout.ms", &timeout_ms)
                 .set("transactional.id", transactional_id)
                 .set("transaction.timeout.ms", &timeout_ms);
         }
@@ -261,7 +261,17 @@ impl Writer {
     ///
     /// Fails with the refused records, or when the acknowledgements do not come in time.
     pub fn acknowledged(&self) -> Result<(), WriteError> {
-        let give_up_at = Instant::now() + ACKNOWLEDGE_MAX;
+        self.acknowledged_within(ACKNOWLEDGE_MAX)
+    }
+
+    /// As [`Self::acknowledged`], with a limit of the caller's. Records are given up after `message.timeout.ms`, however:
+    /// 10 s, unless the settings of a writer without transactions have another.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn acknowledged_within(&self, limit: Duration) -> Result<(), WriteError> {
+        let give_up_at = Instant::now() + limit;
         loop {
             self.producer.poll(Duration::ZERO);
             if self.producer.in_flight_count() == 0 {

@@ -41,7 +41,7 @@ const LINKS_MAX: usize = 256;
 const ACCEPT_EVERY: Duration = Duration::from_millis(5);
 
 /// Longest wait for the broker's side of a new connection.
-const CONNECT_MAX: Duration = Duration::from_secs(5);
+const CONNECT_MAX: Duration = Duration::from_secs(20);
 
 /// Direction of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::wait;
 
 /// Longest wait for the broker's answer.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// Keys of the requests.
 const DESCRIBE_ACLS: i16 = 29;
