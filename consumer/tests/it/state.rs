@@ -18,8 +18,6 @@ pub(crate) const GROUPS: &str = "org.apache.kafka.tools.consumer.group.ConsumerG
 
 const CONFIGS: &str = "kafka.admin.ConfigCommand";
 
-const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
-
 const FINISH: [&str; 3] = ["--exit-at-end", "-o", "json"];
 
 fn orders(encoder: &OrderEncoder, partitions: i32, numbers: std::ops::Range<i32>) -> Vec<Input> {
@@ -144,11 +142,9 @@ fn deleted_offsets_are_refused_with_the_command_that_restores_them() {
 
 #[test]
 fn a_topic_that_was_made_anew_is_told_and_no_offset_beyond_its_end_is_proposed() {
-    const TOPICS: &str = "org.apache.kafka.tools.TopicCommand";
     let _machine = machine::shared();
     let (pipeline, encoder) = counted();
-    pipeline.java(TOPICS, &["--delete", "--topic", &pipeline.orders]);
-    wait::is_true("the topic being gone", LIMIT, || pipeline.describe(&pipeline.orders).is_none());
+    pipeline.delete(&pipeline.orders);
     pipeline.create(Role::Orders, 1, &[("cleanup.policy", "delete")]);
     pipeline.send(&pipeline.orders, &orders(&encoder, 1, 0..10));
     // Kafka forgets a group's offsets of a topic that is deleted; those that an operator puts in
@@ -189,9 +185,7 @@ fn offsets_that_were_set_back_are_refused_with_the_command_that_restores_them() 
 
 /// Deletes a topic and makes it anew.
 fn make_anew(pipeline: &Pipeline, role: Role) {
-    let topic = pipeline.topic(role);
-    pipeline.java(TOPICS, &["--delete", "--topic", topic]);
-    wait::is_true("the topic being gone", LIMIT, || pipeline.describe(topic).is_none());
+    pipeline.delete(pipeline.topic(role));
     let policy = if role == Role::Averages { "compact" } else { "delete" };
     pipeline.create(role, pipeline.partitions, &[("cleanup.policy", policy)]);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use kafka_io::admin::{Admin, TopicInfo, TopicSpec};
+use kafka_io::admin::{Admin, PartitionDetail, TopicInfo, TopicSpec};
 use kafka_io::client_config::Role as HandleRole;
 use kafka_io::ends::Ends;
 use kafka_io::member::{AskError, Committed};
@@ -175,24 +175,42 @@ impl Pipeline {
     /// of them its leader: ids separated by colons. One of them is enough for a record.
     pub fn move_to(&self, role: Role, brokers: &str, settings: &[(&str, &str)]) {
         let topic = self.topic(role);
-        self.java(TOPICS, &["--delete", "--topic", topic]);
-        wait::is_true("the topic being gone", SERVER_MAX, || self.describe(topic).is_none());
+        self.delete(topic);
         let all = [role.settings(), &[("min.insync.replicas", "1")], settings].concat();
         let all: Vec<String> = all.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let place = ["--create", "--topic", topic, "--replica-assignment", brokers];
         let settings = all.iter().flat_map(|setting| ["--config", setting]);
         self.java(TOPICS, &place.into_iter().chain(settings).collect::<Vec<_>>());
+        let ends = self.ends_handle();
         wait::is_true("the partition having a leader", SERVER_MAX, || {
-            self.ends_handle().of_topic(topic, 1, ASK).is_ok()
+            ends.of_topic(topic, 1, ASK).is_ok()
         });
+    }
+
+    /// Deletes a topic, and waits until it is gone.
+    pub fn delete(&self, topic: &str) {
+        let admin = self.admin();
+        answer("a topic being deleted", || block_on(admin.delete_topic(topic)));
+        wait::is_true("the topic being gone", SERVER_MAX, || self.describe(topic).is_none());
     }
 
     /// The broker that leads a partition, `None` while none does.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<usize> {
-        let described = self.java(TOPICS, &["--describe", "--topic", topic]);
-        let start = format!("Partition: {partition}\tLeader: ");
-        let (_, rest) = described.split_once(&start).expect("it is described");
-        rest.split_whitespace().next().and_then(|id| id.parse().ok())
+        let leader = self.partition(topic, partition).leader?;
+        Some(usize::try_from(leader).expect("an id of a broker"))
+    }
+
+    /// A partition as the brokers describe it.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it does not exist.
+    pub fn partition(&self, topic: &str, partition: i32) -> PartitionDetail {
+        let admin = self.admin();
+        let described = answer("a topic", || block_on(admin.details(Some(&[topic]), ASK)));
+        let partitions = described.get(topic).into_iter().flat_map(|detail| &detail.partitions);
+        let found = partitions.into_iter().find(|detail| detail.number == partition);
+        found.unwrap_or_else(|| panic!("{topic} has no partition {partition}")).clone()
     }
 
     /// Makes the topic of one role with just these settings.
@@ -201,29 +219,25 @@ impl Pipeline {
     }
 
     fn make(&self, specs: &[TopicSpec]) {
-        block_on(async {
-            let admin = self.admin();
-            admin.create(specs).await.expect("topics are made");
-        });
+        let admin = self.admin();
+        answer("topics being made", || block_on(admin.create(specs)));
         // A broker answers for a new topic a moment after it has promised to make it.
+        let ends = self.ends_handle();
         wait::is_true("every partition having a leader", SERVER_MAX, || {
-            specs
-                .iter()
-                .all(|spec| self.ends_handle().of_topic(&spec.name, spec.partitions, ASK).is_ok())
+            specs.iter().all(|spec| ends.of_topic(&spec.name, spec.partitions, ASK).is_ok())
         });
     }
 
     /// A topic as the brokers describe it, `None` if it does not exist.
     pub fn describe(&self, topic: &str) -> Option<TopicInfo> {
-        block_on(async { self.admin().describe(&[topic], ASK).await })
-            .expect("the broker describes topics")
-            .remove(topic)
+        let admin = self.admin();
+        answer("a topic", || block_on(admin.describe(&[topic], ASK))).remove(topic)
     }
 
     /// Deletes the records of a partition below an offset, as retention does.
     pub fn delete_records_below(&self, topic: &str, partition: i32, offset: i64) {
-        block_on(async { self.admin().trim(topic, &[(partition, offset)]).await })
-            .expect("records are deleted");
+        let admin = self.admin();
+        answer("records being deleted", || block_on(admin.trim(topic, &[(partition, offset)])));
     }
 
     fn admin(&self) -> Admin {
@@ -255,6 +269,12 @@ impl Pipeline {
         let handles = self.asking.handles(&self.servers, &self.group);
         let partitions: Vec<(&str, i32)> = (0..self.partitions).map(|p| (topic, p)).collect();
         answer("the group's committed offsets", || handles.offsets.committed(&partitions, ASK))
+    }
+
+    /// Members of the group; one that stands still is a member until its session ends.
+    pub fn members(&self) -> usize {
+        let handles = self.asking.handles(&self.servers, &self.group);
+        answer("the group's members", || handles.offsets.members(ASK)).len()
     }
 
     /// Offset that the group has committed for each partition.
@@ -305,7 +325,8 @@ fn spec<'a>(
     TopicSpec { name: name.to_owned(), partitions, settings: settings.collect() }
 }
 
-/// Asks until there is an answer: an open transaction or a new topic takes a moment.
+/// Asks until there is an answer: an open transaction or a new topic takes a moment, and so does a broker that shares its
+/// processors with many others.
 #[track_caller]
 fn answer<T>(what: &str, mut ask: impl FnMut() -> Result<T, AskError>) -> T {
     let mut last = String::new();

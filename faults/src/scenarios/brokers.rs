@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::{Cluster, Pipeline, Process, Server as _, lone_broker, wait};
+use testkit::{Cluster, Process, Server as _, lone_broker, wait};
 
 use crate::ending::{finish, heals, moves};
 use crate::load::Feed;
@@ -115,18 +115,6 @@ fn place(text: &str, partitions: u32) -> u32 {
     (text.encode_utf16().fold(0, step) & 0x7fff_ffff) % partitions
 }
 
-/// The broker that leads a partition of a topic, as Kafka's own program prints it.
-fn leader(pipeline: &Pipeline, topic: &str, partition: u32) -> usize {
-    let text =
-        pipeline.java("org.apache.kafka.tools.TopicCommand", &["--describe", "--topic", topic]);
-    let is_it = |line: &&str| line.contains(&format!("\tPartition: {partition}\t"));
-    let line =
-        text.lines().find(is_it).unwrap_or_else(|| panic!("no partition {partition}: {text}"));
-    let (_, rest) = line.split_once("Leader: ").unwrap_or_else(|| panic!("no leader: {line}"));
-    let number = rest.split_whitespace().next().and_then(|word| word.parse().ok());
-    number.unwrap_or_else(|| panic!("no leader: {line}"))
-}
-
 fn coordinators_move(run: &mut Run) {
     /// Partitions of both internal topics, as the stack makes them.
     const INTERNAL_PARTITIONS: u32 = 4;
@@ -139,7 +127,8 @@ fn coordinators_move(run: &mut Run) {
     let cases =
         [("__consumer_offsets", pipeline.group.clone()), ("__transaction_state", transactions)];
     for (topic, id) in &cases[..run.pick(1, 2)] {
-        let broker = leader(&pipeline, topic, place(id, INTERNAL_PARTITIONS));
+        let partition = place(id, INTERNAL_PARTITIONS).cast_signed();
+        let broker = pipeline.leader(topic, partition).expect("all brokers are there");
         run.step(format!("killing broker {broker}, which coordinates by {topic}"));
         cluster.kafka().broker_mut(broker).kill_9();
         let killed = Instant::now();

@@ -81,19 +81,13 @@ fn retention_overtakes(run: &mut Run) {
     finish(run, &pipeline, &flags, &["--allow-unprovable"]);
 }
 
-/// Deletes a topic and waits until nobody knows it.
-fn delete(pipeline: &Pipeline, topic: &str) {
-    pipeline.java(TOPICS, &["--delete", "--topic", topic]);
-    wait::is_true("the topic being gone", LIMIT, || pipeline.describe(topic).is_none());
-}
-
 fn topic_made_anew(run: &mut Run) {
     let cluster = Cluster::shared();
     let pipeline = cluster.pipeline(2);
     load::send(&pipeline, 0..1_000);
     finish(run, &pipeline, &FLAGS, &[]);
     let at_work = run.is_full().then(|| Process::consumer(&pipeline, &FLAGS));
-    delete(&pipeline, &pipeline.orders);
+    pipeline.delete(&pipeline.orders);
     pipeline.create(Role::Orders, 2, &[]);
     load::send(&pipeline, 0..100);
     run.step("the topic is new, and shorter than it was");
@@ -162,7 +156,7 @@ fn dead_letters_vanish(run: &mut Run) {
     let feed = Feed::start(&pipeline, run.seed(), "500/s");
     let consumer = Process::consumer(&pipeline, &[]);
     moves(&pipeline, LIMIT);
-    delete(&pipeline, &pipeline.dlq);
+    pipeline.delete(&pipeline.dlq);
     let bad: Vec<Input> = (0..2).map(|p| encoder.input(p, "bad", "tea", -1.0)).collect();
     pipeline.send(&pipeline.orders, &bad);
     feed.stop();

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use codec::encode::Encoder;
-use kafka_io::admin::Admin;
 use kafka_io::client_config::{KafkaSettings, Role};
 use kafka_io::member::{Member, OffsetCommit};
 use order_schemas::{OrderOutcome, Outcome, ProductAverage};
@@ -17,9 +16,6 @@ use testkit::{Finished, Input, LogRecord, Pipeline, Process, wait};
 
 /// Longest time for one audit of a small log.
 const AUDIT_MAX: Duration = Duration::from_secs(60);
-
-/// Longest time until a topic is gone that was deleted.
-const GONE_MAX: Duration = Duration::from_secs(60);
 
 /// Longest time until a lone member is in its group.
 const JOIN_MAX: Duration = Duration::from_secs(20);
@@ -69,13 +65,7 @@ pub(crate) fn expect_violation(report: &Value, invariant: &str, at: (&str, i64),
 
 /// Deletes the topic of dead letters, and makes it anew under its name.
 pub(crate) fn make_dead_letters_anew(pipeline: &Pipeline, partitions: i32) {
-    let settings = KafkaSettings::new("it", &pipeline.servers.bootstrap_servers, Vec::new());
-    let config = settings.expect("brokers are named").base(Role::Admin);
-    let admin = Admin::new(&config).expect("settings are good");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let deleted = runtime.expect("a runtime").block_on(admin.delete_topic(&pipeline.dlq));
-    assert!(deleted.expect("the broker does it"));
-    wait::is_true("the topic being gone", GONE_MAX, || pipeline.describe(&pipeline.dlq).is_none());
+    pipeline.delete(&pipeline.dlq);
     pipeline.create(testkit::Role::DeadLetter, partitions, &[]);
 }
 

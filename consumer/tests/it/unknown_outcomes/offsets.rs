@@ -76,12 +76,11 @@ fn offsets_that_are_set_back_while_the_consumer_is_stalled_end_it_when_it_wakes(
     wait::is_true("everything being settled", LIMIT, || pipeline.lag() == 0);
     assert!(pipeline.committed(&pipeline.retry)[0] > Some(0), "there were retries");
     live.pause();
+    wait::is_true("the group being empty", LIMIT, || pipeline.members() == 0);
     for topic in [&pipeline.orders, &pipeline.retry] {
         let args = ["--reset-offsets", "--to-earliest", "--execute", "--topic", topic];
-        wait::is_true("the group being empty", LIMIT, || {
-            pipeline.java(GROUPS, &[&["--group", &pipeline.group], &args[..]].concat());
-            pipeline.committed(topic) == [Some(0)]
-        });
+        pipeline.java(GROUPS, &[&["--group", &pipeline.group], &args[..]].concat());
+        assert_eq!(pipeline.committed(topic), [Some(0)]);
     }
     send(&pipeline, &encoder, 300..600);
     live.resume();
