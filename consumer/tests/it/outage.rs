@@ -236,7 +236,7 @@ fn retries_that_fail_for_good_do_not_keep_an_outage_up_when_it_is_over() {
 #[test]
 fn known_schemas_flow_while_the_registry_is_away_and_a_new_one_waits() {
     let _machine = machine::shared();
-    let mut cluster = Cluster::own();
+    let mut cluster = Cluster::own_registry();
     let pipeline = cluster.pipeline(1);
     let (v1, v2) = (pipeline.orders_v1(), pipeline.orders_v2());
     let mut consumer = Process::consumer(&pipeline, &[]);

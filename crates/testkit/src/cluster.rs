@@ -122,12 +122,29 @@ impl Cluster {
     ///
     /// Panics when one does not start.
     pub fn own() -> Self {
-        let mut cluster = Self::own_kafka(&[]);
-        let dir = cluster.dir.as_ref().expect("made just now").path().join("registry");
-        let registry = RegistryServer::start(RegistryConfig::in_dir(dir)).expect("a registry");
-        cluster.servers.registry_url = registry.url();
-        cluster.registry = Some(registry);
-        cluster
+        Self::own_kafka(&[]).with_own_registry()
+    }
+
+    /// The shared broker, and a registry of its own.
+    ///
+    /// # Panics
+    ///
+    /// Panics when it does not start.
+    pub fn own_registry() -> Self {
+        let bootstrap_servers = variable("KAFKA_BOOTSTRAP_SERVERS");
+        let servers = Servers { bootstrap_servers, registry_url: String::new() };
+        Self { servers, kafka: None, registry: None, dir: None }.with_own_registry()
+    }
+
+    fn with_own_registry(mut self) -> Self {
+        let dir = self.dir.take();
+        let dir =
+            dir.unwrap_or_else(|| TempDir::with_prefix("testkit-registry-").expect("a directory"));
+        let config = RegistryConfig::in_dir(dir.path().join("registry"));
+        let registry = RegistryServer::start(config).expect("a registry");
+        self.servers.registry_url = registry.url();
+        (self.registry, self.dir) = (Some(registry), Some(dir));
+        self
     }
 
     /// Addresses.
