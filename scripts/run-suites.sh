@@ -37,9 +37,10 @@ cargo test --workspace --no-run --message-format=json 2>/dev/null |
     | (if .target.kind[0] == "test" then .target.name else "unit" end) as $part
     | [(if $part == "it" then $rank else $rank + 100 end), $package, $part, $dir, .executable] | @tsv' |
   sort -n -k1,1 -s >"$work/suites"
-# Doc tests and clippy compile while others wait.
+# Doc tests and clippy compile while others wait. A cold clippy takes minutes of both processors: it begins beside the
+# suite that waits most, right behind the longest.
+printf '0\tworkspace\tlint\t%s\t-\n' "$PWD" >>"$work/suites"
 printf '50\tdocs\tdoc-tests\t%s\t-\n' "$PWD" >>"$work/suites"
-printf '51\tworkspace\tlint\t%s\t-\n' "$PWD" >>"$work/suites"
 sort -n -k1,1 -s -o "$work/suites" "$work/suites"
 
 run_suite() { # NAME FOLDER BINARY [FILTER...]
