@@ -14,6 +14,7 @@ use crate::{Jars, Program, Programs, StackError, class_archive};
 pub(crate) const QUICK_ARGS: &[&str] = &[
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
     "-XX:+UnlockDiagnosticVMOptions",
     "-XX:GuaranteedSafepointInterval=0",
     "-Xshare:auto",
@@ -23,8 +24,15 @@ pub(crate) const QUICK_ARGS: &[&str] = &[
 /// For servers that last. Java halts all threads of a server once a second, without a need, and whenever one of the
 /// collector's threads wants it. Of a hundred threads that compete with busy programs for two processors the last one was
 /// waited for for up to 7 s, in which the server answered nobody: it halts for its memory only, which one thread collects.
-pub(crate) const LASTING_ARGS: &[&str] =
-    &["-XX:+UseSerialGC", "-XX:+UnlockDiagnosticVMOptions", "-XX:GuaranteedSafepointInterval=0"];
+///
+/// At each halt Java writes counters to a file in /tmp that it has mapped. While the disk is busy with that very page, the
+/// server stands still for as long. Nobody reads the counters.
+pub(crate) const LASTING_ARGS: &[&str] = &[
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-XX:+UnlockDiagnosticVMOptions",
+    "-XX:GuaranteedSafepointInterval=0",
+];
 
 /// What a program left behind.
 #[derive(Debug)]
