@@ -1,8 +1,9 @@
 //! Apache Kafka in KRaft mode: one broker, or three that elect and replicate.
 
+mod settings;
 mod storage;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::java::{LASTING_ARGS, QUICK_ARGS};
 use crate::node::{create_dir, write};
@@ -11,16 +12,6 @@ use crate::{
     Jars, JavaTools, Lifetime, Node, Ports, Probe, Program, Programs, Server, StackError,
     class_archive, ports,
 };
-
-/// Log to standard output, where the node's log file takes it.
-const LOG4J: &str = "status = error
-rootLogger.level = info
-rootLogger.appenderRef.out.ref = out
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %p %m (%c{1})%n%ex
-";
 
 /// A listener beside the plain one, such as SASL_SSL or one that is advertised at a proxy.
 #[derive(Debug, Clone)]
@@ -72,6 +63,11 @@ impl KafkaConfig {
 }
 
 impl KafkaConfig {
+    /// Returns whether it is to start quickly, as a broker of a test, which lives for seconds.
+    const fn is_quick(&self) -> bool {
+        matches!(self.lifetime, Lifetime::Owned) && !self.is_measured
+    }
+
     /// Returns how many brokers the cluster has whose data lies in the folder; `None` where there is none.
     #[must_use]
     pub fn brokers_there(&self) -> Option<u16> {
@@ -112,8 +108,8 @@ impl KafkaServer {
             let java = programs.find(Program::Java)?;
             // Without it a start takes longer; what keeps this server from starting is told just below.
             let _made = class_archive::ensure(jars.dir(), "kafka", &java, |dir, args| {
-                Self::start_as(KafkaConfig::in_dir(dir), &programs, &jars, &args)
-                    .map(|mut it| it.stop())
+                let config = KafkaConfig { is_measured: true, ..KafkaConfig::in_dir(dir) };
+                Self::start_as(config, &programs, &jars, &args).map(|mut it| it.stop())
             });
         }
         Self::start_as(config, &programs, &jars, &[])
@@ -130,7 +126,7 @@ impl KafkaServer {
         let tools = JavaTools::new(programs, jars, &config.dir)?;
         let cluster_id = storage::cluster_id(&config)?;
         config.ports.retry(|| {
-            let mut server = Self::prepare(&config, programs, &tools, &cluster_id, args)?;
+            let mut server = Self::prepare(&config, programs, jars, &tools, &cluster_id, args)?;
             server.start_again()?;
             Ok(server)
         })
@@ -139,6 +135,7 @@ impl KafkaServer {
     fn prepare(
         config: &KafkaConfig,
         programs: &Programs,
+        jars: &Jars,
         tools: &JavaTools,
         cluster_id: &str,
         java_args: &[String],
@@ -160,15 +157,12 @@ impl KafkaServer {
         let mut brokers = Vec::new();
         for id in 1..=config.brokers {
             let dir = create_dir(&config.dir.join(format!("broker-{id}")))?;
-            write(&dir.join("server.properties"), &server_properties(config, &ports, id, &dir))?;
-            write(&dir.join("log4j2.properties"), LOG4J)?;
+            let properties = settings::server_properties(config, &ports, id, &dir);
+            write(&dir.join("server.properties"), &properties)?;
+            write(&dir.join("log4j2.properties"), &settings::logging(config))?;
             let heap = if config.brokers == 1 { "-Xmx768m" } else { "-Xmx384m" };
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
-            // A broker of a test lives for seconds.
-            let quick = match config.lifetime {
-                Lifetime::Owned if !config.is_measured => QUICK_ARGS,
-                Lifetime::Owned | Lifetime::Detached(_) => LASTING_ARGS,
-            };
+            let quick = if config.is_quick() { QUICK_ARGS } else { LASTING_ARGS };
             let machine = java_args.iter().chain(tools.archive_args()).map(String::as_str);
             let broker =
                 [heap, logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
@@ -183,7 +177,7 @@ impl KafkaServer {
                 config.lifetime.clone(),
             ));
         }
-        storage::format(config, tools, cluster_id)?;
+        storage::format(config, jars, tools, cluster_id)?;
         Ok(Self { brokers, ports, listeners: config.listeners.clone(), tools: tools.clone() })
     }
 
@@ -259,121 +253,9 @@ impl Server for KafkaServer {
     }
 }
 
-/// Returns the configuration of broker `id`, one setting per line, the caller's last and in place of ours.
-fn server_properties(config: &KafkaConfig, ports: &[BrokerPorts], id: u16, dir: &Path) -> String {
-    let own = &ports[usize::from(id) - 1];
-    let voters: Vec<String> = ports
-        .iter()
-        .zip(1..)
-        .map(|(broker, id)| format!("{id}@{}", ports::address(broker.controller)))
-        .collect();
-    let plain = format!("PLAINTEXT://{}", ports::address(own.plain));
-    let mut listeners =
-        vec![plain.clone(), format!("CONTROLLER://{}", ports::address(own.controller))];
-    let mut advertised = vec![plain];
-    let mut protocols = vec!["CONTROLLER:PLAINTEXT".to_owned(), "PLAINTEXT:PLAINTEXT".to_owned()];
-    for (listener, port) in config.listeners.iter().zip(&own.extra) {
-        let address = ports::address(*port);
-        let told = listener.advertised.get(usize::from(id) - 1).unwrap_or(&address);
-        listeners.push(format!("{}://{address}", listener.name));
-        advertised.push(format!("{}://{told}", listener.name));
-        protocols.push(format!("{}:{}", listener.name, listener.protocol));
-    }
-    // A broker that is frozen for longer than its session fences itself. Alone, it then finds no
-    // leader for the markers of its transactions, leaves them out, and readers wait for ever.
-    // Yet after a kill -9 it is not let in again before its old session is over.
-    let session_ms = if config.brokers == 1 { 20_000 } else { 9_000 };
-    let replicas = config.brokers;
-    let replicas_in_sync_min = if replicas == 1 { 1 } else { 2 };
-    let defaults = format!(
-        "process.roles=broker,controller
-node.id={id}
-controller.quorum.voters={voters}
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-listeners={listeners}
-advertised.listeners={advertised}
-listener.security.protocol.map={protocols}
-log.dirs={data}
-auto.create.topics.enable=false
-num.partitions=3
-default.replication.factor={replicas}
-min.insync.replicas={replicas_in_sync_min}
-offsets.topic.replication.factor={replicas}
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor={replicas}
-transaction.state.log.min.isr={replicas_in_sync_min}
-transaction.state.log.num.partitions=4
-share.coordinator.state.topic.replication.factor={replicas}
-share.coordinator.state.topic.min.isr={replicas_in_sync_min}
-share.coordinator.state.topic.num.partitions=4
-group.initial.rebalance.delay.ms=0
-num.io.threads=3
-num.network.threads=2
-background.threads=3
-group.coordinator.threads=1
-share.coordinator.threads=1
-broker.session.timeout.ms={session_ms}",
-        voters = voters.join(","),
-        listeners = listeners.join(","),
-        advertised = advertised.join(","),
-        protocols = protocols.join(","),
-        data = dir.join("data").display(),
-    );
-    let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
-    let replaced: Vec<String> = config.properties.iter().map(|line| key_of(line)).collect();
-    let kept = defaults.lines().filter(|line| !replaced.contains(&key_of(line)));
-    kept.chain(config.properties.iter().map(String::as_str))
-        .fold(String::new(), |text, line| text + line + "\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn properties_of(config: &KafkaConfig) -> String {
-        let broker = |plain| BrokerPorts { plain, controller: plain + 1, extra: vec![plain + 2] };
-        let ports: Vec<_> = (0..config.brokers).map(|index| broker(100 + 10 * index)).collect();
-        server_properties(config, &ports, 1, Path::new("/data"))
-    }
-
-    #[test]
-    fn a_property_of_the_caller_replaces_the_default() {
-        let properties =
-            vec!["num.partitions=7".to_owned(), "offset.metadata.max.bytes=512".to_owned()];
-        let text = properties_of(&KafkaConfig { properties, ..KafkaConfig::in_dir("/data") });
-        assert!(!text.contains("num.partitions=3\n"));
-        assert!(
-            text.contains("\nnum.partitions=7\n")
-                && text.contains("\noffset.metadata.max.bytes=512\n")
-        );
-        assert!(text.contains("\noffsets.topic.num.partitions=4\n"));
-    }
-
-    #[test]
-    fn three_brokers_replicate_to_all_and_need_two() {
-        let text = properties_of(&KafkaConfig { brokers: 3, ..KafkaConfig::in_dir("/data") });
-        assert!(text.contains(
-            "controller.quorum.voters=1@127.0.0.1:101,2@127.0.0.1:111,3@127.0.0.1:121\n"
-        ));
-        assert!(
-            text.contains("\noffsets.topic.replication.factor=3\n")
-                && text.contains("\nmin.insync.replicas=2\n")
-        );
-    }
-
-    #[test]
-    fn an_extra_listener_is_bound_to_its_port_and_advertised_where_it_is_told() {
-        let advertised = vec!["127.0.0.1:7000".to_owned()];
-        let listeners =
-            vec![Listener { name: "PROXIED".into(), protocol: "PLAINTEXT".into(), advertised }];
-        let text = properties_of(&KafkaConfig { listeners, ..KafkaConfig::in_dir("/data") });
-        assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:100,CONTROLLER://127.0.0.1:101,PROXIED://127.0.0.1:102\n"));
-        assert!(text.contains(
-            "\nadvertised.listeners=PLAINTEXT://127.0.0.1:100,PROXIED://127.0.0.1:7000\n"
-        ));
-        assert!(text.contains(",PROXIED:PLAINTEXT\n"));
-    }
 
     #[test]
     fn two_brokers_are_refused() {

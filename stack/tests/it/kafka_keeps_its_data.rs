@@ -1,5 +1,8 @@
 //! Kafka: data over `kill -9`, the caller's settings and listeners, and three brokers.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use stack::process::ProcessId;
@@ -20,6 +23,43 @@ fn wait_for_answer(probe: &Probe) {
     let give_up_at = Instant::now() + ANSWER_MAX;
     while let Err(error) = probe.ask() {
         assert!(Instant::now() < give_up_at, "no answer within {ANSWER_MAX:?}: {error}");
+    }
+}
+
+/// Names in the file that tells whose storage a folder is.
+fn identity_names(data: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(data.join("meta.properties")).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect()
+}
+
+#[test]
+fn storage_is_formatted_as_kafkas_own_tool_formats_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // The first start may keep what the tool made, the second takes it.
+    for name in ["first", "second"] {
+        let kafka = KafkaServer::start(KafkaConfig::in_dir(dir.path().join(name))).unwrap();
+        let broker = dir.path().join(name).join("broker-1");
+        let (own, by_tool) = (broker.join("data"), broker.join("by-tool"));
+        let settings = fs::read_to_string(broker.join("server.properties")).unwrap();
+        let lines = settings.lines().filter(|line| !line.starts_with("log.dirs="));
+        let settings: String = lines.map(|line| format!("{line}\n")).collect();
+        let path = broker.join("by-tool.properties");
+        fs::write(&path, settings + &format!("log.dirs={}\n", by_tool.display())).unwrap();
+        let config = path.to_string_lossy();
+        let args = ["format", "--cluster-id", "AAAAAAAAAAAAAAAAAAAAAA", "--config", &config];
+        let run = kafka.tools().run("kafka.tools.StorageTool", &args, TOOL_LIMIT);
+        run.unwrap().checked().unwrap();
+
+        let files: BTreeSet<String> = fs::read_dir(&by_tool)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(files, ["bootstrap.checkpoint", "meta.properties"].map(str::to_owned).into());
+        assert_eq!(identity_names(&own), identity_names(&by_tool));
+        // They differ in their times only.
+        let length = |data: &Path| fs::metadata(data.join("bootstrap.checkpoint")).unwrap().len();
+        assert_eq!(length(&own), length(&by_tool));
     }
 }
 
