@@ -157,8 +157,11 @@ mod tests {
     #[test]
     fn an_extra_listener_is_bound_to_its_port_and_advertised_where_it_is_told() {
         let advertised = vec!["127.0.0.1:7000".to_owned()];
-        let listeners =
-            vec![Listener { name: "PROXIED".into(), protocol: "PLAINTEXT".into(), advertised }];
+        let listeners = vec![crate::kafka::Listener {
+            name: "PROXIED".into(),
+            protocol: "PLAINTEXT".into(),
+            advertised,
+        }];
         let text = properties_of(&KafkaConfig { listeners, ..KafkaConfig::in_dir("/data") });
         assert!(text.contains("\nlisteners=PLAINTEXT://127.0.0.1:100,CONTROLLER://127.0.0.1:101,PROXIED://127.0.0.1:102\n"));
         assert!(text.contains(
