@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
                 self.is_stopped = true;
                 break;
             }
-            if !self.schedule.is_unlimited() || self.taken % TICK_ORDERS == 0 {
+            if !self.schedule.is_unlimited() || self.taken.is_multiple_of(TICK_ORDERS) {
                 self.tick();
             }
             let look = ledger.look();

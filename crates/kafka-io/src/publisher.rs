@@ -234,7 +234,9 @@ impl<O: DeliveryObserver> Publisher<O> {
             self.producer.context().start_listening();
         }
         let result = self.producer.send(record).map_err(|(error, _record)| error);
-        if in_flight < REPORTS_EVERY || self.sent.load(Ordering::Relaxed) % REPORTS_EVERY == 0 {
+        if in_flight < REPORTS_EVERY
+            || self.sent.load(Ordering::Relaxed).is_multiple_of(REPORTS_EVERY)
+        {
             self.producer.poll(Duration::ZERO);
         }
         if self.brake.is_pulled() {

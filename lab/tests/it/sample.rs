@@ -240,6 +240,34 @@ fn workload(name: &str, kind: Kind, words: &str, rounds: u32) -> WorkloadInfo {
     WorkloadInfo { name: name.to_owned(), kind, words: words.to_owned(), rounds }
 }
 
+fn environment() -> Environment {
+    Environment {
+        version: "0.2.0".to_owned(),
+        commit: "0123456789ab".to_owned(),
+        profile: "release".to_owned(),
+        cpu: "A processor".to_owned(),
+        cores: 2,
+        memory_bytes: 8 << 30,
+        kernel: "Linux 6".to_owned(),
+        storage: "ext4".to_owned(),
+        load_before: 0.25,
+        is_generator_first: true,
+        servers: vec![ServerInfo {
+            name: "Apache Kafka".to_owned(),
+            version: "4.3.1".to_owned(),
+            settings: vec!["1 broker, KRaft".to_owned(), "-Xmx768m".to_owned()],
+            is_mock: false,
+        }],
+        warm_ups: vec![WarmUp {
+            paradigm: Paradigm::Streaming,
+            began_s: 0.5,
+            took_s: 45.0,
+            is_flat: true,
+            broker_cpu_s: vec![160.0, 90.0, 42.0, 40.0, 41.0],
+        }],
+    }
+}
+
 /// All of it; one run is void and one lost an order.
 pub(crate) fn results() -> Results {
     let mut runs = Vec::new();
@@ -272,31 +300,7 @@ pub(crate) fn results() -> Results {
         command: "cargo run --release --bin lab -- run config/workloads/standard.toml --seed 42"
             .to_owned(),
         workload_file: FILE.to_owned(),
-        environment: Environment {
-            version: "0.2.0".to_owned(),
-            commit: "0123456789ab".to_owned(),
-            profile: "release".to_owned(),
-            cpu: "A processor".to_owned(),
-            cores: 2,
-            memory_bytes: 8 << 30,
-            kernel: "Linux 6".to_owned(),
-            storage: "ext4".to_owned(),
-            load_before: 0.25,
-            is_generator_first: true,
-            servers: vec![ServerInfo {
-                name: "Apache Kafka".to_owned(),
-                version: "4.3.1".to_owned(),
-                settings: vec!["1 broker, KRaft".to_owned(), "-Xmx768m".to_owned()],
-                is_mock: false,
-            }],
-            warm_ups: vec![WarmUp {
-                paradigm: Paradigm::Streaming,
-                began_s: 0.5,
-                took_s: 45.0,
-                is_flat: true,
-                broker_cpu_s: vec![160.0, 90.0, 42.0, 40.0, 41.0],
-            }],
-        },
+        environment: environment(),
         paradigms: Paradigm::ALL.map(promise).into(),
         workloads: vec![
             workload("baseline", Kind::Load, "100 orders a second for 10 s", 3),

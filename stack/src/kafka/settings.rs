@@ -102,10 +102,15 @@ broker.session.timeout.ms={session_ms}",
         data = dir.join("data").display(),
     );
     let defaults = if config.is_quick() { defaults + QUICK_SETTINGS } else { defaults };
+    with_callers(&defaults, &config.properties)
+}
+
+/// Settings, one per line, with the caller's last and in place of those of the same name.
+fn with_callers(defaults: &str, properties: &[String]) -> String {
     let key_of = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
-    let replaced: Vec<String> = config.properties.iter().map(|line| key_of(line)).collect();
+    let replaced: Vec<String> = properties.iter().map(|line| key_of(line)).collect();
     let kept = defaults.lines().filter(|line| !replaced.contains(&key_of(line)));
-    kept.chain(config.properties.iter().map(String::as_str))
+    kept.chain(properties.iter().map(String::as_str))
         .fold(String::new(), |text, line| text + line + "\n")
 }
 
