@@ -159,6 +159,7 @@ fn audits(cells: &[Cell<'_>]) -> String {
         let dead: u64 = audits.iter().map(|(_, audit)| audit.dead_lettered).sum();
         let dead = match dead {
             0 => String::new(),
+            1 => "; 1 is a dead letter, after every attempt had failed".to_owned(),
             n => format!("; {} are dead letters, after every attempt had failed", number(n as f64)),
         };
         format!(

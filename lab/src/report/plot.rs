@@ -246,12 +246,12 @@ impl Plot {
 
     fn line(&self, svg: &mut String, line: &Line) {
         let mut path = String::new();
-        let mut before = f64::NEG_INFINITY;
+        let mut before = None;
         for point in &line.points {
             let (x, y) = self.place(*point);
-            let is_next = point.0 - before <= line.step_max;
+            let is_next = before.is_some_and(|before| point.0 - before <= line.step_max);
             let _ = write!(path, "{}{x:.1} {y:.1}", if is_next { "L" } else { "M" });
-            before = point.0;
+            before = Some(point.0);
         }
         let second = if line.is_second { " second" } else { "" };
         let void = if line.is_void { " void" } else { "" };
@@ -330,15 +330,15 @@ mod tests {
         assert_eq!(cut.ticks(), [1.0, 10.0, 100.0], "none beyond the end");
     }
 
-    #[test]
-    fn a_line_is_broken_where_points_are_missing() {
+    /// The path of a line through four points, two of which are four apart from the others.
+    fn path_of(step_max: f64) -> String {
         let line = Line {
             paradigm: Paradigm::SyncRest,
             points: vec![(0.0, 1.0), (1.0, 1.0), (5.0, 1.0), (6.0, 1.0)],
             has_marks: false,
             is_second: false,
             is_void: false,
-            step_max: 1.5,
+            step_max,
         };
         let plot = Plot {
             height: 190.0,
@@ -354,8 +354,18 @@ mod tests {
             label: String::new(),
         };
         let svg = plot.svg();
-        let path = svg.lines().find(|line| line.starts_with("<path")).unwrap();
-        assert_eq!((path.matches('M').count(), path.matches('L').count()), (2, 2), "{path}");
+        let path = svg.lines().find_map(|line| line.split_once(" d=\"")).expect("a line");
+        path.1.to_owned()
+    }
+
+    #[test]
+    fn a_line_begins_with_a_move_and_is_broken_where_points_are_missing() {
+        for (step_max, moves) in [(1.5, 2), (f64::INFINITY, 1)] {
+            let path = path_of(step_max);
+            assert!(path.starts_with('M'), "without it nothing is drawn: {path}");
+            let counts = (path.matches('M').count(), path.matches('L').count());
+            assert_eq!(counts, (moves, 4 - moves), "{path}");
+        }
     }
 
     #[test]

@@ -223,3 +223,13 @@ fn a_wait_that_was_given_up_is_told_beside_the_audit() {
     let note = "the wait for outcomes was given up when nothing had come for 30 s: 1 orders were still open";
     assert!(summary.contains(note));
 }
+
+#[test]
+fn every_line_of_the_report_is_drawn_from_its_first_point_on() {
+    let report = report::html(&results());
+    let paths: Vec<&str> = report.split(" d=\"").skip(1).collect();
+    assert!(paths.len() > 20, "{}", paths.len());
+    for line in paths {
+        assert!(line.starts_with('M'), "without a move nothing is drawn: {}", &line[..40]);
+    }
+}
