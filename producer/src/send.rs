@@ -215,7 +215,7 @@ impl<'a> Run<'a> {
                 self.tick();
                 continue;
             }
-            let wait = self.wait();
+            let wait = self.schedule.wait(self.elapsed());
             if !wait.is_zero() {
                 self.sender.publisher.poll(wait.min(SLICE));
                 continue;
@@ -244,12 +244,9 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// How long to wait for the next order; without a pace the clock is not read.
-    fn wait(&self) -> Duration {
-        if self.schedule.is_unlimited() {
-            return Duration::ZERO;
-        }
-        self.schedule.wait(self.start.elapsed())
+    /// Time since the start, for the schedule; without a pace none is needed, and the clock is not read.
+    fn elapsed(&self) -> Duration {
+        if self.schedule.is_unlimited() { Duration::ZERO } else { self.start.elapsed() }
     }
 
     fn publish_row(&mut self, row: ImportedRow) -> Result<bool, SendError> {
@@ -295,9 +292,7 @@ impl<'a> Run<'a> {
             publisher.publish(topic, None, Some(key.as_bytes()), value, sequence, keep_waiting)
         };
         let Err(error) = result else {
-            if !self.schedule.is_unlimited() {
-                self.schedule.take(self.start.elapsed());
-            }
+            self.schedule.take(self.elapsed());
             return Ok(true);
         };
         let row = ledger.strike(sequence).and_then(|entry| entry.row);

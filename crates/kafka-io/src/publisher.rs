@@ -229,14 +229,12 @@ impl<O: DeliveryObserver> Publisher<O> {
                 .iter()
                 .fold(all, |all, (key, value)| all.insert(Header { key, value: Some(*value) }))
         });
-        let in_flight = self.counts().in_flight();
-        if in_flight == 0 {
+        let counts = self.counts();
+        if counts.in_flight() == 0 {
             self.producer.context().start_listening();
         }
         let result = self.producer.send(record).map_err(|(error, _record)| error);
-        if in_flight < REPORTS_EVERY
-            || self.sent.load(Ordering::Relaxed).is_multiple_of(REPORTS_EVERY)
-        {
+        if counts.in_flight() < REPORTS_EVERY || counts.sent.is_multiple_of(REPORTS_EVERY) {
             self.producer.poll(Duration::ZERO);
         }
         if self.brake.is_pulled() {

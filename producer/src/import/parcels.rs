@@ -64,12 +64,11 @@ impl Parcels {
 mod tests {
     use std::sync::mpsc::sync_channel;
 
-    use super::super::{RejectedRow, RowText};
+    use super::super::RejectedRow;
     use super::*;
 
     fn row(line: u64) -> Message {
-        let RowText { line, raw } = RowText { line, raw: vec![b'x'] };
-        Message::Rejected(RejectedRow { line, reason: String::new(), raw })
+        Message::Rejected(RejectedRow { line, reason: String::new(), raw: vec![b'x'] })
     }
 
     #[test]

@@ -15,9 +15,6 @@ impl Run<'_> {
     /// If a rejected row cannot be kept, or the producer has failed.
     pub(super) fn settle_refused(&mut self) -> Result<(), SendError> {
         let ledger = self.sender.publisher.observer();
-        if !ledger.has_refused() {
-            return Ok(());
-        }
         // What is still on its way may be refused as well.
         if !self.wait_until_idle() {
             return Ok(());
