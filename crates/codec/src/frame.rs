@@ -25,9 +25,14 @@ pub struct Frame<'a> {
 /// byte is.
 #[inline]
 pub fn split(value: Option<&[u8]>) -> Result<Frame<'_>, Failure> {
-    match value.and_then(<[u8]>::split_first_chunk::<HEADER_BYTES>) {
-        Some((&[MAGIC, id @ ..], body)) => Ok(Frame { schema_id: u32::from_be_bytes(id), body }),
-        _ => Err(malformed(value)),
+    framed(value).ok_or_else(|| malformed(value))
+}
+
+#[inline]
+fn framed(value: Option<&[u8]>) -> Option<Frame<'_>> {
+    match value?.split_first_chunk::<HEADER_BYTES>()? {
+        (&[MAGIC, id @ ..], body) => Some(Frame { schema_id: u32::from_be_bytes(id), body }),
+        _ => None,
     }
 }
 
@@ -57,10 +62,7 @@ pub fn header(schema_id: u32) -> [u8; HEADER_BYTES] {
 /// The schema id of a value, where it is framed.
 #[inline]
 pub fn schema_id(value: Option<&[u8]>) -> Option<u32> {
-    match value?.split_first_chunk::<HEADER_BYTES>()? {
-        (&[MAGIC, id @ ..], _) => Some(u32::from_be_bytes(id)),
-        _ => None,
-    }
+    framed(value).map(|frame| frame.schema_id)
 }
 
 #[cfg(test)]

@@ -82,7 +82,8 @@ fn brought(one: &Cell<'_>, more: &Cell<'_>) -> String {
     }
     let Some((of_one, of_more)) = done(one).zip(done(more)) else { return "not known".to_owned() };
     let ratio = of_more.median / of_one.median.max(f64::MIN_POSITIVE);
-    let overlaps = rounds > 1 && of_more.min <= of_one.max && of_one.min <= of_more.max;
+    let overlaps =
+        rounds > 1 && !is_apart(of_one, of_more, rounds) && !is_apart(of_more, of_one, rounds);
     if overlaps || (ratio - 1.0).abs() <= DONE_MARGIN {
         "nothing: both do as much".to_owned()
     } else {
