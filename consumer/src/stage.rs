@@ -1,5 +1,7 @@
 //! What the consumer does with orders: it keeps count and sum of each product.
 
+use std::borrow::Cow;
+
 use codec::decode::{DecodeError, Decoder};
 use codec::frame;
 use codec::resolver::SchemaResolver;
@@ -77,6 +79,10 @@ impl Stage for AveragesStage {
 
     fn is_valid(&self, order: &Box<Order>) -> bool {
         orders::validate(order).is_ok()
+    }
+
+    fn identity<'i>(&self, order: &'i Box<Order>, _: Option<&'i [u8]>) -> Option<Cow<'i, str>> {
+        Some(Cow::Borrowed(&order.order_id))
     }
 
     fn waits(&self) -> bool {

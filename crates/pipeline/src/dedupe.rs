@@ -5,18 +5,19 @@
 //! the same whenever it is asked, so that after a restart the last N offsets below the position
 //! are read again and everything goes on as before. A retry is not a duplicate of itself.
 //!
-//! Ids are kept as the first 128 bits of their SHA-256: 16 bytes however long the id is, and
-//! ids that collide cannot be found by accident (with N = 1,000,000 the odds are below 1 in
-//! 10^32 per record) or made to collide with somebody else's on purpose (2^128 tries).
-//! One remembered offset takes about 64 bytes.
+//! Ids are kept as two keyed hashes of 64 bits each (SipHash, of the standard library): 16 bytes
+//! however long the id is. Ids that collide are not found by accident (with N = 1,000,000 the odds
+//! are below 1 in 10^32 per record), nor on purpose: the keys are those of this table, and nobody
+//! is told them. One remembered offset takes about 48 bytes.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 
-use sha2::Digest as _;
+use hashbrown::HashTable;
 
 use crate::record::{CommitPosition, Offset};
 
-/// Offsets that may be remembered per partition: about 64 MB.
+/// Offsets that may be remembered per partition: about 48 MB.
 pub const DEDUPE_OFFSETS_MAX: u32 = 1_000_000;
 
 /// What is known of an order's id.
@@ -32,15 +33,23 @@ pub enum Seen {
 }
 
 /// An order id, shortened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Id([u8; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Id([u64; 2]);
 
 impl Id {
-    fn of(order_id: &str) -> Self {
-        let digest = sha2::Sha256::digest(order_id.as_bytes());
-        let mut id = [0; 16];
-        id.copy_from_slice(&digest[..16]);
-        Self(id)
+    /// Spreads as well as any other 64 bits of it.
+    const fn hash(self) -> u64 {
+        self.0[0]
+    }
+}
+
+/// Shortens order ids with keys of its own.
+#[derive(Debug, Default)]
+struct Shortener([RandomState; 2]);
+
+impl Shortener {
+    fn id(&self, order_id: &str) -> Id {
+        Id(self.0.each_ref().map(|keys| keys.hash_one(order_id)))
     }
 }
 
@@ -52,6 +61,23 @@ struct Entry {
     below: i64,
 }
 
+/// Number of an entry among all that ever were, modulo 2³²: more than are remembered at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Serial(u32);
+
+impl Serial {
+    /// The one of the entry so many places behind it.
+    #[expect(clippy::cast_possible_truncation, reason = "it counts modulo 2³²")]
+    const fn after(self, entries: usize) -> Self {
+        Self(self.0.wrapping_add(entries as u32))
+    }
+
+    /// How many places it stands behind `first`.
+    const fn since(self, first: Self) -> usize {
+        self.0.wrapping_sub(first.0) as usize
+    }
+}
+
 /// The valid orders of one partition's last N offsets.
 #[derive(Debug)]
 pub struct Dedupe {
@@ -60,8 +86,12 @@ pub struct Dedupe {
     /// Every valid order from here up to `top` is remembered.
     known_from: i64,
     top: i64,
+    shortener: Shortener,
     entries: VecDeque<Entry>,
-    newest: hashbrown::HashMap<Id, i64, foldhash::fast::RandomState>,
+    /// That of the lowest entry.
+    first: Serial,
+    /// The highest entry of each id.
+    newest: HashTable<Serial>,
 }
 
 impl Dedupe {
@@ -75,8 +105,10 @@ impl Dedupe {
             log_start: log_start.0,
             known_from: start,
             top: start,
+            shortener: Shortener::default(),
             entries: VecDeque::new(),
-            newest: hashbrown::HashMap::default(),
+            first: Serial(0),
+            newest: HashTable::new(),
         }
     }
 
@@ -107,10 +139,10 @@ impl Dedupe {
         if self.has_passed(offset) {
             return self.look(offset, order_id);
         }
-        let id = Id::of(order_id);
         self.top = offset.0 + 1;
         self.forget_below(offset.0 - self.reach);
-        let below = self.newest.insert(id, offset.0).unwrap_or(-1);
+        let id = self.shortener.id(order_id);
+        let below = self.note(id);
         self.entries.push_back(Entry { offset: offset.0, id, below });
         self.judge(offset, below)
     }
@@ -120,8 +152,9 @@ impl Dedupe {
         if (offset.0 - self.reach).max(self.log_start) < self.known_from {
             return Seen::Forgotten;
         }
-        let id = Id::of(order_id);
-        let mut at = self.newest.get(&id).copied().unwrap_or(-1);
+        let id = self.shortener.id(order_id);
+        let newest = self.newest.find(id.hash(), |serial| self.entry(*serial).id == id);
+        let mut at = newest.map_or(-1, |serial| self.entry(*serial).offset);
         while at >= offset.0 {
             at = self.find(at).map_or(-1, |entry| entry.below);
         }
@@ -138,13 +171,32 @@ impl Dedupe {
         self.entries.get(index)
     }
 
+    /// Notes that the entry to come is the highest of its id; the offset of the one that was.
+    fn note(&mut self, id: Id) -> i64 {
+        let Self { entries, first, newest, .. } = self;
+        let entry = |serial: Serial| &entries[serial.since(*first)];
+        let next = first.after(entries.len());
+        if let Some(highest) = newest.find_mut(id.hash(), |serial| entry(*serial).id == id) {
+            return entry(std::mem::replace(highest, next)).offset;
+        }
+        newest.insert_unique(id.hash(), next, |serial| entry(*serial).id.hash());
+        -1
+    }
+
+    fn entry(&self, serial: Serial) -> &Entry {
+        &self.entries[serial.since(self.first)]
+    }
+
     fn forget_below(&mut self, offset: i64) {
         self.known_from = self.known_from.max(offset);
         while let Some(entry) = self.entries.front().filter(|entry| entry.offset < offset) {
-            if self.newest.get(&entry.id) == Some(&entry.offset) {
-                self.newest.remove(&entry.id);
+            let first = self.first;
+            let found = self.newest.find_entry(entry.id.hash(), |serial| *serial == first);
+            if let Ok(found) = found {
+                found.remove();
             }
             self.entries.pop_front();
+            self.first = first.after(1);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Handlers: work outside of Kafka, one record at a time.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use codec::decode::DecodeError;
@@ -217,8 +218,8 @@ impl<T: Send + Sync + 'static, H: Handler<T>> Stage for HandlerStage<T, H> {
         true
     }
 
-    fn identity(&self, value: &Arc<T>, key: Option<&[u8]>) -> Option<String> {
-        self.identity.map(|identity| identity(value, key))
+    fn identity<'i>(&self, value: &'i Arc<T>, key: Option<&'i [u8]>) -> Option<Cow<'i, str>> {
+        self.identity.map(|identity| Cow::Owned(identity(value, key)))
     }
 
     fn waits(&self) -> bool {

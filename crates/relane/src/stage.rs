@@ -8,6 +8,8 @@ mod delivery;
 mod handle_error;
 mod names;
 
+use std::borrow::Cow;
+
 use codec::decode::DecodeError;
 use pipeline::failure::{Failure, FailureClass};
 
@@ -154,8 +156,9 @@ pub trait Stage: Send + 'static {
     fn is_valid(&self, input: &Self::Input) -> bool;
 
     /// What the search for duplicates compares within a partition; `None` for the id of its
-    /// [`name`](Self::name).
-    fn identity(&self, input: &Self::Input, key: Option<&[u8]>) -> Option<String> {
+    /// [`name`](Self::name). Where the input holds this text, it is to be borrowed: then the search makes no copy
+    /// of it, and decodes no record twice.
+    fn identity<'i>(&self, input: &'i Self::Input, key: Option<&'i [u8]>) -> Option<Cow<'i, str>> {
         let _ = (input, key);
         None
     }

@@ -30,6 +30,21 @@ pub(crate) enum Attempted {
     Unresolved,
 }
 
+/// What was done for an attempt before it is made.
+pub(crate) enum Before<I> {
+    Nothing,
+    /// The search for duplicates has decoded the record.
+    Decoded(I),
+    /// Its handler has answered.
+    Answered(Answered<I>),
+}
+
+impl<I> From<Option<Answered<I>>> for Before<I> {
+    fn from(answered: Option<Answered<I>>) -> Self {
+        answered.map_or(Self::Nothing, Self::Answered)
+    }
+}
+
 /// A record and its past, as one attempt needs them.
 pub(crate) struct Subject<'r, 'a> {
     pub(crate) value: Option<&'r [u8]>,
@@ -51,25 +66,28 @@ impl Subject<'_, '_> {
 }
 
 impl<S: Stage> Processor<S> {
-    /// Makes one attempt. A record whose handler has answered is not decoded again.
+    /// Makes one attempt. A record that was decoded for it is not decoded again.
     pub(crate) fn attempt<'k>(
         &mut self,
         partition: i32,
         subject: &Subject<'_, '_>,
         key: impl FnOnce() -> Option<&'k [u8]>,
         origin: impl FnOnce() -> (i32, Offset),
-        answered: Option<Answered<S::Input>>,
+        before: Before<S::Input>,
     ) -> Attempted {
-        let began_ns = answered.as_ref().map(|answered| answered.began_ns);
+        let began_ns = match &before {
+            Before::Answered(answered) => Some(answered.began_ns),
+            Before::Nothing | Before::Decoded(_) => None,
+        };
         let Some(begun) = Begun::of(subject.header, began_ns) else {
-            return self.make_attempt(partition, subject, key, origin, answered);
+            return self.make_attempt(partition, subject, key, origin, before);
         };
         self.turn.traced += 1;
         if self.turn.traced > spans::QUEUE_MAX {
-            return self.make_attempt(partition, subject, key, origin, answered);
+            return self.make_attempt(partition, subject, key, origin, before);
         }
         let (origin, emitted_before) = (origin(), self.turn.emitted.len());
-        let attempted = self.make_attempt(partition, subject, key, || origin, answered);
+        let attempted = self.make_attempt(partition, subject, key, || origin, before);
         let Subject { attempt, redrives, is_retry, .. } = *subject;
         let from = Source { is_retry, partition, origin, attempt, redrives };
         let emitted = self.turn.emitted.get(emitted_before..).unwrap_or_default();
@@ -83,25 +101,26 @@ impl<S: Stage> Processor<S> {
         subject: &Subject<'_, '_>,
         key: impl FnOnce() -> Option<&'k [u8]>,
         origin: impl FnOnce() -> (i32, Offset),
-        answered: Option<Answered<S::Input>>,
+        before: Before<S::Input>,
     ) -> Attempted {
         // What a handler has done is not asked of it again because another one has met an outage since.
-        let is_done = matches!(answered, Some(Answered { answer: Ok(()), .. }));
+        let is_done = matches!(before, Before::Answered(Answered { answer: Ok(()), .. }));
         if self.gate.is_held_up() && !is_done {
-            if let Some(Answered { answer: Err(error), .. }) = &answered {
+            if let Before::Answered(Answered { answer: Err(error), .. }) = &before {
                 self.gate.asked_to_wait(self.now_ms, error.wait());
             }
             return Attempted::Unresolved;
         }
         let (key, origin) = (key(), origin());
-        let (decoded, answer) = match answered {
-            None => match self.decode(subject.value) {
+        let (decoded, answer) = match before {
+            Before::Nothing => match self.decode(subject.value) {
                 // It could not be read when its handler was to begin, and can by now: nothing is
                 // counted that no handler has worked on.
                 Ok(_) if self.in_flight.is_used() => return Attempted::Unresolved,
                 decoded => (decoded, Ok(())),
             },
-            Some(Answered { input, answer, .. }) => (Ok(input), answer),
+            Before::Decoded(input) => (Ok(input), Ok(())),
+            Before::Answered(Answered { input, answer, .. }) => (Ok(input), answer),
         };
         let (attempted, input, note) = match decoded {
             Err(error) => match (framed_in_header(subject.header), error) {

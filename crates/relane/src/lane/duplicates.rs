@@ -15,9 +15,9 @@ use crate::lane::processor::Processor;
 use crate::stage::{RecordId, Stage};
 
 /// What is to be done with a main record.
-pub(crate) enum DedupeVerdict {
-    /// Go on with it.
-    Fresh,
+pub(crate) enum DedupeVerdict<I> {
+    /// Go on with it: decoded, if it was for this.
+    Fresh(Option<I>),
     /// An order with this id stands within reach; its name, for the outcome log.
     Duplicate(RecordId),
     /// Nothing, until its schema is known.
@@ -26,34 +26,37 @@ pub(crate) enum DedupeVerdict {
 
 impl<S: Stage> Processor<S> {
     /// Judges a record of the main topic, whether or not it is settled already.
-    pub(crate) fn check_duplicate(&mut self, record: &Fetched<'_>) -> DedupeVerdict {
+    pub(crate) fn check_duplicate(&mut self, record: &Fetched<'_>) -> DedupeVerdict<S::Input> {
         let (partition, offset) = (record.partition(), record.offset());
         if self.owned_mut(partition).is_none_or(|owned| owned.dedupe.is_none()) {
-            return DedupeVerdict::Fresh;
+            return DedupeVerdict::Fresh(None);
         }
         let decoded = self.decode(record.value());
-        let decoded = decoded.map(|input| {
-            let is_valid = self.stage.is_valid(&input);
-            is_valid.then(|| {
-                let identity = self.stage.identity(&input, record.key());
-                (self.stage.name(input), identity)
-            })
-        });
-        let Some(owned) = self.owned_mut(partition) else { return DedupeVerdict::Fresh };
-        let Some(dedupe) = owned.dedupe.as_mut() else { return DedupeVerdict::Fresh };
-        let (name, identity) = match decoded {
-            Ok(Some(named)) => named,
+        let decoded = decoded.map(|input| Some(input).filter(|input| self.stage.is_valid(input)));
+        let index = usize::try_from(partition).ok();
+        let owned = index.and_then(|index| self.owned.get_mut(index)?.as_deref_mut());
+        let Some(owned) = owned else { return DedupeVerdict::Fresh(None) };
+        let Some(dedupe) = owned.dedupe.as_mut() else { return DedupeVerdict::Fresh(None) };
+        let input = match decoded {
+            Ok(Some(input)) => input,
             Ok(None) | Err(DecodeError::Failed(_)) => {
                 dedupe.pass(offset.next().0);
-                return DedupeVerdict::Fresh;
+                return DedupeVerdict::Fresh(None);
             }
             Err(DecodeError::Unresolved { .. }) => {
                 owned.awaiting_dedupe = Some(record.hold());
                 return DedupeVerdict::Undecided;
             }
         };
-        match dedupe.take(offset, identity.as_ref().unwrap_or(&name.id)) {
-            Seen::First | Seen::Forgotten => DedupeVerdict::Fresh,
+        if let Some(identity) = self.stage.identity(&input, record.key()) {
+            return match dedupe.take(offset, &identity) {
+                Seen::First | Seen::Forgotten => DedupeVerdict::Fresh(Some(input)),
+                Seen::Before(_) => DedupeVerdict::Duplicate(self.stage.name(input)),
+            };
+        }
+        let name = self.stage.name(input);
+        match dedupe.take(offset, &name.id) {
+            Seen::First | Seen::Forgotten => DedupeVerdict::Fresh(None),
             Seen::Before(_) => DedupeVerdict::Duplicate(name),
         }
     }

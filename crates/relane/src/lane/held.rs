@@ -67,7 +67,7 @@ impl<S: Stage> Processor<S> {
         let subject = Subject { value, header: &header, attempt: 1, redrives: 0, is_retry: false };
         let origin = || (partition, offset);
         let attempted =
-            self.attempt(partition, &subject, || record.key.as_deref(), origin, answered);
+            self.attempt(partition, &subject, || record.key.as_deref(), origin, answered.into());
         let key = record.key.clone();
         let pending = |this: &Self, record| {
             let origin = this.origin(partition, offset, timestamp, false);

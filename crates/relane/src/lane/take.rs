@@ -6,7 +6,7 @@ use pipeline::record::Offset;
 use pipeline::waiting::Sequence;
 use pipeline::window;
 
-use crate::lane::attempt::Subject;
+use crate::lane::attempt::{Before, Subject};
 use crate::lane::duplicates::DedupeVerdict;
 use crate::lane::handles::Fetched;
 use crate::lane::metadata_limit::MetadataLimit;
@@ -40,14 +40,18 @@ impl<S: Stage> Processor<S> {
         if fetched != window::Fetched::New {
             return Next::Continue; // settled, or held already
         }
-        if let DedupeVerdict::Duplicate(name) = verdict {
-            self.end_duplicate(record, name);
-            return Next::Continue;
-        }
+        let before = match verdict {
+            DedupeVerdict::Duplicate(name) => {
+                self.end_duplicate(record, name);
+                return Next::Continue;
+            }
+            DedupeVerdict::Fresh(Some(input)) => Before::Decoded(input),
+            DedupeVerdict::Fresh(None) | DedupeVerdict::Undecided => Before::Nothing,
+        };
         let sequence = record.key().map(|key| Sequence { key, origin: offset });
         let status = self.owned_mut(partition).map(|owned| owned.waiting.standing(sequence));
         match status {
-            Some(Standing::Free) => self.start_or_try(record),
+            Some(Standing::Free) => self.start_or_try(record, before),
             Some(Standing::Behind) => self.hold(record),
             Some(Standing::Parked) => {
                 let origin = self.origin(partition, offset, record.timestamp(), false);
@@ -86,9 +90,9 @@ impl<S: Stage> Processor<S> {
     }
 
     /// Lets the handler of a main record start, or makes its attempt at once.
-    fn start_or_try(&mut self, record: &Fetched<'_>) {
+    fn start_or_try(&mut self, record: &Fetched<'_>, before: Before<S::Input>) {
         if !self.in_flight.is_used() {
-            return self.try_first(record);
+            return self.try_first(record, before);
         }
         let starts = self.may_start();
         let Some(owned) = self.owned_mut(record.partition()).filter(|_| starts) else {
@@ -99,7 +103,7 @@ impl<S: Stage> Processor<S> {
     }
 
     /// Makes the first attempt at a record as it was fetched.
-    fn try_first(&mut self, record: &Fetched<'_>) {
+    fn try_first(&mut self, record: &Fetched<'_>, before: Before<S::Input>) {
         let (partition, offset) = (record.partition(), record.offset());
         let header = |name: &str| record.header(name);
         let subject = Subject {
@@ -111,7 +115,7 @@ impl<S: Stage> Processor<S> {
         };
         self.turn.take(subject.value.map_or(0, <[u8]>::len));
         let origin = || (partition, offset);
-        let attempted = self.attempt(partition, &subject, || record.key(), origin, None);
+        let attempted = self.attempt(partition, &subject, || record.key(), origin, before);
         let pending = |this: &Self, record: &Fetched<'_>| {
             let origin = this.origin(partition, offset, record.timestamp(), false);
             PendingRecord::of_main(record.hold(), origin)

@@ -31,7 +31,7 @@ impl<S: Stage> Processor<S> {
         };
         let origin = (pending.origin.partition, Offset(pending.origin.offset));
         let key = || pending.record.key.as_deref();
-        let attempted = self.attempt(partition, &subject, key, || origin, answered);
+        let attempted = self.attempt(partition, &subject, key, || origin, answered.into());
         match self.conclude(attempted, attempt, timestamp, pending, |_, pending| pending) {
             None => {
                 self.turn.consumed_retry += 1;
