@@ -207,8 +207,9 @@ impl Pipeline {
     /// Panics when it does not exist.
     pub fn partition(&self, topic: &str, partition: i32) -> PartitionDetail {
         let admin = self.admin();
-        let described = answer("a topic", || block_on(admin.details(Some(&[topic]), ASK)));
-        let partitions = described.get(topic).into_iter().flat_map(|detail| &detail.partitions);
+        // Settings are asked of the controller, which may be the broker that is down.
+        let placed = answer("a topic", || admin.placement(Some(&[topic]), ASK));
+        let partitions = placed.get(topic).into_iter().flatten();
         let found = partitions.into_iter().find(|detail| detail.number == partition);
         found.unwrap_or_else(|| panic!("{topic} has no partition {partition}")).clone()
     }

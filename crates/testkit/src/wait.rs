@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-/// Pause between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Pause between two looks: a share of what was waited for already. What comes soon is seen soon, and what takes long costs
+/// few looks, each of which asks a broker that serves other tests as well.
+const PAUSE_SHARE: u32 = 8;
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// Looks until `probe` gives something.
 ///
@@ -21,13 +24,14 @@ pub fn within(limit: Duration, mut probe: impl FnMut() -> bool) -> bool {
 }
 
 fn look<T>(limit: Duration, mut probe: impl FnMut() -> Option<T>) -> Option<T> {
-    let give_up_at = Instant::now() + limit;
+    let begun_at = Instant::now();
     loop {
         let found = probe();
-        if found.is_some() || Instant::now() >= give_up_at {
+        let waited = begun_at.elapsed();
+        if found.is_some() || waited >= limit {
             return found;
         }
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep((waited / PAUSE_SHARE).clamp(PAUSE_MIN, PAUSE_MAX));
     }
 }
 

@@ -82,6 +82,36 @@ impl Admin {
         Ok(told.into_iter().filter_map(|(name, told)| Some((name, told.ok()?.id?))).collect())
     }
 
+    /// Where the partitions of topics are: of these, or of all. One that does not exist is absent from the answer. Any
+    /// broker answers, also while others are down. Blocks for at most `limit`.
+    ///
+    /// # Errors
+    ///
+    /// Fails without an answer in time.
+    pub fn placement(
+        &self,
+        names: Option<&[&str]>,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, Vec<PartitionDetail>>, AskError> {
+        // All topics: asking for one by name would make it where auto-creation is on.
+        let metadata =
+            self.client.inner().fetch_metadata(None, limit).map_err(|e| AskError::of(&e))?;
+        let is_meant = |name: &str| names.is_none_or(|names| names.contains(&name));
+        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
+        let placed = topics.filter(|topic| is_meant(topic.name())).map(|topic| {
+            let partitions = topic.partitions().iter().map(|partition| PartitionDetail {
+                number: partition.id(),
+                leader: (partition.leader() >= 0).then(|| partition.leader()),
+                replicas: partition.replicas().to_vec(),
+                in_sync: partition.isr().to_vec(),
+            });
+            let mut partitions: Vec<PartitionDetail> = partitions.collect();
+            partitions.sort_by_key(|partition| partition.number);
+            (topic.name().to_owned(), partitions)
+        });
+        Ok(placed.collect())
+    }
+
     /// Describes topics with partitions and settings: these, or all. One that does not exist is absent
     /// from the answer. Takes at most `limit`.
     ///
@@ -94,29 +124,10 @@ impl Admin {
         limit: Duration,
     ) -> Result<BTreeMap<String, TopicDetail>, AskError> {
         let give_up_at = Instant::now() + limit;
-        // All topics: asking for one by name would make it where auto-creation is on.
-        let metadata =
-            self.client.inner().fetch_metadata(None, limit).map_err(|e| AskError::of(&e))?;
-        let is_meant = |name: &str| names.is_none_or(|names| names.contains(&name));
-        let mut details = BTreeMap::new();
-        for topic in metadata.topics().iter().filter(|topic| topic.error().is_none()) {
-            if !is_meant(topic.name()) {
-                continue;
-            }
-            let mut partitions: Vec<PartitionDetail> = topic
-                .partitions()
-                .iter()
-                .map(|partition| PartitionDetail {
-                    number: partition.id(),
-                    leader: (partition.leader() >= 0).then(|| partition.leader()),
-                    replicas: partition.replicas().to_vec(),
-                    in_sync: partition.isr().to_vec(),
-                })
-                .collect();
-            partitions.sort_by_key(|partition| partition.number);
-            let detail = TopicDetail { partitions, settings: BTreeMap::new() };
-            details.insert(topic.name().to_owned(), detail);
-        }
+        let placed = self.placement(names, limit)?.into_iter();
+        let mut details: BTreeMap<String, TopicDetail> = placed
+            .map(|(name, partitions)| (name, TopicDetail { partitions, settings: BTreeMap::new() }))
+            .collect();
         let found: Vec<String> = details.keys().cloned().collect();
         if found.is_empty() {
             return Ok(details);
