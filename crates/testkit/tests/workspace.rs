@@ -33,7 +33,7 @@ const KEPT_OUT: &[(&str, &str)] = &[
 /// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice.
 const PURE: &[(&str, &[&str])] = &[
     ("orders", &["crc32fast", "ryu", "thiserror"]),
-    ("pipeline", &["base64", "crc32fast", "foldhash", "hashbrown", "sha2", "thiserror"]),
+    ("pipeline", &["base64", "crc32fast", "foldhash", "hashbrown", "thiserror"]),
 ];
 
 /// Where `unsafe` stands, and why.
