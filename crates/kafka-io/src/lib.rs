@@ -5,6 +5,7 @@
 
 pub mod native;
 mod parting;
+mod closing;
 mod permission;
 pub mod access;
 pub mod client_config;

@@ -19,6 +19,7 @@ use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 pub use crate::ask_error::AskError;
 use crate::client_config::set_defaults;
+use crate::closing::Closing;
 use crate::coverage;
 use crate::events::Events;
 use crate::native::{self, Membership};
@@ -74,7 +75,7 @@ const LEAVE_LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// Member of the group; every call must come from the lane's own thread.
 pub struct Member {
-    consumer: BaseConsumer<MemberContext>,
+    consumer: Closing<MemberContext>,
     group: String,
     topic: String,
     is_static: bool,
@@ -113,8 +114,7 @@ impl Member {
             ("heartbeat.interval.ms", "1000"),
         ];
         set_defaults(&mut config, defaults);
-        let consumer: BaseConsumer<MemberContext> =
-            config.create_with_context(MemberContext::default())?;
+        let consumer = Closing::new(config.create_with_context(MemberContext::default())?);
         consumer.subscribe(&[topic])?;
         let (group, topic) = (group.to_owned(), topic.to_owned());
         Ok(Self { consumer, group, topic, is_static: instance_id.is_some() })
@@ -166,7 +166,7 @@ impl Member {
         &self.group
     }
 
-    pub(crate) const fn consumer(&self) -> &BaseConsumer<MemberContext> {
+    pub(crate) fn consumer(&self) -> &BaseConsumer<MemberContext> {
         &self.consumer
     }
 

@@ -5,17 +5,18 @@ mod batch;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use pipeline::record::{CommitPosition, Offset as RecordOffset, Timestamp};
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
 use crate::client_config::set_defaults;
+use crate::closing::Closing;
 use crate::events::Events;
 use crate::native::{self, BatchQueue, NativeMessage, RecordHeaders};
 use crate::parting::note_made;
@@ -152,8 +153,8 @@ const DEFAULTS: [(&str, &str); 5] = [
 pub struct Reader {
     /// Declared first: messages go before the client that they came from.
     batch: RefCell<Batch>,
-    queue: BatchQueue<ReaderContext>,
-    consumer: Arc<BaseConsumer<ReaderContext>>,
+    queue: BatchQueue<Closing<ReaderContext>>,
+    consumer: Closing<ReaderContext>,
 }
 
 impl Reader {
@@ -189,7 +190,7 @@ impl Reader {
             .set_log_level(log_level);
         set_defaults(&mut config, DEFAULTS);
         note_made("reader");
-        let consumer = Arc::new(config.create_with_context(ReaderContext::default())?);
+        let consumer = Closing::new(config.create_with_context(ReaderContext::default())?);
         let (batch, queue) = (RefCell::default(), BatchQueue::of(&consumer));
         Ok(Self { batch, queue, consumer })
     }

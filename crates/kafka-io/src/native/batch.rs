@@ -4,8 +4,8 @@
 //! from here must not be polled as well.
 
 use std::ffi::CStr;
+use std::ops::Deref;
 use std::ptr::{self, NonNull};
-use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::record::{Timestamp, TimestampType};
@@ -140,17 +140,21 @@ impl Drop for Queue {
 unsafe impl Send for Queue {}
 
 /// What arrives for a consumer. Messages that it gives must go before it does.
-pub struct BatchQueue<C: ConsumerContext + 'static> {
+pub struct BatchQueue<H> {
     messages: Queue,
     /// Log lines, which would otherwise be printed by whoever takes messages.
     logs: Queue,
     /// Dropped after the queues, which belong to it.
-    consumer: Arc<BaseConsumer<C>>,
+    consumer: H,
 }
 
-impl<C: ConsumerContext + 'static> BatchQueue<C> {
-    /// The queue of a consumer, which has a group id and is not polled any more.
-    pub fn of(consumer: &Arc<BaseConsumer<C>>) -> Self {
+impl<C, H> BatchQueue<H>
+where
+    C: ConsumerContext + 'static,
+    H: Deref<Target = BaseConsumer<C>> + Clone,
+{
+    /// The queue of a consumer, which has a group id and is not polled any more. The queue shares the handle.
+    pub fn of(consumer: &H) -> Self {
         // What the client has said until now goes the way of the safe crate.
         while consumer.poll(Duration::ZERO).is_some() {}
         let client = consumer.client().native_ptr();
@@ -160,7 +164,7 @@ impl<C: ConsumerContext + 'static> BatchQueue<C> {
             let messages = Queue::own(sys::rd_kafka_queue_get_consumer(client));
             let logs = Queue::own(sys::rd_kafka_queue_new(client));
             sys::rd_kafka_set_log_queue(client, logs.0.as_ptr());
-            Self { messages, logs, consumer: Arc::clone(consumer) }
+            Self { messages, logs, consumer: consumer.clone() }
         }
     }
 

@@ -148,3 +148,25 @@ fn of_a_partition_that_is_not_read_any_more_nothing_comes_and_another_one_loses_
     rig.drain(vec![(1, next[1])], RECORDS);
     assert_eq!((rig.position(0), rig.position(1)), (None, Some(RECORDS)));
 }
+
+/// The safe crate would wait for the rest of a poll of 100 ms each time.
+#[test]
+fn a_reader_ends_as_soon_as_it_is_closed() {
+    let rig = Rig::new();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", rig.kafka.bootstrap_servers());
+    let least = (0..10).map(|_| {
+        let reader = Reader::new_uncommitted(&config, "group").expect("good settings");
+        reader.start(TOPIC, 0, CommitPosition(0)).expect("it is not read yet");
+        let give_up_at = Instant::now() + LIMIT;
+        while !matches!(reader.poll(POLL), Polled::Record(_)) {
+            assert!(Instant::now() < give_up_at, "no record within {LIMIT:?}");
+        }
+        let dropped_at = Instant::now();
+        drop(reader);
+        dropped_at.elapsed()
+    });
+    // What else the machine does only makes it longer.
+    let least = least.min().expect("there are some");
+    assert!(least < Duration::from_millis(90), "it took {least:?}");
+}

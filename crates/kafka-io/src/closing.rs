@@ -1,0 +1,54 @@
+//! A consumer with a group that ends as soon as it is closed.
+//!
+//! The safe crate closes a consumer by polls of 100 ms each, and the event that says that it is closed does not end such a
+//! poll: whoever drops a consumer waits for the rest of it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use tracing::subscriber::{NoSubscriber, with_default};
+
+/// How often a consumer that closes is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A consumer that has a group id, which it may share. Its last clone closes it and waits until it is closed.
+pub(crate) struct Closing<C: ConsumerContext + 'static>(Arc<Open<C>>);
+
+struct Open<C: ConsumerContext + 'static>(Option<BaseConsumer<C>>);
+
+impl<C: ConsumerContext + 'static> Closing<C> {
+    /// Wraps a consumer.
+    pub(crate) fn new(consumer: BaseConsumer<C>) -> Self {
+        Self(Arc::new(Open(Some(consumer))))
+    }
+}
+
+impl<C: ConsumerContext + 'static> Clone for Closing<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C: ConsumerContext + 'static> Deref for Closing<C> {
+    type Target = BaseConsumer<C>;
+
+    fn deref(&self) -> &BaseConsumer<C> {
+        self.0.0.as_ref().expect("it is taken only when it is dropped")
+    }
+}
+
+impl<C: ConsumerContext + 'static> Drop for Open<C> {
+    fn drop(&mut self) {
+        let Some(consumer) = self.0.take() else { return };
+        if consumer.close_queue().is_err() {
+            return; // the safe crate asks as well, and says why
+        }
+        while !consumer.closed() {
+            consumer.poll(LOOK_EVERY);
+        }
+        // That it is closed is what the safe crate would call a failure to close it.
+        with_default(NoSubscriber::default(), || drop(consumer));
+    }
+}
