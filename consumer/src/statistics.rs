@@ -221,6 +221,7 @@ pub(crate) fn read_state(
     let give_up_at = Instant::now() + limit;
     let ends = Ends::new(config).map_err(|error| error.to_string())?;
     let reader = Reader::new(config, group).map_err(|error| error.to_string())?;
+    reader.look_up(&[topic], ASK.min(limit));
     let mut targets = Vec::new();
     for partition in 0..partitions {
         // A broker that is away must not hold up the end of the process.

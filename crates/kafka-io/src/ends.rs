@@ -1,6 +1,6 @@
 //! Asks where partitions end and what a group has committed, without reading or joining.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -9,6 +9,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
+use crate::acquaintance::meet_broker;
 use crate::coverage;
 use crate::events::Events;
 use crate::member::{self, AskError, Committed};
@@ -19,6 +20,8 @@ use crate::permission::{Needs, is_denial};
 /// below the returned end. May be used from several threads.
 pub struct Ends {
     consumer: Parting<BaseConsumer<Events>>,
+    /// Before the first question.
+    met: Once,
 }
 
 impl Ends {
@@ -30,7 +33,7 @@ impl Ends {
     pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
-        Ok(Self { consumer: make(&config, "ends")? })
+        Ok(Self { consumer: make(&config, "ends")?, met: Once::new() })
     }
 
     /// Like [`Self::new`], but as a reader of committed records sees it: the returned end is the
@@ -42,7 +45,7 @@ impl Ends {
     pub fn stable(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        Ok(Self { consumer: make(&config, "ends")? })
+        Ok(Self { consumer: make(&config, "ends")?, met: Once::new() })
     }
 
     /// Start and end (exclusive) of one partition. Blocks for at most `limit`.
@@ -56,8 +59,9 @@ impl Ends {
         partition: i32,
         limit: Duration,
     ) -> Result<(i64, i64), AskError> {
-        drain(&self.consumer);
         let give_up_at = Instant::now() + limit;
+        self.met.call_once(|| meet_broker(self.consumer.client(), limit));
+        drain(&self.consumer);
         let asked = loop {
             let left = give_up_at.saturating_duration_since(Instant::now());
             match self.consumer.fetch_watermarks(topic, partition, left) {

@@ -6,6 +6,7 @@
 pub mod native;
 mod parting;
 mod closing;
+mod acquaintance;
 mod permission;
 pub mod access;
 pub mod client_config;

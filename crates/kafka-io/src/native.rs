@@ -7,25 +7,23 @@
 //! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
 //! permissions a client has ([`access`]). It also lacks the questions about many partitions at one go, and
 //! about all that a group has committed ([`listing`]), groups of the newer protocol ([`groups`]), and many records
-//! with one call ([`batch`]).
+//! with one call ([`batch`]), and which broker answers a client.
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr;
 use std::slice;
-#[cfg(any(test, feature = "mock"))]
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
-#[cfg(any(test, feature = "mock"))]
 use rdkafka::client::Client;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::RDKafkaErrorCode;
 #[cfg(any(test, feature = "mock"))]
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::{ClientContext, TopicPartitionList};
 
 pub(crate) mod access;
 mod batch;
@@ -219,6 +217,28 @@ pub fn cached_bounds<C: ConsumerContext>(
     };
     let is_known = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
     (is_known && low >= 0 && high >= 0).then_some((low, high))
+}
+
+/// Asks any broker for nothing but the brokers, and says which one has answered: its number, or -1 where it is known by
+/// its address only; none without an answer in time. The safe crate asks for one topic, which may make it, or for all.
+pub(crate) fn answering_broker<C: ClientContext>(
+    client: &Client<C>,
+    limit: Duration,
+) -> Option<i32> {
+    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    let mut answer = ptr::null();
+    // SAFETY: the client is live, no topic is named, and the out pointer is valid for the call. The answer is owned by
+    // this call, which frees it once.
+    unsafe {
+        let ask = sys::rd_kafka_metadata;
+        let error = ask(client.native_ptr(), 0, ptr::null_mut(), &mut answer, limit_ms);
+        if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR || answer.is_null() {
+            return None;
+        }
+        let number = (*answer).orig_broker_id;
+        sys::rd_kafka_metadata_destroy(answer);
+        Some(number)
+    }
 }
 
 /// Metadata of a committed offset as bytes; empty if there is none.

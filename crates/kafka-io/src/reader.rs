@@ -15,6 +15,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
 use crate::access::unreadable;
+use crate::acquaintance::meet_broker;
 use crate::client_config::set_defaults;
 use crate::closing::Closing;
 use crate::events::Events;
@@ -198,6 +199,7 @@ impl Reader {
     /// Learns where the partitions of `topics` are, so that the first [`Self::start`] need not
     /// wait for librdkafka's look around, once a second. Failing to learn costs that second.
     pub fn look_up(&self, topics: &[&str], limit: Duration) {
+        meet_broker(self.consumer.client(), limit);
         for topic in topics {
             if let Err(error) = self.consumer.fetch_metadata(Some(topic), limit) {
                 tracing::debug!(%error, topic, "partitions not looked up");

@@ -13,6 +13,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
+use crate::acquaintance::meet_broker;
 use crate::client_config::set_defaults;
 use crate::member::{AskError, Member, OffsetCommit};
 use crate::native::{self, Outgoing, RecordHeaders};
@@ -90,6 +91,7 @@ impl Writer {
         let mut offsets = None;
         if guarantee == Guarantee::ExactlyOnce {
             let needs = Needs::transactional_id(transactional_id);
+            meet_broker(producer.client(), limit);
             producer.init_transactions(limit).map_err(|error| sort(&error, needs))?;
             let thread = OffsetsThread::start(Arc::clone(&producer));
             offsets = Some(thread.map_err(|error| WriteError::Unknown(error.to_string()))?);
