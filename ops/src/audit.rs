@@ -10,6 +10,7 @@
 
 mod averages;
 mod books;
+mod borrowed;
 mod claims;
 mod cut;
 mod flags;

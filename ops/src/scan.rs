@@ -16,6 +16,12 @@ const POLL: Duration = Duration::from_millis(20);
 /// Records between two looks at the clock.
 const CLOCK_EVERY: u64 = 4096;
 
+/// Records between two times that whoever looks on is told, at most: each is a look at the clock.
+const TELL_EVERY_MAX: u32 = 64;
+
+/// Where these many take longer, fewer are read before the next time.
+const TELL_WITHIN: Duration = Duration::from_millis(10);
+
 /// First and end offset of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Bounds {
@@ -58,6 +64,32 @@ pub(crate) struct Place<'a> {
     pub(crate) partition: i32,
 }
 
+/// When to tell who looks on: seldom where records are read fast, and after each one where they are not.
+struct Pace {
+    every: u32,
+    left: u32,
+    told_at: Instant,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { every: 1, left: 1, told_at: Instant::now() }
+    }
+
+    /// Whether to tell after this record.
+    fn is_due(&mut self) -> bool {
+        self.left -= 1;
+        if self.left > 0 {
+            return false;
+        }
+        let now = Instant::now();
+        let is_fast = now - std::mem::replace(&mut self.told_at, now) < TELL_WITHIN;
+        self.every = if is_fast { (self.every * 2).min(TELL_EVERY_MAX) } else { 1 };
+        self.left = self.every;
+        true
+    }
+}
+
 /// Reads one partition of one topic after the other.
 pub(crate) struct Scan<'a, W> {
     pub(crate) reader: &'a Reader,
@@ -95,6 +127,7 @@ impl<W: Watch> Scan<'_, W> {
         mut take: impl FnMut(&Fetched<'_>) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
         let (mut count, mut at) = (0_u64, bounds.low);
+        let mut pace = Pace::new();
         let mut give_up_at = Instant::now() + STALL_MAX;
         let all = offsets(bounds.low, bounds.end);
         let place = Place { topic, partition };
@@ -121,8 +154,11 @@ impl<W: Watch> Scan<'_, W> {
                     if count.is_multiple_of(CLOCK_EVERY) {
                         give_up_at = Instant::now() + STALL_MAX;
                     }
-                    self.watch.at(place, offsets(bounds.low, at + 1), all);
-                    if offset + 1 >= bounds.end {
+                    let is_last = offset + 1 >= bounds.end;
+                    if is_last || pace.is_due() {
+                        self.watch.at(place, offsets(bounds.low, at + 1), all);
+                    }
+                    if is_last {
                         return Ok(());
                     }
                 }
@@ -156,4 +192,21 @@ impl<W: Watch> Scan<'_, W> {
 /// How many offsets lie from one to another, that one excluded.
 pub(crate) fn offsets(from: i64, to: i64) -> u64 {
     u64::try_from(to.saturating_sub(from)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_looks_on_is_told_of_each_slow_record_and_of_some_fast_ones() {
+        let mut pace = Pace::new();
+        let told: Vec<u32> = (1..=200).filter(|_| pace.is_due()).collect();
+        assert_eq!(told, [1, 3, 7, 15, 31, 63, 127, 191]);
+        pace.left = 1;
+        for _ in 0..3 {
+            pace.told_at -= TELL_WITHIN;
+            assert!(pace.is_due());
+        }
+    }
 }

@@ -2,11 +2,10 @@
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
-use kafka_io::native::RecordHeaders;
-use kafka_io::reader::HeldRecord;
 use order_schemas::ProductAverage;
 use orders::Amount;
 
+use super::borrowed::Borrowed;
 use super::cut::Cut;
 use super::noted::{Noted, RESET};
 use super::times;
@@ -55,14 +54,13 @@ impl Averages {
     /// Takes one record in, in the order of the log.
     pub(crate) fn take(
         &mut self,
-        record: &HeldRecord,
+        record: &Borrowed<'_>,
         average: Option<ProductAverage>,
         cut: &Cut,
         group: &str,
         at_least_once: bool,
     ) -> Result<(), Fault> {
-        let offset = record.offset.0;
-        let key = record.key.as_deref().unwrap_or_default();
+        let (offset, key) = (record.offset, record.key);
         let Some(average) = average else {
             if is_note(record, key) {
                 return self.take_note(record, cut, group, at_least_once);
@@ -96,7 +94,7 @@ impl Averages {
     /// Takes what a partition in which nothing was counted notes of its offsets.
     fn take_note(
         &mut self,
-        record: &HeldRecord,
+        record: &Borrowed<'_>,
         cut: &Cut,
         group: &str,
         at_least_once: bool,
@@ -114,13 +112,12 @@ impl Averages {
             ));
         }
         let mut nothing = Partial::default();
-        let offset = record.offset.0;
-        nothing.place(noted, Total::default(), offset, cut).map_err(Fault::Offsets)
+        nothing.place(noted, Total::default(), record.offset, cut).map_err(Fault::Offsets)
     }
 }
 
 /// Whether a record without a value is a note, and not a product that an operator deleted.
-fn is_note(record: &HeldRecord, key: &[u8]) -> bool {
+fn is_note(record: &Borrowed<'_>, key: &[u8]) -> bool {
     key.is_empty() && record.header(GROUP).is_some()
 }
 
@@ -155,10 +152,10 @@ impl Partial {
 }
 
 /// A record names its group, once.
-fn check_group(record: &HeldRecord, group: &str) -> Result<(), String> {
-    let headers = record.headers.iter().flat_map(RecordHeaders::iter);
-    let groups: Vec<_> = headers.filter(|(name, _)| *name == GROUP.as_bytes()).collect();
-    if matches!(groups[..], [(_, Some(found))] if found == group.as_bytes()) {
+fn check_group(record: &Borrowed<'_>, group: &str) -> Result<(), String> {
+    let mut groups = record.all(GROUP);
+    let first = groups.next().flatten();
+    if first == Some(group.as_bytes()) && groups.next().is_none() {
         return Ok(());
     }
     let found = record.header(GROUP).unwrap_or_default();
@@ -166,9 +163,9 @@ fn check_group(record: &HeldRecord, group: &str) -> Result<(), String> {
 }
 
 /// Checks what can be known from a record alone, and returns its count.
-fn check(record: &HeldRecord, average: &ProductAverage, group: &str) -> Result<u64, String> {
+fn check(record: &Borrowed<'_>, average: &ProductAverage, group: &str) -> Result<u64, String> {
     check_group(record, group)?;
-    if record.key.as_deref().unwrap_or_default() != average.product.as_bytes() {
+    if record.key != average.product.as_bytes() {
         return Err(format!("its key is not its product {:?}", average.product));
     }
     let Ok(count) = u64::try_from(average.count) else {

@@ -13,6 +13,7 @@ use kafka_io::reader::HeldRecord;
 use pipeline::headers::Lineage;
 
 use super::averages::{Averages, Fault, Totals};
+use super::borrowed::Borrowed;
 use super::cut::Cut;
 use super::flags::Settings;
 use super::forwarded::Trace;
@@ -150,7 +151,7 @@ impl<'a> Books<'a> {
     /// Takes an averages record; no average is a tombstone, an error one that cannot be read.
     pub(crate) fn take_average(
         &mut self,
-        record: &HeldRecord,
+        record: &Borrowed<'_>,
         average: Result<Option<order_schemas::ProductAverage>, String>,
     ) {
         self.report.checked(Invariant::I4, 1);
@@ -158,12 +159,13 @@ impl<'a> Books<'a> {
         let taken = average.map_err(Fault::Record).and_then(|average| {
             self.averages.take(record, average, &self.cut, &self.settings.group, at_least_once)
         });
-        let at = self.at(&self.settings.topics.averages, record.offset.0);
-        match taken {
-            Ok(()) => {}
-            Err(Fault::Record(what)) => self.violation(Invariant::I4, at, None, what),
-            Err(Fault::Offsets(what)) => self.violation(Invariant::I6, at, None, what),
-        }
+        let (invariant, what) = match taken {
+            Ok(()) => return,
+            Err(Fault::Record(what)) => (Invariant::I4, what),
+            Err(Fault::Offsets(what)) => (Invariant::I6, what),
+        };
+        let at = self.at(&self.settings.topics.averages, record.offset);
+        self.violation(invariant, at, None, what);
     }
 
     /// Takes a record of the retry topic. `read` reads its order, for a record of another program.

@@ -3,12 +3,11 @@
 //! Another tool that sets an offset drops its metadata. What was settled above it is then known from
 //! here, as the consumer takes it.
 
-use kafka_io::native::RecordHeaders;
-use kafka_io::reader::HeldRecord;
 use pipeline::completion::Completion;
 use pipeline::record::CommitPosition;
 
 use super::books::Books;
+use super::borrowed::Borrowed;
 use super::cut::Settled;
 use super::report::{At, Invariant};
 
@@ -64,17 +63,11 @@ impl Noted {
     /// Takes what a record notes, in the order of the log, and returns both positions.
     pub(crate) fn take(
         &mut self,
-        record: &HeldRecord,
+        record: &Borrowed<'_>,
         at_least_once: bool,
     ) -> Result<(i64, i64), String> {
-        let main = Note {
-            position: number(record, MAIN_OFFSET)?,
-            settled: completion(record, MAIN_OFFSET, MAIN_COMPLETION)?,
-        };
-        let retry = Note {
-            position: number(record, RETRY_OFFSET)?,
-            settled: completion(record, RETRY_OFFSET, RETRY_COMPLETION)?,
-        };
+        let main = note(record, MAIN_OFFSET, MAIN_COMPLETION)?;
+        let retry = note(record, RETRY_OFFSET, RETRY_COMPLETION)?;
         let positions = (main.position, retry.position);
         for (last, note, name) in
             [(&mut self.main, main, MAIN_OFFSET), (&mut self.retry, retry, RETRY_OFFSET)]
@@ -95,31 +88,36 @@ impl Noted {
     }
 }
 
-fn once<'a>(record: &'a HeldRecord, name: &str) -> Result<Option<&'a str>, String> {
-    let all = record.headers.iter().flat_map(RecordHeaders::iter);
-    if all.filter(|(found, _)| *found == name.as_bytes()).count() > 1 {
+fn note(record: &Borrowed<'_>, offset: &str, above: &str) -> Result<Note, String> {
+    let position = number(record, offset)?;
+    Ok(Note { position, settled: completion(record, CommitPosition(position), above)? })
+}
+
+fn once<'a>(record: &Borrowed<'a>, name: &str) -> Result<Option<&'a str>, String> {
+    let mut all = record.all(name);
+    let value = all.next().flatten();
+    if all.next().is_some() {
         return Err(format!("{name} is there twice"));
     }
-    let value = record.header(name);
     value
         .map(|value| std::str::from_utf8(value).map_err(|_| format!("{name} is not text")))
         .transpose()
 }
 
-fn number(record: &HeldRecord, name: &str) -> Result<i64, String> {
+fn number(record: &Borrowed<'_>, name: &str) -> Result<i64, String> {
     let text = once(record, name)?.ok_or_else(|| format!("{name} is missing"))?;
-    let number = text.parse().ok().filter(|number: &i64| *number >= 0);
-    let number = number.filter(|number| number.to_string() == text);
+    // As a number is written: without a sign, and without a zero before it.
+    let is_plain = text == "0" || !text.starts_with(['0', '+', '-']);
+    let number = text.parse().ok().filter(|_| is_plain);
     number.ok_or_else(|| format!("{name} is {text:?}"))
 }
 
 fn completion(
-    record: &HeldRecord,
-    of: &str,
+    record: &Borrowed<'_>,
+    position: CommitPosition,
     name: &str,
 ) -> Result<Option<Vec<(i64, i64)>>, String> {
     let Some(text) = once(record, name)? else { return Ok(None) };
-    let position = CommitPosition(number(record, of)?);
     let read = Completion::decode(text, position).ok();
     let read = read.filter(|completion| completion.belongs_to(position) && !text.is_empty());
     let read = read.ok_or_else(|| format!("{name} cannot be read"))?;

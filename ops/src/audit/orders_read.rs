@@ -48,6 +48,14 @@ impl Value {
         }
     }
 
+    /// The order, if it can be read.
+    pub(crate) fn into_order(self) -> Option<Order> {
+        match self {
+            Self::Good(order, _) | Self::Invalid(order, _) => Some(order),
+            Self::Bad(_) | Self::SchemaGone => None,
+        }
+    }
+
     /// Id and product, as far as they can be read.
     pub(crate) fn names(&self) -> (&str, &str) {
         match self {

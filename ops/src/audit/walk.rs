@@ -7,9 +7,11 @@ use codec::decode::{DecodeError, Decoder};
 use codec::resolver::SchemaResolver;
 use codec::scalar::AvroRecord;
 use order_schemas::{OrderOutcome, OrderRecord, ProductAverage};
+use orders::Order;
 
 use super::AuditError;
 use super::books::Books;
+use super::borrowed::Borrowed;
 use super::cut::{Cut, Cutter, Hanging};
 use super::flags::Settings;
 use super::orders_read::Value;
@@ -127,12 +129,11 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
         let (averages, orders) = (&mut self.averages, &mut self.orders);
         let mut scan = Scan { reader: self.connected.reader(), watch: &mut self.watch };
         scan.read(&topics.averages, p, bounds.averages, |record| {
-            let record = record.hold();
-            let average = match record.value {
+            let average = match record.value() {
                 None => Ok(None),
-                Some(_) => resolved(averages, record.value.as_deref())?.map(Some),
+                value => resolved(averages, value)?.map(Some),
             };
-            books.take_average(&record, average);
+            books.take_average(&Borrowed::of(record), average);
             GO_ON
         })?;
         books.adopt_notes();
@@ -140,7 +141,8 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             let record = record.hold();
             let mut failed = Ok(());
             books.take_retry(&record, |record| {
-                value_of(orders, record.value.as_deref()).unwrap_or_else(|error| {
+                let mut order = OrderRecord::blank();
+                value_of(orders, record.value.as_deref(), &mut order).unwrap_or_else(|error| {
                     failed = Err(error);
                     Value::SchemaGone
                 })
@@ -160,9 +162,11 @@ impl<'a, P: FnMut(&str)> Walk<'a, P> {
             })?;
         }
         books.before_orders();
+        let mut spare = OrderRecord::blank(); // each order is read into the memory of the one before
         scan.read(&topics.main, p, bounds.main, |record| {
-            let value = value_of(orders, record.value())?;
+            let value = value_of(orders, record.value(), &mut spare)?;
             books.take_order(record.offset().0, record.key(), &value, || record.hold());
+            spare = value.into_order().unwrap_or_else(OrderRecord::blank);
             GO_ON
         })?;
         books.close();
@@ -175,8 +179,9 @@ pub(crate) fn resolved<T: AvroRecord>(
     decoder: &mut Decoder<T>,
     value: Option<&[u8]>,
 ) -> Result<Result<T::Value, String>, AuditError> {
-    decode(decoder, value).map(|decoded| {
-        decoded.map_err(|error| match error {
+    let mut read = T::blank();
+    decode_into(decoder, value, &mut read).map(|decoded| {
+        decoded.map(|()| read).map_err(|error| match error {
             DecodeError::Failed(failure) => {
                 format!("it cannot be read: {}: {}", failure.reason.as_str(), failure.detail)
             }
@@ -185,17 +190,25 @@ pub(crate) fn resolved<T: AvroRecord>(
     })
 }
 
-fn value_of(decoder: &mut Decoder<OrderRecord>, value: Option<&[u8]>) -> Result<Value, AuditError> {
-    Ok(Value::of(decode(decoder, value)?))
+/// Judges the bytes of an order. They are read into `spare`, which is left blank.
+fn value_of(
+    decoder: &mut Decoder<OrderRecord>,
+    value: Option<&[u8]>,
+    spare: &mut Order,
+) -> Result<Value, AuditError> {
+    let decoded = decode_into(decoder, value, spare)?;
+    Ok(Value::of(decoded.map(|()| std::mem::replace(spare, OrderRecord::blank()))))
 }
 
-fn decode<T: AvroRecord>(
+/// As [`Decoder::decode_into`], but waits for the schema.
+fn decode_into<T: AvroRecord>(
     decoder: &mut Decoder<T>,
     value: Option<&[u8]>,
-) -> Result<Result<T::Value, DecodeError>, AuditError> {
+    read: &mut T::Value,
+) -> Result<Result<(), DecodeError>, AuditError> {
     let mut give_up_at = None;
     loop {
-        match decoder.decode(value) {
+        match decoder.decode_into(value, read) {
             Err(DecodeError::Unresolved { schema_id, away }) => {
                 let give_up_at = *give_up_at.get_or_insert_with(|| Instant::now() + SCHEMA_MAX);
                 if Instant::now() >= give_up_at {

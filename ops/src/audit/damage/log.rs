@@ -19,6 +19,7 @@ use pipeline::record::{CommitPosition, Offset, Timestamp, TimestampType};
 use pipeline::window::Window;
 
 use crate::audit::books::Books;
+use crate::audit::borrowed::Borrowed;
 use crate::audit::cut::{AllBounds, Begins, Cut, Offsets, Settled};
 use crate::audit::flags::{Flags, Settings};
 use crate::audit::orders_read::Value;
@@ -319,7 +320,7 @@ impl Log {
         let from = |low: i64| usize::try_from(low).expect("an offset");
         let placed = |at: usize, rec: &Rec| Rec { offset: offset(at), ..rec.clone() }.hold();
         for (at, (rec, average)) in self.averages.iter().enumerate() {
-            books.take_average(&placed(at, rec), Ok(average.clone()));
+            books.take_average(&Borrowed::of_held(&placed(at, rec)), Ok(average.clone()));
         }
         books.adopt_notes();
         for (at, rec) in self.retries.iter().enumerate().skip(from(retry)) {
