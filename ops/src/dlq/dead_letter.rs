@@ -6,7 +6,7 @@ use pipeline::failure::fingerprint;
 use pipeline::headers as own;
 
 use super::dialect::{Cause, Dialect, Origin};
-use super::record::Record;
+use super::record::{Named, Record};
 
 /// Longest part of a message that tells causes apart, in characters.
 const MESSAGE_CHARS_MAX: usize = 120;
@@ -36,17 +36,18 @@ impl<'a> DeadLetter<'a> {
     /// Reads a record. There is no record that cannot be read: what no header says is left open.
     #[must_use]
     pub fn read(record: Record<'a>) -> Self {
-        let dialect = Dialect::of(&record);
-        let cause = dialect.cause(&record);
+        let headers = record.named();
+        let dialect = Dialect::of(&headers);
+        let cause = dialect.cause(&headers);
         let schema_id = codec::frame::schema_id(record.value);
-        let redrives = record.decimal(own::REDRIVE_COUNT).and_then(|n| u32::try_from(n).ok());
+        let redrives = headers.decimal(own::REDRIVE_COUNT).and_then(|n| u32::try_from(n).ok());
         Self {
             dialect,
-            origin: dialect.origin(&record),
-            attempts: dialect.attempts(&record),
+            origin: dialect.origin(&headers),
+            attempts: dialect.attempts(&headers),
             redrives: redrives.unwrap_or(0),
             schema_id,
-            fingerprint: noted_fingerprint(dialect, &record)
+            fingerprint: noted_fingerprint(dialect, &headers)
                 .unwrap_or_else(|| fingerprint_of(dialect, &cause, schema_id)),
             cause,
             record,
@@ -75,8 +76,8 @@ pub fn simple_name(class: &str) -> &str {
 }
 
 /// What this pipeline has noted itself.
-fn noted_fingerprint(dialect: Dialect, record: &Record<'_>) -> Option<u32> {
-    let noted = (dialect == Dialect::Orders).then(|| record.last(own::FINGERPRINT))??;
+fn noted_fingerprint(dialect: Dialect, headers: &Named<'_, '_>) -> Option<u32> {
+    let noted = (dialect == Dialect::Orders).then(|| headers.last(own::FINGERPRINT))??;
     let digits = std::str::from_utf8(noted).ok().filter(|digits| digits.len() == 8)?;
     u32::from_str_radix(digits, 16).ok()
 }

@@ -16,7 +16,7 @@ use std::fmt;
 
 use pipeline::headers as own;
 
-use super::record::Record;
+use super::record::Named;
 
 /// Which tool's headers a dead letter is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,9 +76,9 @@ impl Dialect {
     /// This pipeline writes Spring's headers, and on request Connect's, after its own and about the same
     /// origin: such a record is its own.
     #[must_use]
-    pub fn of(record: &Record<'_>) -> Self {
+    pub fn of(headers: &Named<'_, '_>) -> Self {
         let mut places = [None; Self::KNOWN.len()];
-        for (at, (name, value)) in record.headers.iter().enumerate() {
+        for (at, (name, value)) in headers.all().iter().enumerate() {
             // The names of all origin topics end like this: most headers are passed over here.
             if value.is_none() || !name.ends_with(b"topic") {
                 continue;
@@ -86,7 +86,7 @@ impl Dialect {
             let is_its = |dialect: &Self| {
                 let names = dialect.names();
                 // A header of this name alone may be anybody's.
-                names.topic.as_bytes() == *name && record.last(names.partition).is_some()
+                names.topic.as_bytes() == *name && headers.last(names.partition).is_some()
             };
             if let Some(found) = Self::KNOWN.iter().position(is_its) {
                 places[found] = Some(at);
@@ -95,70 +95,70 @@ impl Dialect {
         let placed = Self::KNOWN.into_iter().zip(places);
         let last = placed.filter_map(|(dialect, place)| Some((place?, dialect))).max();
         let Some((_, last)) = last else { return Self::Unknown };
-        let is_ours = places[0].is_some() && record.last(own::FAILURE_CLASS).is_some();
+        let is_ours = places[0].is_some() && headers.last(own::FAILURE_CLASS).is_some();
         let may_be_ours = matches!(last, Self::Orders | Self::Spring | Self::Connect);
         let is_same_place =
-            last == Self::Orders || last.place(record) == Self::Orders.place(record);
+            last == Self::Orders || last.place(headers) == Self::Orders.place(headers);
         if is_ours && may_be_ours && is_same_place { Self::Orders } else { last }
     }
 
     /// Origin as topic, partition and offset.
-    fn place<'a>(self, record: &Record<'a>) -> (Option<&'a [u8]>, Option<i64>, Option<i64>) {
+    fn place<'a>(self, headers: &Named<'_, 'a>) -> (Option<&'a [u8]>, Option<i64>, Option<i64>) {
         let names = self.names();
-        let topic = record.last(names.topic);
-        (topic, self.int32(record, names.partition), self.int64(record, names.offset))
+        let topic = headers.last(names.topic);
+        (topic, self.int32(headers, names.partition), self.int64(headers, names.offset))
     }
 
     fn is_binary(self) -> bool {
         matches!(self, Self::Spring | Self::SpringRetryable)
     }
 
-    fn int32(self, record: &Record<'_>, name: &str) -> Option<i64> {
-        if self.is_binary() { record.binary::<4>(name) } else { record.decimal(name) }
+    fn int32(self, headers: &Named<'_, '_>, name: &str) -> Option<i64> {
+        if self.is_binary() { headers.binary::<4>(name) } else { headers.decimal(name) }
     }
 
-    fn int64(self, record: &Record<'_>, name: &str) -> Option<i64> {
-        if self.is_binary() { record.binary::<8>(name) } else { record.decimal(name) }
+    fn int64(self, headers: &Named<'_, '_>, name: &str) -> Option<i64> {
+        if self.is_binary() { headers.binary::<8>(name) } else { headers.decimal(name) }
     }
 
     /// Where the record came from, as the headers of this dialect say; none where they name no topic.
     #[must_use]
-    pub fn origin<'a>(self, record: &Record<'a>) -> Option<Origin<'a>> {
+    pub fn origin<'a>(self, headers: &Named<'_, 'a>) -> Option<Origin<'a>> {
         let names = self.names();
-        let topic = record.text(names.topic).filter(|topic| !topic.is_empty())?;
-        let partition = self.int32(record, names.partition);
-        let offset = self.int64(record, names.offset);
-        let timestamp_ms = self.int64(record, names.timestamp);
+        let topic = headers.text(names.topic).filter(|topic| !topic.is_empty())?;
+        let partition = self.int32(headers, names.partition);
+        let offset = self.int64(headers, names.offset);
+        let timestamp_ms = self.int64(headers, names.timestamp);
         Some(Origin {
             topic,
             partition: partition.and_then(|number| i32::try_from(number).ok()).filter(|p| *p >= 0),
             offset: offset.filter(|offset| *offset >= 0),
             timestamp_ms: timestamp_ms.filter(|ms| *ms >= 0),
-            group: record.text(names.group).filter(|group| !group.is_empty()),
+            group: headers.text(names.group).filter(|group| !group.is_empty()),
         })
     }
 
     /// Why the record was given up, as the headers of this dialect say.
     #[must_use]
-    pub fn cause<'a>(self, record: &Record<'a>) -> Cause<'a> {
+    pub fn cause<'a>(self, headers: &Named<'_, 'a>) -> Cause<'a> {
         let names = self.names();
-        let class = record.first_text(names.class);
+        let class = headers.first_text(names.class);
         let class = if self == Self::Streams { class.map(without_message) } else { class };
         Cause {
             class,
-            reason: record.first_text(names.reason),
-            detail: record.first_text(names.detail),
+            reason: headers.first_text(names.reason),
+            detail: headers.first_text(names.detail),
         }
     }
 
     /// Attempts that were made, where the dialect says so.
     #[must_use]
-    pub fn attempts(self, record: &Record<'_>) -> Option<u32> {
+    pub fn attempts(self, headers: &Named<'_, '_>) -> Option<u32> {
         let name = self.names().attempts;
         let number = match self {
             // Counts the delivery that would have come next.
-            Self::SpringRetryable => record.binary::<4>(name)?.checked_sub(1)?,
-            _ => record.decimal(name)?,
+            Self::SpringRetryable => headers.binary::<4>(name)?.checked_sub(1)?,
+            _ => headers.decimal(name)?,
         };
         u32::try_from(number).ok()
     }

@@ -6,7 +6,7 @@ use pipeline::record::{Timestamp, TimestampType};
 
 use super::*;
 use crate::dlq::dead_letter::DeadLetter;
-use crate::dlq::record::Header;
+use crate::dlq::record::{Header, Record};
 
 const WRITTEN_MS: i64 = 1_795_256_952_843;
 

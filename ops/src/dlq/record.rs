@@ -26,8 +26,71 @@ impl<'a> Record<'a> {
     /// The last value of a header by name; none where it is absent or null.
     #[must_use]
     pub fn last(&self, name: &str) -> Option<&'a [u8]> {
-        let mut from_the_end = self.headers.iter().rev();
-        from_the_end.find(|(found, _)| *found == name.as_bytes()).and_then(|(_, value)| *value)
+        last_of(&self.headers, name.as_bytes())
+    }
+
+    /// Its headers, for who looks up many of them.
+    #[must_use]
+    pub fn named(&self) -> Named<'_, 'a> {
+        Named::of(&self.headers)
+    }
+}
+
+/// Headers of which many are looked up by name: their lengths tell most of them apart.
+#[derive(Debug)]
+pub struct Named<'r, 'a> {
+    headers: &'r [Header<'a>],
+    /// By length of a name: the last header with such a name.
+    last: [u8; LENGTHS],
+    /// By header: the one before it whose name is as long.
+    before: [u8; INDEXED_MAX],
+}
+
+/// Lengths that are told apart; longer names count as the longest.
+const LENGTHS: usize = 48;
+
+/// Of records with more headers each header is looked at. There are fewer than [`NONE`].
+const INDEXED_MAX: usize = 48;
+
+/// Stands for no header.
+const NONE: u8 = u8::MAX;
+
+const fn slot_of(name: &[u8]) -> usize {
+    if name.len() < LENGTHS { name.len() } else { LENGTHS - 1 }
+}
+
+impl<'r, 'a> Named<'r, 'a> {
+    fn of(headers: &'r [Header<'a>]) -> Self {
+        let (mut last, mut before) = ([NONE; LENGTHS], [NONE; INDEXED_MAX]);
+        if headers.len() <= INDEXED_MAX {
+            for ((at, (name, _)), before) in (0..).zip(headers).zip(&mut before) {
+                *before = std::mem::replace(&mut last[slot_of(name)], at);
+            }
+        }
+        Self { headers, last, before }
+    }
+
+    /// All of them, in order.
+    #[must_use]
+    pub const fn all(&self) -> &'r [Header<'a>] {
+        self.headers
+    }
+
+    /// The last value of a header by name; none where it is absent or null.
+    #[must_use]
+    pub fn last(&self, name: &str) -> Option<&'a [u8]> {
+        let name = name.as_bytes();
+        if self.headers.len() > INDEXED_MAX {
+            return last_of(self.headers, name);
+        }
+        let mut at = self.last[slot_of(name)];
+        while let Some((found, value)) = self.headers.get(usize::from(at)) {
+            if *found == name {
+                return *value;
+            }
+            at = self.before[usize::from(at)];
+        }
+        None
     }
 
     /// The last value of a header as text. What is no UTF-8 is replaced by `U+FFFD`.
@@ -66,6 +129,11 @@ impl<'a> Record<'a> {
             _ => decimal(value),
         }
     }
+}
+
+fn last_of<'a>(headers: &[Header<'a>], name: &[u8]) -> Option<&'a [u8]> {
+    let mut from_the_end = headers.iter().rev();
+    from_the_end.find(|(found, _)| *found == name).and_then(|(_, value)| *value)
 }
 
 /// Digits that cannot overflow a number.
@@ -117,10 +185,25 @@ mod tests {
             (&[0, 7], None),
         ] {
             let headers = [(b"n".as_slice(), Some(bytes))];
-            assert_eq!(record(&headers).binary::<4>("n"), expected, "{bytes:?}");
+            assert_eq!(record(&headers).named().binary::<4>("n"), expected, "{bytes:?}");
         }
         let offset = 1_795_256_952_843_i64.to_be_bytes();
         let headers = [(b"n".as_slice(), Some(offset.as_slice()))];
-        assert_eq!(record(&headers).binary::<8>("n"), Some(1_795_256_952_843));
+        assert_eq!(record(&headers).named().binary::<8>("n"), Some(1_795_256_952_843));
+    }
+
+    #[test]
+    fn however_many_headers_there_are_each_is_found_by_its_name_and_the_last_one_counts() {
+        for count in [0, 1, 30, INDEXED_MAX, INDEXED_MAX + 1, 300] {
+            let names: Vec<String> = (0..count).map(|n| "x".repeat(n % 60)).collect();
+            let values: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+            let value = |n: usize| (n % 7 != 0).then(|| values[n].as_bytes());
+            let headers: Vec<_> = (0..count).map(|n| (names[n].as_bytes(), value(n))).collect();
+            let record = record(&headers);
+            let named = record.named();
+            for name in (0..70).map(|length| "x".repeat(length)).chain(["xy".to_owned()]) {
+                assert_eq!(named.last(&name), record.last(&name), "{name} of {count}");
+            }
+        }
     }
 }
