@@ -78,7 +78,7 @@ fn load() -> String {
 pub(crate) struct Spread {
     pub(crate) median: f64,
     least: f64,
-    most: f64,
+    pub(crate) most: f64,
 }
 
 impl Spread {
