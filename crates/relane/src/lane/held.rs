@@ -68,7 +68,8 @@ impl<S: Stage> Processor<S> {
         let origin = || (partition, offset);
         let attempted =
             self.attempt(partition, &subject, || record.key.as_deref(), origin, answered.into());
-        let key = record.key.clone();
+        let keeps_order = self.order.is_kept();
+        let key = record.key.as_ref().filter(|_| keeps_order).cloned();
         let pending = |this: &Self, record| {
             let origin = this.origin(partition, offset, timestamp, false);
             PendingRecord::of_main(record, origin)
