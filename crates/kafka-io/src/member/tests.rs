@@ -26,8 +26,7 @@ fn a_member_may_leave_at_any_moment_of_its_joining() {
         thread::spawn(move || {
             for round in 0..ROUNDS {
                 let delay = Duration::from_micros(100 * (round + number));
-                let instance = (round % 2 == 1).then_some("instance");
-                come_and_go(&config, &format!("group-{number}-{round}"), instance, delay);
+                come_and_go(&config, &format!("group-{number}-{round}"), delay);
             }
             left.send(()).expect("it is awaited");
         });
@@ -40,8 +39,8 @@ fn a_member_may_leave_at_any_moment_of_its_joining() {
 }
 
 /// Joins, and leaves so long after the group has answered: while it shares out its partitions.
-fn come_and_go(config: &ClientConfig, group: &str, instance: Option<&str>, delay: Duration) {
-    let member = Member::join(config, group, instance, "orders").expect("good settings");
+fn come_and_go(config: &ClientConfig, group: &str, delay: Duration) {
+    let member = Member::join(config, group, None, "orders").expect("good settings");
     let give_up_at = Instant::now() + LIMIT;
     while member.membership().generation < 0 {
         assert!(Instant::now() < give_up_at, "no generation within {LIMIT:?}");
