@@ -17,10 +17,13 @@ const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Answers through the first address, at most: one is usual.
 const ASKS_MAX: usize = 8;
 
-/// Waits until a broker has answered that is known by its number, at most for `limit`. Where none does, whoever asks next
-/// finds out why.
+/// Longest wait in all. Brokers that are farther away cost round trips, and the half second counts for less there.
+const MEET_MAX: Duration = Duration::from_millis(300);
+
+/// Waits until a broker has answered that is known by its number, at most for `limit`, and not long. Where none does,
+/// whoever asks next finds out why.
 pub(crate) fn meet_broker<C: ClientContext>(client: &Client<C>, limit: Duration) {
-    let give_up_at = Instant::now() + limit;
+    let give_up_at = Instant::now() + limit.min(MEET_MAX);
     let mut wait = FIRST_WAIT;
     for _ in 0..ASKS_MAX {
         let left = give_up_at.saturating_duration_since(Instant::now());

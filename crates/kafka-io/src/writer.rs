@@ -91,7 +91,9 @@ impl Writer {
         let mut offsets = None;
         if guarantee == Guarantee::ExactlyOnce {
             let needs = Needs::transactional_id(transactional_id);
+            let begun_at = Instant::now();
             meet_broker(producer.client(), limit);
+            let limit = limit.saturating_sub(begun_at.elapsed());
             producer.init_transactions(limit).map_err(|error| sort(&error, needs))?;
             let thread = OffsetsThread::start(Arc::clone(&producer));
             offsets = Some(thread.map_err(|error| WriteError::Unknown(error.to_string()))?);
