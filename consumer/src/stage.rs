@@ -34,6 +34,7 @@ pub(crate) struct AveragesStage {
     handler: Handler,
     buffer: Vec<u8>,
     /// Orders that are done with, and whose texts have room for those of the next ones.
+    #[expect(clippy::vec_box, reason = "each is handed on in its box")]
     spare: Vec<Box<Order>>,
     prints: Option<SettledLines>,
 }
