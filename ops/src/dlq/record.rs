@@ -197,7 +197,7 @@ mod tests {
         for count in [0, 1, 30, INDEXED_MAX, INDEXED_MAX + 1, 300] {
             let names: Vec<String> = (0..count).map(|n| "x".repeat(n % 60)).collect();
             let values: Vec<String> = (0..count).map(|n| n.to_string()).collect();
-            let value = |n: usize| (n % 7 != 0).then(|| values[n].as_bytes());
+            let value = |n: usize| (!n.is_multiple_of(7)).then(|| values[n].as_bytes());
             let headers: Vec<_> = (0..count).map(|n| (names[n].as_bytes(), value(n))).collect();
             let record = record(&headers);
             let named = record.named();
