@@ -26,6 +26,9 @@ const OUTCOME_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// Orders at most that are kept for their memory: as many as handlers work on at once where nothing else is set.
 const SPARE_ORDERS_MAX: usize = 256;
 
+/// Room for texts in each of them, in bytes; one with more goes.
+const SPARE_TEXT_BYTES_MAX: usize = 4 * 1024;
+
 /// Running averages per product.
 pub(crate) struct AveragesStage {
     orders: Decoder<OrderRecord>,
@@ -73,7 +76,8 @@ impl Stage for AveragesStage {
     }
 
     fn recycle(&mut self, order: Box<Order>) {
-        if self.spare.len() < SPARE_ORDERS_MAX {
+        let text_bytes = order.order_id.capacity() + order.product.capacity();
+        if self.spare.len() < SPARE_ORDERS_MAX && text_bytes <= SPARE_TEXT_BYTES_MAX {
             self.spare.push(order);
         }
     }

@@ -5,13 +5,17 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use tracing::subscriber::{NoSubscriber, with_default};
 
 /// How often a consumer that closes is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// Longest wait until a consumer is closed: it waits for its group's coordinator. One with an instance id that is closed
+/// while it joins is never closed (librdkafka 2.12).
+const CLOSE_MAX: Duration = Duration::from_secs(10);
 
 /// A consumer that has a group id, which it may share. Its last clone closes it and waits until it is closed.
 pub(crate) struct Closing<C: ConsumerContext + 'static>(Arc<Open<C>>);
@@ -45,8 +49,14 @@ impl<C: ConsumerContext + 'static> Drop for Open<C> {
         if consumer.close_queue().is_err() {
             return; // the safe crate asks as well, and says why
         }
+        let give_up_at = Instant::now() + CLOSE_MAX;
         while !consumer.closed() {
             consumer.poll(LOOK_EVERY);
+            if Instant::now() >= give_up_at {
+                tracing::warn!("a consumer did not close within {CLOSE_MAX:?}; it is left behind");
+                std::mem::forget(consumer); // to drop it waits without a limit
+                return;
+            }
         }
         // That it is closed is what the safe crate would call a failure to close it.
         with_default(NoSubscriber::default(), || drop(consumer));

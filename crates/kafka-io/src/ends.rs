@@ -1,6 +1,7 @@
 //! Asks where partitions end and what a group has committed, without reading or joining.
 
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
@@ -20,8 +21,8 @@ use crate::permission::{Needs, is_denial};
 /// below the returned end. May be used from several threads.
 pub struct Ends {
     consumer: Parting<BaseConsumer<Events>>,
-    /// Before the first question.
-    met: Once,
+    /// A broker is met before the first question.
+    was_asked: AtomicBool,
 }
 
 impl Ends {
@@ -33,7 +34,7 @@ impl Ends {
     pub fn new(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_uncommitted").set("enable.auto.commit", "false");
-        Ok(Self { consumer: make(&config, "ends")?, met: Once::new() })
+        Ok(Self { consumer: make(&config, "ends")?, was_asked: AtomicBool::new(false) })
     }
 
     /// Like [`Self::new`], but as a reader of committed records sees it: the returned end is the
@@ -45,7 +46,7 @@ impl Ends {
     pub fn stable(config: &ClientConfig) -> KafkaResult<Self> {
         let mut config = quiet(config);
         config.set("isolation.level", "read_committed").set("enable.auto.commit", "false");
-        Ok(Self { consumer: make(&config, "ends")?, met: Once::new() })
+        Ok(Self { consumer: make(&config, "ends")?, was_asked: AtomicBool::new(false) })
     }
 
     /// Start and end (exclusive) of one partition. Blocks for at most `limit`.
@@ -60,7 +61,9 @@ impl Ends {
         limit: Duration,
     ) -> Result<(i64, i64), AskError> {
         let give_up_at = Instant::now() + limit;
-        self.met.call_once(|| meet_broker(self.consumer.client(), limit));
+        if !self.was_asked.swap(true, Ordering::Relaxed) {
+            meet_broker(self.consumer.client(), limit);
+        }
         drain(&self.consumer);
         let asked = loop {
             let left = give_up_at.saturating_duration_since(Instant::now());

@@ -1,4 +1,5 @@
-//! The data path of a record, pure: no Kafka client, no HTTP, no clock, no randomness.
+//! The data path of a record, pure: no Kafka client, no HTTP, no clock, and no randomness but the keys of hash tables and of
+//! what stands for an id, on which no answer depends.
 //!
 //! ```text
 //!  fetched          attempt            failed               one transaction

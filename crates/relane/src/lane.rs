@@ -1,6 +1,6 @@
 //! One lane: a thread that owns a slice of the partitions and everything it needs for them.
 //!
-//! A turn, again and again, in this order:
+//! A turn, again and again, in this order; while as many handlers work as may, from *finish handlers* on several times:
 //!
 //! ```text
 //!  follow membership ─► restore ─► finish handlers ─► run what is due ─► fetch ─► settle
@@ -218,8 +218,10 @@ impl<S: Stage> Lane<S> {
         loop {
             let processor = &mut core.processor;
             if !processor.gate.is_held_up() {
-                processor.finish_handlers();
-                processor.repark();
+                processor.finish_handlers(records_max);
+                if processor.turn.reparked == 0 {
+                    processor.repark(); // it has a limit for each turn
+                }
                 processor.run_due(records_max);
                 intake.run_unresolved(processor);
             }
@@ -252,7 +254,7 @@ impl<S: Stage> Lane<S> {
             }
             let processor = &mut self.core.processor;
             processor.turn.restart();
-            processor.finish_handlers();
+            processor.finish_handlers(usize::MAX);
             if !processor.in_flight.is_working() && processor.turn.records == 0 {
                 break; // those that are late find no room before others are settled
             }

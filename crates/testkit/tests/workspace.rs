@@ -30,7 +30,7 @@ const KEPT_OUT: &[(&str, &str)] = &[
     ),
 ];
 
-/// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice.
+/// Everything that the pure crates use. Nothing of it does I/O, tells the time or rolls dice on which an answer depends.
 const PURE: &[(&str, &[&str])] = &[
     ("orders", &["crc32fast", "ryu", "thiserror"]),
     ("pipeline", &["base64", "crc32fast", "foldhash", "hashbrown", "thiserror"]),

@@ -130,8 +130,9 @@ impl<S: Stage> Processor<S> {
         }
     }
 
-    /// Takes in what handlers have answered. In an outage none of those begins that stand ready.
-    pub(crate) fn finish_handlers(&mut self) {
+    /// Takes in what handlers have answered, as far as the turn has room; the rest is for the next one. In an outage none
+    /// of those begins that stand ready.
+    pub(crate) fn finish_handlers(&mut self, records_max: usize) {
         if self.in_flight.is_empty() {
             return;
         }
@@ -144,7 +145,9 @@ impl<S: Stage> Processor<S> {
                 self.finish(answered);
             }
         } else {
-            while let Some(answered) = self.in_flight.pop_answered() {
+            while self.turn.has_room(records_max)
+                && let Some(answered) = self.in_flight.pop_answered()
+            {
                 self.finish(answered);
             }
         }

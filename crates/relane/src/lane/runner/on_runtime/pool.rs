@@ -25,7 +25,7 @@ pub(super) struct Job {
 pub(super) struct Ended {
     pub(super) ticket: Ticket,
     pub(super) answer: Answer,
-    /// Memory of the work that came to it by itself: the lane, which took it from its heap, gives it back for less.
+    /// The work that came to it by itself, which mostly is nothing but memory by then: the lane, which took it from its heap, gives it back for less.
     pub(super) rest: Option<Work>,
 }
 
@@ -105,19 +105,23 @@ impl Pool {
     /// what stands ready beside it.
     pub(super) fn next(self: &Arc<Self>, seat: &Arc<Seat>, ended: Option<Ended>) -> (Next, usize) {
         let mut state = self.lock();
+        let mut unheard = None;
         match ended {
             None => state.coming = state.coming.saturating_sub(1),
-            // Of one that was stopped nobody waits for the answer.
-            Some(ended) => {
-                if state.under_way.remove(&ended.ticket).is_some() {
-                    state.answers.push_back(ended);
-                }
+            Some(ended) if state.under_way.remove(&ended.ticket).is_some() => {
+                state.answers.push_back(ended);
             }
+            // Of one that was stopped nobody waits for the answer. It goes when nothing is held any more.
+            Some(ended) => unheard = ended.rest,
         }
         let job = std::iter::from_fn(|| state.ready.pop_front()).find_map(|(_, job)| job);
         let mut begins_watch = false;
         match &job {
-            None if state.has_ended => return (Next::End, 0),
+            None if state.has_ended => {
+                drop(state);
+                contained(|| drop(unheard));
+                return (Next::End, 0);
+            }
             None => {
                 seat.told.store(IDLE, Ordering::Release);
                 state.idle.push(Arc::clone(seat));
@@ -133,6 +137,7 @@ impl Pool {
         let wakes_lane = state.lane_waits && state.is_news();
         state.lane_waits &= !wakes_lane;
         drop(state);
+        contained(|| drop(unheard));
         if wakes_lane {
             self.lane.notify_one();
         }
