@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use tracing::subscriber::{NoSubscriber, with_default};
 
+use crate::parting::Parting;
+
 /// How often a consumer that closes is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -54,7 +56,7 @@ impl<C: ConsumerContext + 'static> Drop for Open<C> {
             consumer.poll(LOOK_EVERY);
             if Instant::now() >= give_up_at {
                 tracing::warn!("a consumer did not close within {CLOSE_MAX:?}; it is left behind");
-                std::mem::forget(consumer); // to drop it waits without a limit
+                drop(Parting::new(consumer)); // whoever drops it waits without a limit
                 return;
             }
         }

@@ -373,7 +373,6 @@ fn a_permission_that_is_taken_away_from_a_running_consumer_ends_it_and_is_named(
 /// Without Delete everything works, but settled retries stay.
 fn assert_only_warned(grant: &Grant, finished: &Finished) {
     finished.expect_code(0);
-    // A busy broker is asked again, and that is a warning as well.
     let mut warnings = finished.stderr.lines().filter(|line| line.contains("WARN"));
     assert!(warnings.any(|line| line.contains(&words(grant))), "{}", finished.stderr);
 }

@@ -41,9 +41,8 @@ impl<S: Stage> Processor<S> {
         }
         if standing == Standing::Parked {
             let origin = self.origin(partition, offset, record.timestamp, false);
-            let bytes = value_bytes(&record);
             self.forward_behind(record, origin);
-            self.end_unresolved(partition, offset, bytes, sequence);
+            self.end_unresolved(partition, offset, sequence);
             return;
         }
         if !self.may_start() {
@@ -63,15 +62,13 @@ impl<S: Stage> Processor<S> {
     /// Makes the first attempt at a main record that its window holds.
     pub(crate) fn run_held(&mut self, record: HeldRecord, answered: Option<Answered<S::Input>>) {
         let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
-        let bytes = value_bytes(&record);
         let header = |name: &str| record.header(name);
         let value = record.value.as_deref();
         let subject = Subject { value, header: &header, attempt: 1, redrives: 0, is_retry: false };
         let origin = || (partition, offset);
         let attempted =
             self.attempt(partition, &subject, || record.key.as_deref(), origin, answered.into());
-        let keeps_order = self.order.is_kept();
-        let key = record.key.as_ref().filter(|_| keeps_order).cloned();
+        let key = record.key.clone();
         let pending = |this: &Self, record| {
             let origin = this.origin(partition, offset, timestamp, false);
             PendingRecord::of_main(record, origin)
@@ -80,7 +77,7 @@ impl<S: Stage> Processor<S> {
             Some(record) => self.keep_held(partition, record),
             None => {
                 let sequence = key.as_deref().map(|key| Sequence { key, origin: offset });
-                self.end_unresolved(partition, offset, bytes, sequence);
+                self.end_unresolved(partition, offset, sequence);
             }
         }
     }
@@ -92,14 +89,8 @@ impl<S: Stage> Processor<S> {
         }
     }
 
-    fn end_unresolved(
-        &mut self,
-        partition: i32,
-        offset: Offset,
-        bytes: usize,
-        sequence: Option<Sequence<'_>>,
-    ) {
-        self.turn.take(bytes);
+    fn end_unresolved(&mut self, partition: i32, offset: Offset, sequence: Option<Sequence<'_>>) {
+        self.turn.take(0);
         self.turn.consumed_main += 1;
         if let Some(owned) = self.owned_mut(partition) {
             owned.waiting.release_main(sequence);
@@ -107,8 +98,4 @@ impl<S: Stage> Processor<S> {
             owned.dirty = true;
         }
     }
-}
-
-fn value_bytes(record: &HeldRecord) -> usize {
-    record.value.as_ref().map_or(0, |value| value.len())
 }
