@@ -23,6 +23,12 @@ use crate::settled_lines::SettledLines;
 /// Longest order id or product in an entry of the outcome log, in bytes.
 const OUTCOME_TEXT_BYTES_MAX: usize = 64 * 1024;
 
+/// Orders at most that are kept for their memory: as many as handlers work on at once where nothing else is set.
+const SPARE_ORDERS_MAX: usize = 256;
+
+/// Room for texts in each of them, in bytes; one with more goes.
+const SPARE_TEXT_BYTES_MAX: usize = 4 * 1024;
+
 /// Running averages per product.
 pub(crate) struct AveragesStage {
     orders: Decoder<OrderRecord>,
@@ -30,8 +36,9 @@ pub(crate) struct AveragesStage {
     encoders: Encoders,
     handler: Handler,
     buffer: Vec<u8>,
-    /// An order that is done with, and whose texts have room for those of the next one.
-    spare: Option<Box<Order>>,
+    /// Orders that are done with, and whose texts have room for those of the next ones.
+    #[expect(clippy::vec_box, reason = "each is handed on in its box")]
+    spare: Vec<Box<Order>>,
     prints: Option<SettledLines>,
 }
 
@@ -48,7 +55,7 @@ impl AveragesStage {
             encoders,
             handler,
             buffer: Vec::new(),
-            spare: None,
+            spare: Vec::new(),
             prints,
         }
     }
@@ -64,12 +71,15 @@ impl Stage for AveragesStage {
     type Note = Total;
 
     fn decode(&mut self, value: Option<&[u8]>) -> Result<Box<Order>, DecodeError> {
-        let mut order = self.spare.take().unwrap_or_else(|| Box::new(OrderRecord::blank()));
+        let mut order = self.spare.pop().unwrap_or_else(|| Box::new(OrderRecord::blank()));
         self.orders.decode_into(value, &mut order).map(|()| order)
     }
 
     fn recycle(&mut self, order: Box<Order>) {
-        self.spare = Some(order);
+        let text_bytes = order.order_id.capacity() + order.product.capacity();
+        if self.spare.len() < SPARE_ORDERS_MAX && text_bytes <= SPARE_TEXT_BYTES_MAX {
+            self.spare.push(order);
+        }
     }
 
     fn name(&self, order: Box<Order>) -> RecordId {

@@ -185,6 +185,17 @@ impl Window {
             return;
         }
         assert!(self.unsettled.remove(&x), "offset {x} is settled twice");
+        if let Some(run) = self.runs.first_entry().filter(|run| *run.key() == x) {
+            // The lowest of all, as most often: the first run begins later, or goes.
+            let last = run.remove();
+            match self.unsettled.first() {
+                Some(&above) if above <= last => {
+                    self.runs.insert(above, last);
+                }
+                _ => self.settled_tail &= !self.runs.is_empty(),
+            }
+            return;
+        }
         let (&first, &last) = self.runs.range(..=x).next_back().expect("a held record has a run");
         let below = self.unsettled.range(first..x).next_back().copied();
         let above = self.unsettled.range(x..=last).next().copied();

@@ -1,6 +1,6 @@
 //! One lane: a thread that owns a slice of the partitions and everything it needs for them.
 //!
-//! A turn, again and again, in this order:
+//! A turn, again and again, in this order; while as many handlers work as may, from *finish handlers* on several times:
 //!
 //! ```text
 //!  follow membership ─► restore ─► finish handlers ─► run what is due ─► fetch ─► settle
@@ -89,7 +89,7 @@ pub(crate) use crate::lane::error::LaneError;
 use crate::lane::handles::{Ends, Reader};
 use crate::lane::intake::Intake;
 use crate::lane::lane_core::{Core, failed};
-use crate::lane::limits::{SUSPECTS_MAX, WRITER_OPEN};
+use crate::lane::limits::{IDLE_WAIT_MAX, SUSPECTS_MAX, WRITER_OPEN};
 use crate::lane::membership::Membership;
 use crate::lane::processor::Processor;
 use crate::lane::report::{Parts, Reporter};
@@ -207,21 +207,31 @@ impl<S: Stage> Lane<S> {
         self.restorer.end_if_refused(&self.core)
     }
 
-    /// Fills the turn: what handlers have answered, what is due, what was held, what is fetched.
+    /// Fills the turn: what handlers have answered, what is due, what was held, what is fetched. While as many
+    /// handlers work as may, it is a backlog, and the turn goes on with what they answer.
     fn fill(&mut self) -> Result<(), LaneError> {
         let (core, intake) = (&mut self.core, &mut self.intake);
         intake.look_for_gaps(core)?;
         core.check_gate();
         let records_max = records_max(core, &self.committer);
         intake.apply_backpressure(core)?;
-        let processor = &mut core.processor;
-        if !processor.gate.is_held_up() {
-            processor.finish_handlers();
-            processor.repark();
-            processor.run_due(records_max);
-            intake.run_unresolved(processor);
+        loop {
+            let processor = &mut core.processor;
+            if !processor.gate.is_held_up() {
+                processor.finish_handlers(records_max);
+                if processor.turn.reparked == 0 {
+                    processor.repark(); // it has a limit for each turn
+                }
+                processor.run_due(records_max);
+                intake.run_unresolved(processor);
+            }
+            intake.fetch(core, records_max)?;
+            core.processor.in_flight.hand_over();
+            if !core.processor.expects_answers(records_max) {
+                break;
+            }
+            core.processor.in_flight.wait(IDLE_WAIT_MAX);
         }
-        intake.fetch(core, records_max)?;
         core.tell_strangers();
         intake.advance_positions(core);
         core.processor.fit_windows();
@@ -244,7 +254,7 @@ impl<S: Stage> Lane<S> {
             }
             let processor = &mut self.core.processor;
             processor.turn.restart();
-            processor.finish_handlers();
+            processor.finish_handlers(usize::MAX);
             if !processor.in_flight.is_working() && processor.turn.records == 0 {
                 break; // those that are late find no room before others are settled
             }

@@ -4,8 +4,9 @@ use codec::decode::DecodeError;
 use kafka_io::reader::HeldRecord;
 use pipeline::record::Offset;
 
+use crate::clock::Instant;
 use crate::lane::framing::framed_in_header;
-use crate::lane::in_flight::{Late, Place};
+use crate::lane::in_flight::{Answered, Late, Place};
 use crate::lane::limits::IDLE_WAIT_MAX;
 use crate::lane::panics;
 use crate::lane::processor::Processor;
@@ -129,8 +130,9 @@ impl<S: Stage> Processor<S> {
         }
     }
 
-    /// Takes in what handlers have answered. In an outage none of those begins that stand ready.
-    pub(crate) fn finish_handlers(&mut self) {
+    /// Takes in what handlers have answered, as far as the turn has room; the rest is for the next one. In an outage none
+    /// of those begins that stand ready.
+    pub(crate) fn finish_handlers(&mut self, records_max: usize) {
         if self.in_flight.is_empty() {
             return;
         }
@@ -138,17 +140,28 @@ impl<S: Stage> Processor<S> {
         for late in std::mem::take(&mut self.in_flight.late) {
             self.finish_retry(late);
         }
-        let is_probe = self.gate.is_probe();
-        for (partition, place, answered) in self.in_flight.take_answered(is_probe) {
-            match place {
-                Place::Main(record) => self.run_held(record, Some(answered)),
-                Place::Retry(offset) => {
-                    self.finish_retry(Late { partition, offset, answered: Some(answered) });
-                }
+        if self.gate.is_probe() {
+            for answered in self.in_flight.take_probed() {
+                self.finish(answered);
+            }
+        } else {
+            while self.turn.has_room(records_max)
+                && let Some(answered) = self.in_flight.pop_answered()
+            {
+                self.finish(answered);
             }
         }
         if self.gate.is_held_up() {
             self.take_back_ready();
+        }
+    }
+
+    fn finish(&mut self, (partition, place, answered): (i32, Place, Answered<S::Input>)) {
+        match place {
+            Place::Main(record) => self.run_held(record, Some(answered)),
+            Place::Retry(offset) => {
+                self.finish_retry(Late { partition, offset, answered: Some(answered) });
+            }
         }
     }
 
@@ -167,6 +180,16 @@ impl<S: Stage> Processor<S> {
         }
     }
 
+    /// Whether the turn goes on with what handlers will answer: no other may start, and it is not full.
+    pub(crate) fn expects_answers(&self, records_max: usize) -> bool {
+        self.turn.records > 0
+            && self.in_flight.is_working()
+            && !self.in_flight.has_room()
+            && !self.gate.is_probe()
+            && !self.gate.is_held_up()
+            && !self.turn.is_full(Instant::now(), records_max)
+    }
+
     /// Waits for an answer when no other handler may start.
     pub(crate) fn wait_for_room(&mut self) {
         if self.turn.records > 0 {
@@ -175,7 +198,7 @@ impl<S: Stage> Processor<S> {
         if self.gate.is_held_up() {
             crate::clock::sleep(IDLE_WAIT_MAX); // an answer makes no room
         } else {
-            self.in_flight.runner.wait(IDLE_WAIT_MAX);
+            self.in_flight.wait(IDLE_WAIT_MAX);
         }
     }
 }

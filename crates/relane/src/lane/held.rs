@@ -41,8 +41,9 @@ impl<S: Stage> Processor<S> {
         }
         if standing == Standing::Parked {
             let origin = self.origin(partition, offset, record.timestamp, false);
+            let bytes = value_bytes(&record);
             self.forward_behind(record, origin);
-            self.end_unresolved(partition, offset, sequence);
+            self.end_unresolved(partition, offset, bytes, sequence);
             return;
         }
         if !self.may_start() {
@@ -62,13 +63,15 @@ impl<S: Stage> Processor<S> {
     /// Makes the first attempt at a main record that its window holds.
     pub(crate) fn run_held(&mut self, record: HeldRecord, answered: Option<Answered<S::Input>>) {
         let (partition, offset, timestamp) = (record.partition, record.offset, record.timestamp);
+        let bytes = value_bytes(&record);
         let header = |name: &str| record.header(name);
         let value = record.value.as_deref();
         let subject = Subject { value, header: &header, attempt: 1, redrives: 0, is_retry: false };
         let origin = || (partition, offset);
         let attempted =
             self.attempt(partition, &subject, || record.key.as_deref(), origin, answered.into());
-        let key = record.key.clone();
+        let keeps_order = self.order.is_kept();
+        let key = record.key.as_ref().filter(|_| keeps_order).cloned();
         let pending = |this: &Self, record| {
             let origin = this.origin(partition, offset, timestamp, false);
             PendingRecord::of_main(record, origin)
@@ -77,7 +80,7 @@ impl<S: Stage> Processor<S> {
             Some(record) => self.keep_held(partition, record),
             None => {
                 let sequence = key.as_deref().map(|key| Sequence { key, origin: offset });
-                self.end_unresolved(partition, offset, sequence);
+                self.end_unresolved(partition, offset, bytes, sequence);
             }
         }
     }
@@ -89,8 +92,14 @@ impl<S: Stage> Processor<S> {
         }
     }
 
-    fn end_unresolved(&mut self, partition: i32, offset: Offset, sequence: Option<Sequence<'_>>) {
-        self.turn.take(0);
+    fn end_unresolved(
+        &mut self,
+        partition: i32,
+        offset: Offset,
+        bytes: usize,
+        sequence: Option<Sequence<'_>>,
+    ) {
+        self.turn.take(bytes);
         self.turn.consumed_main += 1;
         if let Some(owned) = self.owned_mut(partition) {
             owned.waiting.release_main(sequence);
@@ -98,4 +107,8 @@ impl<S: Stage> Processor<S> {
             owned.dirty = true;
         }
     }
+}
+
+fn value_bytes(record: &HeldRecord) -> usize {
+    record.value.as_ref().map_or(0, |value| value.len())
 }

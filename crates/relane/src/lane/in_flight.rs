@@ -56,14 +56,15 @@ pub(crate) struct InFlight<I> {
     records_max: usize,
     /// How long one attempt may take.
     limit: Duration,
-    pub(crate) runner: Runner,
+    runner: Runner,
     handling: HashMap<Ticket, Handling<I>>,
     pub(crate) late: Vec<Late<I>>,
     /// Answers of a probe that may say that the outage goes on, while others are still out.
     suspended: Vec<(i32, Place, Answered<I>)>,
     tickets: Ticket,
-    /// When a handler started or answered last.
+    /// When a handler started or answered last, unless one has since that was looked at.
     moved_at: Instant,
+    has_moved: bool,
     /// What a probe may have in flight.
     probe_max: usize,
 }
@@ -81,6 +82,7 @@ impl<I> InFlight<I> {
             suspended: Vec::new(),
             tickets: 0,
             moved_at: Instant::now(),
+            has_moved: false,
             probe_max: usize::MAX,
         }
     }
@@ -120,8 +122,25 @@ impl<I> InFlight<I> {
         if self.handling.is_empty() {
             return None;
         }
-        let rare = (self.moved_at.elapsed() / 8).clamp(ANSWER_LOOK_MIN, ANSWER_LOOK_MAX);
-        Some(self.runner.next_in().unwrap_or(rare))
+        Some(self.runner.next_in().unwrap_or_else(|| self.look_in()))
+    }
+
+    fn look_in(&mut self) -> Duration {
+        if std::mem::take(&mut self.has_moved) {
+            self.moved_at = Instant::now();
+        }
+        (self.moved_at.elapsed() / 8).clamp(ANSWER_LOOK_MIN, ANSWER_LOOK_MAX)
+    }
+
+    /// Lets those begin that were started, as far as there are places for them.
+    pub(crate) fn hand_over(&mut self) {
+        self.runner.hand_over();
+    }
+
+    /// Waits for answers, until the next look at most.
+    pub(crate) fn wait(&mut self, limit: Duration) {
+        let look_in = self.next_look_in().unwrap_or(limit);
+        self.runner.wait(look_in.min(limit));
     }
 
     pub(crate) fn start(
@@ -133,7 +152,7 @@ impl<I> InFlight<I> {
         schema: Option<u32>,
     ) {
         tracing::trace!(partition, "a handler starts");
-        self.moved_at = Instant::now();
+        self.has_moved = true;
         self.tickets += 1;
         let task = self.runner.run(self.tickets, work, self.limit, schema);
         let began_ns = if spans::is_on() { spans::now_ns() } else { 0 };
@@ -142,6 +161,7 @@ impl<I> InFlight<I> {
 
     /// Ends the work on a partition's records and forgets them: their next owner reads them again.
     pub(crate) fn forget(&mut self, partition: i32) {
+        self.hand_over();
         self.handling.retain(|_, handling| handling.partition != partition);
         self.late.retain(|late| late.partition != partition);
         self.suspended.retain(|(of, ..)| *of != partition);
@@ -149,12 +169,14 @@ impl<I> InFlight<I> {
 
     /// The records whose handlers stand ready and have not begun: nothing was done for them.
     pub(crate) fn take_back(&mut self) -> Vec<(i32, Place)> {
+        self.hand_over();
         let ready = self.handling.extract_if(|_, handling| handling.task.take_back());
         ready.map(|(_, handling)| (handling.partition, handling.place)).collect()
     }
 
     /// Takes the waiting records of a partition back from their handlers.
     pub(crate) fn recall_retries(&mut self, partition: i32) {
+        self.hand_over();
         self.handling.retain(|_, handling| {
             handling.partition != partition || matches!(handling.place, Place::Main(_))
         });
@@ -162,18 +184,16 @@ impl<I> InFlight<I> {
         self.suspended.retain(|(of, place, _)| *of != partition || matches!(place, Place::Main(_)));
     }
 
-    /// The answers that are to be taken in now. In a probe failures of what handlers ask wait for a
+    /// The answers that are to be taken in now, in a probe. Failures of what handlers ask wait for a
     /// success, or until nothing is out any more: the first to fail may be poison, and would end the
     /// probe before the others have answered.
-    pub(crate) fn take_answered(&mut self, is_probe: bool) -> Vec<(i32, Place, Answered<I>)> {
+    pub(crate) fn take_probed(&mut self) -> Vec<(i32, Place, Answered<I>)> {
         let mut all = std::mem::take(&mut self.suspended);
-        while let Some(answered) = self.pop_answered() {
-            all.push(answered);
-        }
+        all.extend(std::iter::from_fn(|| self.pop_answered()));
         let is_success = |(_, _, it): &(i32, Place, Answered<I>)| it.answer.is_ok();
-        if !is_probe || self.handling.is_empty() || all.iter().any(is_success) {
+        if self.handling.is_empty() || all.iter().any(is_success) {
             // Successes first: they end the outage.
-            all.sort_by_key(|answered| is_probe && !is_success(answered));
+            all.sort_by_key(|answered| !is_success(answered));
             return all;
         }
         let may_wait = |(_, _, it): &(i32, Place, Answered<I>)| {
@@ -186,12 +206,16 @@ impl<I> InFlight<I> {
 
     /// The next record whose handler has answered. Answers for records that were forgotten are
     /// dropped.
-    fn pop_answered(&mut self) -> Option<(i32, Place, Answered<I>)> {
+    pub(crate) fn pop_answered(&mut self) -> Option<(i32, Place, Answered<I>)> {
+        if !self.suspended.is_empty() {
+            return Some(self.suspended.remove(0)); // a probe has few
+        }
         loop {
             let (ticket, answer) = self.runner.next()?;
             let Some(handling) = self.handling.remove(&ticket) else { continue };
-            self.moved_at = Instant::now();
-            let Handling { partition, place, input, began_ns, .. } = handling;
+            self.has_moved = true;
+            let Handling { partition, place, input, began_ns, task } = handling;
+            task.end();
             return Some((partition, place, Answered { input, answer, began_ns }));
         }
     }

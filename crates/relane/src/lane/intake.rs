@@ -80,6 +80,9 @@ impl Intake {
                 core.processor.wait_for_room();
                 break;
             }
+            if !wait.is_zero() {
+                core.processor.in_flight.hand_over();
+            }
             match core.reader.poll(wait) {
                 Polled::Record(record) => {
                     if self.take(&mut core.processor, &record) == Next::StopMain {

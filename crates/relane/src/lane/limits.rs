@@ -31,6 +31,9 @@ pub(crate) const ANSWER_LOOK_MAX: Duration = Duration::from_millis(20);
 /// commits, and the next ones begin without it.
 pub(crate) const READY_MAX: usize = 64;
 
+/// Work is handed over to the runtime when there is so much of it, or when the lane has no more.
+pub(crate) const HAND_OVER_MAX: usize = 64;
+
 /// A position that moved over markers only is committed after this much idleness.
 pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 

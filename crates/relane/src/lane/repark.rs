@@ -96,6 +96,9 @@ impl<S: Stage> Processor<S> {
             self.settle_retry(partition, offset);
         }
         moved.sort_by_key(|(due_at_ms, forward)| (*due_at_ms, forward.pending.record.offset));
+        if moved.is_empty() {
+            return; // handlers are at all of them
+        }
         tracing::info!(partition, moved = moved.len(), "waiting retries moved to the tail");
         self.turn.reparked += moved.len() as u64;
         for (_, forward) in moved {

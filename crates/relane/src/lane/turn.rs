@@ -76,11 +76,14 @@ impl<N> Turn<N> {
         self.bytes += bytes;
     }
 
+    /// Whether another record has room in it.
+    pub(crate) const fn has_room(&self, records_max: usize) -> bool {
+        self.records < records_max && self.bytes < TURN_BYTES_MAX
+    }
+
     /// Whether it has taken what one transaction should hold.
     pub(crate) fn is_full(&self, now: Instant, records_max: usize) -> bool {
-        self.records >= records_max
-            || self.bytes >= TURN_BYTES_MAX
-            || now.duration_since(self.started_at) >= TURN_MAX
+        !self.has_room(records_max) || now.duration_since(self.started_at) >= TURN_MAX
     }
 
     /// Counts a main record in that goes to the retry topic.
