@@ -7,7 +7,8 @@
 //! that a clear error depends on: what is wrong with a broker's certificate ([`trust`]), and which
 //! permissions a client has ([`access`]). It also lacks the questions about many partitions at one go, and
 //! about all that a group has committed ([`listing`]), groups of the newer protocol ([`groups`]), and many records
-//! with one call ([`batch`]), and which broker answers a client.
+//! with one call ([`batch`]), and which broker answers a client. And the C library returns freed memory only when it is asked
+//! ([`return_freed_memory`]).
 
 #![expect(unsafe_code, reason = "the named FFI module")]
 
@@ -31,6 +32,7 @@ mod group;
 pub(crate) mod groups;
 mod headers;
 pub(crate) mod listing;
+mod memory;
 mod request;
 pub(crate) mod settings;
 pub(crate) mod trust;
@@ -40,6 +42,7 @@ pub(crate) use group::{GroupMetadata, send_offsets};
 pub use group::{Membership, membership};
 pub use headers::{HeaderIter, RecordHeaders};
 pub(crate) use headers::{headers_of, last_header};
+pub use memory::return_freed_memory;
 
 /// An error as librdkafka's transaction calls give it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

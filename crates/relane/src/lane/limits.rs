@@ -34,6 +34,9 @@ pub(crate) const READY_MAX: usize = 64;
 /// Work is handed over to the runtime when there is so much of it, or when the lane has no more.
 pub(crate) const HAND_OVER_MAX: usize = 64;
 
+/// After a restore of so many keys, the memory of what they were read from is returned to the system.
+pub(crate) const MANY_KEYS_MIN: usize = 100_000;
+
 /// A position that moved over markers only is committed after this much idleness.
 pub(crate) const MARKER_COMMIT_AFTER: Duration = Duration::from_secs(1);
 

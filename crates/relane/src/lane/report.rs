@@ -15,10 +15,30 @@ use crate::stage::Stage;
 /// Time between two reports of a lane.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
+/// A stage summarizes a state of many keys for at most this share of a lane's time: one in so many parts.
+const SUMMARY_SHARE: u32 = 20;
+
 /// Tells how a lane is doing, a few times a second.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     reported_at: Instant,
+    summary: SummaryPace,
+}
+
+/// When states are summarized again: the later, the longer it took.
+#[derive(Debug)]
+struct SummaryPace {
+    again_at: Instant,
+}
+
+impl SummaryPace {
+    fn is_due(&self, now: Instant) -> bool {
+        now >= self.again_at
+    }
+
+    fn took(&mut self, from: Instant, to: Instant) {
+        self.again_at = to + to.duration_since(from) * (SUMMARY_SHARE - 1);
+    }
 }
 
 /// What there is to tell of, besides the core.
@@ -30,17 +50,31 @@ pub(crate) struct Parts<'a> {
 
 impl Reporter {
     pub(crate) fn new() -> Self {
-        Self { reported_at: Instant::now() }
+        let now = Instant::now();
+        Self { reported_at: now, summary: SummaryPace { again_at: now } }
     }
 
     /// Reports if the time has come.
     pub(crate) fn report<S: Stage>(&mut self, core: &mut Core<S>, parts: &Parts<'_>) {
         if self.reported_at.elapsed() >= REPORT_EVERY {
-            self.report_now(core, parts);
+            let summarizes = self.summary.is_due(Instant::now());
+            self.tell(core, parts, summarizes);
         }
     }
 
+    /// Reports, with a summary of the states.
     pub(crate) fn report_now<S: Stage>(&mut self, core: &mut Core<S>, parts: &Parts<'_>) {
+        self.tell(core, parts, true);
+    }
+
+    fn summarize<S: Stage>(&mut self, owned: &[&PartitionState<S::State>]) -> S::Summary {
+        let from = Instant::now();
+        let summary = S::summarize(owned.iter().map(|owned| &owned.state));
+        self.summary.took(from, Instant::now());
+        summary
+    }
+
+    fn tell<S: Stage>(&mut self, core: &mut Core<S>, parts: &Parts<'_>, summarizes: bool) {
         self.reported_at = Instant::now();
         let Parts { membership, intake, committer } = parts;
         core.probe_if_quiet(committer.last_commit_at);
@@ -69,6 +103,7 @@ impl Reporter {
             && core.processor.turn.records == 0;
         let (lag, main_left) =
             (core.report_lag(has_assignment, &owned), core.main_left(has_assignment, &owned));
+        let summary = summarizes.then(|| self.summarize::<S>(&owned));
         let mut view = core.view.lock();
         view.joined = membership.is_joined();
         view.owned = owned.iter().map(|owned| owned.partition).collect();
@@ -100,7 +135,9 @@ impl Reporter {
         view.is_drained = drained;
         view.missing = core.processor.missing;
         view.retry_positions = committed.collect();
-        view.summary = S::summarize(owned.iter().map(|owned| &owned.state));
+        if let Some(summary) = summary {
+            view.summary = summary;
+        }
     }
 }
 
@@ -166,5 +203,22 @@ impl Counters {
     /// Consumed, succeeded, retried, dead-lettered.
     pub(crate) fn snapshot(&self) -> [u64; 4] {
         [&self.consumed, &self.succeeded, &self.retried, &self.dead_lettered].map(Self::read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn summaries_take_a_twentieth_of_the_time_however_long_one_takes() {
+        let from = Instant::now();
+        let mut pace = SummaryPace { again_at: from };
+        assert!(pace.is_due(from));
+        let after = |ms| from + Duration::from_millis(ms);
+        pace.took(from, from);
+        assert!(pace.is_due(from));
+        pace.took(from, after(60));
+        assert_eq!([1_199, 1_200].map(|ms| pace.is_due(after(ms))), [false, true]);
     }
 }

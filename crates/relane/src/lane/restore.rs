@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fail::fail_point;
 use kafka_io::member::Committed;
+use kafka_io::native::return_freed_memory;
 use pipeline::completion::{Completion, CompletionError};
 use pipeline::dedupe::Dedupe;
 use pipeline::record::{CommitPosition, Offset};
@@ -16,7 +17,7 @@ use crate::kafka_commands::describe_producers;
 use crate::lane::error::LaneError;
 use crate::lane::handles::Member;
 use crate::lane::lane_core::{Core, failed};
-use crate::lane::limits::{BOUNDS_ASK, BOUNDS_ASK_MAX, COMMITTED_ASK, REFUSALS_MAX};
+use crate::lane::limits::{BOUNDS_ASK, BOUNDS_ASK_MAX, COMMITTED_ASK, MANY_KEYS_MIN, REFUSALS_MAX};
 use crate::lane::partition_state::{LastCommit, PartitionState, Phase, StopReason};
 use crate::lane::processor::Processor;
 use crate::lane::query_budget::QueryBudget;
@@ -77,6 +78,9 @@ impl Restorer {
                 _ => {}
             }
             tell_if_overdue(core, partition, &positions);
+        }
+        if core.processor.iter().all(PartitionState::is_active) {
+            return_what_was_read(core);
         }
         Ok(self.refusals.len() > refusals)
     }
@@ -327,6 +331,14 @@ fn activate<S: Stage>(core: &mut Core<S>, partition: i32) {
         keys = owned.state.len(),
         "partition restored"
     );
+}
+
+/// What many keys were read from was fetched beside them, and lies freed between them.
+fn return_what_was_read<S: Stage>(core: &Core<S>) {
+    let keys: usize = core.processor.iter().map(|owned| owned.state.len()).sum();
+    if keys >= MANY_KEYS_MIN {
+        return_freed_memory();
+    }
 }
 
 /// Where a window starts, and what is settled above. Nothing committed starts at the first
