@@ -5,7 +5,7 @@ mod storage;
 
 use std::path::PathBuf;
 
-use crate::java::{LASTING_ARGS, QUICK_ARGS};
+use crate::java::{HEAP_OPTS, LASTING_ARGS, PERFORMANCE_OPTS, QUICK_ARGS, args_of};
 use crate::node::{create_dir, write};
 use crate::process::Launch;
 use crate::{
@@ -163,10 +163,10 @@ impl KafkaServer {
             let heap = if config.brokers == 1 { "-Xmx768m" } else { "-Xmx384m" };
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
             let quick = if config.is_quick() { QUICK_ARGS } else { LASTING_ARGS };
-            let machine = java_args.iter().chain(tools.archive_args()).map(String::as_str);
-            let broker =
-                [heap, logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
-            let args = quick.iter().copied().chain(machine).chain(broker);
+            let (heap, quick) = (args_of(HEAP_OPTS, &[heap]), args_of(PERFORMANCE_OPTS, quick));
+            let machine = quick.iter().chain(java_args).chain(tools.archive_args()).chain(&heap);
+            let broker = [logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
+            let args = machine.map(String::as_str).chain(broker);
             let launch = Launch::new(programs.find(Program::Java)?, args, dir);
             let probe = Probe::Kafka { port: ports[usize::from(id) - 1].plain, brokers: 1 };
             brokers.push(Node::new(
