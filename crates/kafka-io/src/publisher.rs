@@ -32,6 +32,9 @@ const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
 /// take a record.
 const REPORTS_EVERY: u64 = 16;
 
+/// Events of deliveries that are handled at one go.
+const EVENTS_MAX: usize = 1_024;
+
 /// Pause between two looks for delivery reports, while some are awaited, and while none is.
 const REPORT_EVERY: Duration = Duration::from_millis(1);
 const QUIET_EVERY: Duration = Duration::from_millis(5);
@@ -235,7 +238,7 @@ impl<O: DeliveryObserver> Publisher<O> {
         }
         let result = self.producer.send(record).map_err(|(error, _record)| error);
         if counts.in_flight() < REPORTS_EVERY || counts.sent.is_multiple_of(REPORTS_EVERY) {
-            self.producer.poll(Duration::ZERO);
+            self.take_reports();
         }
         if self.brake.is_pulled() {
             self.mind_brake();
@@ -299,8 +302,7 @@ impl<O: DeliveryObserver> Publisher<O> {
     pub fn poll(&self, duration: Duration) {
         let until = Instant::now() + duration;
         loop {
-            // Never for longer: rdkafka waits whole milliseconds, and turns in a loop for the rest of one.
-            self.producer.poll(Duration::ZERO);
+            self.take_reports();
             self.mind_brake();
             let rest = until.saturating_duration_since(Instant::now());
             if rest.is_zero() {
@@ -308,6 +310,19 @@ impl<O: DeliveryObserver> Publisher<O> {
             }
             let is_awaited = self.counts().in_flight() > 0;
             std::thread::sleep(rest.min(if is_awaited { REPORT_EVERY } else { QUIET_EVERY }));
+        }
+    }
+
+    /// Handles the deliveries that have come. rdkafka takes one event with each call, which may be the delivery of a single
+    /// record, and never waits here: it waits whole milliseconds, and turns in a loop for the rest of one.
+    fn take_reports(&self) {
+        let mut left = self.counts().in_flight();
+        for _ in 0..EVENTS_MAX {
+            self.producer.poll(Duration::ZERO);
+            let before = std::mem::replace(&mut left, self.counts().in_flight());
+            if left == 0 || left >= before {
+                return;
+            }
         }
     }
 

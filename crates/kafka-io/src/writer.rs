@@ -276,10 +276,15 @@ impl Writer {
     /// As there.
     pub fn acknowledged_within(&self, limit: Duration) -> Result<(), WriteError> {
         let give_up_at = Instant::now() + limit;
+        let mut left = self.producer.in_flight_count();
         loop {
             self.producer.poll(Duration::ZERO);
-            if self.producer.in_flight_count() == 0 {
+            let before = std::mem::replace(&mut left, self.producer.in_flight_count());
+            if left == 0 {
                 break;
+            }
+            if left < before {
+                continue; // one event of several, of which each has a batch of one partition
             }
             if Instant::now() >= give_up_at {
                 return Err(WriteError::Unknown("acknowledgements did not come in time".into()));

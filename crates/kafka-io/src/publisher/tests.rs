@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
@@ -49,6 +50,35 @@ fn every_record_is_reported_exactly_once_and_the_counts_agree() {
         publisher.observer().0.lock().unwrap().iter().map(|(sequence, _)| *sequence).collect();
     sequences.sort_unstable();
     assert_eq!(sequences, (0..500).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_look_takes_in_all_deliveries_that_have_come_however_few_records_each_of_them_has() {
+    const PARTITIONS: i32 = 64;
+    const LOOKS_MAX: usize = 8;
+    let (cluster, publisher) = started(PARTITIONS, &[], LIMIT);
+    let config = KafkaSettings::new("test", &cluster.bootstrap_servers(), vec![])
+        .unwrap()
+        .base(Role::Consumer);
+    let reader: BaseConsumer = config.create().unwrap();
+    for partition in 0..PARTITIONS {
+        publisher.publish(TOPIC, Some(partition), None, Some(b"value"), 0, || true).unwrap();
+    }
+    let until = Instant::now() + LIMIT;
+    for partition in 0..PARTITIONS {
+        while reader.fetch_watermarks(TOPIC, partition, LIMIT).unwrap().1 == 0 {
+            assert!(Instant::now() < until, "partition {partition} is written");
+        }
+    }
+    // Each partition's batch is a delivery of its own; the last ones may still be on their way.
+    let mut looks = 0;
+    while publisher.counts().in_flight() > 0 {
+        assert!(Instant::now() < until, "{:?}", publisher.counts());
+        let before = publisher.counts().in_flight();
+        publisher.take_reports();
+        looks += usize::from(publisher.counts().in_flight() < before);
+    }
+    assert!(looks <= LOOKS_MAX, "{looks} looks took in what had come");
 }
 
 #[test]
