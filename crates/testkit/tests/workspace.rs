@@ -48,6 +48,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/kafka-io/src/native/groups.rs", "part of native: groups of both protocols"),
     ("crates/kafka-io/src/native/headers.rs", "part of native: headers byte for byte"),
     ("crates/kafka-io/src/native/listing.rs", "part of native: offsets of many partitions at once"),
+    (
+        "crates/kafka-io/src/native/memory.rs",
+        "part of native: freed memory that the system gets back",
+    ),
     ("crates/kafka-io/src/native/request.rs", "part of native: administrative requests"),
     ("crates/kafka-io/src/native/settings.rs", "part of native: a topic's settings, one by one"),
     ("crates/kafka-io/src/native/trust.rs", "part of native: what a broker's certificate is like"),

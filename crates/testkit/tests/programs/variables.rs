@@ -14,6 +14,9 @@ use crate::variables_of;
 const SET_BY_THE_STACK: [&str; 3] =
     ["KAFKA_CLASSPATH", "RABBITMQ_MANAGEMENT_URL", "PROMETHEUS_URL"];
 
+/// What `stack` hands on to Kafka's virtual machine, and reads without a flag.
+const OF_KAFKAS_SCRIPTS: [&str; 2] = ["KAFKA_HEAP_OPTS", "KAFKA_JVM_PERFORMANCE_OPTS"];
+
 /// What the document says of variables of others, as an example, and values that look like names.
 const EXAMPLES: [&str; 7] = [
     "SASL_PLAINTEXT",
@@ -44,6 +47,7 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_document_names_the_variables_that_are_read_and_no_others() {
     let mut read: BTreeSet<String> = OTHER_VARIABLES.iter().map(|&name| name.to_owned()).collect();
+    read.extend(OF_KAFKAS_SCRIPTS.map(str::to_owned));
     commands().iter().for_each(|known| read.extend(variables_of(&known.help)));
     assert!(read.len() > 120, "{read:?}");
     let named = named(&document());
