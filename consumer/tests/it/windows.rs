@@ -52,7 +52,7 @@ const JITTERED: [&str; 10] = [
     "--max-retries",
     "2",
     "--retry-delay",
-    "2s",
+    "3s",
     "--retry-jitter",
     "1.0",
 ];
@@ -70,13 +70,12 @@ fn a_window_that_nearly_fills_is_emptied_and_a_kill_in_the_middle_repeats_nothin
     let args = [&["--exit-at-end", "-o", "json", "--instance-id", "a"][..], &JITTERED].concat();
 
     let mut first = Process::consumer(&pipeline, &args);
-    let before = longest_metadata(&pipeline, |longest| longest > METADATA_CHARS_MAX / 2);
+    let before = longest_metadata(&pipeline, |_| first.log().contains(MOVED));
     first.kill_9();
     let mut second = Process::consumer(&pipeline, &args);
     let after = longest_metadata(&pipeline, |_| !second.is_running());
-    let log = first.log() + &second.wait(RUN_MAX).expect_code(0).stderr;
+    second.wait(RUN_MAX).expect_code(0);
 
-    assert!(log.contains(MOVED), "nothing was moved; longest metadata {before} and {after}");
     assert!(before.max(after) <= METADATA_CHARS_MAX, "{before} and {after}");
     verify::exact(&pipeline, &jittered_rules(&pipeline));
 }
