@@ -34,19 +34,9 @@ pub(crate) const LASTING_ARGS: &[&str] = &[
     "-XX:GuaranteedSafepointInterval=0",
 ];
 
-/// Variables of Kafka's own scripts: with them, its virtual machine gets these arguments instead of ours. `KAFKA_HEAP_OPTS` and
-/// `KAFKA_JVM_PERFORMANCE_OPTS` have them without quotes, with spaces in between.
-pub(crate) const HEAP_OPTS: &str = "KAFKA_HEAP_OPTS";
-pub(crate) const PERFORMANCE_OPTS: &str = "KAFKA_JVM_PERFORMANCE_OPTS";
-
-/// Returns the arguments that a variable has, or those that stand for it where it is not set, or empty.
-pub(crate) fn args_of(variable: &str, otherwise: &[&str]) -> Vec<String> {
-    args_in(&std::env::var(variable).unwrap_or_default(), otherwise)
-}
-
-fn args_in(set: &str, otherwise: &[&str]) -> Vec<String> {
-    let args: Vec<String> = set.split_whitespace().map(str::to_owned).collect();
-    if args.is_empty() { otherwise.iter().map(|arg| (*arg).to_owned()).collect() } else { args }
+/// Returns the arguments that are set, or where none is ours.
+pub(crate) fn args_or(set: &[String], ours: &[&str]) -> Vec<String> {
+    if set.is_empty() { ours.iter().map(|&arg| arg.to_owned()).collect() } else { set.to_vec() }
 }
 
 /// What a program left behind.
@@ -189,12 +179,6 @@ mod tests {
         let error = run_to_end(&launch, Duration::from_millis(300)).unwrap_err().to_string();
         assert!(error.contains("did not end within 0.3 s"), "{error}");
         assert!(error.ends_with("begun"), "{error}");
-    }
-
-    #[test]
-    fn arguments_of_kafkas_own_variables_stand_in_for_ours_unless_they_are_empty() {
-        assert_eq!(args_in(" -Xms1G  -Xmx1G\n", &["-Xmx768m"]), ["-Xms1G", "-Xmx1G"]);
-        assert_eq!(args_in(" ", &["-Xmx768m"]), ["-Xmx768m"]);
     }
 
     #[test]

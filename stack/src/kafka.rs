@@ -5,7 +5,7 @@ mod storage;
 
 use std::path::PathBuf;
 
-use crate::java::{HEAP_OPTS, LASTING_ARGS, PERFORMANCE_OPTS, QUICK_ARGS, args_of};
+use crate::java::{LASTING_ARGS, QUICK_ARGS, args_or};
 use crate::node::{create_dir, write};
 use crate::process::Launch;
 use crate::{
@@ -41,6 +41,10 @@ pub struct KafkaConfig {
     pub scram_users: Vec<(String, String)>,
     /// Its life.
     pub lifetime: Lifetime,
+    /// Arguments of its virtual machines for their memory, and for everything else; empty: ours.
+    pub heap_args: Vec<String>,
+    /// See `heap_args`.
+    pub machine_args: Vec<String>,
     /// Whether an owned one is to run at full speed, as a detached one does, and not just to start quickly.
     pub is_measured: bool,
 }
@@ -57,6 +61,8 @@ impl KafkaConfig {
             listeners: Vec::new(),
             scram_users: Vec::new(),
             lifetime: Lifetime::Owned,
+            heap_args: Vec::new(),
+            machine_args: Vec::new(),
             is_measured: false,
         }
     }
@@ -163,8 +169,9 @@ impl KafkaServer {
             let heap = if config.brokers == 1 { "-Xmx768m" } else { "-Xmx384m" };
             let logging = "-Dlog4j2.configurationFile=log4j2.properties";
             let quick = if config.is_quick() { QUICK_ARGS } else { LASTING_ARGS };
-            let (heap, quick) = (args_of(HEAP_OPTS, &[heap]), args_of(PERFORMANCE_OPTS, quick));
-            let machine = quick.iter().chain(java_args).chain(tools.archive_args()).chain(&heap);
+            let heap = args_or(&config.heap_args, &[heap]);
+            let machine = args_or(&config.machine_args, quick);
+            let machine = machine.iter().chain(java_args).chain(tools.archive_args()).chain(&heap);
             let broker = [logging, "-cp", tools.classpath(), "kafka.Kafka", "server.properties"];
             let args = machine.map(String::as_str).chain(broker);
             let launch = Launch::new(programs.find(Program::Java)?, args, dir);

@@ -89,7 +89,7 @@ pub(crate) use crate::lane::error::LaneError;
 use crate::lane::handles::{Ends, Reader};
 use crate::lane::intake::Intake;
 use crate::lane::lane_core::{Core, failed};
-use crate::lane::limits::{IDLE_WAIT_MAX, SUSPECTS_MAX, WRITER_OPEN};
+use crate::lane::limits::{SUSPECTS_MAX, TURN_LINGER, WRITER_OPEN};
 use crate::lane::membership::Membership;
 use crate::lane::processor::Processor;
 use crate::lane::report::{Parts, Reporter};
@@ -208,7 +208,7 @@ impl<S: Stage> Lane<S> {
     }
 
     /// Fills the turn: what handlers have answered, what is due, what was held, what is fetched. While as many
-    /// handlers work as may, it is a backlog, and the turn goes on with what they answer.
+    /// handlers work as may, it is a backlog, and the turn goes on with what they answer, as long as it comes quickly.
     fn fill(&mut self) -> Result<(), LaneError> {
         let (core, intake) = (&mut self.core, &mut self.intake);
         intake.look_for_gaps(core)?;
@@ -227,10 +227,11 @@ impl<S: Stage> Lane<S> {
             }
             intake.fetch(core, records_max)?;
             core.processor.in_flight.hand_over();
-            if !core.processor.expects_answers(records_max) {
+            if !core.processor.expects_answers(records_max)
+                || !core.processor.in_flight.waits_for_more(TURN_LINGER)
+            {
                 break;
             }
-            core.processor.in_flight.wait(IDLE_WAIT_MAX);
         }
         core.tell_strangers();
         intake.advance_positions(core);

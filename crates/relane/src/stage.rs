@@ -268,7 +268,8 @@ pub trait Stage: Send + 'static {
         value.extend_from_slice(record.to_string().as_bytes());
     }
 
-    /// Summarizes the states of a lane, a few times a second, for [`Watcher::summaries`](crate::Watcher::summaries) and
+    /// Summarizes the states of a lane, a few times a second, or less often where it takes long (a twentieth of the lane's time,
+    /// each 5 s at least), for [`Watcher::summaries`](crate::Watcher::summaries) and
     /// [`Engine::summaries`](crate::Engine::summaries).
     fn summarize<'a>(states: impl Iterator<Item = &'a Self::State>) -> Self::Summary
     where

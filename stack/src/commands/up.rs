@@ -21,6 +21,13 @@ use service_kit::output::note;
 
 use crate::cli::{ServerName, UpArgs};
 
+/// The arguments for a virtual machine that a variable of Kafka's own scripts has, with spaces in between; none where it is not
+/// set.
+fn args_in(variable: &str) -> Vec<String> {
+    let set = std::env::var(variable).unwrap_or_default();
+    set.split_whitespace().map(str::to_owned).collect()
+}
+
 /// Starts a server, or what is missing of it, and waits until it answers.
 enum Start {
     OfWhole(Box<dyn FnOnce() -> Result<Box<dyn Server>, StackError> + Send>),
@@ -207,7 +214,10 @@ fn starts_of(
             ServerName::Kafka => {
                 let config = KafkaConfig::in_dir(dir.join("kafka"));
                 let brokers = wanted.kafka_brokers.or(config.brokers_there()).unwrap_or(1);
-                let config = KafkaConfig { brokers, ports, lifetime, ..config };
+                let (heap_args, machine_args) =
+                    (args_in("KAFKA_HEAP_OPTS"), args_in("KAFKA_JVM_PERFORMANCE_OPTS"));
+                let config =
+                    KafkaConfig { brokers, ports, lifetime, heap_args, machine_args, ..config };
                 starts.push(("kafka", whole(|| KafkaServer::start(config))));
             }
             ServerName::Registry => {

@@ -137,6 +137,12 @@ impl<I> InFlight<I> {
         self.runner.hand_over();
     }
 
+    /// Waits for answers so long; whether some have come.
+    pub(crate) fn waits_for_more(&mut self, limit: Duration) -> bool {
+        self.wait(limit);
+        !self.suspended.is_empty() || self.runner.next_in() == Some(Duration::ZERO)
+    }
+
     /// Waits for answers, until the next look at most.
     pub(crate) fn wait(&mut self, limit: Duration) {
         let look_in = self.next_look_in().unwrap_or(limit);

@@ -18,6 +18,9 @@ const REPORT_EVERY: Duration = Duration::from_millis(250);
 /// A stage summarizes a state of many keys for at most this share of a lane's time: one in so many parts.
 const SUMMARY_SHARE: u32 = 20;
 
+/// Longest pause between two summaries, also where one took long because the machine stood still.
+const SUMMARY_PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// Tells how a lane is doing, a few times a second.
 #[derive(Debug)]
 pub(crate) struct Reporter {
@@ -37,7 +40,8 @@ impl SummaryPace {
     }
 
     fn took(&mut self, from: Instant, to: Instant) {
-        self.again_at = to + to.duration_since(from) * (SUMMARY_SHARE - 1);
+        let pause = to.duration_since(from).saturating_mul(SUMMARY_SHARE - 1);
+        self.again_at = to + pause.min(SUMMARY_PAUSE_MAX);
     }
 }
 
@@ -103,6 +107,8 @@ impl Reporter {
             && core.processor.turn.records == 0;
         let (lag, main_left) =
             (core.report_lag(has_assignment, &owned), core.main_left(has_assignment, &owned));
+        // A partition that is gone is summarized by its next owner as well.
+        let summarizes = summarizes || is_other(&core.view.lock().owned, &owned);
         let summary = summarizes.then(|| self.summarize::<S>(&owned));
         let mut view = core.view.lock();
         view.joined = membership.is_joined();
@@ -139,6 +145,10 @@ impl Reporter {
             view.summary = summary;
         }
     }
+}
+
+fn is_other<T>(told: &[i32], owned: &[&PartitionState<T>]) -> bool {
+    !told.iter().copied().eq(owned.iter().map(|owned| owned.partition))
 }
 
 impl<S: Stage> Core<S> {
@@ -220,5 +230,8 @@ mod tests {
         assert!(pace.is_due(from));
         pace.took(from, after(60));
         assert_eq!([1_199, 1_200].map(|ms| pace.is_due(after(ms))), [false, true]);
+        // A process that stood still for a minute does not for twenty.
+        pace.took(from, after(60_000));
+        assert_eq!([64_999, 65_000].map(|ms| pace.is_due(after(ms))), [false, true]);
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Restorer {
     pub(crate) committed_ask: Duration,
     /// How long the next question for the watermarks of a partition may take.
     pub(crate) bounds_ask: Duration,
+    /// Keys that were read back since memory was returned.
+    keys_read: usize,
 }
 
 impl Restorer {
@@ -43,6 +45,7 @@ impl Restorer {
             refused_at: None,
             committed_ask: COMMITTED_ASK,
             bounds_ask: BOUNDS_ASK,
+            keys_read: 0,
         }
     }
 
@@ -61,6 +64,7 @@ impl Restorer {
         for partition in core.processor.partitions() {
             let topics = &core.settings.topics;
             let Some(owned) = core.processor.owned_mut(partition) else { continue };
+            let was_active = owned.is_active();
             let position = |topic: &str| {
                 positions.get(&(topic.to_owned(), partition)).copied().unwrap_or(i64::MIN)
             };
@@ -78,11 +82,22 @@ impl Restorer {
                 _ => {}
             }
             tell_if_overdue(core, partition, &positions);
+            let Some(owned) = core.processor.owned_mut(partition) else { continue };
+            if owned.is_active() && !was_active {
+                self.keys_read += owned.state.len();
+            }
         }
-        if core.processor.iter().all(PartitionState::is_active) {
-            return_what_was_read(core);
+        if !core.processor.iter().any(PartitionState::is_restoring) {
+            self.return_what_was_read();
         }
         Ok(self.refusals.len() > refusals)
+    }
+
+    /// What many keys were read from was fetched beside them, and lies freed between them.
+    fn return_what_was_read(&mut self) {
+        if std::mem::take(&mut self.keys_read) >= MANY_KEYS_MIN {
+            return_freed_memory();
+        }
     }
 
     /// What a step of a restore came to; `None` where the partition is refused. An operator is to
@@ -331,14 +346,6 @@ fn activate<S: Stage>(core: &mut Core<S>, partition: i32) {
         keys = owned.state.len(),
         "partition restored"
     );
-}
-
-/// What many keys were read from was fetched beside them, and lies freed between them.
-fn return_what_was_read<S: Stage>(core: &Core<S>) {
-    let keys: usize = core.processor.iter().map(|owned| owned.state.len()).sum();
-    if keys >= MANY_KEYS_MIN {
-        return_freed_memory();
-    }
 }
 
 /// Where a window starts, and what is settled above. Nothing committed starts at the first

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct Job {
 pub(super) struct Ended {
     pub(super) ticket: Ticket,
     pub(super) answer: Answer,
-    /// The work that came to it by itself, which mostly is nothing but memory by then: the lane, which took it from its heap, gives it back for less.
+    /// The work, where it has ended by itself. The lane frees its memory, which the lane has allocated: that is cheaper.
     pub(super) rest: Option<Work>,
 }
 
@@ -142,7 +142,7 @@ impl Pool {
             self.lane.notify_one();
         }
         if begins_watch {
-            tokio::spawn(watch(Arc::clone(self)));
+            tokio::spawn(watch(Arc::downgrade(self)));
         }
         (job.map_or(Next::Wait, Next::Work), new)
     }
@@ -176,9 +176,9 @@ impl Pool {
     }
 }
 
-/// Looks after the time of all that is under way, until nothing is.
-async fn watch(pool: Arc<Pool>) {
-    while let Some(next) = pool.end_overdue() {
+/// Looks after the time of all that is under way, until nothing is. It keeps nothing of a lane that has ended.
+async fn watch(pool: Weak<Pool>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.end_overdue()) {
         sleep_until(next).await;
     }
 }

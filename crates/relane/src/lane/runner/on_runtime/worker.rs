@@ -73,7 +73,7 @@ impl Job {
 
 /// How work has ended.
 enum Came {
-    /// By itself: it holds nothing any more.
+    /// By itself. What it still holds goes when the lane takes the answer in.
     ToItsEnd(Answer),
     Away(Answer),
 }
