@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Runs every test binary of the workspace, and clippy, two at once: most tests wait for servers. Tests that
+# Runs every test binary of the workspace, and clippy, three at once: most tests wait for servers. Tests that
 # measure time stand in modules `alone`, and run one by one when all others have ended.
 #
 # Prints a line when a suite ends, what a failed one printed, each suite's seconds and the ten slowest tests. All output
 # goes to the file named by the first argument, in the form of `cargo test`, for scripts/test-totals.awk.
 #
-#   SUITES_AT_ONCE=2          binaries side by side
+#   SUITES_AT_ONCE=3          binaries side by side
 #   RUST_TEST_THREADS=2       tests side by side in each
 #   LONGEST_SUITE_THREADS=2   in the longest, which has most of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$1
-suites_at_once=${SUITES_AT_ONCE:-2}
+suites_at_once=${SUITES_AT_ONCE:-3}
 export RUST_TEST_THREADS=${RUST_TEST_THREADS:-2}
 longest_suite_threads=${LONGEST_SUITE_THREADS:-2}
 # The module of the longest suite that waits most, for limits of time of Kafka's own: it runs as a suite beside the rest.
