@@ -7,6 +7,7 @@ pub mod native;
 mod parting;
 mod closing;
 mod acquaintance;
+mod reports;
 mod permission;
 pub mod access;
 pub mod client_config;

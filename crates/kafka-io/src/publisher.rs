@@ -16,6 +16,7 @@ use self::context::Context;
 use self::topic::partition_count_seen_by;
 pub use self::topic::{TopicError, partition_count};
 use crate::client_config::{KafkaSettings, Role, set_defaults};
+use crate::reports::take_reports;
 
 /// Default time after which librdkafka stops trying to deliver a record.
 pub const DELIVERY_TIMEOUT_DEFAULT: Duration = Duration::from_secs(300);
@@ -31,9 +32,6 @@ const QUEUE_FULL_SLICE: Duration = Duration::from_millis(5);
 /// Deliveries are handled with each record while fewer are in flight, and else with one of so many: it costs as much as to
 /// take a record.
 const REPORTS_EVERY: u64 = 16;
-
-/// Events of deliveries that are handled at one go.
-const EVENTS_MAX: usize = 1_024;
 
 /// Pause between two looks for delivery reports, while some are awaited, and while none is.
 const REPORT_EVERY: Duration = Duration::from_millis(1);
@@ -313,17 +311,9 @@ impl<O: DeliveryObserver> Publisher<O> {
         }
     }
 
-    /// Handles the deliveries that have come. rdkafka takes one event with each call, which may be the delivery of a single
-    /// record, and never waits here: it waits whole milliseconds, and turns in a loop for the rest of one.
+    /// Handles the deliveries that have come.
     fn take_reports(&self) {
-        let mut left = self.counts().in_flight();
-        for _ in 0..EVENTS_MAX {
-            self.producer.poll(Duration::ZERO);
-            let before = std::mem::replace(&mut left, self.counts().in_flight());
-            if left == 0 || left >= before {
-                return;
-            }
-        }
+        take_reports(&self.producer, || self.counts().in_flight());
     }
 
     /// Waits until nothing is in flight any more, at most for `limit`; returns whether that is so.

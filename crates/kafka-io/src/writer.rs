@@ -18,6 +18,7 @@ use crate::client_config::set_defaults;
 use crate::member::{AskError, Member, OffsetCommit};
 use crate::native::{self, Outgoing, RecordHeaders};
 use crate::permission::{Needs, missing};
+use crate::reports::take_reports;
 pub use crate::write_error::{Refused, WriteError};
 use crate::write_error::{is_fence, is_size, requires_abort, sort, sort_code, sort_native};
 
@@ -276,15 +277,10 @@ impl Writer {
     /// As there.
     pub fn acknowledged_within(&self, limit: Duration) -> Result<(), WriteError> {
         let give_up_at = Instant::now() + limit;
-        let mut left = self.producer.in_flight_count();
+        let left = || u64::try_from(self.producer.in_flight_count()).unwrap_or_default();
         loop {
-            self.producer.poll(Duration::ZERO);
-            let before = std::mem::replace(&mut left, self.producer.in_flight_count());
-            if left == 0 {
+            if take_reports(&self.producer, left) == 0 {
                 break;
-            }
-            if left < before {
-                continue; // one event of several, of which each has a batch of one partition
             }
             if Instant::now() >= give_up_at {
                 return Err(WriteError::Unknown("acknowledgements did not come in time".into()));
